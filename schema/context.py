@@ -1,0 +1,73 @@
+"""What a resolver is given: who asks, when, and how to answer the browser."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from strawberry.dataloader import DataLoader
+from strawberry.types.info import Info as StrawberryInfo
+
+from service import communities
+from service.acceptance import Browser
+from service.limits import client_key, refuse_over
+from service.openid import ProviderLabel, RelyingParty
+from service.sessions import Caller, caller_of
+from service.settings import Settings
+from service.sign_in import FlowBrowser, flow_browser
+from service.tokens import Token
+
+
+@dataclass(slots=True)
+class Context:
+    """One request: read once, never shared. `set_flow` and `set_session` are cookies that the answer carries."""
+
+    settings: Settings
+    relying_party: RelyingParty
+    now: datetime
+    caller: Caller | None
+    client: str
+    user_agent: str | None
+    session_cookie: str | None
+    flow_cookie: str | None
+    set_flow: Token | None = None
+    set_session: Token | None = None
+    end_session: bool = False
+    _member_counts: DataLoader[str, int] = field(default_factory=lambda: DataLoader(load_fn=_load_member_counts))
+
+    async def member_count(self, community_id: str) -> int:
+        """Members of a community; those of several communities are counted in one statement."""
+        return await self._member_counts.load(community_id)
+
+    def provider(self, provider_id: str | None) -> ProviderLabel | None:
+        """What the operator calls a provider; None once it is no longer configured."""
+        return next((label for label in self.relying_party.providers if label.id == provider_id), None)
+
+    @property
+    def browser(self) -> Browser:
+        return Browser(self.session_cookie, self.user_agent)
+
+    def bind_browser(self) -> FlowBrowser:
+        """The browser that a flow is bound to; its cookie is set, or its hour begun anew."""
+        browser = flow_browser(self.set_flow or self.flow_cookie)
+        self.set_flow = browser.token
+        return browser
+
+    async def sign_in_as(self, session: Token | None) -> None:
+        """From here on the request is the new session's, and its answer carries the cookie."""
+        if session is not None:
+            self.set_session = session
+            self.caller = await caller_of(session, now=self.now, settings=self.settings)
+
+    async def count_attempt(self) -> None:
+        """One attempt of this client, whatever it tries: guessing anything is bounded (H136)."""
+        await refuse_over(
+            self.settings.rate_limits.attempts_per_client, client_key(self.client),
+            "Too many attempts from your network. Wait a moment.", now=self.now,
+        )  # fmt: skip
+
+
+async def _load_member_counts(community_ids: list[str]) -> list[int]:
+    counts = await communities.member_counts(community_ids)
+    return [counts.get(community_id, 0) for community_id in community_ids]
+
+
+Info = StrawberryInfo[Context, None]

@@ -1,0 +1,124 @@
+"""POST /graphql: JSON only, one operation a request, from our own pages and the allowed origins only."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import orjson
+from graphql import GraphQLError
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from strawberry.types import ExecutionResult
+
+from schema.context import Context
+from schema.root import Schema, masked
+from service.settings import Settings
+
+MOST_BYTES: Final = 512 * 1024
+
+MakeContext = Callable[[Request], Awaitable[Context]]
+Finish = Callable[[Response, Context], Awaitable[None]]
+
+
+class BadRequest(Exception):
+    """Raised for a request that is no GraphQL operation; `message` says what was wrong and what was expected."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status, self.message = status, message
+
+
+class GraphQLEndpoint:
+    """The API over HTTP. `make_context` reads who asks; `finish` puts the cookies on the answer."""
+
+    def __init__(self, schema: Schema, settings: Settings, make_context: MakeContext, finish: Finish) -> None:
+        self._schema, self._settings, self._make_context, self._finish = schema, settings, make_context, finish
+
+    async def answer(self, request: Request) -> Response:
+        """POST /graphql."""
+        try:
+            _refuse_foreign_pages(request, self._settings)
+            operation = await _read_operation(request)
+        except BadRequest as error:
+            return _json({"errors": [{"message": error.message}]}, error.status)
+        context = await self._make_context(request)
+        result = await self._schema.execute(
+            operation["query"],
+            variable_values=operation.get("variables"),
+            operation_name=operation.get("operationName"),
+            context_value=context,
+        )
+        response = _answer(result)
+        await self._finish(response, context)
+        return response
+
+
+def _answer(result: Any) -> Response:
+    if not isinstance(result, ExecutionResult):
+        return _json({"errors": [{"message": "Subscriptions are not served over plain HTTP."}]}, 400)
+    body: dict[str, Any] = {}
+    if result.errors:
+        body["errors"] = [masked(error) for error in result.errors]
+    if result.data is not None or not result.errors:
+        body["data"] = result.data
+    elif _is_no_document(result.errors):
+        return _json(body, 400)
+    else:
+        body["data"] = None
+    return _json(body)
+
+
+def _is_no_document(errors: list[GraphQLError]) -> bool:
+    """Whether the query could not even be parsed: then the request was no operation."""
+    return any(error.message.startswith("Syntax Error") for error in errors)
+
+
+async def _read_operation(request: Request) -> dict[str, Any]:
+    media_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    if media_type != "application/json":
+        raise BadRequest(415, "The content type is not application/json; nothing else is read here.")
+    try:
+        body = orjson.loads(await request.body())
+    except orjson.JSONDecodeError:
+        raise BadRequest(400, "The body is not JSON; an object with a query was expected.") from None
+    except ClientDisconnect:
+        raise BadRequest(400, "The body did not arrive.") from None
+    _refuse_other_shapes(body)
+    return dict(body)
+
+
+def _refuse_other_shapes(body: Any) -> None:
+    if isinstance(body, list):
+        raise BadRequest(400, "The body is a list; one operation a request was expected.")
+    if not isinstance(body, dict):
+        raise BadRequest(400, "The body is not a JSON object; an object with a query was expected.")
+    if not isinstance(body.get("query"), str) or not body["query"].strip():
+        raise BadRequest(400, "The body has no query; a GraphQL document as text was expected.")
+    if not isinstance(body.get("variables"), dict | None):
+        raise BadRequest(400, "variables is not an object.")
+    if not isinstance(body.get("operationName"), str | None):
+        raise BadRequest(400, "operationName is not text.")
+
+
+def _refuse_foreign_pages(request: Request, settings: Settings) -> None:
+    """A request with cookies comes from an allowed page, or it is another site's forgery (H109)."""
+    if not request.cookies:
+        return
+    origin, site = request.headers.get("origin"), request.headers.get("sec-fetch-site")
+    if origin is None and site == "same-origin":
+        return
+    if origin in {settings.public_url, *settings.allowed_origins} and not _contradicts(str(origin), site, settings):
+        return
+    raise BadRequest(403, "A request with cookies must come from this service's own pages or from an allowed origin.")
+
+
+def _contradicts(origin: str, site: str | None, settings: Settings) -> bool:
+    """Whether the browser calls a page cross-site that is ours; among loopback names that is no contradiction."""
+    if site != "cross-site":
+        return False
+    loopback = (urlsplit(origin).hostname or "") in {"localhost", "127.0.0.1", "::1"}
+    return origin == settings.public_url or not loopback
+
+
+def _json(body: dict[str, Any], status: int = 200) -> Response:
+    return Response(orjson.dumps(body), status, media_type="application/json")

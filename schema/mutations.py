@@ -1,0 +1,482 @@
+"""What can be done: each mutation is one call into the service and one mapping out."""
+
+from datetime import datetime
+from typing import Annotated
+
+import strawberry
+
+from schema import problems
+from schema.context import Info
+from schema.problems import answered
+from schema.queries import Acceptance
+from schema.types import Community, Invitation
+from service import communities, invitations, sessions, sign_in
+from service.links import LinkFacts, by_token
+from service.models import Role
+from service.refusals import InviteLinkInvalid, NotSignedIn
+
+# -------------------------------------------------------------------------------------------------------------- inviting
+
+
+@strawberry.input
+class InviteMemberInput:
+    community_id: strawberry.ID
+    email: str
+    role: Role = Role.MEMBER
+    message: str | None = None
+    locale: str | None = None
+
+
+@strawberry.type
+class InviteMemberSuccess:
+    invitation: Invitation
+
+
+InviteMemberResult = Annotated[
+    InviteMemberSuccess
+    | problems.AlreadyInvited
+    | problems.AlreadyMember
+    | problems.InvalidEmail
+    | problems.InvalidInput
+    | problems.EmailDomainNotAllowed
+    | problems.SeatLimitReached
+    | problems.NotFound
+    | problems.NotPermitted
+    | problems.NotSignedIn
+    | problems.RateLimited,
+    strawberry.union("InviteMemberResult"),
+]
+
+
+async def _invite(info: Info, input: InviteMemberInput) -> InviteMemberSuccess:
+    context = info.context
+    view = await invitations.invite(
+        str(input.community_id),
+        invitations.Invitee(input.email, input.role, input.message, input.locale),
+        caller=context.caller,
+        now=context.now,
+        settings=context.settings,
+    )
+    return InviteMemberSuccess(invitation=Invitation.of(view))
+
+
+@strawberry.input
+class ResendInviteInput:
+    invitation_id: strawberry.ID
+
+
+@strawberry.type
+class ResendInviteSuccess:
+    invitation: Invitation
+
+
+ResendInviteResult = Annotated[
+    ResendInviteSuccess
+    | problems.InvitationClosed
+    | problems.NotFound
+    | problems.NotPermitted
+    | problems.NotSignedIn
+    | problems.RateLimited,
+    strawberry.union("ResendInviteResult"),
+]
+
+
+async def _resend(info: Info, input: ResendInviteInput) -> ResendInviteSuccess:
+    context = info.context
+    view = await invitations.resend(
+        str(input.invitation_id), caller=context.caller, now=context.now, settings=context.settings
+    )
+    return ResendInviteSuccess(invitation=Invitation.of(view))
+
+
+@strawberry.input
+class RevokeInviteInput:
+    invitation_id: strawberry.ID
+
+
+@strawberry.type
+class RevokeInviteSuccess:
+    invitation: Invitation
+
+
+RevokeInviteResult = Annotated[
+    RevokeInviteSuccess | problems.InvitationClosed | problems.NotFound | problems.NotPermitted | problems.NotSignedIn,
+    strawberry.union("RevokeInviteResult"),
+]
+
+
+async def _revoke(info: Info, input: RevokeInviteInput) -> RevokeInviteSuccess:
+    context = info.context
+    view = await invitations.revoke(
+        str(input.invitation_id), caller=context.caller, now=context.now, settings=context.settings
+    )
+    return RevokeInviteSuccess(invitation=Invitation.of(view))
+
+
+# ------------------------------------------------------------------------------------------------------------- accepting
+
+
+@strawberry.input
+class AcceptInviteInput:
+    token: str | None = strawberry.field(
+        default=None,
+        description="From the link. Left out: the link of the acceptance named, or of this browser's newest.",
+    )
+    acceptance_id: strawberry.ID | None = None
+    provider_id: strawberry.ID
+    return_to: str | None = strawberry.field(
+        default=None,
+        description="Where to come back to: a path of the public URL or a URL of an allowed origin. Anything else is"
+        " refused.",
+    )
+
+
+@strawberry.type(
+    description="Send the browser to authorizationUrl; on its return the query acceptance tells the outcome."
+)
+class AcceptInviteStarted:
+    acceptance_id: strawberry.ID
+    authorization_url: str
+    expires_at: datetime
+
+
+AcceptInviteResult = Annotated[
+    AcceptInviteStarted
+    | problems.InviteLinkInvalid
+    | problems.UnknownProvider
+    | problems.ProviderUnavailable
+    | problems.InvalidInput
+    | problems.RateLimited,
+    strawberry.union("AcceptInviteResult"),
+]
+
+
+async def _accept(info: Info, input: AcceptInviteInput) -> AcceptInviteStarted:
+    context = info.context
+    await context.count_attempt()
+    link, first_started_at = await _link_to_accept(info, input)
+    begun = await sign_in.begin_acceptance(
+        link,
+        str(input.provider_id),
+        sign_in.without_token(input.return_to, input.token),
+        browser=context.bind_browser(),
+        relying_party=context.relying_party,
+        now=context.now,
+        settings=context.settings,
+        first_started_at=first_started_at,
+    )
+    return AcceptInviteStarted(
+        acceptance_id=strawberry.ID(begun.flow_id),
+        authorization_url=begun.authorization_url,
+        expires_at=begun.expires_at,
+    )
+
+
+async def _link_to_accept(info: Info, input: AcceptInviteInput) -> tuple[LinkFacts, datetime | None]:
+    """The link of the token, or for another try the one that this browser bound, with its first start."""
+    context = info.context
+    if input.token is not None:
+        return invitations.open_link(await by_token(input.token, now=context.now), context.now), None
+    flow_id = None if input.acceptance_id is None else str(input.acceptance_id)
+    link, flow = await sign_in.link_of_flow(context.flow_cookie, flow_id=flow_id, now=context.now)
+    return link, flow.first_started_at
+
+
+@strawberry.input
+class ConfirmAcceptanceInput:
+    acceptance_id: strawberry.ID
+    code: str
+
+
+@strawberry.type
+class ConfirmAcceptanceSuccess:
+    acceptance: Acceptance
+
+
+ConfirmAcceptanceResult = Annotated[
+    ConfirmAcceptanceSuccess | problems.InvalidCode | problems.InviteLinkInvalid | problems.RateLimited,
+    strawberry.union("ConfirmAcceptanceResult"),
+]
+
+
+async def _confirm(info: Info, input: ConfirmAcceptanceInput) -> ConfirmAcceptanceSuccess | problems.InvalidCode:
+    context = info.context
+    await context.count_attempt()
+    confirmed = await sign_in.confirm(
+        str(input.acceptance_id),
+        input.code,
+        cookie=context.flow_cookie,
+        browser=context.browser,
+        now=context.now,
+        settings=context.settings,
+    )
+    if confirmed.tries_left is not None:
+        return problems.InvalidCode(message=confirmed.message, tries_left=confirmed.tries_left)
+    await context.sign_in_as(confirmed.session)
+    acceptance = await Acceptance.of(confirmed.flow, info)
+    if acceptance is None:
+        raise InviteLinkInvalid
+    return ConfirmAcceptanceSuccess(acceptance=acceptance)
+
+
+@strawberry.input
+class DeclineInviteInput:
+    token: str | None = None
+    block: bool = strawberry.field(
+        default=False, description="No more invitations from this community to this address."
+    )
+
+
+@strawberry.type
+class DeclineInviteSuccess:
+    community_name: str
+
+
+DeclineInviteResult = Annotated[
+    DeclineInviteSuccess | problems.InviteLinkInvalid | problems.RateLimited,
+    strawberry.union("DeclineInviteResult"),
+]
+
+
+async def _decline(info: Info, input: DeclineInviteInput) -> DeclineInviteSuccess:
+    context = info.context
+    await context.count_attempt()
+    if input.token is not None:
+        link = invitations.open_link(await by_token(input.token, now=context.now), context.now)
+    else:
+        link, _ = await sign_in.link_of_flow(context.flow_cookie, now=context.now)
+    return DeclineInviteSuccess(community_name=await invitations.decline(link, block=input.block, now=context.now))
+
+
+@strawberry.input(description="Without a token: the link of this browser's newest flow.")
+class RequestFreshLinkInput:
+    token: str | None = None
+
+
+@strawberry.type
+class RequestFreshLinkAnswer:
+    message: str
+
+
+RequestFreshLinkResult = Annotated[
+    RequestFreshLinkAnswer | problems.RateLimited, strawberry.union("RequestFreshLinkResult")
+]
+
+_BLIND = (
+    "If the invitation is still open, a fresh link is on its way to the invited mailbox. Nothing there after a few"
+    " minutes? Look in the spam folder, or ask the person who invited you."
+)
+
+
+async def _request_fresh_link(info: Info, input: RequestFreshLinkInput) -> RequestFreshLinkAnswer:
+    context = info.context
+    await context.count_attempt()
+    if input.token is not None:
+        link = await by_token(input.token, now=context.now)
+        wanted = link is not None and not link.lives(context.now)
+    else:
+        link = await sign_in.any_link_of_flow(context.flow_cookie, now=context.now)
+        wanted = link is not None
+    if link is not None and wanted:
+        await invitations.send_fresh_link(link, now=context.now, settings=context.settings)
+    return RequestFreshLinkAnswer(message=_BLIND)
+
+
+# ------------------------------------------------------------------------------------------------------------- signing in
+
+
+@strawberry.input
+class SignInInput:
+    provider_id: strawberry.ID
+    return_to: str | None = None
+
+
+@strawberry.type
+class SignInStarted:
+    authorization_url: str
+    expires_at: datetime
+
+
+SignInResult = Annotated[
+    SignInStarted
+    | problems.UnknownProvider
+    | problems.ProviderUnavailable
+    | problems.InvalidInput
+    | problems.RateLimited,
+    strawberry.union("SignInResult"),
+]
+
+
+async def _sign_in(info: Info, input: SignInInput) -> SignInStarted:
+    context = info.context
+    await context.count_attempt()
+    begun = await sign_in.begin_sign_in(
+        str(input.provider_id),
+        input.return_to,
+        browser=context.bind_browser(),
+        relying_party=context.relying_party,
+        now=context.now,
+        settings=context.settings,
+    )
+    return SignInStarted(authorization_url=begun.authorization_url, expires_at=begun.expires_at)
+
+
+@strawberry.input
+class LinkIdentityInput:
+    provider_id: strawberry.ID
+    return_to: str | None = None
+
+
+LinkIdentityResult = Annotated[
+    SignInStarted
+    | problems.UnknownProvider
+    | problems.ProviderUnavailable
+    | problems.InvalidInput
+    | problems.NotSignedIn
+    | problems.RateLimited,
+    strawberry.union("LinkIdentityResult"),
+]
+
+
+async def _link_identity(info: Info, input: LinkIdentityInput) -> SignInStarted:
+    context = info.context
+    if context.caller is None:
+        raise NotSignedIn
+    await context.count_attempt()
+    begun = await sign_in.begin_linking(
+        context.caller,
+        str(input.provider_id),
+        input.return_to,
+        browser=context.bind_browser(),
+        relying_party=context.relying_party,
+        now=context.now,
+        settings=context.settings,
+    )
+    return SignInStarted(authorization_url=begun.authorization_url, expires_at=begun.expires_at)
+
+
+@strawberry.input
+class SignOutInput:
+    everywhere: bool = False
+    session_id: strawberry.ID | None = None
+
+
+@strawberry.type
+class SignOutSuccess:
+    signed_out: int
+
+
+SignOutResult = Annotated[SignOutSuccess | problems.NotFound, strawberry.union("SignOutResult")]
+
+
+async def _sign_out(info: Info, input: SignOutInput | None) -> SignOutSuccess:
+    context, wanted = info.context, input or SignOutInput()
+    session_id = None if wanted.session_id is None else str(wanted.session_id)
+    ended = await sessions.sign_out(
+        context.caller, everywhere=wanted.everywhere, session_id=session_id, now=context.now
+    )
+    own = context.caller is not None and session_id in {None, context.caller.session_id}
+    context.end_session = own or wanted.everywhere
+    return SignOutSuccess(signed_out=ended)
+
+
+# ------------------------------------------------------------------------------------------------------------ communities
+
+
+@strawberry.input
+class CreateCommunityInput:
+    name: str
+
+
+@strawberry.type
+class CreateCommunitySuccess:
+    community: Community
+
+
+CreateCommunityResult = Annotated[
+    CreateCommunitySuccess
+    | problems.InvalidInput
+    | problems.NotPermitted
+    | problems.NotSignedIn
+    | problems.RateLimited,
+    strawberry.union("CreateCommunityResult"),
+]
+
+
+async def _create_community(info: Info, input: CreateCommunityInput) -> CreateCommunitySuccess:
+    context = info.context
+    place = await communities.create(input.name, caller=context.caller, now=context.now, settings=context.settings)
+    return CreateCommunitySuccess(community=Community.of(place))
+
+
+@strawberry.type
+class Mutation:
+    @strawberry.mutation(
+        description="Invite one person by email. Asking again for someone whose invitation is pending changes nothing"
+        " and sends nothing; after it expired, it is a new invitation."
+    )
+    async def invite_member(self, info: Info, input: InviteMemberInput) -> InviteMemberResult:
+        return await answered(_invite(info, input))
+
+    @strawberry.mutation(
+        description="Send a new link; every earlier link of the invitation, and every flow begun with one, dies at once."
+        " Reopens a declined invitation unless the invitee blocked the community. The caller becomes its inviter."
+    )
+    async def resend_invite(self, info: Info, input: ResendInviteInput) -> ResendInviteResult:
+        return await answered(_resend(info, input))
+
+    @strawberry.mutation(description="Take the invitation back; its links and flows die at once. History stays.")
+    async def revoke_invite(self, info: Info, input: RevokeInviteInput) -> RevokeInviteResult:
+        return await answered(_revoke(info, input))
+
+    @strawberry.mutation(
+        description="Bind the link to a fresh OpenID Connect sign-in that begins now in this browser. Consumes nothing:"
+        " the sign-in's return does."
+    )
+    async def accept_invite(self, info: Info, input: AcceptInviteInput) -> AcceptInviteResult:
+        return await answered(_accept(info, input))
+
+    @strawberry.mutation(
+        description="Finish an acceptance that asked for the code from the invited mailbox, in the browser that began"
+        " it: five tries, ten minutes."
+    )
+    async def confirm_acceptance(self, info: Info, input: ConfirmAcceptanceInput) -> ConfirmAcceptanceResult:
+        return await answered(_confirm(info, input))
+
+    @strawberry.mutation(
+        description="The invitee says no. Needs a live link; no sign-in. An admin can reopen it by resending."
+    )
+    async def decline_invite(self, info: Info, input: DeclineInviteInput) -> DeclineInviteResult:
+        return await answered(_decline(info, input))
+
+    @strawberry.mutation(
+        description="For a dead link: if its invitation is still open, a new link goes to the invited mailbox and"
+        " nowhere else. The answer is the same whatever happened."
+    )
+    async def request_fresh_link(self, info: Info, input: RequestFreshLinkInput) -> RequestFreshLinkResult:
+        return await answered(_request_fresh_link(info, input))
+
+    @strawberry.mutation(
+        description="Begin a sign-in for a person who already has an account. Nobody gets an account without an"
+        " invitation. Outcome: signInOutcome."
+    )
+    async def sign_in(self, info: Info, input: SignInInput) -> SignInResult:
+        return await answered(_sign_in(info, input))
+
+    @strawberry.mutation(
+        description="Signed in: add another sign-in to one's own account, by a fresh login with it. Outcome:"
+        " signInOutcome."
+    )
+    async def link_identity(self, info: Info, input: LinkIdentityInput) -> LinkIdentityResult:
+        return await answered(_link_identity(info, input))
+
+    @strawberry.mutation(description="Ends the current session, the one named, or all of one's own.")
+    async def sign_out(self, info: Info, input: SignOutInput | None = None) -> SignOutResult:
+        return await answered(_sign_out(info, input))
+
+    @strawberry.mutation(
+        description="The caller becomes its owner. Open to members only where the operator allows it; operators create"
+        " communities on the command line."
+    )
+    async def create_community(self, info: Info, input: CreateCommunityInput) -> CreateCommunityResult:
+        return await answered(_create_community(info, input))

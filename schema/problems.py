@@ -1,0 +1,138 @@
+"""Expected failures as the API tells them: each refusal of the service has one type, and a sentence for a person."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import strawberry
+
+from schema import types
+from service import openid, refusals
+from service.invitation_views import Status
+
+
+@strawberry.interface
+class Problem:
+    message: str = strawberry.field(description="For a person to read; never a secret, never an internal detail.")
+
+
+@strawberry.type
+class AlreadyInvited(Problem):
+    invitation: types.Invitation
+
+
+@strawberry.type
+class AlreadyMember(Problem):
+    membership: types.Membership
+
+
+@strawberry.type
+class InvalidEmail(Problem):
+    pass
+
+
+@strawberry.type(description="An argument is out of its bounds: field names it.")
+class InvalidInput(Problem):
+    field: str
+
+
+@strawberry.type
+class EmailDomainNotAllowed(Problem):
+    allowed_domains: list[str]
+
+
+@strawberry.type
+class SeatLimitReached(Problem):
+    limit: int
+
+
+@strawberry.type(description="No such thing, or nothing that the caller may see.")
+class NotFound(Problem):
+    pass
+
+
+@strawberry.type
+class NotPermitted(Problem):
+    pass
+
+
+@strawberry.type
+class NotSignedIn(Problem):
+    pass
+
+
+@strawberry.type(description="Only ever the caller's own limits: their address, their account, their community.")
+class RateLimited(Problem):
+    retry_after_seconds: int
+
+
+@strawberry.type(description="The invitation is no longer open for this: its status says why.")
+class InvitationClosed(Problem):
+    status: Status
+
+
+@strawberry.type(description="One answer for unknown, malformed, expired, revoked, replaced and used links.")
+class InviteLinkInvalid(Problem):
+    pass
+
+
+@strawberry.type
+class UnknownProvider(Problem):
+    pass
+
+
+@strawberry.type(description="The provider cannot be reached, or is not set up as it should be. Nothing was begun.")
+class ProviderUnavailable(Problem):
+    pass
+
+
+@strawberry.type
+class InvalidCode(Problem):
+    tries_left: int
+
+
+_PLAIN: dict[type[Exception], type[Any]] = {
+    refusals.NotSignedIn: NotSignedIn,
+    refusals.NotFound: NotFound,
+    refusals.NotPermitted: NotPermitted,
+    refusals.InvalidEmail: InvalidEmail,
+    refusals.InviteLinkInvalid: InviteLinkInvalid,
+    refusals.UnknownProvider: UnknownProvider,
+    openid.ProviderUnavailable: ProviderUnavailable,
+}
+
+_WITH_FACTS: dict[type[Exception], Callable[[Any], Any]] = {
+    refusals.InvalidInput: lambda refused: InvalidInput(message=refused.message, field=refused.field),
+    refusals.EmailDomainNotAllowed: lambda refused: EmailDomainNotAllowed(
+        message=refused.message, allowed_domains=refused.allowed_domains
+    ),
+    refusals.SeatLimitReached: lambda refused: SeatLimitReached(message=refused.message, limit=refused.limit),
+    refusals.RateLimited: lambda refused: RateLimited(
+        message=refused.message, retry_after_seconds=refused.retry_after_seconds
+    ),
+    refusals.AlreadyInvited: lambda refused: AlreadyInvited(
+        message=refused.message, invitation=types.Invitation.of(refused.invitation)
+    ),
+    refusals.AlreadyMember: lambda refused: AlreadyMember(
+        message=refused.message, membership=types.Membership.of(refused.membership)
+    ),
+    refusals.InvitationClosed: lambda refused: InvitationClosed(message=refused.message, status=refused.status),
+}
+
+Answer = TypeVar("Answer")
+
+
+async def answered(work: Awaitable[Answer]) -> Any:
+    """What the work gives, or the problem that stands for its refusal."""
+    try:
+        return await work
+    except (refusals.Refused, openid.ProviderUnavailable) as refused:
+        return problem_of(refused)
+
+
+def problem_of(refused: Exception) -> Any:
+    kind = type(refused)
+    if kind in _PLAIN:
+        return _PLAIN[kind](message=refused.message)  # type: ignore[attr-defined]
+    if kind in _WITH_FACTS:
+        return _WITH_FACTS[kind](refused)
+    raise refused

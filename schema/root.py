@@ -1,0 +1,65 @@
+"""The schema, and how an operation is run: limits first, caches for what repeats, unexpected errors masked."""
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+import strawberry
+import structlog
+from graphql import GraphQLError
+from strawberry.extensions import AddValidationRules, MaxTokensLimiter, ParserCache, ValidationCache
+from strawberry.schema.config import StrawberryConfig
+from strawberry.types import ExecutionContext
+
+from schema.cursors import BadArgument
+from schema.mutations import Mutation
+from schema.queries import Query
+from schema.rules import MOST_TOKENS, rules
+from schema.types import Community, Identity, Invitation, Member, Membership, Session
+
+log = structlog.get_logger()
+
+MASKED: Final = "Something went wrong here. It was logged; try again in a moment."
+
+
+class Schema(strawberry.Schema):
+    """Strawberry's, which logs no query text: arguments carry tokens and addresses."""
+
+    def process_errors(self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None) -> None:
+        del execution_context
+        for error in errors:
+            if not is_expected(error):
+                log.error("graphql.failed", path=_path(error), exc_info=error.original_error)
+
+
+def is_expected(error: GraphQLError) -> bool:
+    """Whether an error is the client's to read: a fault of its document, or a bad argument in our own words."""
+    return error.original_error is None or isinstance(error.original_error, BadArgument)
+
+
+def masked(error: GraphQLError) -> dict[str, Any]:
+    """The error as the client sees it: details of unexpected ones stay in the log (H117)."""
+    if not is_expected(error):
+        error = GraphQLError(MASKED, error.nodes, path=error.path, extensions={"code": "INTERNAL"})
+    return dict(error.formatted)
+
+
+def _path(error: GraphQLError) -> str:
+    return ".".join(str(part) for part in error.path or ())
+
+
+def build(*, development: bool) -> Schema:
+    """The schema of the process. Introspection and suggestions exist in development only."""
+    extra = rules(development=development)
+    extensions: Iterable[Any] = (
+        lambda: MaxTokensLimiter(max_token_count=MOST_TOKENS),
+        lambda: AddValidationRules(extra),
+        ParserCache,
+        ValidationCache,
+    )
+    return Schema(
+        Query,
+        Mutation,
+        types=[Community, Identity, Invitation, Member, Membership, Session],
+        extensions=list(extensions),
+        config=StrawberryConfig(disable_field_suggestions=not development),
+    )

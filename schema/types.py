@@ -1,0 +1,360 @@
+"""The things that the API speaks of. Rows come with all they need; only what costs a statement is a resolver."""
+
+from datetime import datetime
+from typing import Annotated, Self
+
+import strawberry
+
+from schema.context import Info
+from schema.cursors import cursor_at, cut, page_size, position_of
+from service import acceptance, communities, invitation_views, models, sign_in, timeline
+from service.communities import MembershipView, MemberView, Standing
+from service.invitation_views import InvitationView, Status
+from service.models import Delivery, Role
+from service.openid import ProviderLabel
+from service.timeline import EventView
+
+strawberry.enum(Role)
+strawberry.enum(
+    Status,
+    name="InvitationStatus",
+    description="Derived from what happened (accepted, declined, revoked, the invitation's own deadline), never stored.",
+)
+strawberry.enum(Delivery, description="What became of the newest mail of the invitation.")
+strawberry.enum(acceptance.AcceptanceStatus)
+strawberry.enum(sign_in.SignInStatus)
+
+
+@strawberry.interface
+class Node:
+    id: strawberry.ID
+
+
+@strawberry.type
+class PageInfo:
+    has_next_page: bool
+    has_previous_page: bool
+    start_cursor: str | None
+    end_cursor: str | None
+
+
+def _page_info(cursors: list[str], *, more: bool, after: str | None) -> PageInfo:
+    return PageInfo(
+        has_next_page=more,
+        has_previous_page=after is not None,
+        start_cursor=cursors[0] if cursors else None,
+        end_cursor=cursors[-1] if cursors else None,
+    )
+
+
+@strawberry.type
+class Provider:
+    id: strawberry.ID = strawberry.field(description="The operator's short name for it: google, microsoft, ...")
+    label: str
+
+    @classmethod
+    def of(cls, label: ProviderLabel) -> Self:
+        return cls(id=strawberry.ID(label.id), label=label.label)
+
+    @classmethod
+    def maybe(cls, label: ProviderLabel | None) -> Self | None:
+        return None if label is None else cls.of(label)
+
+
+@strawberry.type(
+    description="A person with an account. What opens it is an identity, (issuer, subject); the email is a contact"
+    " detail and never finds, links or merges an account."
+)
+class Member(Node):
+    name: str | None
+    email: str | None = strawberry.field(
+        description="For the member themself and for admins of a community they are in; null for everybody else."
+    )
+    created_at: datetime
+
+    @classmethod
+    def of(cls, member: MemberView) -> Self:
+        return cls(id=strawberry.ID(member.id), name=member.name, email=member.email, created_at=member.created_at)
+
+    @classmethod
+    def maybe(cls, member: MemberView | None) -> Self | None:
+        return None if member is None else cls.of(member)
+
+
+@strawberry.type
+class AuditEvent(Node):
+    kind: str = strawberry.field(
+        description="Dotted and stable: invitation.created, invitation.sent, invitation.accept_refused,"
+        " membership.role_changed, ..."
+    )
+    at: datetime
+    actor: Member | None
+    invitation: Annotated["Invitation", strawberry.lazy("schema.types")] | None
+    summary: str = strawberry.field(description="A sentence for a person.")
+
+    @classmethod
+    def of(cls, event: EventView, invitation: "Invitation | None") -> Self:
+        return cls(
+            id=strawberry.ID(event.id),
+            kind=event.kind,
+            at=event.at,
+            actor=Member.maybe(event.actor),
+            invitation=invitation,
+            summary=event.summary,
+        )
+
+
+@strawberry.type
+class AuditEventEdge:
+    node: AuditEvent
+    cursor: str
+
+
+@strawberry.type
+class AuditEventConnection:
+    edges: list[AuditEventEdge]
+    nodes: list[AuditEvent]
+    page_info: PageInfo
+
+
+@strawberry.type
+class Invitation(Node):
+    community: Annotated["Community", strawberry.lazy("schema.types")]
+    email: str
+    role: Role
+    message: str | None = strawberry.field(description="The inviter's words to the invitee; plain text.")
+    locale: str | None = strawberry.field(description="Language of the mail, BCP 47.")
+    inviter: Member | None
+    status: Status
+    blocked_reason: str | None = strawberry.field(
+        description="Why a pending invitation cannot be accepted now (its inviter lost the right, no seat is left), and"
+        " what helps; null otherwise."
+    )
+    delivery: Delivery
+    delivery_reason: str | None = strawberry.field(
+        description="A sentence on the delivery, with what the admin can do: the bounce's diagnostic, the next try."
+    )
+    created_at: datetime
+    expires_at: datetime = strawberry.field(
+        description="The deadline of the invitation itself (days); each link in a mail has its own, of minutes."
+    )
+    last_sent_at: datetime | None
+    delivered_at: datetime | None
+    accepted_at: datetime | None
+    declined_at: datetime | None
+    revoked_at: datetime | None
+    revoked_by: Member | None
+    accepted_by: Member | None = strawberry.field(description="The member that it became.")
+    proposed_email: str | None = strawberry.field(
+        description="Another address that the invitee proved and asked to be invited at; an admin decides."
+    )
+    can_resend: bool
+    can_resend_at: datetime | None = strawberry.field(
+        description="When resending is possible again, where it is only too early."
+    )
+    can_revoke: bool
+
+    @classmethod
+    def of(cls, view: InvitationView, community: "Community | None" = None) -> Self:
+        return cls(
+            id=strawberry.ID(view.id),
+            community=community or Community.of(view.place),
+            email=view.email,
+            role=view.role,
+            message=view.message,
+            locale=view.locale,
+            inviter=Member.maybe(view.inviter),
+            status=view.status,
+            blocked_reason=view.blocked_reason,
+            delivery=view.delivery,
+            delivery_reason=view.delivery_reason,
+            created_at=view.created_at,
+            expires_at=view.expires_at,
+            last_sent_at=view.last_sent_at,
+            delivered_at=view.delivered_at,
+            accepted_at=view.accepted_at,
+            declined_at=view.declined_at,
+            revoked_at=view.revoked_at,
+            revoked_by=Member.maybe(view.revoked_by),
+            accepted_by=Member.maybe(view.accepted_by),
+            proposed_email=view.proposed_email,
+            can_resend=view.can_resend,
+            can_resend_at=view.can_resend_at,
+            can_revoke=view.can_revoke,
+        )
+
+    @strawberry.field(
+        description="What happened to it, oldest first: created, sent, delivered, sign-in refused (and why), resent,"
+        " accepted, ..."
+    )
+    async def timeline(self, first: int | None = 50, after: str | None = None) -> AuditEventConnection:
+        size, scope = page_size(first), f"timeline/{self.id}"
+        position = position_of(after, scope)
+        rows = await timeline.of_invitation(self.id, after=position, limit=size + 1)
+        shown, more = cut(rows, size)
+        nodes = [AuditEvent.of(row, self) for row in shown]
+        cursors = [cursor_at(scope, row.at, row.id) for row in shown]
+        edges = [AuditEventEdge(node=node, cursor=cursor) for node, cursor in zip(nodes, cursors, strict=True)]
+        return AuditEventConnection(edges=edges, nodes=nodes, page_info=_page_info(cursors, more=more, after=after))
+
+
+@strawberry.type
+class InvitationEdge:
+    node: Invitation
+    cursor: str
+
+
+@strawberry.type(description="totalCount counts what the filter selects, and is computed only when asked for.")
+class InvitationConnection:
+    edges: list[InvitationEdge]
+    nodes: list[Invitation]
+    page_info: PageInfo
+    place: strawberry.Private[Standing]
+
+    @strawberry.field
+    async def total_count(self) -> int:
+        return await invitation_views.total(self.place)
+
+
+@strawberry.type
+class Membership(Node):
+    member: Member
+    community: Annotated["Community", strawberry.lazy("schema.types")]
+    role: Role
+    joined_at: datetime
+    viewer_can_change: bool = strawberry.field(
+        description="Whether the caller may change the role or remove the member."
+    )
+
+    @classmethod
+    def of(cls, view: MembershipView, community: "Community | None" = None) -> Self:
+        return cls(
+            id=strawberry.ID(view.id),
+            member=Member.of(view.member),
+            community=community or Community.of(view.community),
+            role=view.role,
+            joined_at=view.joined_at,
+            viewer_can_change=view.viewer_can_change,
+        )
+
+
+@strawberry.type
+class MembershipEdge:
+    node: Membership
+    cursor: str
+
+
+@strawberry.type
+class MembershipConnection:
+    edges: list[MembershipEdge]
+    nodes: list[Membership]
+    page_info: PageInfo
+    place: strawberry.Private[Standing]
+
+    @strawberry.field
+    async def total_count(self, info: Info) -> int:
+        return await info.context.member_count(self.place.community_id)
+
+
+@strawberry.type
+class InvitationPolicy:
+    link_minutes: int = strawberry.field(description="Minutes that a mailed link lives: 5 to 15.")
+    invitation_days: int = strawberry.field(description="Days that an invitation lives: 1 to 30.")
+    allowed_email_domains: list[str] = strawberry.field(
+        description="Invitee domains that are allowed; empty means any."
+    )
+    seat_limit: int | None = strawberry.field(description="Members plus pending invitations; null means no limit.")
+
+
+@strawberry.type(description="A team or group in which private information is shared.")
+class Community(Node):
+    name: str
+    viewer_role: Role = strawberry.field(description="The caller's own role here.")
+    policy: InvitationPolicy
+    place: strawberry.Private[Standing]
+
+    @classmethod
+    def of(cls, place: Standing) -> Self:
+        policy = InvitationPolicy(
+            link_minutes=place.link_minutes,
+            invitation_days=place.invitation_days,
+            allowed_email_domains=list(place.allowed_email_domains),
+            seat_limit=place.seat_limit,
+        )
+        return cls(
+            id=strawberry.ID(place.community_id), name=place.name, viewer_role=place.role, policy=policy, place=place
+        )
+
+    @strawberry.field
+    async def member_count(self, info: Info) -> int:
+        return await info.context.member_count(self.place.community_id)
+
+    @strawberry.field
+    async def memberships(self, first: int | None = 50, after: str | None = None) -> MembershipConnection:
+        size, scope = page_size(first), f"members/{self.id}"
+        position = position_of(after, scope)
+        shown, more = cut(await communities.memberships_page(self.place, after=position, limit=size + 1), size)
+        nodes = [Membership.of(row, self) for row in shown]
+        cursors = [cursor_at(scope, row.joined_at, row.id) for row in shown]
+        edges = [MembershipEdge(node=node, cursor=cursor) for node, cursor in zip(nodes, cursors, strict=True)]
+        info = _page_info(cursors, more=more, after=after)
+        return MembershipConnection(edges=edges, nodes=nodes, page_info=info, place=self.place)
+
+    @strawberry.field(description="Admins and owners only, null for others; newest first. first is at most 100.")
+    async def invitations(
+        self, info: Info, first: int | None = 50, after: str | None = None
+    ) -> InvitationConnection | None:
+        if not self.place.is_admin:
+            return None
+        size, scope = page_size(first), f"invitations/{self.id}"
+        position = position_of(after, scope)
+        rows = await invitation_views.page(
+            self.place, after=position, limit=size + 1, now=info.context.now, settings=info.context.settings
+        )
+        shown, more = cut(rows, size)
+        nodes = [Invitation.of(row, self) for row in shown]
+        cursors = [cursor_at(scope, row.created_at, row.id) for row in shown]
+        edges = [InvitationEdge(node=node, cursor=cursor) for node, cursor in zip(nodes, cursors, strict=True)]
+        page_info = _page_info(cursors, more=more, after=after)
+        return InvitationConnection(edges=edges, nodes=nodes, page_info=page_info, place=self.place)
+
+
+@strawberry.type
+class Session(Node):
+    current: bool
+    created_at: datetime
+    last_seen_at: datetime
+    provider: Provider | None
+    user_agent: str | None
+
+    @classmethod
+    def of(cls, session: models.Session, info: Info) -> Self:
+        caller = info.context.caller
+        return cls(
+            id=strawberry.ID(session.id),
+            current=caller is not None and session.id == caller.session_id,
+            created_at=session.created_at,
+            last_seen_at=session.last_seen_at,
+            provider=Provider.maybe(info.context.provider(session.provider_id)),
+            user_agent=session.user_agent,
+        )
+
+
+@strawberry.type
+class Identity(Node):
+    provider: Provider | None
+    issuer: str
+    email: str | None
+    linked_at: datetime
+    last_used_at: datetime | None
+
+    @classmethod
+    def of(cls, identity: models.Identity, info: Info) -> Self:
+        return cls(
+            id=strawberry.ID(identity.id),
+            provider=Provider.maybe(info.context.provider(identity.provider_id)),
+            issuer=identity.issuer,
+            email=identity.email,
+            linked_at=identity.linked_at,
+            last_used_at=identity.last_used_at,
+        )

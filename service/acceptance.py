@@ -1,0 +1,251 @@
+"""Acceptance: the one atomic step that lets an invitee in.
+
+Invitation, account, identity, membership, session and audit are written together or not at all; a guarded UPDATE's row
+count decides who won (H006). Every refusal comes before, and consumes nothing.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from service import audit, sessions
+from service.addresses import Address, AddressInvalid, canonical, domain_of, masked, same
+from service.communities import lock_seats
+from service.database import execute, select
+from service.events import Changed, announce
+from service.invitation_views import entitled
+from service.links import LinkFacts, by_id
+from service.models import Identity as IdentityRow
+from service.models import Member, Membership
+from service.openid import Identity
+from service.settings import Settings
+from service.tokens import Token, new_id
+
+
+class AcceptanceStatus(StrEnum):
+    """How an acceptance stands; the words of the API."""
+
+    STARTED = "STARTED"
+    CODE_REQUIRED = "CODE_REQUIRED"
+    ACCEPTED = "ACCEPTED"
+    EMAIL_MISMATCH = "EMAIL_MISMATCH"
+    EMAIL_NOT_VERIFIED = "EMAIL_NOT_VERIFIED"
+    IDENTITY_CONFLICT = "IDENTITY_CONFLICT"
+    ALREADY_MEMBER = "ALREADY_MEMBER"
+    SEAT_LIMIT_REACHED = "SEAT_LIMIT_REACHED"
+    NOT_ALLOWED = "NOT_ALLOWED"
+    LINK_INVALID = "LINK_INVALID"
+    SIGN_IN_FAILED = "SIGN_IN_FAILED"
+
+
+class AcceptanceRefused(Exception):
+    """Raised when a returning flow lets nobody in, and has consumed nothing.
+
+    `reason` is for the audit, `message` for the person: what happened and what they can do next.
+    """
+
+    def __init__(self, status: AcceptanceStatus, reason: str, message: str) -> None:
+        super().__init__(status)
+        self.status, self.reason, self.message = status, reason, message
+
+
+@dataclass(frozen=True, slots=True)
+class Browser:
+    """What the returning browser brought along: its session's cookie, and its name for the list of sessions."""
+
+    session_cookie: str | None
+    user_agent: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """Who came in: where, whether they were there before, and the new session's token."""
+
+    membership_id: str
+    was_member: bool
+    session: Token
+
+    @property
+    def status(self) -> AcceptanceStatus:
+        return AcceptanceStatus.ALREADY_MEMBER if self.was_member else AcceptanceStatus.ACCEPTED
+
+
+@dataclass(frozen=True, slots=True)
+class _Account:
+    """What is known of an identity: its account, the account's place here, and another account of the same address."""
+
+    identity_id: str | None
+    member_id: str | None
+    membership_id: str | None
+    namesake_id: str | None
+
+
+async def accept(link_id: str, identity: Identity, browser: Browser, *, now: datetime, settings: Settings) -> Accepted:
+    """Lets the invitee in, or raises AcceptanceRefused. Runs in a transaction of the caller's.
+
+    Locks in one order everywhere: the community (where seats count), the inviter's membership, the invitation.
+    """
+    link = await _seen(link_id, now)
+    refuse_other_address(link, identity)
+    await _refuse_seatless(link, identity, now)
+    await _refuse_inviter_without_right(link)
+    _refuse_disallowed_domain(link)
+    account = await _account_of(identity, link)
+    _refuse_namesake(account)
+    member_id = account.member_id or await _new_member(link, identity, now)
+    await _consume(link, member_id, now)
+    await _remember_identity(account, member_id, identity, now)
+    membership_id = account.membership_id or await _join(link, member_id, now)
+    session = await sessions.begin(
+        member_id, provider_id=identity.provider_id, user_agent=browser.user_agent, replaces=browser.session_cookie,
+        now=now, settings=settings,
+    )  # fmt: skip
+    await _tell(link, account, member_id, identity, now)
+    return Accepted(membership_id, account.membership_id is not None, session)
+
+
+async def _seen(link_id: str, now: datetime) -> LinkFacts:
+    link = await by_id(link_id, now=now)
+    if link is None or not link.may_return:
+        raise link_invalid()
+    return link
+
+
+def link_invalid() -> AcceptanceRefused:
+    return AcceptanceRefused(
+        AcceptanceStatus.LINK_INVALID, "link_invalid",
+        "This link was used, replaced or withdrawn in the meantime. Ask for a fresh one: it goes to the invited mailbox.",
+    )  # fmt: skip
+
+
+def refuse_other_address(link: LinkFacts, identity: Identity) -> None:
+    """Refuses a login that does not speak for the invited address: an email only ever refuses (H021, H045)."""
+    claimed = _claimed(identity)
+    if claimed is None or not same(claimed, link.email):
+        raise AcceptanceRefused(
+            AcceptanceStatus.EMAIL_MISMATCH, "email_mismatch",
+            f"You signed in as {identity.email or 'an account without an address'}, but this invitation is for"
+            f" {masked(link.email)}. Sign in with the account of that address. Nothing was used up.",
+        )  # fmt: skip
+
+
+def _claimed(identity: Identity) -> Address | None:
+    try:
+        return canonical(identity.email or "")
+    except AddressInvalid:
+        return None
+
+
+async def _refuse_seatless(link: LinkFacts, identity: Identity, now: datetime) -> None:
+    """Refuses when members fill every seat; the invitation itself holds no seat against its own invitee."""
+    if link.seat_limit is None:
+        return
+    seats = await lock_seats(link.community_id, now)
+    if seats.limit is None or seats.members < seats.limit:
+        return
+    if (await _account_of(identity, link)).membership_id is None:
+        raise AcceptanceRefused(
+            AcceptanceStatus.SEAT_LIMIT_REACHED, "seat_limit_reached",
+            "Every seat of this community is taken just now. Tell the person who invited you; the link stays yours.",
+        )  # fmt: skip
+
+
+async def _refuse_inviter_without_right(link: LinkFacts) -> None:
+    """The inviter's right is read again, and held until the invitee is in (H128)."""
+    if link.inviter_id is None:
+        return
+    rows = await select(
+        "SELECT role FROM memberships WHERE community_id = $1 AND member_id = $2 FOR SHARE",
+        link.community_id, link.inviter_id,
+    )  # fmt: skip
+    if not entitled(link.inviter_id, rows[0]["role"] if rows else None, link.role):
+        raise AcceptanceRefused(
+            AcceptanceStatus.NOT_ALLOWED, "inviter_not_entitled",
+            "The person who invited you may no longer invite people. Ask another admin of the community to send your"
+            " invitation again.",
+        )  # fmt: skip
+
+
+def _refuse_disallowed_domain(link: LinkFacts) -> None:
+    """The community's rules may have changed since the invitation."""
+    if link.allowed_email_domains and domain_of(link.email) not in link.allowed_email_domains:
+        raise AcceptanceRefused(
+            AcceptanceStatus.NOT_ALLOWED, "domain_not_allowed",
+            "The community no longer admits addresses of this domain. Ask the person who invited you what to do.",
+        )  # fmt: skip
+
+
+_ACCOUNT = """
+SELECT d.id AS identity_id, d.member_id, m.id AS membership_id, n.id AS namesake_id
+FROM (SELECT 1 AS one) o
+LEFT JOIN identities d ON d.issuer = $1 AND d.subject = $2
+LEFT JOIN memberships m ON m.member_id = d.member_id AND m.community_id = $3
+LEFT JOIN members n ON n.id = COALESCE(
+    (SELECT p.id FROM members p WHERE p.email = $4 AND p.erased_at IS NULL LIMIT 1),
+    (SELECT q.member_id FROM identities q WHERE q.email = $4 LIMIT 1))
+"""
+
+
+async def _account_of(identity: Identity, link: LinkFacts) -> _Account:
+    """The account is found by (issuer, subject) and by nothing else (H037, H040)."""
+    rows = await select(_ACCOUNT, identity.issuer, identity.subject, link.community_id, link.email)
+    return _Account(**rows[0])
+
+
+def _refuse_namesake(account: _Account) -> None:
+    if account.member_id is None and account.namesake_id is not None:
+        raise AcceptanceRefused(
+            AcceptanceStatus.IDENTITY_CONFLICT, "identity_conflict",
+            "An account with this address has another sign-in. Sign in with that one, add this one to it, and then"
+            " open the link again.",
+        )  # fmt: skip
+
+
+async def _consume(link: LinkFacts, member_id: str, now: datetime) -> None:
+    """Uses the invitation up: of all who try at once, the one whose UPDATE writes the row comes in (H005, H006)."""
+    won = await execute(
+        "UPDATE invitations SET accepted_at = $1, accepted_by_id = $2 WHERE id = $3 AND generation = $4"
+        " AND accepted_at IS NULL AND declined_at IS NULL AND revoked_at IS NULL AND superseded_at IS NULL"
+        " AND expires_at > $1",
+        now, member_id, link.invitation_id, link.generation,
+    )  # fmt: skip
+    if not won:
+        raise link_invalid()
+
+
+async def _new_member(link: LinkFacts, identity: Identity, now: datetime) -> str:
+    member = await Member.create(id=new_id("per"), name=identity.name, email=link.email, created_at=now)
+    return member.id
+
+
+async def _remember_identity(account: _Account, member_id: str, identity: Identity, now: datetime) -> None:
+    if account.identity_id is not None:
+        await IdentityRow.filter(id=account.identity_id).update(last_used_at=now, email=_claimed(identity))
+        return
+    await IdentityRow.create(
+        id=new_id("idn"), member_id=member_id, provider_id=identity.provider_id, issuer=identity.issuer,
+        subject=identity.subject, email=_claimed(identity), linked_at=now, last_used_at=now,
+    )  # fmt: skip
+
+
+async def _join(link: LinkFacts, member_id: str, now: datetime) -> str:
+    membership = await Membership.create(
+        id=new_id("mem"), member_id=member_id, community_id=link.community_id, role=link.role, joined_at=now
+    )
+    return membership.id
+
+
+async def _tell(link: LinkFacts, account: _Account, member_id: str, identity: Identity, now: datetime) -> None:
+    """What was believed, and why, is kept with the acceptance."""
+    evidence = {
+        "provider": identity.provider_id,
+        "issuer": identity.issuer,
+        "evidence": identity.evidence.rule,
+        "verdict": identity.evidence.verdict,
+    }
+    about = {"community_id": link.community_id, "actor_id": member_id, "invitation_id": link.invitation_id}
+    events = [audit.Event("invitation.accepted", **about, details=evidence)]
+    if account.membership_id is None:
+        events.append(audit.Event("membership.joined", **about, details={"role": link.role}))
+    await audit.record(now, *events)
+    await announce(Changed(link.community_id, link.invitation_id))

@@ -1,0 +1,203 @@
+"""The composition root: puts the rooms together into one web application, and is the only one to import schema/."""
+
+import asyncio
+import contextvars
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
+from typing import Any, Final
+
+import structlog
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.routing import BaseRoute, Route
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+
+from schema.context import Context
+from schema.http import MOST_BYTES, GraphQLEndpoint
+from schema.root import build
+from service import database, events, metrics, pages, sessions, sign_in
+from service.acceptance import Browser
+from service.clock import Clock, system_clock
+from service.delivery import Worker
+from service.headers import AccessLog, SecurityHeaders
+from service.mail import MailSender
+from service.openid import RelyingParty
+from service.settings import Settings
+from service.tokens import Token
+
+log = structlog.get_logger()
+
+_FLOW_COOKIE_LIFETIME: Final = timedelta(hours=1)
+
+
+class Guestlist:
+    """One process of the service: what its endpoints share."""
+
+    def __init__(self, settings: Settings, clock: Clock, *, sender: MailSender | None) -> None:
+        self.settings, self.clock = settings, clock
+        self.relying_party = RelyingParty(settings)
+        self.worker = None if sender is None else Worker(settings, sender, clock)
+        self.graphql = GraphQLEndpoint(
+            build(development=settings.development), settings, self._context, self._set_cookies
+        )
+
+    # ------------------------------------------------------------------------------------------------------- endpoints
+
+    async def callback(self, request: Request) -> Response:
+        """GET /auth/{provider}/callback: the login's return."""
+        provider_id = request.path_params["provider_id"]
+        if not self.relying_party.knows(provider_id):
+            return pages.not_found()
+        returned = await sign_in.finish(
+            provider_id,
+            request.query_params,
+            cookie=request.cookies.get(self.settings.flow_cookie),
+            browser=Browser(request.cookies.get(self.settings.session_cookie), request.headers.get("user-agent")),
+            relying_party=self.relying_party,
+            now=self.clock(),
+            settings=self.settings,
+        )
+        if returned is None:
+            return pages.wrong_browser()
+        response = RedirectResponse(returned.location, 303)
+        if returned.session is not None:
+            self._set_session(response, returned.session)
+        return response
+
+    async def readyz(self, _: Request) -> Response:
+        """Ready to serve: the database answers and every migration is applied."""
+        try:
+            async with asyncio.timeout(3):
+                missing = await database.pending(self.settings.database_url.get_secret_value())
+        except Exception as error:  # noqa: BLE001 -- whatever it is, it is not ready, and the next probe asks again
+            log.warning("readyz.failed", error=type(error).__name__)
+            return JSONResponse({"ready": False, "database": "does not answer"}, 503)
+        return JSONResponse({"ready": not missing, "pending_migrations": missing}, 503 if missing else 200)
+
+    # ----------------------------------------------------------------------------------------------- requests and answers
+
+    async def _context(self, request: Request) -> Context:
+        now, cookies = self.clock(), request.cookies
+        session_cookie = cookies.get(self.settings.session_cookie)
+        return Context(
+            settings=self.settings,
+            relying_party=self.relying_party,
+            now=now,
+            caller=await sessions.caller_of(session_cookie, now=now, settings=self.settings),
+            client=request.client.host if request.client else "unknown",
+            user_agent=request.headers.get("user-agent"),
+            session_cookie=session_cookie,
+            flow_cookie=cookies.get(self.settings.flow_cookie),
+        )
+
+    async def _set_cookies(self, response: Response, context: Context) -> None:
+        if context.set_flow is not None:
+            self._set_cookie(response, self.settings.flow_cookie, context.set_flow, _FLOW_COOKIE_LIFETIME)
+        if context.set_session is not None:
+            self._set_session(response, context.set_session)
+        elif context.end_session:
+            self._set_cookie(response, self.settings.session_cookie, "", timedelta(0))
+        elif context.caller is not None:
+            await sessions.seen(context.caller, now=context.now)
+
+    def _set_session(self, response: Response, session: Token) -> None:
+        lifetime = timedelta(days=self.settings.session_days)
+        self._set_cookie(response, self.settings.session_cookie, session, lifetime)
+
+    def _set_cookie(self, response: Response, name: str, value: str, lifetime: timedelta) -> None:
+        response.set_cookie(
+            name, value, max_age=int(lifetime.total_seconds()), path="/", httponly=True, samesite="lax",
+            secure=self.settings.secure_cookies,
+        )  # fmt: skip
+
+    # ---------------------------------------------------------------------------------------------------------- lifetime
+
+    @asynccontextmanager
+    async def running(self, _: Starlette) -> AsyncIterator[None]:
+        """Database, events and worker for as long as the process serves; all of them end in order."""
+        async with AsyncExitStack() as stack:
+            await database.connect(self.settings.database_url.get_secret_value())
+            stack.push_async_callback(database.disconnect)
+            stack.push_async_callback(self.relying_party.close)
+            stopping = asyncio.Event()
+            if database.is_postgres():
+                await stack.enter_async_context(_background(lambda: events.listen(stopping), stopping))
+            if self.worker is not None:
+                worker = self.worker
+                await stack.enter_async_context(_background(lambda: worker.run(stopping), stopping))
+            yield
+
+
+@asynccontextmanager
+async def _background(work: Callable[[], Coroutine[Any, Any, None]], stopping: asyncio.Event) -> AsyncIterator[None]:
+    """Runs something beside the requests, in a context of its own, and lets it finish what it is doing at the end."""
+    task = asyncio.create_task(work(), context=contextvars.Context())
+    try:
+        yield
+    finally:
+        stopping.set()
+        await task
+
+
+def printed_schema() -> str:
+    """The SDL of the running schema."""
+    return build(development=False).as_str() + "\n"
+
+
+def create_app(
+    settings: Settings,
+    *,
+    clock: Clock = system_clock,
+    sender: MailSender | None = None,
+    further_routes: list[BaseRoute] | None = None,
+) -> Starlette:
+    """The web application. With a `sender` it delivers mail too; `further_routes` are those of development."""
+    guestlist = Guestlist(settings, clock, sender=sender)
+    routes: list[BaseRoute] = [
+        Route("/graphql", guestlist.graphql.answer, methods=["POST"]),
+        Route("/auth/{provider_id}/callback", guestlist.callback, methods=["GET"]),
+        Route("/healthz", _healthz, methods=["GET"]),
+        Route("/readyz", guestlist.readyz, methods=["GET"]),
+        Route("/metrics", metrics.endpoint, methods=["GET"]),
+        *pages.routes(),
+        *(further_routes or []),
+    ]
+    app = Starlette(
+        routes=routes,
+        middleware=_middleware(settings),
+        lifespan=guestlist.running,
+        max_body_size=MOST_BYTES,
+        exception_handlers={404: pages.not_found_handler, 500: _failed},
+    )
+    app.state.guestlist = guestlist
+    return app
+
+
+def _middleware(settings: Settings) -> list[Middleware]:
+    proxies = [Middleware(ProxyHeadersMiddleware, trusted_hosts=[str(proxy) for proxy in settings.trusted_proxies])]
+    return [
+        *(proxies if settings.trusted_proxies else []),
+        Middleware(AccessLog),
+        Middleware(SecurityHeaders, settings=settings),
+        Middleware(
+            CORSMiddleware,
+            allow_origins=list(settings.allowed_origins),
+            allow_credentials=True,
+            allow_methods=["GET", "POST"],
+            allow_headers=["content-type", "authorization"],
+            max_age=600,
+        ),
+    ]
+
+
+async def _healthz(_: Request) -> Response:
+    return PlainTextResponse("ok")
+
+
+async def _failed(request: Request, error: Exception) -> Response:
+    log.error("request.failed", path=request.scope.get("route_path", ""), exc_info=error)
+    return PlainTextResponse("Something went wrong here. It was logged; try again in a moment.", 500)

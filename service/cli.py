@@ -1,0 +1,231 @@
+"""The command line. Exit status 0 done, 1 the work failed, 2 wrong usage or settings."""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import AsyncIterator, Callable, Coroutine
+from pathlib import Path
+from typing import Annotated, Any, NoReturn, TypeVar
+
+import typer
+from rich.console import Console
+
+from service import database, logs
+from service.addresses import AddressInvalid, canonical
+from service.clock import system_clock
+from service.refusals import Refused
+from service.settings import Settings, SettingsInvalid, load_settings
+
+Result = TypeVar("Result")
+
+app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+community_app = typer.Typer(help="Communities, as the operator makes them.", no_args_is_help=True)
+app.add_typer(community_app, name="community")
+
+out = Console()
+err = Console(stderr=True)
+
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", help="A TOML file with settings; the environment wins.", dir_okay=False)
+]
+
+
+def main() -> None:
+    """The command `guestlist`."""
+    app()
+
+
+# ---------------------------------------------------------------------------------------------------------------- serving
+
+
+@app.command()
+def dev(
+    *,
+    config: ConfigOption = None,
+    host: Annotated[str, typer.Option(help="Where to listen.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(envvar="PORT", help="Where to listen.")] = 8000,
+) -> None:
+    """The whole service on one machine: SQLite, development OpenID Provider, mailbox page, demo community."""
+    from service.dev import mode  # noqa: PLC0415 -- development exists in this command only
+    from service.server import serve as run_server  # noqa: PLC0415 -- the web parts are for serving
+
+    settings = _settings(lambda: mode.development_settings(config, port=port))
+    _work(_prepare_development(settings))
+    development = mode.create_development_app(settings, clock=system_clock)
+    out.print(f"Guestlist is on [bold]{settings.public_url}[/bold]")
+    out.print(f"The first owner's mail waits in the mailbox: [bold]{settings.public_url}/dev/mailbox[/bold]")
+    run_server(development, host=host, port=port)
+
+
+async def _prepare_development(settings: Settings) -> None:
+    from service.dev import mode  # noqa: PLC0415
+
+    url = settings.database_url.get_secret_value()
+    async with _database(settings):
+        await database.migrate(url)
+        await mode.prepare_demo(settings, now=system_clock())
+
+
+@app.command()
+def serve(
+    *,
+    config: ConfigOption = None,
+    host: Annotated[str, typer.Option(help="Where to listen.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(envvar="PORT", help="Where to listen.")] = 8000,
+    workers: Annotated[int, typer.Option(min=1, help="Processes; more than one needs PostgreSQL.")] = 1,
+    with_worker: Annotated[bool, typer.Option("--with-worker", help="Deliver mail too.")] = False,
+) -> None:
+    """The service; with --with-worker it delivers mail too."""
+    from service import server  # noqa: PLC0415
+
+    settings = _settings(lambda: load_settings(config=config))
+    if settings.is_sqlite and workers > 1:
+        _refuse(
+            "SQLite serves one process. For --workers 2 and more, set GUESTLIST_DATABASE_URL to a PostgreSQL database."
+        )
+    if with_worker and settings.mail_url is None:
+        _refuse("GUESTLIST_MAIL_URL is missing: --with-worker delivers mail, so it must know where to.")
+    server.hand_over(config, with_worker=with_worker)
+    server.serve("service.server:make_app", host=host, port=port, workers=workers)
+
+
+@app.command()
+def worker(*, config: ConfigOption = None) -> None:
+    """Delivers mail, and prunes what is over; any number of them, on PostgreSQL."""
+    settings = _settings(lambda: load_settings(config=config))
+    if settings.mail_url is None:
+        _refuse("GUESTLIST_MAIL_URL is missing: the worker delivers mail, so it must know where to.")
+    if settings.is_sqlite:
+        _refuse(
+            "SQLite serves one process, so a worker beside the service needs PostgreSQL: set GUESTLIST_DATABASE_URL,"
+            " or let the service deliver with `guestlist serve --with-worker`."
+        )
+    logs.configure(settings.log_level, settings.log_format)
+    _work(_run_worker(settings))
+
+
+async def _run_worker(settings: Settings) -> None:
+    from service import events  # noqa: PLC0415
+    from service.delivery import Worker  # noqa: PLC0415
+    from service.mail import open_sender  # noqa: PLC0415
+
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    async with _database(settings):
+        sender = open_sender(settings)
+        listening = asyncio.create_task(events.listen(stopping))
+        await Worker(settings, sender, system_clock).run(stopping)
+        await listening
+        await sender.close()
+
+
+# --------------------------------------------------------------------------------------------------------------- operating
+
+
+@app.command()
+def migrate(
+    *,
+    config: ConfigOption = None,
+    check: Annotated[bool, typer.Option("--check", help="Change nothing; fail where something differs.")] = False,
+) -> None:
+    """Brings the database up to date, safely from several places at once; --check fails on drift."""
+    settings = _settings(lambda: load_settings(config=config))
+    if check:
+        _work(_check_migrations(settings))
+        return
+    for name in _work(_migrate(settings)):
+        out.print(f"Applied {name}.")
+    out.print("The database is up to date.")
+
+
+async def _migrate(settings: Settings) -> list[str]:
+    async with _database(settings):
+        return await database.migrate(settings.database_url.get_secret_value())
+
+
+async def _check_migrations(settings: Settings) -> None:
+    url = settings.database_url.get_secret_value()
+    async with _database(settings):
+        findings = [f"Not applied yet: {name}." for name in await database.pending(url)]
+        findings += await database.schema_drift()
+    findings += [f"The models differ from the migrations: {change}." for change in await database.model_drift(url)]
+    for finding in findings:
+        err.print(finding)
+    if findings:
+        raise typer.Exit(1)
+    out.print("The database is as the migrations make it, and so are the models.")
+
+
+@community_app.command("create")
+def create_community(
+    name: Annotated[str, typer.Argument(help="What the community is called.")],
+    *,
+    owner: Annotated[str, typer.Option(help="The email address of its first owner, who is invited.")],
+    config: ConfigOption = None,
+) -> None:
+    """A community, and the invitation to its first owner."""
+    settings = _settings(lambda: load_settings(config=config))
+    try:
+        address = canonical(owner)
+    except AddressInvalid as error:
+        _refuse(f"--owner: {error}")
+    community_id = _work(_create_community(settings, name, address))
+    out.print(f"Created {name} ({community_id}). The mail to its owner is sent by the worker.")
+
+
+async def _create_community(settings: Settings, name: str, owner: Any) -> str:
+    from service import invitations  # noqa: PLC0415
+
+    async with _database(settings):
+        return await invitations.found_community(name, owner, now=system_clock(), settings=settings)
+
+
+@app.command()
+def schema() -> None:
+    """Prints the SDL."""
+    from service.app import printed_schema  # noqa: PLC0415
+
+    print(printed_schema(), end="")
+
+
+# ----------------------------------------------------------------------------------------------------------------- shared
+
+
+@contextlib.asynccontextmanager
+async def _database(settings: Settings) -> AsyncIterator[None]:
+    await database.connect(settings.database_url.get_secret_value())
+    try:
+        yield
+    finally:
+        await database.disconnect()
+
+
+def _settings(load: Callable[[], Settings]) -> Settings:
+    """The settings, or every wrong one named and exit status 2."""
+    try:
+        settings = load()
+    except SettingsInvalid as invalid:
+        for finding in invalid.findings:
+            err.print(f"{finding.name}: {finding.problem} Expected: {finding.expected}", markup=False, highlight=False)
+        raise typer.Exit(2) from None
+    logs.configure(settings.log_level, settings.log_format)
+    return settings
+
+
+def _refuse(message: str) -> NoReturn:
+    err.print(message, markup=False, highlight=False)
+    raise typer.Exit(2)
+
+
+def _work(work: Coroutine[Any, Any, Result]) -> Result:
+    """Runs it; what the operator can mend is said in words, with exit status 1."""
+    try:
+        return asyncio.run(work)
+    except (Refused, database.DatabaseUnavailable) as failed:
+        err.print(str(failed), markup=False, highlight=False)
+        raise typer.Exit(1) from None
+
+
+if __name__ == "__main__":
+    main()

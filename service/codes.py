@@ -1,0 +1,64 @@
+"""Codes: six digits that prove the invited mailbox within one flow. Made in the step that sends them.
+
+Six digits are soon guessed, so five tries and ten minutes bound the guessing here, and a slow salted hash (scrypt,
+RFC 7914) bounds it for whoever reads the database: all codes take hours, and the code lives for minutes.
+"""
+
+import asyncio
+import hashlib
+import hmac
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from service.database import execute, select
+from service.models import DIGEST
+
+TRIES: Final = 5
+LIFETIME: Final = timedelta(minutes=10)
+_DIGITS: Final = 6
+_SALT_BYTES: Final = 8
+_COST: Final = {"n": 2**14, "r": 8, "p": 1}
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """A try that was spent: what the code must match, and how many tries are left."""
+
+    digest: str
+    left: int
+
+
+async def issue(flow_id: str, *, now: datetime) -> str | None:
+    """A new code for a flow that waits for one; any earlier one is dead. None when the flow waits no longer."""
+    code = f"{secrets.randbelow(10**_DIGITS):0{_DIGITS}}"
+    stored = await execute(
+        "UPDATE flows SET code_digest = $1, code_expires_at = $2, code_tries_left = $3"
+        " WHERE id = $4 AND status = 'CODE_REQUIRED'",
+        await _digest(code, secrets.token_bytes(_SALT_BYTES)), now + LIFETIME, TRIES, flow_id,
+    )  # fmt: skip
+    return code if stored else None
+
+
+async def spend_try(flow_id: str, *, now: datetime) -> Try | None:
+    """Takes one try before anything is compared, so that simultaneous guesses are counted one by one; None: none left."""
+    rows = await select(
+        "UPDATE flows SET code_tries_left = code_tries_left - 1 WHERE id = $1 AND status = 'CODE_REQUIRED'"
+        " AND code_tries_left > 0 AND code_expires_at > $2 RETURNING code_digest, code_tries_left",
+        flow_id, now,
+    )  # fmt: skip
+    return Try(rows[0]["code_digest"], rows[0]["code_tries_left"]) if rows else None
+
+
+async def matches(code: str, digest: str) -> bool:
+    """Whether a person's input is the code; spaces and hyphens between the digits are fine."""
+    typed = "".join(character for character in code if character not in " -\u2013\u00a0")[: _DIGITS + 1]
+    return hmac.compare_digest(await _digest(typed, bytes.fromhex(digest[: 2 * _SALT_BYTES])), digest)
+
+
+async def _digest(code: str, salt: bytes) -> str:
+    """Salt and hash as hexadecimal digits, as long as every digest's column."""
+    length = DIGEST // 2 - _SALT_BYTES
+    hashed = await asyncio.to_thread(lambda: hashlib.scrypt(code.encode(), salt=salt, dklen=length, **_COST))
+    return (salt + hashed).hex()

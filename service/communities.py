@@ -1,0 +1,219 @@
+"""Communities, who belongs to them, and what a member may do there."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from service import audit
+from service.database import json_list, select, transaction
+from service.limits import refuse_over
+from service.models import Community, Membership, Role
+from service.refusals import NAME, NotFound, NotPermitted, NotSignedIn, worded
+from service.sessions import Caller
+from service.settings import RateLimit, Settings
+from service.tokens import is_id, new_id
+
+_CREATIONS_PER_MEMBER = RateLimit(count=20, period=timedelta(days=1))
+
+
+@dataclass(frozen=True, slots=True)
+class MemberView:
+    """A person as the caller may see them: `email` is None unless the caller is they, or an admin beside them."""
+
+    id: str
+    name: str | None
+    email: str | None
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A community and the caller's own place in it: read in one statement, decides what they may see and do.
+
+    `seats_taken` counts members, and only where a seat limit makes that matter.
+    """
+
+    community_id: str
+    name: str
+    created_at: datetime
+    role: Role
+    membership_id: str
+    member_id: str
+    link_minutes: int
+    invitation_days: int
+    allowed_email_domains: tuple[str, ...]
+    seat_limit: int | None
+    seats_taken: int
+    locale: str | None
+
+    @property
+    def is_admin(self) -> bool:
+        return self.role.rank >= Role.ADMIN.rank
+
+    @property
+    def seats_left(self) -> int | None:
+        return None if self.seat_limit is None else max(0, self.seat_limit - self.seats_taken)
+
+    def may_manage(self, role: Role) -> bool:
+        """Whether the caller may invite to, or take away, this role: nobody acts above their own (H128)."""
+        return self.is_admin and role.rank <= self.role.rank
+
+
+@dataclass(frozen=True, slots=True)
+class MembershipView:
+    id: str
+    member: MemberView
+    community: Standing
+    role: Role
+    joined_at: datetime
+    viewer_can_change: bool
+
+
+STANDING_COLUMNS = """
+    c.id AS community_id, c.name, c.created_at, c.locale, c.link_minutes, c.invitation_days, c.allowed_email_domains,
+    c.seat_limit, m.role, m.id AS membership_id, m.member_id,
+    CASE WHEN c.seat_limit IS NULL THEN 0
+         ELSE (SELECT count(*) FROM memberships o WHERE o.community_id = c.id) END AS seats_taken
+"""
+
+
+def standing_of(row: dict[str, Any], settings: Settings) -> Standing:
+    """A row with STANDING_COLUMNS; where the community sets no policy of its own the operator's stands."""
+    return Standing(
+        community_id=row["community_id"],
+        name=row["name"],
+        created_at=row["created_at"],
+        role=Role(row["role"]),
+        membership_id=row["membership_id"],
+        member_id=row["member_id"],
+        link_minutes=row["link_minutes"] or settings.link_minutes,
+        invitation_days=row["invitation_days"] or settings.invitation_days,
+        allowed_email_domains=json_list(row["allowed_email_domains"]),
+        seat_limit=row["seat_limit"],
+        seats_taken=row["seats_taken"],
+        locale=row["locale"],
+    )
+
+
+async def standing(caller: Caller | None, community_id: str, settings: Settings) -> Standing:
+    """The caller's place in a community. Raises NotSignedIn, and NotFound alike for what is not and what is not theirs."""
+    if caller is None:
+        raise NotSignedIn
+    found = await standings(caller.member_id, settings, community_id=community_id) if is_id(community_id) else []
+    if not found:
+        raise NotFound("There is no such community among yours.")
+    return found[0]
+
+
+async def standings(member_id: str, settings: Settings, *, community_id: str | None = None) -> list[Standing]:
+    """All communities that a member belongs to, by name; or the one asked for."""
+    sql = f"SELECT {STANDING_COLUMNS} FROM memberships m JOIN communities c ON c.id = m.community_id WHERE m.member_id = $1"  # noqa: S608 -- a constant
+    if community_id is None:
+        rows = await select(f"{sql} ORDER BY lower(c.name), c.id", member_id)
+    else:
+        rows = await select(f"{sql} AND c.id = $2", member_id, community_id)
+    return [standing_of(row, settings) for row in rows]
+
+
+async def create(name: str, *, caller: Caller | None, now: datetime, settings: Settings) -> Standing:
+    """A new community with the caller as its owner, where the operator lets members create them."""
+    if caller is None:
+        raise NotSignedIn
+    if settings.community_creation != "members":
+        raise NotPermitted("Communities are created by the operators of this service; ask them for one.")
+    name = worded(name, NAME)
+    async with transaction():
+        await refuse_over(
+            _CREATIONS_PER_MEMBER, f"creations:{caller.member_id}", "That is enough for one day.", now=now
+        )
+        community = await Community.create(id=new_id("com"), name=name, created_at=now)
+        membership = await Membership.create(
+            id=new_id("mem"), community=community, member_id=caller.member_id, role=Role.OWNER, joined_at=now
+        )
+        await audit.record(
+            now,
+            audit.Event("community.created", community.id, caller.member_id),
+            audit.Event("membership.joined", community.id, caller.member_id, details={"role": membership.role}),
+        )
+    return await standing(caller, community.id, settings)
+
+
+_SEATS_TAKEN = """
+SELECT (SELECT count(*) FROM memberships WHERE community_id = $1) AS members,
+    (SELECT count(*) FROM invitations WHERE community_id = $1 AND accepted_at IS NULL AND declined_at IS NULL
+        AND revoked_at IS NULL AND superseded_at IS NULL AND expires_at > $2) AS pending
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Seats:
+    limit: int | None
+    members: int
+    pending: int
+
+
+async def lock_seats(community_id: str, now: datetime) -> Seats:
+    """The seat limit and who takes seats, holding the community so that nobody else counts meanwhile."""
+    community = (await select("SELECT seat_limit FROM communities WHERE id = $1 FOR NO KEY UPDATE", community_id))[0]
+    taken = (await select(_SEATS_TAKEN, community_id, now))[0]
+    return Seats(community["seat_limit"], taken["members"], taken["pending"])
+
+
+async def member_counts(community_ids: Iterable[str]) -> dict[str, int]:
+    """How many members each of the communities has."""
+    ids = list(community_ids)
+    marks = ", ".join(f"${number + 1}" for number in range(len(ids)))
+    sql = f"SELECT community_id, count(*) AS members FROM memberships WHERE community_id IN ({marks}) GROUP BY community_id"  # noqa: S608 -- placeholders
+    return {row["community_id"]: row["members"] for row in await select(sql, *ids)}
+
+
+_MEMBERSHIP_COLUMNS = """
+    m.id, m.role, m.joined_at, p.id AS member_id, p.name AS member_name, p.email AS member_email, p.created_at AS member_at
+"""
+
+
+async def memberships_page(place: Standing, *, after: tuple[datetime, str] | None, limit: int) -> list[MembershipView]:
+    """Members in the order of joining, after a keyset position."""
+    joined_at, last_id = after or (None, None)
+    where = "m.community_id = $1" + ("" if after is None else " AND (m.joined_at, m.id) > ($3, $4)")
+    sql = (
+        f"SELECT {_MEMBERSHIP_COLUMNS} FROM memberships m JOIN members p ON p.id = m.member_id"  # noqa: S608 -- constants
+        f" WHERE {where} ORDER BY m.joined_at, m.id LIMIT $2"
+    )
+    keyset = () if after is None else (joined_at, last_id)
+    return [_membership_view(row, place) for row in await select(sql, place.community_id, limit, *keyset)]
+
+
+async def memberships_named(ids: Iterable[str], place: Standing) -> list[MembershipView]:
+    """The memberships of these ids in the caller's community."""
+    wanted = list(ids)
+    marks = ", ".join(f"${number + 2}" for number in range(len(wanted)))
+    sql = (
+        f"SELECT {_MEMBERSHIP_COLUMNS} FROM memberships m JOIN members p ON p.id = m.member_id"  # noqa: S608 -- constants
+        f" WHERE m.community_id = $1 AND m.id IN ({marks})"
+    )
+    return [_membership_view(row, place) for row in await select(sql, place.community_id, *wanted)]
+
+
+def _membership_view(row: dict[str, Any], place: Standing) -> MembershipView:
+    role, own = Role(row["role"]), row["member_id"] == place.member_id
+    visible = place.is_admin or own
+    member = MemberView(
+        row["member_id"], row["member_name"], row["member_email"] if visible else None, row["member_at"]
+    )
+    return MembershipView(
+        row["id"], member, place, role, row["joined_at"], viewer_can_change=own or place.may_manage(role)
+    )
+
+
+async def memberships_of(
+    caller: Caller, settings: Settings, *, community_id: str | None = None
+) -> list[MembershipView]:
+    """The caller's own memberships, by the communities' names; or the one in the community asked for."""
+    places = await standings(caller.member_id, settings, community_id=community_id)
+    if not places:
+        return []
+    sql = f"SELECT {_MEMBERSHIP_COLUMNS} FROM memberships m JOIN members p ON p.id = m.member_id WHERE m.member_id = $1"  # noqa: S608 -- constants
+    rows = {row["id"]: row for row in await select(sql, caller.member_id)}
+    return [_membership_view(rows[place.membership_id], place) for place in places if place.membership_id in rows]

@@ -1,0 +1,267 @@
+"""The database: connecting, transactions, SQL for the hot paths, and migrations that are safe to run from anywhere."""
+
+import re
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+import orjson
+from tortoise import Tortoise, connections
+from tortoise.backends.base.client import BaseDBAsyncClient
+from tortoise.backends.sqlite.client import SqliteTransactionWrapper
+from tortoise.context import TortoiseContext
+from tortoise.indexes import Index
+from tortoise.migrations import operations
+from tortoise.migrations.autodetector import MigrationAutodetector
+from tortoise.migrations.executor import MigrationExecutor
+from tortoise.migrations.loader import MigrationLoader
+from tortoise.migrations.recorder import MigrationRecorder
+from tortoise.migrations.schema_editor.base import BaseSchemaEditor
+from tortoise.migrations.schema_generator.state import State
+from tortoise.models import Model
+from tortoise.transactions import in_transaction
+
+from service import models
+
+APP = "guestlist"
+_MIGRATION_LOCK = 7_165_739_812  # any number that nobody else locks on the same PostgreSQL database
+_POOL = {"minsize": "1", "maxsize": "10"}
+_PRAGMAS = {"busy_timeout": "10000", "synchronous": "NORMAL"}
+
+
+class DatabaseUnavailable(Exception):
+    """Raised when the database does not answer; its text is for the operator and names no password."""
+
+
+def config_for(url: str) -> dict[str, Any]:
+    """Tortoise's configuration for a DATABASE_URL; what the URL's own query says wins over our defaults."""
+    scheme, netloc, path, query, fragment = urlsplit(url)
+    defaults = _PRAGMAS if scheme == "sqlite" else _POOL
+    query = urlencode(defaults | dict(parse_qsl(query)))
+    if scheme == "sqlite":
+        connection = f"sqlite://{netloc}{path}?{query}"
+    else:
+        connection = urlunsplit(("postgres", netloc, path, query, fragment))
+    app = {"models": ["service.models"], "migrations": "migrations", "default_connection": "default"}
+    return {"connections": {"default": connection}, "apps": {APP: app}, "use_tz": True, "timezone": "UTC"}
+
+
+async def connect(url: str) -> None:
+    """Opens the process's one connection (SQLite) or pool (PostgreSQL) and pings it, because pools are lazy."""
+    await Tortoise.init(config=config_for(url), _enable_global_fallback=True)
+    try:
+        await select("SELECT 1 AS one")
+    except Exception as error:
+        await disconnect()
+        raise DatabaseUnavailable(f"The database does not answer: {type(error).__name__}.") from error
+
+
+async def disconnect() -> None:
+    await Tortoise.close_connections()
+
+
+def connection() -> BaseDBAsyncClient:
+    """The current connection: inside `transaction()` the transaction's own."""
+    client: BaseDBAsyncClient = connections.get("default")
+    return client
+
+
+def is_postgres() -> bool:
+    return connection().capabilities.dialect == "postgres"
+
+
+@asynccontextmanager
+async def transaction() -> AsyncIterator[None]:
+    """All or nothing. Inside another one it is a savepoint, so that a refused INSERT does not poison the outer one."""
+    async with in_transaction():
+        yield
+
+
+async def _begin_immediate(self: SqliteTransactionWrapper) -> None:
+    # SQLite's deferred BEGIN fails at the first write when another writer came first, whatever the busy timeout
+    # says; taking the write lock at once waits for it instead.
+    await self._connection.commit()
+    await self._connection.execute("BEGIN IMMEDIATE")
+
+
+SqliteTransactionWrapper.begin = _begin_immediate  # type: ignore[method-assign]
+
+
+_PLACEHOLDER = re.compile(r"\$(\d+)")
+_LOCK_CLAUSE = re.compile(r"\bFOR (?:NO KEY UPDATE|UPDATE|SHARE)(?: OF \w+)?(?: SKIP LOCKED)?")
+
+
+def _for_engine(sql: str) -> str:
+    """PostgreSQL's SQL as SQLite reads it: other placeholders, and no row locks, for it has one writer at a time."""
+    if is_postgres():
+        return sql
+    return _PLACEHOLDER.sub(r"?\1", _LOCK_CLAUSE.sub("", sql))
+
+
+async def select(sql: str, *params: Any) -> list[dict[str, Any]]:
+    """The rows of a statement written with $1 placeholders; columns named `..._at` are instants on both engines."""
+    rows = await connection().execute_query_dict(_for_engine(sql), list(params))
+    return rows if is_postgres() else [_with_instants(row) for row in rows]
+
+
+async def execute(sql: str, *params: Any) -> int:
+    """How many rows a statement wrote: the count that decides who won a guarded UPDATE."""
+    if is_postgres():
+        # Tortoise reads the count of "INSERT 0 1" wrongly on asyncpg; a RETURNING row is counted instead.
+        sql = f"{sql} RETURNING 1 AS written" if sql.lstrip().upper().startswith("INSERT") else sql
+        return len(await select(sql, *params)) if "RETURNING" in sql else (await _execute(sql, params))
+    return await _execute(sql, params)
+
+
+async def _execute(sql: str, params: Sequence[Any]) -> int:
+    count, _ = await connection().execute_query(_for_engine(sql), list(params))
+    return count
+
+
+def _with_instants(row: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: datetime.fromisoformat(value) if isinstance(value, str) and name.endswith(("_at", "_until")) else value
+        for name, value in row.items()
+    }
+
+
+def json_list(value: str | list[str]) -> tuple[str, ...]:
+    """A JSON column's list as SQL gives it: text on both engines, unless the driver decoded it."""
+    return tuple(orjson.loads(value) if isinstance(value, str) else value)
+
+
+class CreateModel(operations.CreateModel):
+    """Creates the table with its CHECK constraints inside; Tortoise's own silently leaves a new model's out."""
+
+    async def database_forward(
+        self, app_label: str, old_state: State, new_state: State, state_editor: BaseSchemaEditor | None = None
+    ) -> None:
+        del old_state
+        if state_editor is None:
+            return
+        model = new_state.apps.get_model(f"{app_label}.{self.name}")
+        constraints = model._meta.constraints or ()  # noqa: SLF001
+        checks = [f'CONSTRAINT "{check.name}" CHECK ({check.check})' for check in constraints]
+        state_editor._get_inner_statements = lambda: checks  # type: ignore[method-assign]  # noqa: SLF001
+        try:
+            await state_editor.create_model(model)
+        finally:
+            del state_editor._get_inner_statements  # noqa: SLF001
+
+
+class _Recorder(MigrationRecorder):
+    """Makes its table with one plain statement: SQLite's executescript would commit the transaction around it."""
+
+    async def ensure_schema(self, schema_editor: BaseSchemaEditor) -> None:
+        sql = schema_editor._get_model_sql_data(self.model).table_sql  # noqa: SLF001
+        await self.connection.execute_query(sql.replace("CREATE TABLE", "CREATE TABLE IF NOT EXISTS", 1).rstrip(";"))
+
+
+class _Executor(MigrationExecutor):
+    def __init__(self, client: BaseDBAsyncClient, apps: dict[str, dict[str, Any]]) -> None:
+        super().__init__(client, apps)
+        self.recorder = _Recorder(client)
+        self.loader = MigrationLoader(apps, self.recorder, load=False)
+
+
+async def migrate(url: str) -> list[str]:
+    """Brings the database up to date, all or nothing; returns the names of what was applied.
+
+    Several may run it at once: PostgreSQL's advisory lock and SQLite's write lock let one at a time in, and the
+    rest find nothing to do.
+    """
+    config = config_for(url)
+    applied: list[str] = []
+    async with in_transaction():
+        if is_postgres():
+            await select("SELECT pg_advisory_xact_lock($1)", _MIGRATION_LOCK)
+        executor = _Executor(connection(), config["apps"])
+        # Reading a table that is not there yet would abort PostgreSQL's transaction.
+        await executor.recorder.ensure_schema(executor._schema_editor(atomic=False))  # noqa: SLF001
+        await executor.migrate(
+            direction="forward",
+            progress=lambda event, _app, name: applied.append(name) if event == "apply_done" else None,
+        )
+    return applied
+
+
+async def pending(url: str) -> list[str]:
+    """Names of migrations that were not applied yet; changes nothing."""
+    executor = _Executor(connection(), config_for(url)["apps"])
+    return [step.migration.name for step in await executor.plan()]
+
+
+async def model_drift(url: str) -> list[str]:
+    """How the models differ from what all migrations make of them; needs no database."""
+    config = config_for(url)
+    async with TortoiseContext() as context:
+        await context.init(config=config | {"connections": {"default": "sqlite://:memory:"}})
+        if context.apps is None:
+            raise RuntimeError("Tortoise found no models.")
+        writers = await MigrationAutodetector(context.apps, config["apps"]).changes()
+    return [operation.describe() for writer in writers for operation in writer.operations]
+
+
+async def schema_drift() -> list[str]:
+    """How the tables really are differs from the models: columns and named indexes and constraints that are missing
+    or unknown, each in words.
+    """
+    expected = _expected_columns()
+    found = await _columns()
+    missing = [f"The column {name} is missing in the database." for name in sorted(expected - found)]
+    unknown = [f"The column {name} stands in the database and in no model." for name in sorted(found - expected)]
+    named = await _named_objects()
+    lost = [f"The index or constraint {name} is missing in the database." for name in sorted(_expected_names() - named)]
+    return missing + unknown + lost
+
+
+def _models() -> list[type[Model]]:
+    return list(models.__models__)
+
+
+def _expected_columns() -> set[str]:
+    return {
+        f"{model._meta.db_table}.{column}"  # noqa: SLF001 -- Tortoise describes its models here
+        for model in _models()
+        for column in model._meta.fields_db_projection.values()  # noqa: SLF001
+    }
+
+
+def _expected_names() -> set[str]:
+    named = {index.name for model in _models() for index in model._meta.indexes or () if isinstance(index, Index)}  # noqa: SLF001
+    checks = {check.name for model in _models() for check in model._meta.constraints or ()}  # noqa: SLF001
+    return {str(name) for name in named | checks} | set(models.PARTIAL_INDEXES)
+
+
+async def _columns() -> set[str]:
+    if is_postgres():
+        rows = await select(
+            "SELECT table_name || '.' || column_name AS name FROM information_schema.columns"
+            " WHERE table_schema = current_schema() AND table_name <> 'tortoise_migrations'"
+        )
+    else:
+        rows = await select(
+            "SELECT t.name || '.' || c.name AS name FROM sqlite_master t, pragma_table_info(t.name) c"
+            " WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite_%' AND t.name <> 'tortoise_migrations'"
+        )
+    return {row["name"] for row in rows}
+
+
+async def _named_objects() -> set[str]:
+    """The names of indexes and constraints; SQLite keeps those of constraints in the text of the table only."""
+    if is_postgres():
+        rows = await select(
+            "SELECT indexname AS name FROM pg_indexes WHERE schemaname = current_schema()"
+            " UNION SELECT conname FROM pg_constraint WHERE connamespace = current_schema()::regnamespace"
+        )
+        return {row["name"] for row in rows}
+    rows = await select("SELECT name, type, sql FROM sqlite_master WHERE sql IS NOT NULL")
+    constraints = {name for row in rows for name in re.findall(r'CONSTRAINT "(\w+)"', row["sql"])}
+    return constraints | {row["name"] for row in rows if row["type"] == "index"}
+
+
+def sqlite_path(url: str) -> Path:
+    return Path(urlsplit(url)._replace(query="").geturl().removeprefix("sqlite://"))

@@ -1,0 +1,100 @@
+"""The mailbox page of development: what was sent, as a mail program would show it, each link ready to be clicked.
+
+Each mail's HTML is a document of its own, in a sandbox with its own Content-Security-Policy: the mail's inline styles work
+there, scripts and remote content do not, and its links open in a new tab. The page around it runs under a strict policy.
+"""
+
+import re
+from datetime import UTC, datetime
+from functools import cache, partial
+from pathlib import Path
+from typing import Final
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from service.mail.mailbox import Mailbox, MailboxEntry
+
+_HERE: Final = Path(__file__).parent
+_PRIVATE: Final = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer", "X-Content-Type-Options": "nosniff"}
+_PAGE_POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; frame-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+_MAIL_POLICY: Final = (
+    "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'; "
+    "sandbox allow-popups allow-popups-to-escape-sandbox allow-top-navigation-by-user-activation"
+)
+_ADDRESS_IN_TEXT: Final = re.compile(r"https?://\S+")
+
+
+def routes(mailbox: Mailbox) -> list[BaseRoute]:
+    """GET /dev/mailbox, its stylesheet, module and JSON, and each mail's HTML under /dev/mailbox/ID.html."""
+    return [
+        Route("/dev/mailbox", partial(_page, mailbox), methods=["GET"]),
+        Route("/dev/mailbox.json", partial(_json, mailbox), methods=["GET"]),
+        Route("/dev/mailbox.css", partial(_file, "mailbox.css", "text/css"), methods=["GET"]),
+        Route("/dev/mailbox.js", partial(_file, "mailbox.js", "text/javascript"), methods=["GET"]),
+        Route("/dev/mailbox/{mail_id}.html", partial(_mail, mailbox), methods=["GET"]),
+    ]
+
+
+async def _page(mailbox: Mailbox, request: Request) -> Response:
+    """`?mail=ID` opens that mail; without it the newest is open."""
+    wanted = request.query_params.get("mail")
+    entries = mailbox.entries
+    chosen = mailbox.entry(wanted) if wanted else next(iter(entries), None)
+    page = _templates().get_template("mailbox.html").render(entries=entries, open=chosen)
+    return HTMLResponse(page, headers={**_PRIVATE, "Content-Security-Policy": _PAGE_POLICY})
+
+
+async def _json(mailbox: Mailbox, _request: Request) -> Response:
+    return JSONResponse([_as_json(entry) for entry in mailbox.entries], headers=_PRIVATE)
+
+
+def _as_json(entry: MailboxEntry) -> dict[str, str]:
+    return {
+        "id": entry.id,
+        "to": entry.to,
+        "subject": entry.subject,
+        "text": entry.text,
+        "html": entry.html,
+        "sent_at": _rfc3339(entry.sent_at),
+    }
+
+
+async def _mail(mailbox: Mailbox, request: Request) -> Response:
+    """The mail as it is, but for a base that opens its links in a new tab instead of in the frame."""
+    entry = mailbox.entry(request.path_params["mail_id"])
+    if entry is None:
+        return Response("This mail is no longer here.", status_code=404, headers=_PRIVATE, media_type="text/plain")
+    html = entry.html.replace("<head>", '<head><base target="_blank">', 1)
+    return HTMLResponse(html, headers={**_PRIVATE, "Content-Security-Policy": _MAIL_POLICY})
+
+
+async def _file(name: str, media_type: str, _request: Request) -> Response:
+    return Response((_HERE / name).read_bytes(), media_type=media_type, headers=_PRIVATE)
+
+
+@cache
+def _templates() -> Environment:
+    environment = Environment(loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined)
+    environment.filters |= {"rfc3339": _rfc3339, "with_links": _with_links}
+    return environment
+
+
+def _rfc3339(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def _with_links(text: str) -> Markup:
+    """The text with its web addresses as links to a new tab; everything else escaped."""
+    parts, end = [], 0
+    for found in _ADDRESS_IN_TEXT.finditer(text):
+        link = Markup('<a href="{url}" target="_blank" rel="noopener noreferrer">{url}</a>').format(url=found.group())
+        parts += [escape(text[end : found.start()]), link]
+        end = found.end()
+    return Markup("").join([*parts, escape(text[end:])])

@@ -1,0 +1,109 @@
+"""Development: the whole service on one machine, with a real OpenID Provider, a mailbox page and a demo community.
+
+Nothing of this exists outside `guestlist dev`: `serve` never imports this room.
+"""
+
+import secrets
+from datetime import datetime
+from pathlib import Path
+
+from pydantic import SecretStr
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+from strawberry.http.ides import get_graphql_ide_html
+
+from service import invitations
+from service.addresses import Address
+from service.app import create_app
+from service.clock import Clock
+from service.database import select
+from service.dev import mailbox as mailbox_page
+from service.dev.openid_provider import OpenIDProvider
+from service.mail import open_sender
+from service.mail.mailbox import Mailbox
+from service.settings import ProviderSettings, Settings, load_settings
+
+PROVIDER = "dev"
+DEMO = "Demo"
+OWNER = Address("owner@example.com")
+
+_CLIENT_ID = "guestlist"
+_ISSUER_PATH = "/dev/openid"
+
+
+def create_development_app(settings: Settings, *, clock: Clock, deliver: bool = True) -> Starlette:
+    """The service with everything of development beside it; `settings` are those of `with_provider`.
+
+    Without `deliver` a worker elsewhere puts the mails into the application's mailbox.
+    """
+    mailbox = Mailbox()
+    registration = settings.providers[PROVIDER]
+    provider = OpenIDProvider(
+        issuer=f"{settings.public_url}{_ISSUER_PATH}",
+        clients={
+            registration.client_id: (
+                registration.client_secret.get_secret_value(),
+                (f"{settings.public_url}/auth/{PROVIDER}/callback",),
+            )
+        },
+        clock=clock,
+    )
+    routes: list[BaseRoute] = [
+        Mount(_ISSUER_PATH, routes=provider.routes()),
+        *mailbox_page.routes(mailbox),
+        Route("/graphql", _graphiql, methods=["GET"]),
+    ]
+    sender = open_sender(settings, mailbox=mailbox, clock=clock) if deliver else None
+    app = create_app(settings, clock=clock, sender=sender, further_routes=routes)
+    app.state.mailbox = mailbox
+    app.state.provider = provider
+    return app
+
+
+async def _graphiql(_: Request) -> Response:
+    """GraphiQL, which brings its scripts from a public CDN: for development only, under a policy of its own."""
+    policy = "default-src 'self' https: data: blob: 'unsafe-inline' 'unsafe-eval'"
+    return HTMLResponse(get_graphql_ide_html(graphql_ide="graphiql"), headers={"content-security-policy": policy})
+
+
+def development_settings(config: Path | None, *, port: int) -> Settings:
+    """The settings of `guestlist dev`: what is set stands, and the rest is chosen so that nothing need be."""
+    defaults = {
+        "public_url": f"http://localhost:{port}",
+        "mail_url": "mailbox:",
+        "mail_from": "Guestlist <guestlist@example.com>",
+        "community_creation": "members",
+        "log_format": "console",
+    }
+    settings = load_settings(config=config, development=True, defaults=defaults)
+    return with_provider(settings)
+
+
+def with_provider(settings: Settings) -> Settings:
+    """The settings with the development provider beside whatever others are configured."""
+    provider = ProviderSettings(
+        kind="oidc",
+        issuer=f"{settings.public_url}{_ISSUER_PATH}",
+        client_id=_CLIENT_ID,
+        client_secret=SecretStr(secrets.token_urlsafe(32)),
+        label="Development sign-in",
+        email_domains=("*",),
+        position=1000,
+    )
+    return settings.model_copy(update={"providers": {**settings.providers, PROVIDER: provider}})
+
+
+async def prepare_demo(settings: Settings, *, now: datetime) -> None:
+    """Makes the demo community on first start, and has a mail waiting for its owner until they are in."""
+    demo = await select(
+        "SELECT c.id, (SELECT count(*) FROM memberships m WHERE m.community_id = c.id AND m.role = 'OWNER') AS owners"
+        " FROM communities c WHERE c.name = $1 ORDER BY c.created_at LIMIT 1",
+        DEMO,
+    )
+    if not demo:
+        await invitations.found_community(DEMO, OWNER, now=now, settings=settings)
+    elif not demo[0]["owners"]:
+        # The mailbox of the last run is gone with it, so the link is sent anew.
+        await invitations.invite_owner(demo[0]["id"], OWNER, now=now, settings=settings)

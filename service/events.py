@@ -1,0 +1,107 @@
+"""Events: that something changed, told to everybody who waits for it, in this process or another.
+
+An event is two ids and no more; whoever hears one reads the facts afresh, with the rights of the moment. On PostgreSQL
+events travel by NOTIFY and are heard when the transaction commits; on SQLite there is one process, whose readers wait
+for the same commit. A notification can be missed (a lost connection), so nobody relies on hearing one.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import asyncpg
+import structlog
+
+from service.database import connection, is_postgres, select
+
+log = structlog.get_logger()
+
+CHANNEL = "guestlist"
+_RECONNECT = 1.0  # seconds between two tries to hear again
+_WAITING = 256  # events that a slow listener may have waiting before it is told to read everything afresh
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """An invitation of a community changed, or mail for it became due."""
+
+    community_id: str
+    invitation_id: str
+
+    def payload(self) -> str:
+        return f"{self.community_id} {self.invitation_id}"
+
+
+class Hub:
+    """Passes events on to the listeners of this process; a listener that does not keep up loses events, not memory."""
+
+    def __init__(self) -> None:
+        self._listeners: set[asyncio.Queue[Changed]] = set()
+
+    def dispatch(self, event: Changed) -> None:
+        for queue in self._listeners:
+            with contextlib.suppress(asyncio.QueueFull):
+                queue.put_nowait(event)
+
+    @contextlib.asynccontextmanager
+    async def listening(self) -> AsyncIterator[asyncio.Queue[Changed]]:
+        """A queue of the events from now on, at most a few hundred waiting."""
+        queue: asyncio.Queue[Changed] = asyncio.Queue(_WAITING)
+        self._listeners.add(queue)
+        try:
+            yield queue
+        finally:
+            self._listeners.discard(queue)
+
+
+hub = Hub()
+
+
+async def announce(event: Changed) -> None:
+    """The last statement of a transaction: its listeners hear of it once it is committed."""
+    if is_postgres():
+        await select("SELECT pg_notify($1, $2)", CHANNEL, event.payload())
+    else:
+        hub.dispatch(event)
+
+
+def heard(payload: str) -> None:
+    """Takes in what PostgreSQL notified; what is not ours is passed over."""
+    community_id, _, invitation_id = payload.partition(" ")
+    if invitation_id:
+        hub.dispatch(Changed(community_id, invitation_id))
+
+
+async def listen(stopping: asyncio.Event) -> None:
+    """Hears what other processes announce, on one connection of its own; opens another when that one is lost."""
+    while not stopping.is_set():
+        try:
+            async with connection().acquire_connection() as held:
+                await _hear(held, stopping)
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            log.warning("events.lost", error=type(error).__name__)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stopping.wait(), _RECONNECT)
+
+
+async def _hear(held: "asyncpg.Connection", stopping: asyncio.Event) -> None:
+    lost = asyncio.Event()
+
+    def on_lost(_: object) -> None:
+        lost.set()
+
+    def on_notify(_connection: object, _pid: int, _channel: str, payload: object) -> None:
+        heard(str(payload))
+
+    held.add_termination_listener(on_lost)
+    await held.add_listener(CHANNEL, on_notify)
+    waiting = [asyncio.create_task(event.wait()) for event in (stopping, lost)]
+    try:
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in waiting:
+            task.cancel()
+        if not lost.is_set():
+            held.remove_termination_listener(on_lost)
+            await held.remove_listener(CHANNEL, on_notify)

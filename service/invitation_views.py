@@ -1,0 +1,175 @@
+"""What an admin sees of invitations: rows with everything that follows from them, read by SQL, a page a statement.
+
+This is a hot path: rows become plain values once, and nothing is looked up per row (statement budget in the tests).
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, Final
+
+from service.communities import MemberView, Standing
+from service.database import select
+from service.models import Delivery, Role
+from service.settings import RateLimit, Settings
+
+RESEND_PAUSE: Final = timedelta(minutes=1)
+
+
+class Status(StrEnum):
+    """What an invitation is now; derived from facts, never stored."""
+
+    PENDING = "PENDING"
+    ACCEPTED = "ACCEPTED"
+    DECLINED = "DECLINED"
+    REVOKED = "REVOKED"
+    EXPIRED = "EXPIRED"
+
+
+@dataclass(frozen=True, slots=True)
+class InvitationView:
+    """An invitation as an admin of its community sees it."""
+
+    id: str
+    place: Standing
+    email: str
+    role: Role
+    message: str | None
+    locale: str | None
+    inviter: MemberView | None
+    status: Status
+    blocked_reason: str | None
+    delivery: Delivery
+    delivery_reason: str | None
+    created_at: datetime
+    expires_at: datetime
+    last_sent_at: datetime | None
+    delivered_at: datetime | None
+    accepted_at: datetime | None
+    declined_at: datetime | None
+    revoked_at: datetime | None
+    revoked_by: MemberView | None
+    accepted_by: MemberView | None
+    proposed_email: str | None
+    can_resend: bool
+    can_resend_at: datetime | None
+    can_revoke: bool
+
+
+def status_of(row: dict[str, Any], now: datetime) -> Status:
+    """The status that the facts of an invitation's row add up to at an instant."""
+    if row["accepted_at"] is not None:
+        return Status.ACCEPTED
+    if row["declined_at"] is not None:
+        return Status.DECLINED
+    if row["revoked_at"] is not None:
+        return Status.REVOKED
+    expired = row["superseded_at"] is not None or row["expires_at"] <= now
+    return Status.EXPIRED if expired else Status.PENDING
+
+
+# A person's address is shown to admins only while both belong to the community.
+_COLUMNS = """
+    i.id, i.email, i.role, i.message, i.locale, i.created_at, i.expires_at, i.accepted_at, i.declined_at, i.revoked_at,
+    i.superseded_at, i.delivery, i.delivery_reason, i.last_sent_at, i.delivered_at, i.proposed_email, i.resent_at,
+    i.resends, i.resends_since_at,
+    v.id AS inviter_id, v.name AS inviter_name, v.created_at AS inviter_created_at, vm.role AS inviter_role,
+    CASE WHEN vm.id IS NULL THEN NULL ELSE v.email END AS inviter_email,
+    a.id AS acceptor_id, a.name AS acceptor_name, a.created_at AS acceptor_created_at,
+    CASE WHEN am.id IS NULL THEN NULL ELSE a.email END AS acceptor_email,
+    r.id AS revoker_id, r.name AS revoker_name, r.created_at AS revoker_created_at,
+    CASE WHEN rm.id IS NULL THEN NULL ELSE r.email END AS revoker_email
+    FROM invitations i
+    LEFT JOIN members v ON v.id = i.inviter_id
+    LEFT JOIN memberships vm ON vm.member_id = i.inviter_id AND vm.community_id = i.community_id
+    LEFT JOIN members a ON a.id = i.accepted_by_id
+    LEFT JOIN memberships am ON am.member_id = i.accepted_by_id AND am.community_id = i.community_id
+    LEFT JOIN members r ON r.id = i.revoked_by_id
+    LEFT JOIN memberships rm ON rm.member_id = i.revoked_by_id AND rm.community_id = i.community_id
+"""
+
+
+async def page(
+    place: Standing, *, after: tuple[datetime, str] | None, limit: int, now: datetime, settings: Settings
+) -> list[InvitationView]:
+    """Invitations of a community, newest first, after a keyset position; the caller must be its admin."""
+    where = "i.community_id = $1" + ("" if after is None else " AND (i.created_at, i.id) < ($3, $4)")
+    sql = f"SELECT {_COLUMNS} WHERE {where} ORDER BY i.created_at DESC, i.id DESC LIMIT $2"
+    rows = await select(sql, place.community_id, limit, *(after or ()))
+    return [view_of(row, place, now=now, settings=settings) for row in rows]
+
+
+async def total(place: Standing) -> int:
+    rows = await select("SELECT count(*) AS invitations FROM invitations WHERE community_id = $1", place.community_id)
+    return int(rows[0]["invitations"])
+
+
+async def one(place: Standing, invitation_id: str, *, now: datetime, settings: Settings) -> InvitationView | None:
+    """The invitation of that id in the caller's community."""
+    sql = f"SELECT {_COLUMNS} WHERE i.community_id = $1 AND i.id = $2"
+    rows = await select(sql, place.community_id, invitation_id)
+    return view_of(rows[0], place, now=now, settings=settings) if rows else None
+
+
+def view_of(row: dict[str, Any], place: Standing, *, now: datetime, settings: Settings) -> InvitationView:
+    status, role = status_of(row, now), Role(row["role"])
+    manages = place.may_manage(role)
+    resendable = manages and status in {Status.PENDING, Status.DECLINED}
+    ready_at = resend_ready_at(row, settings.rate_limits.resends_per_invitation)
+    return InvitationView(
+        id=row["id"],
+        place=place,
+        email=row["email"],
+        role=role,
+        message=row["message"],
+        locale=row["locale"],
+        inviter=_member(row, "inviter"),
+        status=status,
+        blocked_reason=_blocked_reason(row, place, role) if status is Status.PENDING else None,
+        delivery=Delivery(row["delivery"]),
+        delivery_reason=row["delivery_reason"],
+        created_at=row["created_at"],
+        expires_at=row["expires_at"],
+        last_sent_at=row["last_sent_at"],
+        delivered_at=row["delivered_at"],
+        accepted_at=row["accepted_at"],
+        declined_at=row["declined_at"],
+        revoked_at=row["revoked_at"],
+        revoked_by=_member(row, "revoker"),
+        accepted_by=_member(row, "acceptor"),
+        proposed_email=row["proposed_email"],
+        can_resend=resendable and (ready_at is None or ready_at <= now),
+        can_resend_at=ready_at if resendable and ready_at is not None and ready_at > now else None,
+        can_revoke=manages and status is Status.PENDING,
+    )
+
+
+def resend_ready_at(row: dict[str, Any], limit: RateLimit | None) -> datetime | None:
+    """When the invitation may be sent again, by its own limit and the pause between two; None: never resent, or no limit."""
+    if limit is None or row["resent_at"] is None:
+        return None
+    ready_at: datetime = row["resent_at"] + RESEND_PAUSE
+    if row["resends"] >= limit.count:
+        ready_at = max(ready_at, row["resends_since_at"] + limit.period)
+    return ready_at
+
+
+def entitled(inviter_id: str | None, inviter_role: str | None, role: Role) -> bool:
+    """Whether an invitation's inviter may still invite to its role; an operator always may."""
+    if inviter_id is None:
+        return True
+    return inviter_role is not None and Role(inviter_role).rank >= max(Role.ADMIN.rank, role.rank)
+
+
+def _blocked_reason(row: dict[str, Any], place: Standing, role: Role) -> str | None:
+    if not entitled(row["inviter_id"], row["inviter_role"], role):
+        return "The inviter may no longer invite to this role. Send it again: you become its inviter."
+    if place.seats_left == 0:
+        return "No seat is left in this community. Remove a member or raise the seat limit."
+    return None
+
+
+def _member(row: dict[str, Any], prefix: str) -> MemberView | None:
+    if row[f"{prefix}_id"] is None:
+        return None
+    return MemberView(row[f"{prefix}_id"], row[f"{prefix}_name"], row[f"{prefix}_email"], row[f"{prefix}_created_at"])

@@ -1,0 +1,428 @@
+"""Invitations: what an admin and an invitee may do with one. All refusals come first; then one transaction.
+
+The road of one invite: `invite` writes the invitation and its mail order; `service.delivery` makes the link and sends
+it; `service.sign_in` binds the link to a login; `service.acceptance` lets its holder in.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from babel import Locale, UnknownLocaleError
+from tortoise.exceptions import IntegrityError
+
+from service import audit, delivery, invitation_views
+from service.addresses import Address, AddressInvalid, canonical, domain_of
+from service.communities import STANDING_COLUMNS, Standing, lock_seats, memberships_named, standing, standing_of
+from service.database import execute, select, transaction
+from service.events import Changed, announce
+from service.invitation_views import InvitationView, Status
+from service.limits import refuse_over, spend
+from service.links import LinkFacts
+from service.models import Block, Community, MailKind, Role
+from service.refusals import (
+    MESSAGE,
+    NAME,
+    AlreadyInvited,
+    AlreadyMember,
+    EmailDomainNotAllowed,
+    InvalidEmail,
+    InvalidInput,
+    InvitationClosed,
+    InviteLinkInvalid,
+    NotFound,
+    NotPermitted,
+    NotSignedIn,
+    RateLimited,
+    Refused,
+    SeatLimitReached,
+    worded,
+)
+from service.sessions import Caller
+from service.settings import Settings
+from service.tokens import is_id, new_id
+
+# ---------------------------------------------------------------------------------------------------------- inviting
+
+
+@dataclass(frozen=True, slots=True)
+class Invitee:
+    """Whom to invite, as the inviter wrote it."""
+
+    email: str
+    role: Role = Role.MEMBER
+    message: str | None = None
+    locale: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    """Whom to invite, in the form that is stored."""
+
+    email: Address
+    role: Role
+    message: str | None
+    locale: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _InviteFacts:
+    """The inviter's standing, and what stands in the way of inviting an address."""
+
+    place: Standing
+    open_id: str | None
+    open_expires_at: datetime | None
+    membership_id: str | None
+
+
+async def invite(
+    community_id: str, invitee: Invitee, *, caller: Caller | None, now: datetime, settings: Settings
+) -> InvitationView:
+    """Puts an address on the list of a community and orders the mail; the worker makes the link and sends it."""
+    if caller is None:
+        raise NotSignedIn
+    facts = await _invite_facts(community_id, invitee.email, caller, settings)
+    _refuse_above_own_role(facts.place, invitee.role)
+    checked = _checked(invitee, facts.place)
+    await _refuse_known(facts, now, settings)
+    async with transaction():
+        await _refuse_without_seat(facts, now)
+        await _spend_invites(facts.place, 1, now, settings)
+        return await _write_invitation(facts, checked, now, settings)
+
+
+_INVITE_FACTS = f"""
+SELECT {STANDING_COLUMNS},
+    i.id AS open_id, i.expires_at AS open_expires_at, am.id AS known_membership_id
+FROM memberships m JOIN communities c ON c.id = m.community_id
+LEFT JOIN invitations i ON i.community_id = c.id AND i.email = $3 AND i.accepted_at IS NULL
+    AND i.declined_at IS NULL AND i.revoked_at IS NULL AND i.superseded_at IS NULL
+LEFT JOIN members a ON a.email = $3
+LEFT JOIN memberships am ON am.member_id = a.id AND am.community_id = c.id
+WHERE m.member_id = $1 AND c.id = $2
+ORDER BY am.id NULLS LAST LIMIT 1
+"""  # noqa: S608 -- constants
+
+
+async def _invite_facts(community_id: str, email: str, caller: Caller, settings: Settings) -> _InviteFacts:
+    """Everything that decides on an invitation, in one statement; an address that is none matches nothing."""
+    facts = (caller.member_id, community_id, _canonical_or_nothing(email))
+    rows = await select(_INVITE_FACTS, *facts) if is_id(community_id) else []
+    if not rows:
+        raise NotFound("There is no such community among yours.")
+    row = rows[0]
+    place = standing_of(row, settings)
+    return _InviteFacts(place, row["open_id"], row["open_expires_at"], row["known_membership_id"])
+
+
+def _canonical_or_nothing(email: str) -> str:
+    try:
+        return canonical(email)
+    except AddressInvalid:
+        return ""
+
+
+def _refuse_above_own_role(place: Standing, role: Role) -> None:
+    if not place.is_admin:
+        raise NotPermitted("Only admins and owners invite people to this community.")
+    if not place.may_manage(role):
+        raise NotPermitted(f"You are {place.role.lower()} here, so you cannot invite to the role {role.lower()}.")
+
+
+def _checked(invitee: Invitee, place: Standing) -> _Checked:
+    try:
+        email = canonical(invitee.email)
+    except AddressInvalid as error:
+        raise InvalidEmail(str(error)) from None
+    message = worded(invitee.message, MESSAGE) if invitee.message and invitee.message.strip() else None
+    locale = _known_locale(invitee.locale)
+    if place.allowed_email_domains and domain_of(email) not in place.allowed_email_domains:
+        raise EmailDomainNotAllowed(list(place.allowed_email_domains))
+    return _Checked(email, invitee.role, message, locale)
+
+
+def _known_locale(locale: str | None) -> str | None:
+    if not locale:
+        return None
+    try:
+        Locale.parse(locale, sep="-")
+    except (ValueError, UnknownLocaleError):
+        raise InvalidInput(
+            "locale", "The locale is no language tag; one like de or pt-BR was expected (BCP 47)."
+        ) from None
+    return locale
+
+
+async def _refuse_known(facts: _InviteFacts, now: datetime, settings: Settings) -> None:
+    if facts.membership_id is not None:
+        raise AlreadyMember((await memberships_named([facts.membership_id], facts.place))[0])
+    if facts.open_id is not None and facts.open_expires_at is not None and facts.open_expires_at > now:
+        raise AlreadyInvited(await _view(facts.place, facts.open_id, now, settings))
+
+
+async def _refuse_without_seat(facts: _InviteFacts, now: datetime) -> None:
+    """Counts again under the community's lock, where a limit makes counting matter."""
+    if facts.place.seat_limit is None:
+        return
+    seats = await lock_seats(facts.place.community_id, now)
+    if seats.limit is not None and seats.members + seats.pending >= seats.limit:
+        raise SeatLimitReached(seats.limit)
+
+
+async def _spend_invites(place: Standing, number: int, now: datetime, settings: Settings) -> None:
+    limits = settings.rate_limits
+    await refuse_over(
+        limits.invites_per_inviter, f"inviter:{place.member_id}", "You have invited as many people as one may for now.",
+        now=now, times=number,
+    )  # fmt: skip
+    await refuse_over(
+        limits.invites_per_community, f"community:{place.community_id}",
+        "This community has invited as many people as it may for now.", now=now, times=number,
+    )  # fmt: skip
+
+
+_INSERT = """
+INSERT INTO invitations (id, community_id, email, role, message, locale, inviter_id, generation, created_at, expires_at,
+    delivery, delivery_at, resends)
+VALUES ($1, $2, $3, $4, $5, $6, $7, 1, $8, $9, 'QUEUED', $8, 0)
+ON CONFLICT DO NOTHING
+"""
+
+
+async def _write_invitation(
+    facts: _InviteFacts, invitee: _Checked, now: datetime, settings: Settings
+) -> InvitationView:
+    """The invitation, its mail order and its audit event; loses to a simultaneous invite of the same address (H084)."""
+    place, invitation_id = facts.place, new_id("inv")
+    if facts.open_id is not None:
+        await execute(
+            "UPDATE invitations SET superseded_at = $1 WHERE id = $2 AND superseded_at IS NULL", now, facts.open_id
+        )
+    expires_at = now + timedelta(days=place.invitation_days)
+    written = await execute(
+        _INSERT, invitation_id, place.community_id, invitee.email, invitee.role, invitee.message, invitee.locale,
+        place.member_id, now, expires_at,
+    )  # fmt: skip
+    if not written:
+        raise await _already_invited(place, invitee.email, now, settings)
+    await delivery.order(invitation_id, generation=1, kind=MailKind.INVITATION, now=now)
+    await audit.record(now, _event("invitation.created", place, invitation_id, role=invitee.role))
+    await announce(Changed(place.community_id, invitation_id))
+    return await _view(place, invitation_id, now, settings)
+
+
+async def _already_invited(place: Standing, email: Address, now: datetime, settings: Settings) -> Refused:
+    rows = await select(
+        "SELECT id FROM invitations WHERE community_id = $1 AND email = $2 AND accepted_at IS NULL AND declined_at IS NULL"
+        " AND revoked_at IS NULL AND superseded_at IS NULL",
+        place.community_id, email,
+    )  # fmt: skip
+    if not rows:
+        return NotFound("This invitation changed while you asked. Try again.")
+    return AlreadyInvited(await _view(place, rows[0]["id"], now, settings))
+
+
+def _event(kind: str, place: Standing, invitation_id: str, **details: str) -> audit.Event:
+    return audit.Event(kind, place.community_id, place.member_id, invitation_id, details)
+
+
+async def _view(place: Standing, invitation_id: str, now: datetime, settings: Settings) -> InvitationView:
+    view = await invitation_views.one(place, invitation_id, now=now, settings=settings)
+    if view is None:
+        raise NotFound("There is no such invitation.")
+    return view
+
+
+async def found_community(name: str, owner: Address, *, now: datetime, settings: Settings) -> str:
+    """The operator makes a community and invites its first owner; returns the community's id.
+
+    Raises InvalidInput for a name out of bounds.
+    """
+    community_id = new_id("com")
+    name = worded(name, NAME)
+    async with transaction():
+        await Community.create(id=community_id, name=name, created_at=now)
+        await audit.record(now, audit.Event("community.created", community_id))
+        await invite_owner(community_id, owner, now=now, settings=settings)
+    return community_id
+
+
+async def invite_owner(community_id: str, owner: Address, *, now: datetime, settings: Settings) -> None:
+    """The operator invites an owner: the one invitation without an inviter. An open one of the address makes way."""
+    invitation_id, expires_at = new_id("inv"), now + timedelta(days=settings.invitation_days)
+    async with transaction():
+        await execute(
+            "UPDATE invitations SET superseded_at = $1 WHERE community_id = $2 AND email = $3 AND accepted_at IS NULL"
+            " AND declined_at IS NULL AND revoked_at IS NULL AND superseded_at IS NULL",
+            now, community_id, owner,
+        )  # fmt: skip
+        await execute(_INSERT, invitation_id, community_id, owner, Role.OWNER, None, None, None, now, expires_at)
+        await delivery.order(invitation_id, generation=1, kind=MailKind.INVITATION, now=now)
+        await audit.record(
+            now, audit.Event("invitation.created", community_id, None, invitation_id, {"role": Role.OWNER})
+        )
+        await announce(Changed(community_id, invitation_id))
+
+
+# ---------------------------------------------------------------------------------------------- resending, revoking
+
+
+async def find(invitation_id: str, *, caller: Caller | None, now: datetime, settings: Settings) -> InvitationView:
+    """The invitation, for an admin of its community. Raises NotSignedIn, and NotFound for whatever they may not see."""
+    if caller is None:
+        raise NotSignedIn
+    rows = (
+        await select("SELECT community_id FROM invitations WHERE id = $1", invitation_id)
+        if is_id(invitation_id)
+        else []
+    )
+    try:
+        place = await standing(caller, rows[0]["community_id"] if rows else "", settings)
+    except NotFound:
+        raise NotFound("There is no such invitation.") from None
+    if not place.is_admin:
+        raise NotFound("There is no such invitation.")
+    return await _view(place, invitation_id, now, settings)
+
+
+async def resend(invitation_id: str, *, caller: Caller | None, now: datetime, settings: Settings) -> InvitationView:
+    """Sends a new link; every earlier link and flow dies now. The caller becomes the inviter. Reopens a declined one."""
+    view = await find(invitation_id, caller=caller, now=now, settings=settings)
+    _refuse_managing(view)
+    if view.status not in {Status.PENDING, Status.DECLINED}:
+        raise _closed(view)
+    if view.status is Status.DECLINED and await _blocked(view):
+        raise InvitationClosed("The invitee asked for no more invitations from this community.", view.status)
+    if view.can_resend_at is not None:
+        raise RateLimited("This invitation was sent again a short while ago.", view.can_resend_at - now)
+    return await _write_resend(view, now, settings)
+
+
+_RESEND = """
+UPDATE invitations SET generation = generation + 1, inviter_id = $2, declined_at = NULL, expires_at = $3,
+    delivery = 'QUEUED', delivery_reason = NULL, delivery_at = $4, delivered_at = NULL, resent_at = $4,
+    resends = CASE WHEN resends_since_at > $5 THEN resends + 1 ELSE 1 END,
+    resends_since_at = CASE WHEN resends_since_at > $5 THEN resends_since_at ELSE $4 END
+WHERE id = $1 AND accepted_at IS NULL AND revoked_at IS NULL AND superseded_at IS NULL
+    AND (declined_at IS NOT NULL OR expires_at > $4) AND (resent_at IS NULL OR resent_at <= $6)
+"""
+
+
+async def _write_resend(view: InvitationView, now: datetime, settings: Settings) -> InvitationView:
+    place, limit = view.place, settings.rate_limits.resends_per_invitation
+    reopened = view.status is Status.DECLINED
+    expires_at = now + timedelta(days=place.invitation_days) if reopened else view.expires_at
+    period, pause = (limit.period, invitation_views.RESEND_PAUSE) if limit else (timedelta(days=1), timedelta(0))
+    async with transaction():
+        if not await _reopen(view, place, expires_at, now, period, pause):
+            raise _closed(await _view(place, view.id, now, settings))
+        generation = (await select("SELECT generation FROM invitations WHERE id = $1", view.id))[0]["generation"]
+        await delivery.order(view.id, generation=generation, kind=MailKind.INVITATION, now=now)
+        await audit.record(now, _event("invitation.reopened" if reopened else "invitation.resent", place, view.id))
+        await announce(Changed(place.community_id, view.id))
+        return await _view(place, view.id, now, settings)
+
+
+async def _reopen(
+    view: InvitationView, place: Standing, expires_at: datetime, now: datetime, period: timedelta, pause: timedelta
+) -> bool:
+    """Whether this resend won; a declined one loses to a newer open invitation of the same address."""
+    try:
+        async with transaction():
+            return await execute(_RESEND, view.id, place.member_id, expires_at, now, now - period, now - pause) == 1
+    except IntegrityError:
+        raise InvitationClosed(
+            "This address has a newer pending invitation; send that one again.", view.status
+        ) from None
+
+
+async def revoke(invitation_id: str, *, caller: Caller | None, now: datetime, settings: Settings) -> InvitationView:
+    """Takes a pending invitation back; its links and flows die now, its history stays."""
+    view = await find(invitation_id, caller=caller, now=now, settings=settings)
+    _refuse_managing(view)
+    async with transaction():
+        revoked = await execute(
+            "UPDATE invitations SET revoked_at = $1, revoked_by_id = $2 WHERE id = $3 AND accepted_at IS NULL"
+            " AND declined_at IS NULL AND revoked_at IS NULL AND superseded_at IS NULL AND expires_at > $1",
+            now, view.place.member_id, view.id,
+        )  # fmt: skip
+        if not revoked:
+            raise _closed(await _view(view.place, view.id, now, settings))
+        await audit.record(now, _event("invitation.revoked", view.place, view.id))
+        await announce(Changed(view.place.community_id, view.id))
+        return await _view(view.place, view.id, now, settings)
+
+
+def _refuse_managing(view: InvitationView) -> None:
+    if not view.place.may_manage(view.role):
+        raise NotPermitted(f"This is an invitation to the role {view.role.lower()}, which is above your own.")
+
+
+_CLOSED: Final = {
+    Status.PENDING: "This invitation changed while you asked. Look at it again.",
+    Status.ACCEPTED: "This invitation was accepted already.",
+    Status.DECLINED: "The invitee declined this invitation. You can send it again.",
+    Status.REVOKED: "This invitation was revoked. Invite the address anew.",
+    Status.EXPIRED: "This invitation has expired. Invite the address anew.",
+}
+
+
+def _closed(view: InvitationView) -> Refused:
+    return InvitationClosed(_CLOSED[view.status], view.status)
+
+
+async def _blocked(view: InvitationView) -> bool:
+    return await Block.filter(community_id=view.place.community_id, email=view.email).exists()
+
+
+# ----------------------------------------------------------------------------------------- what the holder of a link does
+
+
+def open_link(link: LinkFacts | None, now: datetime) -> LinkFacts:
+    """The link, if a flow may begin with it. Raises InviteLinkInvalid alike for every other (H130)."""
+    if link is None or not link.lives(now):
+        raise InviteLinkInvalid
+    return link
+
+
+async def decline(link: LinkFacts, *, block: bool, now: datetime) -> str:
+    """The invitee says no; returns the community's name. With block, this community never writes to them again."""
+    async with transaction():
+        declined = await execute(
+            "UPDATE invitations SET declined_at = $1 WHERE id = $2 AND generation = $3 AND accepted_at IS NULL"
+            " AND declined_at IS NULL AND revoked_at IS NULL AND superseded_at IS NULL AND expires_at > $1",
+            now, link.invitation_id, link.generation,
+        )  # fmt: skip
+        if not declined:
+            raise InviteLinkInvalid
+        if block:
+            await Block.bulk_create(
+                [Block(id=new_id("blk"), community_id=link.community_id, email=link.email, created_at=now)],
+                ignore_conflicts=True,
+            )
+        details = {"blocked": "yes"} if block else {}
+        await audit.record(
+            now, audit.Event("invitation.declined", link.community_id, None, link.invitation_id, details)
+        )
+        await announce(Changed(link.community_id, link.invitation_id))
+    return link.community_name
+
+
+async def send_fresh_link(link: LinkFacts, *, now: datetime, settings: Settings) -> None:
+    """Orders a new link for the invited mailbox, if the invitation is still open; over its cap it does nothing.
+
+    Nobody who asks learns which: the answer is the same (the caller of this gives it).
+    """
+    if link.status is not Status.PENDING:
+        return
+    async with transaction():
+        over = await spend(settings.rate_limits.fresh_links_per_invitation, f"fresh:{link.invitation_id}", now=now)
+        if over is not None or await delivery.waits(link.invitation_id):
+            return
+        await delivery.order(
+            link.invitation_id, generation=link.invitation_generation, kind=MailKind.FRESH_LINK, now=now
+        )
+        await audit.record(
+            now, audit.Event("invitation.fresh_link_requested", link.community_id, None, link.invitation_id)
+        )
+        await announce(Changed(link.community_id, link.invitation_id))

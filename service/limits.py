@@ -1,0 +1,53 @@
+"""Limits, counted in the database so that several processes share them, once per resolver call."""
+
+from datetime import datetime, timedelta
+from ipaddress import IPv6Address, ip_address
+
+from service.addresses import Address
+from service.database import select
+from service.refusals import RateLimited
+from service.settings import RateLimit
+from service.tokens import digest_of
+
+_COUNT = """
+INSERT INTO counters (key, started_at, count) VALUES ($1, $2, $3)
+ON CONFLICT (key) DO UPDATE SET
+    count = CASE WHEN counters.started_at <= $4 THEN $3 ELSE counters.count + $3 END,
+    started_at = CASE WHEN counters.started_at <= $4 THEN $2 ELSE counters.started_at END
+RETURNING count, started_at
+"""
+
+
+async def spend(limit: RateLimit | None, key: str, *, now: datetime, times: int = 1) -> timedelta | None:
+    """Counts; None while within the limit, else how long until it opens again. A limit that is off counts nothing.
+
+    A period begins with the first count in it. What is over the limit is counted too but never lengthens the period.
+    """
+    if limit is None:
+        return None
+    row = (await select(_COUNT, key, now, times, now - limit.period))[0]
+    return None if row["count"] <= limit.count else row["started_at"] + limit.period - now
+
+
+async def refuse_over(limit: RateLimit | None, key: str, message: str, *, now: datetime, times: int = 1) -> None:
+    """Counts, and raises RateLimited when the limit is used up."""
+    wait = await spend(limit, key, now=now, times=times)
+    if wait is not None:
+        raise RateLimited(message, wait)
+
+
+def client_key(client: str) -> str:
+    """A client address, IPv6 by its /64, because one subscriber has all of it."""
+    try:
+        address = ip_address(client)
+    except ValueError:
+        return f"client:{client[:64]}"
+    if isinstance(address, IPv6Address):
+        if address.ipv4_mapped is not None:
+            return f"client:{address.ipv4_mapped}"
+        return f"client:{IPv6Address(int(address) >> 64 << 64)}/64"
+    return f"client:{address}"
+
+
+def recipient_key(address: Address) -> str:
+    return f"recipient:{digest_of(address)}"

@@ -1,0 +1,280 @@
+"""Mail through an SMTP server: one connection a mail, encrypted unless the server is on this very machine."""
+
+import asyncio
+import re
+import secrets
+import ssl
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.headerregistry import Address as MailAddress
+from email.message import EmailMessage
+from email.policy import EmailPolicy
+from functools import cached_property
+from ipaddress import ip_address
+from typing import Any, Final, Literal
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+
+from aiosmtplib import (
+    SMTP,
+    SMTPAuthenticationError,
+    SMTPDataError,
+    SMTPException,
+    SMTPRecipientsRefused,
+    SMTPResponseException,
+    SMTPSenderRefused,
+    SMTPServerDisconnected,
+)
+
+from service.clock import Clock
+from service.mail import Mail, MailDeferred, MailRefused, MailSettingsInvalid, sender_of
+
+Encryption = Literal["tls", "starttls", "starttls where offered", "none"]
+
+_AT_ONCE: Final = 4
+_SUBMISSION_PORT: Final = 587  # RFC 6409
+_SUBMISSIONS_PORT: Final = 465  # RFC 8314
+_PERMANENT: Final = range(500, 600)
+_BUSY: Final = 421
+_ENHANCED: Final = re.compile(r"[245]\.(\d{1,3}\.\d{1,3})\b")
+_EXPECTED: Final = "expected smtp://user:pass@host:port or smtps://user:pass@host:port, the password percent-encoded"
+
+# RFC 3463: what a status code behind its class says. The server's own words are never shown: see service.mail.
+_MEANINGS: Final = {
+    "1.1": "there is no such mailbox; check the spelling of the address",
+    "1.2": "there is no such domain; check the spelling of the address",
+    "1.3": "the address is malformed; check its spelling",
+    "1.6": "the mailbox has moved; ask the person for the new address",
+    "1.10": "the domain takes no mail; check the spelling of the address",
+    "2.1": "the mailbox is switched off; ask the person for another address",
+    "2.2": "the mailbox is full; ask the person to make room, or for another address",
+}
+_POLICY: Final = "its rules do not allow it; the operator can ask the mail server's operator why"
+
+# The first that fits the error; {code} is the server's reply code.
+_TROUBLES: Final[tuple[tuple[type[Exception] | tuple[type[Exception], ...], str], ...]] = (
+    (SMTPAuthenticationError, "refused the login ({code}): check user and password in GUESTLIST_MAIL_URL."),
+    (SMTPSenderRefused, "refused the sender ({code}): it must let this login send as GUESTLIST_MAIL_FROM."),
+    (SMTPResponseException, "is not taking mail now ({code})."),
+    (TimeoutError, "did not answer in time: check host and port in GUESTLIST_MAIL_URL, and the firewall."),
+    (SMTPServerDisconnected, "closed the connection in the middle."),
+    (OSError, "cannot be reached: check host and port in GUESTLIST_MAIL_URL."),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SmtpServer:
+    """Where MAIL_URL points to."""
+
+    host: str
+    port: int
+    encryption: Encryption
+    username: str | None = field(repr=False)
+    password: str | None = field(repr=False)
+
+
+def open_smtp(url: str, mail_from: str, *, clock: Clock) -> "SmtpSender":
+    """Raises MailSettingsInvalid; connects to nothing yet."""
+    return SmtpSender(smtp_server(url), sender_of(mail_from), clock)
+
+
+class SmtpSender:
+    """A MailSender that speaks to one SMTP server. It reports no deliveries, and keeps no list of its own."""
+
+    def __init__(self, server: SmtpServer, sender: MailAddress, clock: Clock, *, patience: float = 15.0) -> None:
+        """`patience` is how many seconds one answer may take; a whole conversation may take three times that."""
+        self._patience = patience
+        self._server = server
+        self._sender = sender
+        self._clock = clock
+        self._turns = asyncio.Semaphore(_AT_ONCE)
+
+    async def send(self, mail: Mail) -> str:
+        message_id = f"{secrets.token_hex(16)}@{self._sender.domain}"
+        content = message(mail, self._sender, message_id, self._clock()).as_bytes()
+        async with self._turns:
+            await self._converse(mail, content)
+        return message_id
+
+    async def rate(self) -> float | None:
+        return None
+
+    async def findings(self) -> list[str]:
+        found = []
+        if self._server.encryption == "none":
+            found.append(
+                "GUESTLIST_MAIL_URL says starttls=never: mails and their links travel unencrypted. "
+                "That is for a mail catcher on a private network only."
+            )
+        try:
+            await self._converse(None, b"")
+        except MailDeferred as deferred:
+            found.append(deferred.reason)
+        return found
+
+    async def close(self) -> None:
+        """Every connection ends with its mail."""
+
+    async def _converse(self, mail: Mail | None, content: bytes) -> None:
+        """One connection from greeting to leave-taking, and in it at most one mail."""
+        client = self._client()
+        try:
+            async with asyncio.timeout(3 * self._patience):
+                await client.connect()
+                if mail is not None:
+                    await client.sendmail(self._sender.addr_spec, [mail.to], content)
+        except (SMTPException, OSError, TimeoutError) as error:
+            client.close()
+            raise self._verdict(error) from None
+        except BaseException:
+            client.close()
+            raise
+        await _take_leave(client)
+
+    def _client(self) -> SMTP:
+        encryption = self._server.encryption
+        start_tls = {"starttls": True, "starttls where offered": None}.get(encryption, False)
+        return SMTP(
+            hostname=self._server.host,
+            port=self._server.port,
+            username=self._server.username,
+            password=self._server.password,
+            timeout=self._patience,
+            use_tls=encryption == "tls",
+            start_tls=start_tls,
+            tls_context=self._tls,
+            local_hostname=self._sender.domain,
+        )
+
+    @cached_property
+    def _tls(self) -> ssl.SSLContext:
+        """The system's certificates; SSL_CERT_FILE names others. Built once: it takes a twentieth of a second."""
+        return ssl.create_default_context()
+
+    def _verdict(self, error: Exception) -> MailRefused | MailDeferred:
+        if isinstance(error, SMTPRecipientsRefused):
+            return _answered(error.recipients[0])
+        if isinstance(error, SMTPDataError):
+            return _answered(error)
+        return MailDeferred(self._trouble(error), throttled=getattr(error, "code", None) == _BUSY)
+
+    def _trouble(self, error: Exception) -> str:
+        """What kept the mail from being handed over at all, in words; it is for the operator to put right."""
+        where = f"The mail server {self._server.host}:{self._server.port}"
+        if isinstance(error.__cause__ or error, ssl.SSLError):
+            return f"{where} has no certificate that this machine trusts: check the host name, or set SSL_CERT_FILE."
+        for kinds, words in _TROUBLES:
+            if isinstance(error, kinds):
+                return f"{where} {words.format(code=getattr(error, 'code', ''))}"
+        return f"{where} {_missing(str(error).upper())}"
+
+
+def _missing(complaint: str) -> str:
+    if "STARTTLS" in complaint:
+        return (
+            "offers no STARTTLS, and mail does not travel unencrypted: use smtps://, "
+            "or for a mail catcher without a password smtp://host:port?starttls=never."
+        )
+    if "AUTH" in complaint:
+        return "offers no login that works here: leave user and password out of GUESTLIST_MAIL_URL, or use smtps://."
+    return "answered in a way that is not SMTP: check host and port in GUESTLIST_MAIL_URL."
+
+
+def smtp_server(url: str) -> SmtpServer:
+    """Reads smtp:// and smtps:// URLs. Raises MailSettingsInvalid, in words without the URL: it holds the password."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise MailSettingsInvalid(f"GUESTLIST_MAIL_URL is not understood: {_EXPECTED}.") from None
+    if not parts.hostname or parts.path not in {"", "/"} or parts.fragment:
+        raise MailSettingsInvalid(f"GUESTLIST_MAIL_URL is not understood: {_EXPECTED}.")
+    encryption = _encryption(parts)
+    if encryption == "none" and parts.username and not _is_loopback(parts.hostname):
+        raise MailSettingsInvalid(
+            "GUESTLIST_MAIL_URL has a password and starttls=never: the password would travel unencrypted. Leave one of them out."
+        )
+    return SmtpServer(
+        parts.hostname,
+        port or (_SUBMISSIONS_PORT if encryption == "tls" else _SUBMISSION_PORT),
+        encryption,
+        unquote(parts.username) if parts.username else None,
+        unquote(parts.password) if parts.password else None,
+    )
+
+
+def _encryption(parts: SplitResult) -> Encryption:
+    wishes = dict(parse_qsl(parts.query, keep_blank_values=True))
+    if parts.scheme == "smtps" and not wishes:
+        return "tls"
+    if parts.scheme == "smtp" and wishes == {"starttls": "never"}:
+        return "none"
+    if parts.scheme == "smtp" and not wishes:
+        return "starttls where offered" if _is_loopback(parts.hostname or "") else "starttls"
+    raise MailSettingsInvalid(
+        "GUESTLIST_MAIL_URL has an unknown option: smtp:// knows ?starttls=never, and smtps:// none."
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+class _UnfoldedAscii(EmailPolicy):
+    """Folds only what has to be encoded: Python's folding turns a long URL in List-Unsubscribe into encoded words."""
+
+    def fold_binary(self, name: str, value: Any) -> bytes:
+        line = f"{name}: {value}"
+        return f"{line}{self.linesep}".encode("ascii") if line.isascii() else super().fold_binary(name, value)
+
+
+_POLICY_OF_MESSAGES: Final = _UnfoldedAscii(linesep="\r\n")
+
+
+def message(mail: Mail, sender: MailAddress, message_id: str, now: datetime) -> EmailMessage:
+    """The mail as RFC 5322 wants it: one From, one To, both parts as UTF-8 in quoted-printable, so ASCII on the wire."""
+    built = EmailMessage(policy=_POLICY_OF_MESSAGES)
+    built["From"] = sender
+    built["To"] = mail.to
+    built["Subject"] = mail.subject
+    built["Date"] = now.astimezone(UTC)
+    built["Message-ID"] = f"<{message_id}>"
+    built["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office replies, please
+    for name, value in mail.headers.items():
+        built[name] = value
+    built.set_content(mail.text, cte="quoted-printable")
+    built.add_alternative(mail.html, subtype="html", cte="quoted-printable")
+    return built
+
+
+def _answered(answer: SMTPResponseException) -> MailRefused | MailDeferred:
+    """What the server said about this very recipient or mail: 5xx is for good, anything else may pass (RFC 5321 4.2.1)."""
+    found = _ENHANCED.match(answer.message.strip())
+    status = f"{answer.code} {found.group()}" if found else str(answer.code)
+    if answer.code in _PERMANENT:
+        return MailRefused(f"The mail server refused this mail for good ({status}): {_meaning(found)}.")
+    return MailDeferred(f"The mail server does not take this mail yet ({status}).", throttled=answer.code == _BUSY)
+
+
+def _meaning(found: re.Match[str] | None) -> str:
+    if found is None:
+        return "check the address, or ask the operator"
+    return (
+        _POLICY
+        if found.group(1).startswith("7.")
+        else _MEANINGS.get(found.group(1), "check the address, or ask the operator")
+    )
+
+
+async def _take_leave(client: SMTP) -> None:
+    """The mail is accepted by now: a server that cannot say goodbye changes nothing."""
+    try:
+        await client.quit()
+    except (SMTPException, OSError, TimeoutError):
+        pass
+    finally:
+        client.close()

@@ -1,0 +1,295 @@
+r"""The words of the mails: an invitation's and a code's, as text and as HTML, in four languages.
+
+English is the source: each sentence below is a gettext message, translated in locales/<language>/LC_MESSAGES/mail.po.
+A catalogue is read and compiled when its language is first written in; `pybabel extract -F babel.cfg` lists the messages.
+
+Names and messages come from people, and a mail from this service must not be theirs to abuse (H087, H088):
+
+- Control, format and bidirectional characters go, line breaks in names become spaces, lengths are bounded.
+- Right-to-left names are isolated, so that they do not turn the sentence around.
+- Mail programs make links of whatever looks like one, in the text part and in the HTML part, escaped or not:
+  `evil.com`, `https://…`, `a@b.com`, `\\host\share`. No grammar of links has a space in it, so a hair space (U+200A)
+  goes behind each dot, @, colon or doubled slash that could be part of one. "J.R.R. Tolkien" stays readable and the host
+  of a link never comes about. Zero-width characters would not do: browsers drop them from host names (UTS #46).
+- Jinja escapes every value in the HTML part. Braces are kept apart as well: SES fills in `{{ses:openTracker}}`.
+
+So the only links in a mail are the invitation's and the unsubscribe link's, and each anchor carries `ses:no-track` (H095).
+"""
+
+import re
+import unicodedata
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cache
+from gettext import GNUTranslations, NullTranslations
+from io import BytesIO
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final, Literal
+
+from babel.dates import format_date
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+
+from service.addresses import Address
+from service.mail import Mail
+
+LOCALES: Final = ("en", "de", "fr", "es")
+
+Role = Literal["OWNER", "ADMIN", "MEMBER"]
+Gettext = Callable[[str], str]
+
+_HERE: Final = Path(__file__).parent
+_NO_TAGS: Final[Mapping[str, str]] = MappingProxyType({})
+_LONGEST_NAME: Final = 100
+_LONGEST_NAME_IN_SUBJECT: Final = 60
+_LONGEST_MESSAGE: Final = 1_000
+
+_HAIR_SPACE: Final = "\u200a"
+_JOINERS: Final = "\u200c\u200d"  # ZWNJ and ZWJ are spelling in Persian and make families of emoji
+# Beside the ASCII characters: those that IDNA or a kind mail program would take for them.
+_DOT: Final = r".\u3002\uff0e\uff61\u2024\ufe52"
+_AT: Final = r"@\uff20\ufe6b"
+_COLON: Final = r":\uff1a\ufe55\ua789"
+_SLASH: Final = r"/\\\uff0f\uff3c\u2044\u2215\u29f8"
+_PART_OF_A_LINK: Final = re.compile(
+    rf"[{_DOT}{_AT}](?=\S)"  # host names and addresses
+    rf"|(?<=[^\W\d_])[{_COLON}](?=\S)"  # schemes; 10:30 stays
+    rf"|[{_SLASH}](?=[{_SLASH}])"  # //host and \\host
+    r"|\{(?=\{)"  # what SES would fill in
+)
+_RIGHT_TO_LEFT: Final = frozenset({"R", "AL"})
+
+
+@dataclass(frozen=True, slots=True)
+class InvitationFacts:
+    """What an invitation's mail tells.
+
+    `inviter_name` is None when the operator invites; `link_minutes` is the link's lifetime in minutes;
+    `invitation_expires_at` is the invitation's own end, aware UTC; `fresh` marks a link that the invitee asked for.
+    """
+
+    to: Address = field(repr=False)
+    community_name: str
+    inviter_name: str | None
+    role: Role
+    message: str | None = field(repr=False)
+    link: str = field(repr=False)
+    link_minutes: int
+    invitation_expires_at: datetime
+    unsubscribe_url: str | None = field(default=None, repr=False)
+    fresh: bool = False
+
+
+def invitation_mail(
+    facts: InvitationFacts, *, locale: str | None, fallback: str = "en", tags: Mapping[str, str] = _NO_TAGS
+) -> Mail:
+    """The mail with an invitation's link, in the language that fits `locale` (BCP 47) best."""
+    language = best_locale(locale, fallback)
+    words = _invitation_words(facts, language)
+    return Mail(
+        to=facts.to,
+        subject=words["subject"],
+        text=_render("invitation.txt", words),
+        html=_render("invitation.html", words),
+        headers=_unsubscribe_headers(facts.unsubscribe_url),
+        tags=tags,
+    )
+
+
+def code_mail(
+    to: Address,
+    code: str,
+    community_name: str,
+    minutes: int,
+    locale: str | None,
+    fallback: str = "en",
+    tags: Mapping[str, str] = _NO_TAGS,
+) -> Mail:
+    """The mail with the six-digit code that proves the invited mailbox. The subject does not show it: lock screens do."""
+    words = _code_words(code, community_name, minutes, best_locale(locale, fallback))
+    return Mail(
+        to=to, subject=words["subject"], text=_render("code.txt", words), html=_render("code.html", words), tags=tags
+    )
+
+
+def best_locale(wanted: str | None, fallback: str = "en") -> str:
+    """One of LOCALES: the language of `wanted` (`de-CH` is `de`), else that of `fallback`, else English."""
+    for tag in (wanted, fallback):
+        language = re.split(r"[-_]", tag or "", maxsplit=1)[0].lower()
+        if language in LOCALES:
+            return language
+    return "en"
+
+
+def _invitation_words(facts: InvitationFacts, language: str) -> dict[str, str]:
+    _ = _gettext(language)
+    community = plain_name(facts.community_name) or _("a private community")
+    inviter = plain_name(facts.inviter_name or "")
+    who = {"inviter": inviter, "community": community}
+    return {
+        "language": language,
+        "subject": _invitation_subject(facts, _),
+        "community": community,
+        "heading": _heading(_, inviter=bool(inviter)) % who,
+        "lead": _lead(facts, _),
+        "preview": _role_words(facts.role, _),
+        "role": _role_words(facts.role, _),
+        "attribution": _("%(inviter)s writes:") % who if inviter else _("A message for you:"),
+        "message": plain_message(facts.message or ""),
+        "button": _("Open the invitation"),
+        "copy": _("Or copy this address into your browser:"),
+        "link": facts.link,
+        **_small_print(facts, language, _),
+    }
+
+
+def _invitation_subject(facts: InvitationFacts, _: Gettext) -> str:
+    who = {
+        "inviter": plain_name(facts.inviter_name or "", _LONGEST_NAME_IN_SUBJECT),
+        "community": plain_name(facts.community_name, _LONGEST_NAME_IN_SUBJECT) or _("a private community"),
+    }
+    if facts.fresh:
+        return _("Your fresh link to join %(community)s") % who
+    return _heading(_, inviter=bool(who["inviter"])) % who
+
+
+def _heading(_: Gettext, *, inviter: bool) -> str:
+    if inviter:
+        return _("%(inviter)s invites you to join %(community)s")
+    return _("You are invited to join %(community)s")
+
+
+def _lead(facts: InvitationFacts, _: Gettext) -> str:
+    if not facts.fresh:
+        return ""
+    return _("Here is the fresh link that you asked for. It replaces every earlier one.")
+
+
+def _role_words(role: Role, _: Gettext) -> str:
+    if role == "OWNER":
+        return _("You would join as an owner, with every right in this community.")
+    if role == "ADMIN":
+        return _("You would join as an admin, who invites people and looks after the members.")
+    return _("You would join as a member.")
+
+
+def _small_print(facts: InvitationFacts, language: str, _: Gettext) -> dict[str, str]:
+    return {
+        "validity": _("The link works for about %(minutes)d minutes after this mail arrives.")
+        % {"minutes": facts.link_minutes},
+        "afterwards": _("Too late? Open it anyway: the page sends a fresh link to this mailbox."),
+        "end": _("The invitation itself ends on %(date)s.") % {"date": _day(facts.invitation_expires_at, language)},
+        "personal": _(
+            "Nobody else can use this link: joining takes a sign-in with exactly the email address to which this mail was sent."
+        ),
+        "decline": _("You do not want to join? Decline on the same page, or simply ignore this mail."),
+        "unsubscribe": _("No more invitations to this address"),
+        "unsubscribe_url": facts.unsubscribe_url or "",
+    }
+
+
+def _day(moment: datetime, language: str) -> str:
+    """The day in UTC, in words; Babel writes the French first of a month without its "er"."""
+    words = format_date(moment.astimezone(UTC).date(), format="long", locale=language)
+    return re.sub(r"^1 ", "1er ", words) if language == "fr" else words
+
+
+def _code_words(code: str, community_name: str, minutes: int, language: str) -> dict[str, str]:
+    _ = _gettext(language)
+    community = plain_name(community_name) or _("a private community")
+    short = plain_name(community_name, _LONGEST_NAME_IN_SUBJECT) or community
+    return {
+        "language": language,
+        "subject": _("Your code for %(community)s") % {"community": short},
+        "community": community,
+        "heading": _("One more step to join %(community)s") % {"community": community},
+        "preview": _("Enter this code in the browser in which you began:"),
+        "instruction": _("Enter this code in the browser in which you began:"),
+        "code": code,
+        "validity": _("The code works for %(minutes)d minutes, and only in that browser.") % {"minutes": minutes},
+        "secret": _(
+            "Nobody will ever ask you for this code: not by phone, not by mail, not in a chat. Tell it to no one."
+        ),
+        "surprise": _("You did not just try to join? Then ignore this mail; without the code nothing happens."),
+    }
+
+
+def _unsubscribe_headers(url: str | None) -> dict[str, str]:
+    """RFC 8058 section 3.1: a one-click POST to the https address beside the older header."""
+    if not url:
+        return {}
+    return {"List-Unsubscribe": f"<{url}>", "List-Unsubscribe-Post": "List-Unsubscribe=One-Click"}
+
+
+def plain_name(name: str, longest: int = _LONGEST_NAME) -> str:
+    """A name on one line that is no link and turns no sentence around (H087, H088); empty when nothing is left."""
+    line = " ".join(_visible(name).split())
+    if not line.strip(_JOINERS + " "):
+        return ""
+    return _isolated(_unlinked(_shortened(line, longest)))
+
+
+def plain_message(message: str) -> str:
+    """A message of at most 1,000 characters that is no link: lines stay, blank ones at most one in a row."""
+    lines = "\n".join(" ".join(line.split()) for line in _visible(message).split("\n"))
+    return _unlinked(re.sub(r"\n{3,}", "\n\n", lines).strip()[:_LONGEST_MESSAGE])
+
+
+def _visible(text: str) -> str:
+    lines = re.sub(r"\r\n?|[\v\f\x85\u2028\u2029]", "\n", text)
+    return "".join(character for character in unicodedata.normalize("NFC", lines) if _is_visible(character))
+
+
+def _is_visible(character: str) -> bool:
+    return character in "\n\t" or character in _JOINERS or unicodedata.category(character)[0] != "C"
+
+
+def _unlinked(text: str) -> str:
+    return _PART_OF_A_LINK.sub(lambda found: found.group() + _HAIR_SPACE, text)
+
+
+def _isolated(text: str) -> str:
+    """Between FIRST STRONG ISOLATE and POP DIRECTIONAL ISOLATE where a letter reads from the right."""
+    if any(unicodedata.bidirectional(character) in _RIGHT_TO_LEFT for character in text):
+        return f"\u2068{text}\u2069"
+    return text
+
+
+def _shortened(text: str, longest: int) -> str:
+    return text if len(text) <= longest else text[: longest - 1].rstrip() + "…"
+
+
+@cache
+def _gettext(language: str) -> Gettext:
+    return translations(language).gettext
+
+
+def translations(language: str) -> NullTranslations:
+    """The catalogue of one of LOCALES, compiled from its mail.po; English needs none."""
+    if language == "en":
+        return NullTranslations()
+    with (_HERE / "locales" / language / "LC_MESSAGES" / "mail.po").open("rb") as source:
+        catalogue = read_po(source, locale=language)
+    compiled = BytesIO()
+    write_mo(compiled, catalogue)
+    compiled.seek(0)
+    return GNUTranslations(compiled)
+
+
+def _render(template: str, words: Mapping[str, str]) -> str:
+    return _templates().get_template(template).render(words)
+
+
+@cache
+def _templates() -> Environment:
+    return Environment(
+        loader=FileSystemLoader(_HERE / "templates"),
+        autoescape=select_autoescape(["html"]),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )

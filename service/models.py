@@ -1,0 +1,428 @@
+"""The map of the system: every table, what it means, and what the database itself refuses.
+
+Facts are instants (`accepted_at`); what follows from them (an invitation's status) is derived, never stored.
+Nothing here holds a token: only digests do (`service.tokens`). Instants are UTC.
+"""
+
+from enum import StrEnum
+
+from tortoise import fields
+from tortoise.indexes import Index
+from tortoise.migrations.constraints import CheckConstraint
+from tortoise.models import Model
+
+ID = 40  # a prefix, an underscore and 22 random characters
+DIGEST = 64
+NAME = 100
+MESSAGE = 1000
+ADDRESS = 254
+
+
+class Role(StrEnum):
+    OWNER = "OWNER"
+    ADMIN = "ADMIN"
+    MEMBER = "MEMBER"
+
+    @property
+    def rank(self) -> int:
+        return ("MEMBER", "ADMIN", "OWNER").index(self.value)
+
+
+class Delivery(StrEnum):
+    """What became of the newest mail of an invitation."""
+
+    QUEUED = "QUEUED"
+    SENT = "SENT"
+    DELAYED = "DELAYED"
+    DELIVERED = "DELIVERED"
+    BOUNCED = "BOUNCED"
+    COMPLAINED = "COMPLAINED"
+    SUPPRESSED = "SUPPRESSED"
+    FAILED = "FAILED"
+
+
+class FlowKind(StrEnum):
+    ACCEPT = "accept"
+    SIGN_IN = "sign_in"
+    LINK_IDENTITY = "link_identity"
+
+
+class MailKind(StrEnum):
+    """What a mail order sends, and on whose word."""
+
+    INVITATION = "invitation"  # the first mail, or an admin's resend
+    FRESH_LINK = "fresh_link"  # asked for by the holder of a dead link
+    CODE = "code"  # proves the invited mailbox within a flow
+
+
+def _one_of(column: str, values: type[StrEnum]) -> str:
+    return f"{column} IN ({', '.join(repr(value.value) for value in values)})"
+
+
+class Member(Model):
+    """A person with an account. The email is a contact detail: it never finds, links or merges an account."""
+
+    id = fields.CharField(primary_key=True, max_length=ID)
+    name = fields.CharField(max_length=NAME, null=True)
+    email = fields.CharField(max_length=ADDRESS, null=True)
+    created_at = fields.DatetimeField()
+    erased_at = fields.DatetimeField(null=True)
+
+    class Meta:
+        table = "members"
+        indexes = [Index(fields=("email",), name="ix_members_email")]
+
+
+class Identity(Model):
+    """A sign-in that opens an account; its key is (issuer, subject)."""
+
+    id = fields.CharField(primary_key=True, max_length=ID)
+    member: fields.ForeignKeyRelation[Member] = fields.ForeignKeyField(
+        "guestlist.Member", related_name="identities", on_delete=fields.RESTRICT
+    )
+    member_id: str
+    provider_id = fields.CharField(max_length=32)
+    issuer = fields.CharField(max_length=500)
+    subject = fields.CharField(max_length=255)
+    email = fields.CharField(max_length=ADDRESS, null=True)
+    linked_at = fields.DatetimeField()
+    last_used_at = fields.DatetimeField(null=True)
+
+    class Meta:
+        table = "identities"
+        unique_together = (("issuer", "subject"),)
+        indexes = [
+            Index(fields=("member_id",), name="ix_identities_member"),
+            Index(fields=("email",), name="ix_identities_email"),
+        ]
+
+
+class Session(Model):
+    """Where a member is signed in; found by the digest of its cookie, and only alive while nothing ended it."""
+
+    id = fields.CharField(primary_key=True, max_length=ID)
+    member: fields.ForeignKeyRelation[Member] = fields.ForeignKeyField(
+        "guestlist.Member", related_name="sessions", on_delete=fields.RESTRICT
+    )
+    member_id: str
+    digest = fields.CharField(max_length=DIGEST, unique=True)
+    provider_id = fields.CharField(max_length=32, null=True)
+    user_agent = fields.CharField(max_length=300, null=True)
+    created_at = fields.DatetimeField()
+    last_seen_at = fields.DatetimeField()
+    expires_at = fields.DatetimeField()
+    ended_at = fields.DatetimeField(null=True)
+
+    class Meta:
+        table = "sessions"
+        indexes = [
+            Index(fields=("member_id",), name="ix_sessions_member"),
+            Index(fields=("expires_at",), name="ix_sessions_expires"),
+        ]
+
+
+class Community(Model):
+    """A team or group in which private information is shared, and its policy; null means the operator's default."""
+
+    id = fields.CharField(primary_key=True, max_length=ID)
+    name = fields.CharField(max_length=NAME)
+    locale = fields.CharField(max_length=35, null=True)
+    created_at = fields.DatetimeField()
+    link_minutes = fields.SmallIntField(null=True)
+    invitation_days = fields.SmallIntField(null=True)
+    allowed_email_domains: fields.Field[list[str]] = fields.JSONField(default=list)
+    seat_limit = fields.IntField(null=True)
+
+    class Meta:
+        table = "communities"
+        constraints = [
+            CheckConstraint(name="ck_communities_link_minutes", check="link_minutes BETWEEN 5 AND 15"),
+            CheckConstraint(name="ck_communities_invitation_days", check="invitation_days BETWEEN 1 AND 30"),
+            CheckConstraint(name="ck_communities_seat_limit", check="seat_limit >= 1"),
+        ]
+
+
+class Membership(Model):
+    """A member's place in a community. Leaving deletes it; the audit keeps that it was."""
+
+    id = fields.CharField(primary_key=True, max_length=ID)
+    member: fields.ForeignKeyRelation[Member] = fields.ForeignKeyField(
+        "guestlist.Member", related_name="memberships", on_delete=fields.RESTRICT
+    )
+    member_id: str
+    community: fields.ForeignKeyRelation[Community] = fields.ForeignKeyField(
+        "guestlist.Community", related_name="memberships", on_delete=fields.RESTRICT
+    )
+    community_id: str
+    role = fields.CharField(max_length=6)
+    joined_at = fields.DatetimeField()
+
+    class Meta:
+        table = "memberships"
+        unique_together = (("community_id", "member_id"),)
+        indexes = [
+            Index(fields=("member_id",), name="ix_memberships_member"),
+            Index(fields=("community_id", "joined_at", "id"), name="ix_memberships_page"),
+        ]
+        constraints = [CheckConstraint(name="ck_memberships_role", check=_one_of("role", Role))]
+
+
+class Invitation(Model):
+    """An address on the list of a community, for days. At most one is open per community and address.
+
+    `generation` counts how often an admin had it sent: links and flows of an earlier generation are dead.
+    """
+
+    id = fields.CharField(primary_key=True, max_length=ID)
+    community: fields.ForeignKeyRelation[Community] = fields.ForeignKeyField(
+        "guestlist.Community", related_name="invitations", on_delete=fields.RESTRICT
+    )
+    community_id: str
+    email = fields.CharField(max_length=ADDRESS)
+    role = fields.CharField(max_length=6)
+    message = fields.CharField(max_length=MESSAGE, null=True)
+    locale = fields.CharField(max_length=35, null=True)
+    inviter: fields.ForeignKeyNullableRelation[Member] = fields.ForeignKeyField(
+        "guestlist.Member", related_name="invited", on_delete=fields.RESTRICT, null=True
+    )
+    inviter_id: str | None
+    generation = fields.IntField(default=1)
+    created_at = fields.DatetimeField()
+    expires_at = fields.DatetimeField()
+    accepted_at = fields.DatetimeField(null=True)
+    accepted_by: fields.ForeignKeyNullableRelation[Member] = fields.ForeignKeyField(
+        "guestlist.Member", related_name="accepted", on_delete=fields.RESTRICT, null=True
+    )
+    accepted_by_id: str | None
+    declined_at = fields.DatetimeField(null=True)
+    revoked_at = fields.DatetimeField(null=True)
+    revoked_by: fields.ForeignKeyNullableRelation[Member] = fields.ForeignKeyField(
+        "guestlist.Member", related_name="revoked", on_delete=fields.RESTRICT, null=True
+    )
+    revoked_by_id: str | None
+    superseded_at = fields.DatetimeField(null=True)
+    delivery = fields.CharField(max_length=10, default=Delivery.QUEUED.value)
+    delivery_reason = fields.CharField(max_length=500, null=True)
+    delivery_at = fields.DatetimeField(null=True)
+    last_sent_at = fields.DatetimeField(null=True)
+    delivered_at = fields.DatetimeField(null=True)
+    resent_at = fields.DatetimeField(null=True)
+    resends = fields.SmallIntField(default=0)
+    resends_since_at = fields.DatetimeField(null=True)
+    proposed_email = fields.CharField(max_length=ADDRESS, null=True)
+    erased_at = fields.DatetimeField(null=True)
+
+    class Meta:
+        table = "invitations"
+        indexes = [Index(fields=("community_id", "created_at", "id"), name="ix_invitations_page")]
+        constraints = [
+            CheckConstraint(name="ck_invitations_role", check=_one_of("role", Role)),
+            CheckConstraint(name="ck_invitations_delivery", check=_one_of("delivery", Delivery)),
+            CheckConstraint(name="ck_invitations_deadline", check="expires_at > created_at"),
+            CheckConstraint(
+                name="ck_invitations_one_end",
+                check="(CASE WHEN accepted_at IS NULL THEN 0 ELSE 1 END)"
+                " + (CASE WHEN declined_at IS NULL THEN 0 ELSE 1 END)"
+                " + (CASE WHEN revoked_at IS NULL THEN 0 ELSE 1 END) <= 1",
+            ),
+            CheckConstraint(
+                name="ck_invitations_accepted_by", check="accepted_by_id IS NULL OR accepted_at IS NOT NULL"
+            ),
+        ]
+
+
+class MailOrder(Model):
+    """The outbox: the order to send one mail. It says what to send and never holds a link or a code.
+
+    A claim is a lease: it moves `due_at` to the lease's end, and counts an attempt, whose number guards its completion.
+    """
+
+    id = fields.CharField(primary_key=True, max_length=ID)
+    kind = fields.CharField(max_length=10)
+    invitation: fields.ForeignKeyRelation[Invitation] = fields.ForeignKeyField(
+        "guestlist.Invitation", related_name="mail_orders", on_delete=fields.CASCADE
+    )
+    invitation_id: str
+    generation = fields.IntField()
+    flow_id = fields.CharField(max_length=ID, null=True)
+    created_at = fields.DatetimeField()
+    due_at = fields.DatetimeField()
+    attempt = fields.IntField(default=0)
+    sent_at = fields.DatetimeField(null=True)
+    failed_at = fields.DatetimeField(null=True)
+    cancelled_at = fields.DatetimeField(null=True)
+    message_id = fields.CharField(max_length=200, null=True)
+
+    class Meta:
+        table = "mail_orders"
+        indexes = [
+            Index(fields=("invitation_id",), name="ix_mail_orders_invitation"),
+            Index(fields=("message_id",), name="ix_mail_orders_message"),
+        ]
+        constraints = [CheckConstraint(name="ck_mail_orders_kind", check=_one_of("kind", MailKind))]
+
+
+class Link(Model):
+    """A link that a mail carries, for minutes: the digest of its token. Replaced means that no new flow may begin."""
+
+    id = fields.CharField(primary_key=True, max_length=ID)
+    invitation: fields.ForeignKeyRelation[Invitation] = fields.ForeignKeyField(
+        "guestlist.Invitation", related_name="links", on_delete=fields.CASCADE
+    )
+    invitation_id: str
+    mail_order: fields.ForeignKeyRelation[MailOrder] = fields.ForeignKeyField(
+        "guestlist.MailOrder", related_name="links", on_delete=fields.CASCADE
+    )
+    mail_order_id: str
+    generation = fields.IntField()
+    digest = fields.CharField(max_length=DIGEST, unique=True)
+    created_at = fields.DatetimeField()
+    expires_at = fields.DatetimeField()
+    replaced_at = fields.DatetimeField(null=True)
+
+    class Meta:
+        table = "links"
+        indexes = [Index(fields=("invitation_id",), name="ix_links_invitation")]
+        constraints = [CheckConstraint(name="ck_links_deadline", check="expires_at > created_at")]
+
+
+class UnsubscribeToken(Model):
+    """What stops the mail that a person did not ask for; a token of its own, for 30 days."""
+
+    digest = fields.CharField(primary_key=True, max_length=DIGEST)
+    email = fields.CharField(max_length=ADDRESS)
+    expires_at = fields.DatetimeField()
+
+    class Meta:
+        table = "unsubscribe_tokens"
+        indexes = [Index(fields=("expires_at",), name="ix_unsubscribe_tokens_expires")]
+
+
+class Flow(Model):
+    """One sign-in or acceptance on its way through a provider, bound to the browser that began it.
+
+    It is found by the digests of the OAuth state and of the browser's flow cookie; `claimed_at` makes its return
+    single use; `status` and `reason` are its outcome.
+    """
+
+    id = fields.CharField(primary_key=True, max_length=ID)
+    kind = fields.CharField(max_length=13)
+    browser_digest = fields.CharField(max_length=DIGEST)
+    state_digest = fields.CharField(max_length=DIGEST, unique=True)
+    nonce_digest = fields.CharField(max_length=DIGEST)
+    code_verifier = fields.CharField(max_length=128, null=True)
+    provider_id = fields.CharField(max_length=32)
+    return_to = fields.CharField(max_length=2000)
+    link: fields.ForeignKeyNullableRelation[Link] = fields.ForeignKeyField(
+        "guestlist.Link", related_name="flows", on_delete=fields.CASCADE, null=True
+    )
+    link_id: str | None
+    session: fields.ForeignKeyNullableRelation[Session] = fields.ForeignKeyField(
+        "guestlist.Session", related_name="flows", on_delete=fields.CASCADE, null=True
+    )
+    session_id: str | None
+    started_at = fields.DatetimeField()
+    first_started_at = fields.DatetimeField()
+    expires_at = fields.DatetimeField()
+    claimed_at = fields.DatetimeField(null=True)
+    status = fields.CharField(max_length=20, default="STARTED")
+    reason = fields.CharField(max_length=50, null=True)
+    message = fields.CharField(max_length=500, null=True)
+    issuer = fields.CharField(max_length=500, null=True)
+    subject = fields.CharField(max_length=255, null=True)
+    signed_in_email = fields.CharField(max_length=ADDRESS, null=True)
+    signed_in_name = fields.CharField(max_length=NAME, null=True)
+    evidence: fields.Field[dict[str, str] | None] = fields.JSONField(null=True)
+    membership_id = fields.CharField(max_length=ID, null=True)
+    code_digest = fields.CharField(max_length=DIGEST, null=True)
+    code_expires_at = fields.DatetimeField(null=True)
+    code_tries_left = fields.SmallIntField(null=True)
+
+    class Meta:
+        table = "flows"
+        indexes = [
+            Index(fields=("browser_digest", "started_at"), name="ix_flows_browser"),
+            Index(fields=("link_id",), name="ix_flows_link"),
+            Index(fields=("started_at",), name="ix_flows_started"),
+        ]
+        constraints = [
+            CheckConstraint(name="ck_flows_kind", check=_one_of("kind", FlowKind)),
+            CheckConstraint(name="ck_flows_link", check="(kind = 'accept') = (link_id IS NOT NULL)"),
+            CheckConstraint(name="ck_flows_session", check="kind <> 'link_identity' OR session_id IS NOT NULL"),
+            CheckConstraint(name="ck_flows_code_tries", check="code_tries_left BETWEEN 0 AND 5"),
+        ]
+
+
+class Block(Model):
+    """An address that asked for no more invitations from one community."""
+
+    id = fields.CharField(primary_key=True, max_length=ID)
+    community: fields.ForeignKeyRelation[Community] = fields.ForeignKeyField(
+        "guestlist.Community", related_name="blocks", on_delete=fields.CASCADE
+    )
+    community_id: str
+    email = fields.CharField(max_length=ADDRESS)
+    created_at = fields.DatetimeField()
+
+    class Meta:
+        table = "blocks"
+        unique_together = (("community_id", "email"),)
+
+
+class Suppression(Model):
+    """An address that is not written to, whichever community invites it."""
+
+    email = fields.CharField(primary_key=True, max_length=ADDRESS)
+    reason = fields.CharField(max_length=12)
+    created_at = fields.DatetimeField()
+
+    class Meta:
+        table = "suppressions"
+        constraints = [
+            CheckConstraint(name="ck_suppressions_reason", check="reason IN ('bounced', 'complained', 'unsubscribed')")
+        ]
+
+
+class Counter(Model):
+    """How often something happened since `started_at`, shared by all processes (`service.limits`)."""
+
+    key = fields.CharField(primary_key=True, max_length=120)
+    started_at = fields.DatetimeField()
+    count = fields.IntField()
+
+    class Meta:
+        table = "counters"
+        indexes = [Index(fields=("started_at",), name="ix_counters_started")]
+
+
+class AuditEvent(Model):
+    """One decision: what, when, by whom, about which invitation. `details` holds facts, never secrets or sentences."""
+
+    seq = fields.BigIntField(primary_key=True, generated=True)
+    id = fields.CharField(max_length=ID, unique=True)
+    kind = fields.CharField(max_length=50)
+    at = fields.DatetimeField()
+    community_id = fields.CharField(max_length=ID, null=True)
+    actor_id = fields.CharField(max_length=ID, null=True)
+    invitation_id = fields.CharField(max_length=ID, null=True)
+    details: fields.Field[dict[str, str]] = fields.JSONField(default=dict)
+
+    class Meta:
+        table = "audit_events"
+        indexes = [
+            Index(fields=("invitation_id", "seq"), name="ix_audit_events_invitation"),
+            Index(fields=("community_id", "seq"), name="ix_audit_events_community"),
+        ]
+
+
+__models__ = [
+    Member, Identity, Session, Community, Membership, Invitation, MailOrder, Link, UnsubscribeToken, Flow, Block,
+    Suppression, Counter, AuditEvent,
+]  # fmt: skip
+
+# Unique and partial indexes that Tortoise cannot say; the migrations make them in plain SQL.
+PARTIAL_INDEXES = ("uq_invitations_open", "ix_mail_orders_due")
+
+# The docstrings above are for readers of this file: as comments of the tables, a reworded one would be a migration.
+for _model in __models__:
+    _model._meta.table_description = ""  # noqa: SLF001

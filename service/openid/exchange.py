@@ -1,0 +1,112 @@
+"""The two steps that Authlib does: the authorization URL, and the exchange of the code (RFC 6749, RFC 7636)."""
+
+import base64
+from collections.abc import MutableMapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+from urllib.parse import quote_plus
+
+import httpx2
+from authlib.integrations.httpx_client import AsyncOAuth2Client
+
+from service.openid.failures import ProviderUnavailable, SignInFailed
+from service.openid.metadata import Metadata
+from service.openid.transport import BoundedTransport, json_object
+from service.settings import ProviderSettings
+
+_MEMBERS: Final = ("id_token", "access_token", "token_type")
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """What a token endpoint gave: the ID token, unverified, and the access token for userinfo."""
+
+    id_token: Any = field(repr=False)
+    access_token: str | None = field(repr=False)
+
+
+def authorization_url(
+    metadata: Metadata, settings: ProviderSettings, *, redirect_uri: str, state: str, nonce: str, code_verifier: str,
+    prompt: str | None,
+) -> str:  # fmt: skip
+    """Where the browser goes. PKCE is S256 always (H061); the answer comes as a query, which the flow cookie can see."""
+    client = AsyncOAuth2Client(client_id=settings.client_id, code_challenge_method="S256", transport=_Unused())
+    chosen = {"prompt": prompt} if prompt else {}
+    url, _ = client.create_authorization_url(
+        metadata.authorization_endpoint, state=state, code_verifier=code_verifier, redirect_uri=redirect_uri,
+        scope=" ".join(dict.fromkeys(("openid", *settings.scopes))), nonce=nonce, response_mode="query", **chosen,
+    )  # fmt: skip
+    return str(url)
+
+
+async def exchange(
+    metadata: Metadata, settings: ProviderSettings, transport: BoundedTransport, *, redirect_uri: str, code: str,
+    code_verifier: str,
+) -> Tokens:  # fmt: skip
+    """Exchanges the code. Raises SignInFailed when the provider refuses it, ProviderUnavailable when it cannot answer."""
+    client = AsyncOAuth2Client(
+        client_id=settings.client_id,
+        client_secret=settings.client_secret.get_secret_value(),
+        token_endpoint_auth_method=metadata.token_endpoint_auth_method,
+        redirect_uri=redirect_uri,
+        transport=transport,
+    )
+    client.register_client_auth_method(("client_secret_basic", _basic))
+    client.register_compliance_hook("access_token_response", _plain_answer)
+    try:
+        answer = await client.fetch_token(
+            metadata.token_endpoint, grant_type="authorization_code", code=code, code_verifier=code_verifier
+        )
+    except SignInFailed:
+        raise
+    except Exception as error:  # noqa: BLE001  # Authlib surfaces a provider's faults as many kinds of exceptions
+        raise ProviderUnavailable("token_endpoint_failed", detail=f"Exchange: {type(error).__name__}.") from None
+    return _read_tokens(answer)
+
+
+def _read_tokens(answer: dict[str, Any]) -> Tokens:
+    kind, access_token = answer.get("token_type"), answer.get("access_token")
+    if not isinstance(kind, str) or kind.lower() != "bearer":
+        # OpenID Connect Core 3.1.3.3: Bearer; of any other kind we could not prove possession.
+        raise SignInFailed("token_type_refused")
+    if access_token is not None and not _is_plain(access_token):
+        raise SignInFailed("access_token_malformed")
+    return Tokens(answer.get("id_token"), access_token)
+
+
+def _is_plain(text: Any) -> bool:
+    return isinstance(text, str) and text != "" and text.isascii() and text.isprintable() and " " not in text
+
+
+def _plain_answer(response: httpx2.Response) -> httpx2.Response:
+    """The answer with what we use in it and nothing else, because Authlib fails on odd members that we do not need."""
+    if response.status_code >= httpx2.codes.INTERNAL_SERVER_ERROR:
+        raise ProviderUnavailable("token_endpoint_failed", detail=f"Token endpoint: status {response.status_code}.")
+    answer = json_object(response.content, response.request)
+    if "error" in answer or response.status_code != httpx2.codes.OK:
+        raise _refusal(answer.get("error"))
+    members = {name: answer[name] for name in _MEMBERS if name in answer}
+    return httpx2.Response(response.status_code, json=members, request=response.request)
+
+
+def _refusal(error: Any) -> SignInFailed:
+    """RFC 6749 section 5.2. The description is dropped: it may say anything (H063)."""
+    if error == "invalid_grant":
+        return SignInFailed(
+            "code_refused",
+            "The sign-in provider did not accept its own answer: it was too old or used twice. Try again.",
+        )
+    if error in ("invalid_client", "unauthorized_client"):
+        return ProviderUnavailable("client_refused", detail="The token endpoint refuses CLIENT_ID or CLIENT_SECRET.")
+    return ProviderUnavailable("token_endpoint_refused", detail="The token endpoint refused the exchange.")
+
+
+def _basic(client: Any, _method: str, uri: str, headers: MutableMapping[str, str], body: Any) -> tuple[Any, ...]:
+    """RFC 6749 section 2.3.1: both are form-encoded first, which Authlib leaves out."""
+    pair = f"{quote_plus(client.client_id)}:{quote_plus(client.client_secret)}"
+    headers["Authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
+    return uri, headers, body
+
+
+class _Unused(httpx2.AsyncBaseTransport):
+    """Making a URL needs no connection, and Authlib's client would prepare one: a tenth of a second each time."""

@@ -1,0 +1,224 @@
+"""ID tokens: every check of OpenID Connect Core 3.1.3.7, each said aloud, with what it is there against.
+
+Authlib's own validation is not used: it takes its algorithms from the discovery document, leaves `aud` unchecked, and
+accepts tokens of any age (H048, H050, H065).
+"""
+
+import base64
+import hashlib
+import hmac
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import orjson
+from joserfc.util import urlsafe_b64decode
+
+from service.openid.failures import SignInFailed
+from service.openid.issuer import Issuer
+from service.openid.keys import ALGORITHMS, SigningKey
+from service.tokens import Digest, digest_of
+
+LEEWAY: Final = timedelta(seconds=60)
+OLDEST: Final = timedelta(minutes=10)
+LONGEST_LIFE: Final = timedelta(hours=24)
+
+_LONGEST_TOKEN: Final = 64 * 1024
+_LONGEST_HEADER: Final = 8 * 1024
+_LONGEST_SUBJECT: Final = 255  # OpenID Connect Core section 2
+_TOKEN_PARTS: Final = 3
+_TYPES: Final = {"JWT"}
+_HASH_OF_CURVE: Final = "sha512"  # Ed25519 signs with SHA-512
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What an ID token must say, and when it is read."""
+
+    issuer: Issuer
+    issuer_name: str
+    client_id: str
+    nonce_digest: Digest
+    access_token: str | None = field(repr=False)
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Unverified:
+    """An ID token taken apart, before anything in it is believed."""
+
+    algorithm: str
+    kid: str | None
+    payload: bytes = field(repr=False)
+    signing_input: bytes = field(repr=False)
+    signature: bytes = field(repr=False)
+
+    def signed_by(self, keys: Iterable[SigningKey]) -> bool:
+        fitting = (key for key in keys if key.fits(self.kid, self.algorithm))
+        return any(key.signed(self.algorithm, self.signing_input, self.signature) for key in fitting)
+
+
+def read_id_token(token: Any) -> Unverified:
+    """Takes an ID token apart. Raises SignInFailed for anything but a signed JWT in compact form."""
+    if not isinstance(token, str) or not token:
+        # Without an ID token there is no login: userinfo alone would be anyone's access token (RFC 9700 section 2).
+        raise SignInFailed("id_token_missing")
+    parts = token.split(".")
+    if (
+        not token.isascii()
+        or len(token) > _LONGEST_TOKEN
+        or len(parts) != _TOKEN_PARTS
+        or len(parts[0]) > _LONGEST_HEADER
+    ):
+        raise SignInFailed("id_token_malformed")
+    header = _object(_bytes(parts[0]))
+    _check_type(header)
+    _check_critical(header)
+    signing_input = f"{parts[0]}.{parts[1]}".encode("ascii")
+    return Unverified(_algorithm(header), _kid(header), _bytes(parts[1]), signing_input, _bytes(parts[2]))
+
+
+def check_claims(token: Unverified, expected: Expected) -> dict[str, Any]:
+    """The claims of a token whose signature was verified. Raises SignInFailed at the first one that is not right."""
+    claims = _object(token.payload)
+    expected.issuer.check_token(expected.issuer_name, claims)
+    _check_audience(claims, expected.client_id)
+    _check_authorized_party(claims, expected.client_id)
+    _check_subject(claims)
+    _check_nonce(claims, expected.nonce_digest)
+    _check_issued_at(claims, expected.now)
+    _check_expiry(claims, expected.now)
+    _check_not_before(claims, expected.now)
+    _check_access_token_hash(claims, expected.access_token, token.algorithm)
+    return claims
+
+
+def _check_type(header: Mapping[str, Any]) -> None:
+    """Another kind of JWT of the same issuer, an access token (at+jwt) or a logout token, is no login (RFC 8725 3.11)."""
+    kind = header.get("typ", "JWT")
+    if not isinstance(kind, str) or kind.upper() not in _TYPES:
+        raise SignInFailed("id_token_type_refused")
+
+
+def _check_critical(header: Mapping[str, Any]) -> None:
+    """Whoever marks a header as critical says that ignoring it changes the meaning (RFC 7515 section 4.1.11; H152).
+
+    The headers that name keys (jku, jwk, x5u, x5c) are ignored: a token does not choose who may have signed it.
+    """
+    if "crit" in header:
+        raise SignInFailed("id_token_critical_header")
+
+
+def _algorithm(header: Mapping[str, Any]) -> str:
+    """`none` and HS256 with our secret or the provider's public key are what forgers try first (H048)."""
+    algorithm = header.get("alg")
+    if not isinstance(algorithm, str) or algorithm not in ALGORITHMS:
+        raise SignInFailed("id_token_algorithm_refused")
+    return algorithm
+
+
+def _kid(header: Mapping[str, Any]) -> str | None:
+    kid = header.get("kid")
+    if kid is not None and not isinstance(kid, str):
+        raise SignInFailed("id_token_malformed")
+    return kid
+
+
+def _check_audience(claims: Mapping[str, Any], client_id: str) -> None:
+    """A token for another client, or for us and others, was obtained elsewhere and is replayed here, whoever azp names
+    (H050). No audience at all is no audience that is us.
+    """
+    audience = claims.get("aud")
+    if audience not in (client_id, [client_id]):
+        raise SignInFailed("audience_mismatch")
+
+
+def _check_authorized_party(claims: Mapping[str, Any], client_id: str) -> None:
+    """The party that the token was issued to is us, where the provider says so."""
+    if claims.get("azp", client_id) != client_id:
+        raise SignInFailed("authorized_party_mismatch")
+
+
+def _check_subject(claims: Mapping[str, Any]) -> None:
+    """The account's key. Two people without one, or with one cut off by a column, would be the same person."""
+    subject = claims.get("sub")
+    if not isinstance(subject, str) or not 0 < len(subject) <= _LONGEST_SUBJECT:
+        raise SignInFailed("subject_invalid")
+    if not (subject.isascii() and subject.isprintable()):
+        raise SignInFailed("subject_invalid")
+
+
+def _check_nonce(claims: Mapping[str, Any], nonce_digest: Digest) -> None:
+    """A token of another login, the attacker's own or a stolen one, put in with the code of this one (H046, H061)."""
+    nonce = claims.get("nonce")
+    if not isinstance(nonce, str) or not hmac.compare_digest(digest_of(nonce), nonce_digest):
+        raise SignInFailed("nonce_mismatch")
+
+
+def _check_issued_at(claims: Mapping[str, Any], now: datetime) -> None:
+    """The token answers a code that was exchanged just now; an old one was kept by somebody (H046, H065)."""
+    issued_at = _seconds(claims, "iat")
+    if issued_at > (now + LEEWAY).timestamp():
+        raise SignInFailed("issued_in_the_future")
+    if issued_at < (now - OLDEST - LEEWAY).timestamp():
+        raise SignInFailed("issued_too_long_ago")
+
+
+def _check_expiry(claims: Mapping[str, Any], now: datetime) -> None:
+    """Expired tokens are replays; one that lives for years is nothing that a provider gives a browser's login (H065)."""
+    expires_at = _seconds(claims, "exp")
+    if expires_at <= (now - LEEWAY).timestamp():
+        raise SignInFailed("id_token_expired")
+    if expires_at > _seconds(claims, "iat") + LONGEST_LIFE.total_seconds():
+        raise SignInFailed("id_token_lives_too_long")
+
+
+def _check_not_before(claims: Mapping[str, Any], now: datetime) -> None:
+    if "nbf" in claims and _seconds(claims, "nbf") > (now + LEEWAY).timestamp():
+        raise SignInFailed("not_valid_yet")
+
+
+def _check_access_token_hash(claims: Mapping[str, Any], access_token: str | None, algorithm: str) -> None:
+    """An access token of another login, swapped in beside this ID token, would fetch another person's userinfo."""
+    if "at_hash" not in claims:
+        return
+    claimed = claims["at_hash"]
+    if not isinstance(claimed, str) or access_token is None:
+        raise SignInFailed("access_token_mismatch")
+    if not hmac.compare_digest(claimed.encode(), access_token_hash(access_token, algorithm).encode()):
+        raise SignInFailed("access_token_mismatch")
+
+
+def access_token_hash(access_token: str, algorithm: str) -> str:
+    """`at_hash`: the left half of the hash of the algorithm, in base64url (OpenID Connect Core 3.1.3.6)."""
+    name = f"sha{algorithm[2:]}" if algorithm[2:].isdigit() else _HASH_OF_CURVE
+    digest = hashlib.new(name, access_token.encode()).digest()
+    return base64.urlsafe_b64encode(digest[: len(digest) // 2]).rstrip(b"=").decode()
+
+
+def _seconds(claims: Mapping[str, Any], name: str) -> float:
+    """A NumericDate (RFC 7519 section 2): a number, which True and "1700000000" are not."""
+    value = claims.get(name)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise SignInFailed(f"{name}_invalid")
+    return float(value)
+
+
+def _bytes(part: str) -> bytes:
+    """Strict base64url without padding: nothing is skipped, so no two texts are the same token."""
+    try:
+        return urlsafe_b64decode(part.encode("ascii"))
+    except ValueError:
+        raise SignInFailed("id_token_malformed") from None
+
+
+def _object(text: bytes) -> dict[str, Any]:
+    try:
+        parsed = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        raise SignInFailed("id_token_malformed") from None
+    if not isinstance(parsed, dict):
+        raise SignInFailed("id_token_malformed")
+    return parsed

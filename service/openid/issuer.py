@@ -1,0 +1,157 @@
+"""Which issuer a provider is, and which names it may use for itself.
+
+An issuer is compared as a string, byte for byte (OpenID Connect Core 3.1.3.7, H052). Microsoft Entra is the one exception
+and no loophole: its discovery document names a template with `{tenantid}` in it, and every token puts its own tenant's
+id there. So the template must be the configured one, and the tenant one of the allowed (H031).
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+from urllib.parse import urlsplit
+
+from service.openid.failures import SignInFailed
+from service.settings import ProviderSettings
+
+GOOGLE_ISSUER: Final = "https://accounts.google.com"
+MICROSOFT_ISSUER: Final = "https://login.microsoftonline.com/{tenantid}/v2.0"
+PERSONAL_TENANT: Final = "9188040d-6c67-4c5b-b112-36a304b66dad"
+"""The tenant of all personal Microsoft accounts; `consumers` in TENANTS means it."""
+
+_TEMPLATE: Final = "{tenantid}"
+_ALIASES: Final = ("common", "organizations", "consumers")
+_TENANT_ID = re.compile(r"[0-9A-Za-z.-]{1,64}")
+_VERSION: Final = "/v2.0"
+_SLASHES_OF_AN_ORIGIN: Final = 2
+_WELL_KNOWN: Final = "/.well-known/openid-configuration"
+_LOOPBACK_HOSTS: Final = {"localhost", "127.0.0.1", "::1"}
+_OTHER_ORGANISATION: Final = (
+    "Your Microsoft account belongs to an organisation that is not accepted here. Sign in with another account, or ask"
+    " whoever runs this service to allow your organisation."
+)
+
+
+def on_loopback(url: str) -> bool:
+    """Whether a URL is plain http to this very machine."""
+    parts = urlsplit(url)
+    return parts.scheme == "http" and parts.hostname in _LOOPBACK_HOSTS
+
+
+def tenant_allowed(tenants: tuple[str, ...] | None, tenant: Any) -> bool:
+    """Whether TENANTS names this tenant; `*` names every one, and `consumers` that of personal accounts."""
+    if not isinstance(tenant, str) or not _TENANT_ID.fullmatch(tenant):
+        return False
+    return "*" in (tenants or ()) or tenant in _tenant_ids(tenants)
+
+
+def _tenant_ids(tenants: tuple[str, ...] | None) -> set[str]:
+    return {PERSONAL_TENANT if tenant == "consumers" else tenant.lower() for tenant in tenants or () if tenant != "*"}
+
+
+@dataclass(frozen=True, slots=True)
+class Issuer:
+    """The issuer of one provider, as the operator configured it."""
+
+    kind: Literal["google", "microsoft", "oidc"]
+    configured: str
+    tenants: tuple[str, ...] | None
+
+    @classmethod
+    def of(cls, provider: ProviderSettings) -> "Issuer":
+        known = {"google": GOOGLE_ISSUER, "microsoft": MICROSOFT_ISSUER}
+        configured = provider.issuer or known.get(provider.kind, "")
+        if provider.kind == "microsoft":
+            configured = configured.replace("{tenant}", _TEMPLATE)
+        return cls(provider.kind, configured, provider.tenants)
+
+    @property
+    def discovery_url(self) -> str:
+        """OpenID Connect Discovery 1.0 section 4: the issuer without a trailing slash, and the well-known path."""
+        return self.configured.replace(_TEMPLATE, self._authority).rstrip("/") + _WELL_KNOWN
+
+    @property
+    def on_loopback(self) -> bool:
+        """Whether plain http is fine: the issuer is a test's or the development one, on this machine."""
+        return on_loopback(self.configured)
+
+    def accepts_metadata(self, named: Any) -> bool:
+        """Whether a discovery document may call its issuer this (H052)."""
+        if named == self.configured:
+            return True
+        return self.kind == "microsoft" and isinstance(named, str) and named in self._tenant_names()
+
+    def check_token(self, named: str, claims: dict[str, Any]) -> None:
+        """Raises SignInFailed unless `iss` is the issuer that the discovery document named, for an allowed tenant."""
+        if self.kind == "microsoft":
+            self._check_tenant(named, claims)
+        elif claims.get("iss") != named:
+            # A token of any other issuer, whoever signed it, is not this provider's word.
+            raise SignInFailed("issuer_mismatch")
+
+    def accepts_response(self, named: str, iss: str) -> bool:
+        """Whether the authorization response may name this issuer (RFC 9207 section 2.4): as the discovery document
+        does, or as one allowed tenant of its template; which one it was is compared once the ID token tells.
+        """
+        if iss == named:
+            return True
+        tenant = _Shape.of(iss).tenant
+        return self.kind == "microsoft" and iss in _names_of(named, tenant) and tenant_allowed(self.tenants, tenant)
+
+    def _check_tenant(self, named: str, claims: dict[str, Any]) -> None:
+        iss, tenant = claims.get("iss"), claims.get("tid")
+        if not isinstance(iss, str) or not isinstance(tenant, str):
+            raise SignInFailed("issuer_mismatch" if isinstance(tenant, str) else "tenant_missing")
+        if not _TENANT_ID.fullmatch(tenant) or iss not in _names_of(named, tenant):
+            # A rogue tenant's token under another tenant's name, or the literal template.
+            raise SignInFailed("issuer_mismatch")
+        if not tenant_allowed(self.tenants, tenant) or not self._is_within(tenant):
+            raise SignInFailed("tenant_not_allowed", _OTHER_ORGANISATION)
+
+    def _is_within(self, tenant: str) -> bool:
+        """An issuer that was configured for one tenant speaks for no other, whatever its discovery document says."""
+        pinned = _Shape.of(self.configured).tenant
+        return not _TENANT_ID.fullmatch(pinned) or pinned in _ALIASES or pinned == tenant
+
+    @property
+    def _authority(self) -> str:
+        """The narrowest sign-in page at Microsoft that lets all allowed tenants in, and as few others as can be."""
+        allowed = _tenant_ids(self.tenants)
+        if "*" in (self.tenants or ()) or (len(allowed) > 1 and PERSONAL_TENANT in allowed):
+            return "common"
+        if allowed == {PERSONAL_TENANT}:
+            return "consumers"
+        return next(iter(allowed)) if len(allowed) == 1 else "organizations"
+
+    def _tenant_names(self) -> set[str]:
+        """What a Microsoft discovery document may call itself: the template, or one allowed tenant's own name."""
+        shape = _Shape.of(self.configured)
+        if not shape.tenant:
+            return {f"{self.configured.rstrip('/')}/{_TEMPLATE}{_VERSION}"}
+        return {shape.naming(tenant) for tenant in (_TEMPLATE, *_tenant_ids(self.tenants))}
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """A Microsoft issuer, `PREFIX/TENANT/v2.0`, taken apart; of any other issuer the tenant is empty."""
+
+    prefix: str
+    tenant: str
+
+    @classmethod
+    def of(cls, issuer: str) -> "_Shape":
+        prefix, _, tenant = issuer.removesuffix(_VERSION).rpartition("/")
+        is_microsofts = issuer.endswith(_VERSION) and prefix.count("/") >= _SLASHES_OF_AN_ORIGIN
+        return cls(prefix, tenant if is_microsofts else "")
+
+    def naming(self, tenant: str) -> str:
+        return f"{self.prefix}/{tenant}{_VERSION}"
+
+
+def _names_of(named: str, tenant: str) -> set[str]:
+    """The values of `iss` for a tenant: where the name has a place for a tenant, that tenant stands in it (H031)."""
+    shape = _Shape.of(named)
+    if shape.tenant == _TEMPLATE:
+        return {shape.naming(tenant)}
+    if shape.tenant in _ALIASES:
+        return {shape.naming(tenant), named}
+    return {named} if shape.tenant in {"", tenant} else set()

@@ -1,0 +1,131 @@
+"""One OpenID Provider: its metadata and its keys, fetched when they are needed and kept for an hour."""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final, Generic, TypeVar
+
+from service.openid.failures import ProviderUnavailable, SignInFailed
+from service.openid.id_token import Unverified
+from service.openid.issuer import Issuer
+from service.openid.keys import SigningKey, read_keys
+from service.openid.metadata import Metadata, read_metadata
+from service.openid.transport import Outside
+from service.settings import ProviderSettings
+
+KEPT_FOR: Final = timedelta(hours=1)
+REFETCHES: Final = 5
+REFETCH_PERIOD: Final = timedelta(minutes=1)
+
+T = TypeVar("T")
+
+
+class SharedFetch(Generic[T]):
+    """A fetch that simultaneous callers wait for together: a hundred logins after a quiet hour ask the provider once,
+    and a provider that is down holds each of them up for one deadline, not for one after the other.
+    """
+
+    def __init__(self, fetch: Callable[[], Awaitable[T]]) -> None:
+        self._fetch = fetch
+        self._flight: asyncio.Task[T] | None = None
+
+    async def __call__(self) -> T:
+        if self._flight is None:
+            self._flight = asyncio.create_task(self._fly())
+            self._flight.add_done_callback(self._landed)
+        # Shielded: one browser that goes away does not end the fetch of the others.
+        return await asyncio.shield(self._flight)
+
+    async def _fly(self) -> T:
+        return await self._fetch()
+
+    def _landed(self, flight: asyncio.Task[T]) -> None:
+        self._flight = None
+        if not flight.cancelled():
+            # Looked at, so that asyncio does not report a failure whose callers have all gone.
+            flight.exception()
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept(Generic[T]):
+    value: T
+    fetched_at: datetime
+
+    def is_fresh(self, now: datetime) -> bool:
+        return now < self.fetched_at + KEPT_FOR
+
+
+class Provider:
+    """A configured provider. Nothing is fetched before the first login, and nothing that failed is remembered: a
+    provider that was down at the start works as soon as it is up.
+    """
+
+    def __init__(self, settings: ProviderSettings, outside: Outside) -> None:
+        self.settings = settings
+        self.issuer = Issuer.of(settings)
+        self._outside = outside
+        self._metadata: _Kept[Metadata] | None = None
+        self._keys: _Kept[tuple[SigningKey, ...]] | None = None
+        self._fetch_metadata = SharedFetch(self._download_metadata)
+        self._fetch_keys = SharedFetch(self._download_keys)
+        self._refetched: deque[datetime] = deque(maxlen=REFETCHES)
+
+    async def metadata(self, now: datetime) -> Metadata:
+        """Raises ProviderUnavailable while the provider cannot be asked or its document is not to be believed."""
+        if self._metadata is None or not self._metadata.is_fresh(now):
+            self._metadata = _Kept(await self._fetch_metadata(), now)
+        return self._metadata.value
+
+    async def verify_signature(self, token: Unverified, now: datetime) -> None:
+        """Raises SignInFailed unless one of the provider's keys signed the token. A provider that changed its keys since
+        they were fetched, under a new `kid` or under the same, is asked once more (H047).
+        """
+        keys = await self._current_keys(now)
+        if token.signed_by(keys):
+            return
+        newer = await self._newer_keys(keys, now)
+        if newer is None or not token.signed_by(newer):
+            raise SignInFailed("id_token_signature_invalid")
+
+    async def userinfo(self, access_token: str, now: datetime) -> dict[str, Any] | None:
+        """The claims of the userinfo endpoint, unverified; None where the provider has none."""
+        endpoint = (await self.metadata(now)).userinfo_endpoint
+        if endpoint is None:
+            return None
+        return await self._outside.get_object(endpoint, {"authorization": f"Bearer {access_token}"})
+
+    async def check(self, now: datetime) -> None:
+        """Fetches metadata and keys anew. Raises ProviderUnavailable with a detail for the operator."""
+        self._metadata = _Kept(await self._fetch_metadata(), now)
+        self._keys = _Kept(await self._fetch_keys(), now)
+        if not self._keys.value:
+            raise ProviderUnavailable("no_usable_key", detail=f"{self._metadata.value.jwks_uri} has no usable key.")
+
+    async def _current_keys(self, now: datetime) -> tuple[SigningKey, ...]:
+        if self._keys is None or not self._keys.is_fresh(now):
+            await self.metadata(now)
+            self._keys = _Kept(await self._fetch_keys(), now)
+        return self._keys.value
+
+    async def _newer_keys(self, tried: tuple[SigningKey, ...], now: datetime) -> tuple[SigningKey, ...] | None:
+        """Other keys than those that were tried; None when the provider was asked often enough for this minute, so that
+        bad tokens do not make us flood it.
+        """
+        if self._keys is not None and self._keys.value is not tried:
+            return self._keys.value
+        if len(self._refetched) == REFETCHES and now < self._refetched[0] + REFETCH_PERIOD:
+            return None
+        self._refetched.append(now)
+        self._keys = _Kept(await self._fetch_keys(), now)
+        return self._keys.value
+
+    async def _download_metadata(self) -> Metadata:
+        document = await self._outside.get_object(self.issuer.discovery_url)
+        return read_metadata(document, self.issuer, self.settings.endpoint_hosts)
+
+    async def _download_keys(self) -> tuple[SigningKey, ...]:
+        if self._metadata is None:
+            raise ProviderUnavailable("discovery_missing")
+        return read_keys(await self._outside.get_object(self._metadata.value.jwks_uri))

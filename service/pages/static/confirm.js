@@ -1,0 +1,264 @@
+// The invitee's page. What it shows follows from two things: the link that was opened, and what the API says of it.
+
+import { Unanswered, ask } from "./api.js";
+import { takeToken, whenAnotherLinkIsOpened } from "./link.js";
+import * as api from "./operations.js";
+import { announce, confirm, h, notice, problemWords, translate } from "./page.js";
+import { leaveFor } from "./providers.js";
+import { t } from "./words.js";
+import * as views from "./invitee.js";
+
+/** @typedef {import("./operations.js").Acceptance} Acceptance */
+/** @typedef {import("./operations.js").InvitePreview} InvitePreview */
+/** @typedef {import("./operations.js").Opened} Opened */
+/** @typedef {import("./operations.js").Provider} Provider */
+
+const RETURN_TO = "/confirm";
+const LOOK_EVERY_MS = [2_000, 3_000, 5_000, 8_000, 13_000, 20_000];
+
+/** @type {string | null} The link's token, until a sign-in has been bound to it. */
+let token = null;
+
+// ------------------------------------------------------------------------------------------------- which flow is whose
+
+const TAB = "guestlist.acceptance";
+
+// Several tabs of one browser may accept several invitations: each remembers which is its own. An acceptance's id opens
+// nothing without the flow cookie, and is no secret.
+const ownAcceptance = {
+  get: () => remembered(() => sessionStorage.getItem(TAB)),
+  /** @param {string} id */
+  set: (id) => remembered(() => sessionStorage.setItem(TAB, id)),
+};
+
+/**
+ * Browsers may forbid storage altogether; then this browser's newest acceptance is this tab's.
+ * @template Value
+ * @param {() => Value} work
+ */
+function remembered(work) {
+  try {
+    return work();
+  } catch {
+    return null;
+  }
+}
+
+// ------------------------------------------------------------------------------------------------------------ opening
+
+/** Shows whatever the address or this browser's last acceptance leads to. */
+async function open() {
+  stopLooking();
+  const found = takeToken();
+  token = found.token;
+  if (found.cut) return views.noLink({ cut: true, open: openPasted });
+  return load();
+}
+
+async function load() {
+  views.loading();
+  try {
+    return decide(await opened());
+  } catch (error) {
+    if (!(error instanceof Unanswered)) throw error;
+    return views.unanswered(error.message, load);
+  }
+}
+
+async function opened() {
+  const answer = await ask(api.OPEN, { token, acceptanceId: token ? null : ownAcceptance.get() });
+  if (answer.acceptance || token || !ownAcceptance.get()) return answer;
+  return ask(api.OPEN, { token, acceptanceId: null });
+}
+
+/** @param {Opened} opened */
+function decide({ invitePreview, acceptance, providers }) {
+  if (token) return invitePreview ? offer(invitePreview, null) : views.dead({ acceptance, freshLink });
+  if (!acceptance) return views.noLink({ cut: false, open: openPasted });
+  return outcome(acceptance, previewOf(acceptance, invitePreview), providers);
+}
+
+/**
+ * Without a token the preview is of this browser's newest acceptance, which may be another tab's.
+ * @param {Acceptance} acceptance
+ * @param {InvitePreview | null} preview
+ */
+function previewOf(acceptance, preview) {
+  const same = preview?.maskedEmail === acceptance.maskedEmail && preview.communityName === acceptance.communityName;
+  return same ? preview : null;
+}
+
+/** @param {string} pasted */
+function openPasted(pasted) {
+  token = pasted;
+  return load();
+}
+
+// ----------------------------------------------------------------------------------------------------------- outcomes
+
+/**
+ * @param {InvitePreview} preview
+ * @param {Acceptance | null} started the acceptance that was begun with it in this browser, if one was
+ */
+function offer(preview, started) {
+  views.offer(preview, started, {
+    accept: (provider, problems) => accept(started, provider, problems),
+    decline: () => askToDecline(preview),
+    elapsed: () => (token ? views.dead({ acceptance: null, freshLink }) : undefined),
+  });
+}
+
+/**
+ * @param {Acceptance} acceptance
+ * @param {InvitePreview | null} preview
+ * @param {Provider[]} providers
+ */
+function outcome(acceptance, preview, providers) {
+  const { status, canRetry } = acceptance;
+  if (status === "STARTED") {
+    lookAgain(acceptance, 0);
+    if (preview) return offer(preview, acceptance);
+  }
+  if (status === "ACCEPTED" || status === "ALREADY_MEMBER") return views.joined(acceptance);
+  if (status === "LINK_INVALID" || !canRetry) return views.over(acceptance, freshLink);
+  /** @type {views.Retry} */
+  const retry = {
+    providers,
+    accept: (provider, problems) => accept(acceptance, provider, problems),
+    decline: preview ? () => askToDecline(preview) : null,
+  };
+  if (status === "CODE_REQUIRED") return views.code(acceptance, (code) => confirmCode(acceptance, code), retry);
+  return views.refused(acceptance, retry);
+}
+
+/** @type {ReturnType<typeof setTimeout> | undefined} */
+let looking;
+
+function stopLooking() {
+  clearTimeout(looking);
+}
+
+/**
+ * Another tab may finish what this one began: looks now and then, ever more seldom, and only while somebody is looking here.
+ * @param {Acceptance} acceptance
+ * @param {number} times
+ */
+function lookAgain(acceptance, times) {
+  looking = setTimeout(async () => {
+    const found = document.hidden ? null : await glance(acceptance.id);
+    if (found && found.status !== acceptance.status) await load();
+    else lookAgain(acceptance, document.hidden ? times : times + 1);
+  }, LOOK_EVERY_MS[Math.min(times, LOOK_EVERY_MS.length - 1)]);
+}
+
+/** @param {string} acceptanceId */
+async function glance(acceptanceId) {
+  try {
+    return (await ask(api.LOOK_AGAIN, { acceptanceId })).acceptance;
+  } catch {
+    return null;
+  }
+}
+
+// ------------------------------------------------------------------------------------------------------------- actions
+
+/**
+ * Binds the link to a sign-in that begins now, and goes there. Only ever called by a press of a button.
+ * @param {Acceptance | null} again the acceptance to try again, when there is no token any more
+ * @param {Provider} provider
+ * @param {Element} problems
+ */
+async function accept(again, provider, problems) {
+  const link = token ? { token } : again ? { acceptanceId: again.id } : {};
+  const { acceptInvite: answer } = await ask(api.ACCEPT, {
+    input: { ...link, providerId: provider.id, returnTo: RETURN_TO },
+  });
+  if (answer.__typename === "InviteLinkInvalid") return views.dead({ acceptance: null, freshLink });
+  if ("acceptanceId" in answer) {
+    ownAcceptance.set(answer.acceptanceId);
+    token = null;
+    announce(t("leaving", { provider: provider.label }));
+  }
+  return leaveFor(answer, problems);
+}
+
+/**
+ * @param {Acceptance} acceptance
+ * @param {string} code
+ * @returns {Promise<views.CodeAnswer>}
+ */
+async function confirmCode(acceptance, code) {
+  const { confirmAcceptance: answer } = await ask(api.CONFIRM, { input: { acceptanceId: acceptance.id, code } });
+  if ("acceptance" in answer) {
+    const { invitePreview, providers } = await opened();
+    outcome(answer.acceptance, previewOf(answer.acceptance, invitePreview), providers);
+    return null;
+  }
+  if (answer.__typename === "InviteLinkInvalid") {
+    await load();
+    return null;
+  }
+  return { words: problemWords(answer), triesLeft: answer.triesLeft };
+}
+
+/**
+ * Blind: the answer is the same whatever the link was.
+ * @param {Element} problems
+ */
+async function freshLink(problems) {
+  const { requestFreshLink: answer } = await ask(api.FRESH_LINK, { input: token ? { token } : {} });
+  if (answer.__typename === "RequestFreshLinkAnswer") return views.freshLinkSent(answer.message);
+  return problems.replaceChildren(notice("problem", ...problemWords(answer)));
+}
+
+/** @param {InvitePreview} preview */
+function askToDecline(preview) {
+  const block = h("input", { type: "checkbox", id: "block", "aria-describedby": "block-hint" });
+  const hint = t("decline.block.hint", { community: preview.communityName, address: preview.maskedEmail });
+  confirm(
+    {
+      title: t("decline.title", { community: preview.communityName }),
+      text: t("decline.text", { inviter: preview.inviterName }),
+      yes: t("decline.button"),
+      no: t("decline.keep"),
+      extra: h(
+        "div",
+        { class: "check" },
+        block,
+        h("label", { for: "block" }, t("decline.block")),
+        h("p", { class: "hint", id: "block-hint" }, hint),
+      ),
+    },
+    (problems) => decline(block.checked, problems),
+  );
+}
+
+/**
+ * @param {boolean} block
+ * @param {Element} problems
+ */
+async function decline(block, problems) {
+  const { declineInvite: answer } = await ask(api.DECLINE, { input: { ...(token ? { token } : {}), block } });
+  if ("communityName" in answer) {
+    stopLooking();
+    token = null;
+    views.declined(answer.communityName, block);
+    return true;
+  }
+  if (answer.__typename === "InviteLinkInvalid") {
+    views.dead({ acceptance: null, freshLink });
+    return true;
+  }
+  problems.replaceChildren(notice("problem", ...problemWords(answer)));
+  return false;
+}
+
+// ------------------------------------------------------------------------------------------------------------ starting
+
+translate(document);
+whenAnotherLinkIsOpened(() => void open());
+// A page that the browser kept while it was at the provider shows an outcome that may be old.
+addEventListener("pageshow", (event) => {
+  if (event.persisted) void open();
+});
+void open();

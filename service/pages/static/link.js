@@ -1,0 +1,49 @@
+// Runs first, and alone: takes the token out of the address bar before anything else is even loaded.
+
+/** @typedef {{ token: string | null, cut: boolean }} Found */
+
+/** @type {Found} */
+let found = { token: null, cut: false };
+
+/**
+ * The token of the link that was opened, once; `cut` says that the address carried something that is no whole token. It
+ * lives in this module's memory and nowhere else: not in the address, the history, any storage, or a request other than
+ * the API's own body.
+ * @returns {Found}
+ */
+export function takeToken() {
+  const taken = found;
+  found = { token: null, cut: false };
+  return taken;
+}
+
+/**
+ * Finds the token in a pasted link, or in a pasted end of one; null where there is none whole.
+ * @param {string} text
+ * @returns {string | null}
+ */
+export function tokenIn(text) {
+  const end = text.trim().split("#").pop() ?? "";
+  return /(?:^|[^\w-])([\w-]{43})$/.exec(end)?.[1] ?? null;
+}
+
+/** Takes what stands behind the address's #, if anything does. */
+function readAddress() {
+  const hash = location.hash.slice(1);
+  if (!hash) return false;
+  found = { token: tokenIn(hash), cut: tokenIn(hash) === null };
+  history.replaceState(null, "", location.pathname + location.search);
+  return true;
+}
+
+/**
+ * Calls back when another link is put into the address bar of this very tab: browsers do not load the page again then.
+ * @param {() => void} opened
+ */
+export function whenAnotherLinkIsOpened(opened) {
+  addEventListener("hashchange", () => {
+    if (readAddress()) opened();
+  });
+}
+
+readAddress();

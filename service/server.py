@@ -1,0 +1,55 @@
+"""Serving: uvicorn with what this service needs of it, and the settings handed to its worker processes."""
+
+import gc
+import os
+from pathlib import Path
+from typing import Any, Final
+
+import uvicorn
+from starlette.applications import Starlette
+
+from service import logs
+from service.app import create_app
+from service.mail import open_sender
+from service.settings import load_settings
+
+# How `serve` tells the processes that uvicorn starts what it was told itself.
+_CONFIG: Final = "_GUESTLIST_CONFIG"
+_WITH_WORKER: Final = "_GUESTLIST_WITH_WORKER"
+
+# uvicorn's own access log prints query strings, and its proxy headers trust loopback: both are ours instead.
+OPTIONS: Final[dict[str, Any]] = {
+    "access_log": False,
+    "proxy_headers": False,
+    "server_header": False,
+    "log_config": None,
+    "timeout_graceful_shutdown": 20,
+}
+
+
+def serve(app: Starlette | str, *, host: str, port: int, workers: int = 1) -> None:
+    """Serves until told to stop. With several workers each makes the application itself."""
+    uvicorn.run(app, host=host, port=port, workers=workers, factory=isinstance(app, str), **OPTIONS)
+
+
+def settle_memory() -> None:
+    """What was made at start stays: the collector need not look at it again, which halves the slowest answers."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 50, 50)
+
+
+def hand_over(config: Path | None, *, with_worker: bool) -> None:
+    """Leaves word for `make_app`, in this process or in those that uvicorn starts."""
+    os.environ[_CONFIG] = str(config.absolute()) if config else ""
+    os.environ[_WITH_WORKER] = "yes" if with_worker else ""
+
+
+def make_app() -> Starlette:
+    """The application of `guestlist serve`, made in each of its processes."""
+    config = os.environ.get(_CONFIG)
+    settings = load_settings(config=Path(config) if config else None)
+    logs.configure(settings.log_level, settings.log_format)
+    app = create_app(settings, sender=open_sender(settings) if os.environ.get(_WITH_WORKER) else None)
+    settle_memory()
+    return app

@@ -1,0 +1,106 @@
+"""Sessions: rows found by the digest of their cookie. Rotated at every sign-in, ended by sign-out, never extended
+past their absolute lifetime (ASVS 7.3).
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from service import audit
+from service.database import execute, select, transaction
+from service.models import Session
+from service.refusals import NotFound
+from service.settings import Settings
+from service.tokens import Token, digest_of, is_id, new_id, new_token
+
+_SEEN_EVERY = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who is asking: the member and the session in which they are signed in."""
+
+    member_id: str
+    session_id: str
+    last_seen_at: datetime
+
+
+_CALLER = """
+SELECT s.id AS session_id, s.member_id, s.last_seen_at
+FROM sessions s JOIN members m ON m.id = s.member_id
+WHERE s.digest = $1 AND s.ended_at IS NULL AND s.expires_at > $2 AND s.last_seen_at > $3 AND m.erased_at IS NULL
+"""
+
+
+async def caller_of(cookie: str | None, *, now: datetime, settings: Settings) -> Caller | None:
+    """The caller behind a session cookie: one statement that writes nothing; None for any cookie that opens nothing."""
+    if not cookie:
+        return None
+    idle = timedelta(hours=settings.session_idle_hours)
+    rows = await select(_CALLER, digest_of(cookie), now, now - idle)
+    return Caller(**rows[0]) if rows else None
+
+
+async def seen(caller: Caller, *, now: datetime) -> None:
+    """Refreshes the idle clock, at most once a minute, apart from the request's own work."""
+    if now - caller.last_seen_at >= _SEEN_EVERY:
+        await execute(
+            "UPDATE sessions SET last_seen_at = $1 WHERE id = $2 AND last_seen_at < $1", now, caller.session_id
+        )
+
+
+async def begin(
+    member_id: str, *, provider_id: str, user_agent: str | None, replaces: str | None, now: datetime, settings: Settings
+) -> Token:
+    """Signs a member in; returns the cookie's token. The session that the browser had is ended: rotation (H103)."""
+    if replaces:
+        await execute(
+            "UPDATE sessions SET ended_at = $1 WHERE digest = $2 AND ended_at IS NULL", now, digest_of(replaces)
+        )
+    token, digest = new_token()
+    await Session.create(
+        id=new_id("ses"),
+        member_id=member_id,
+        digest=digest,
+        provider_id=provider_id,
+        user_agent=_printable(user_agent),
+        created_at=now,
+        last_seen_at=now,
+        expires_at=now + timedelta(days=settings.session_days),
+    )
+    return token
+
+
+async def sign_out(caller: Caller | None, *, everywhere: bool, session_id: str | None, now: datetime) -> int:
+    """Ends the current session, the one named, or all of the caller's own; returns how many.
+
+    Raises NotFound when the session named is not an open one of theirs.
+    """
+    if caller is None:
+        if session_id is None:
+            return 0
+        raise NotFound("There is no such session among yours.")
+    open_sessions = Session.filter(member_id=caller.member_id, ended_at=None)
+    if not everywhere:
+        wanted = session_id or caller.session_id
+        open_sessions = open_sessions.filter(id=wanted if is_id(wanted) else "")
+    async with transaction():
+        ended = await open_sessions.update(ended_at=now)
+        if not ended and session_id is not None and not everywhere:
+            raise NotFound("There is no such session among yours.")
+        await audit.record(
+            now, audit.Event("member.signed_out", None, caller.member_id, None, {"sessions": str(ended)})
+        )
+    return ended
+
+
+async def of_member(caller: Caller, *, now: datetime, settings: Settings) -> list[Session]:
+    """Where the caller is signed in; the current session first, then the last seen."""
+    idle = timedelta(hours=settings.session_idle_hours)
+    alive = Session.filter(member_id=caller.member_id, ended_at=None, expires_at__gt=now, last_seen_at__gt=now - idle)
+    sessions = await alive.order_by("-last_seen_at")
+    return sorted(sessions, key=lambda session: session.id != caller.session_id)
+
+
+def _printable(text: str | None) -> str | None:
+    """A User-Agent as one harmless line (H157)."""
+    return "".join(character for character in text if character.isprintable())[:300] if text else None

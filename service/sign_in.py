@@ -1,0 +1,509 @@
+"""Flows: a sign-in or an acceptance on its way through an OpenID Provider, bound to the browser that began it.
+
+A flow is a row, found by the OAuth state and the flow cookie together (H058, H059). Its return is claimed before the
+code is exchanged, so it counts once; what comes of it is written with it, and the browser asks for it by query.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final
+from urllib.parse import urlsplit
+
+import structlog
+from tortoise.exceptions import IntegrityError
+
+from service import audit, codes, delivery, sessions
+from service.acceptance import (
+    AcceptanceRefused,
+    AcceptanceStatus,
+    Accepted,
+    Browser,
+    accept,
+    link_invalid,
+    refuse_other_address,
+)
+from service.addresses import masked
+from service.database import execute, select, transaction
+from service.events import Changed, announce
+from service.links import LinkFacts, by_id
+from service.models import Flow, FlowKind, MailKind
+from service.models import Identity as IdentityRow
+from service.openid import Evidence, Identity, RelyingParty, SignInFailed, Verdict
+from service.refusals import InvalidInput, InviteLinkInvalid, UnknownProvider
+from service.sessions import Caller
+from service.settings import Settings
+from service.tokens import Digest, Token, digest_of, is_id, new_id, new_token
+
+log = structlog.get_logger()
+
+RETURN_WITHIN: Final = timedelta(minutes=15)
+RETRY_WITHIN: Final = timedelta(minutes=30)
+_LONGEST_RETURN_TO: Final = 2000
+
+
+class SignInStatus(StrEnum):
+    """How a sign-in stands; the words of the API."""
+
+    STARTED = "STARTED"
+    SIGNED_IN = "SIGNED_IN"
+    NOT_INVITED = "NOT_INVITED"
+    SIGN_IN_FAILED = "SIGN_IN_FAILED"
+    IDENTITY_LINKED = "IDENTITY_LINKED"
+    IDENTITY_IN_USE = "IDENTITY_IN_USE"
+
+
+# ----------------------------------------------------------------------------------------------------------- beginning
+
+
+@dataclass(frozen=True, slots=True)
+class FlowBrowser:
+    """The browser of a flow: the token of its flow cookie, and the digest under which its flows are found."""
+
+    token: Token
+    digest: Digest
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A flow on its way: where to send the browser, and until when it may return."""
+
+    flow_id: str
+    authorization_url: str
+    expires_at: datetime
+
+
+_TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
+
+
+def flow_browser(cookie: str | None) -> FlowBrowser:
+    """The browser of a flow cookie; a new one where the browser brought none of ours."""
+    if cookie is not None and _TOKEN.fullmatch(cookie):
+        return FlowBrowser(Token(cookie), digest_of(cookie))
+    return FlowBrowser(*new_token())
+
+
+async def begin_acceptance(
+    link: LinkFacts, provider_id: str, return_to: str | None, *, browser: FlowBrowser, relying_party: RelyingParty,
+    now: datetime, settings: Settings, first_started_at: datetime | None = None,
+) -> Begun:  # fmt: skip
+    """Binds a link to a login that begins now in this browser; consumes nothing. A retry keeps its first start."""
+    flow = Flow(kind=FlowKind.ACCEPT, link_id=link.id, first_started_at=first_started_at or now)
+    return await _begin(flow, provider_id, return_to or "/confirm", browser, relying_party, now, settings)
+
+
+async def begin_sign_in(
+    provider_id: str, return_to: str | None, *, browser: FlowBrowser, relying_party: RelyingParty, now: datetime,
+    settings: Settings,
+) -> Begun:  # fmt: skip
+    flow = Flow(kind=FlowKind.SIGN_IN, first_started_at=now)
+    return await _begin(flow, provider_id, return_to or "/", browser, relying_party, now, settings)
+
+
+async def begin_linking(
+    caller: Caller, provider_id: str, return_to: str | None, *, browser: FlowBrowser, relying_party: RelyingParty,
+    now: datetime, settings: Settings,
+) -> Begun:  # fmt: skip
+    """Adds another sign-in to the caller's account, by a fresh login with it; bound to the caller's session."""
+    flow = Flow(kind=FlowKind.LINK_IDENTITY, session_id=caller.session_id, first_started_at=now)
+    return await _begin(flow, provider_id, return_to or "/", browser, relying_party, now, settings)
+
+
+async def _begin(
+    flow: Flow, provider_id: str, return_to: str, browser: FlowBrowser, relying_party: RelyingParty, now: datetime,
+    settings: Settings,
+) -> Begun:  # fmt: skip
+    if not relying_party.knows(provider_id):
+        raise UnknownProvider
+    flow.return_to = allowed_return(return_to, settings)
+    started = await relying_party.begin(provider_id, now=now)
+    flow.id, flow.provider_id, flow.browser_digest = new_id("flw"), provider_id, browser.digest
+    flow.state_digest, flow.nonce_digest = digest_of(started.state), digest_of(started.nonce)
+    flow.code_verifier = started.code_verifier
+    flow.started_at, flow.expires_at = now, now + RETURN_WITHIN
+    await flow.save(force_create=True)
+    return Begun(flow.id, started.authorization_url, flow.expires_at)
+
+
+def allowed_return(return_to: str, settings: Settings) -> str:
+    """Where the browser may be sent after its return: a path of the public URL, or a URL of an allowed origin.
+
+    Raises InvalidInput for everything else, and for whatever browsers would read as something else (H072).
+    """
+    plain = return_to.isascii() and return_to.isprintable() and not set(return_to) & set(' \\"<>')
+    if plain and len(return_to) <= _LONGEST_RETURN_TO and (_is_path(return_to) or _is_allowed(return_to, settings)):
+        return return_to
+    raise InvalidInput(
+        "returnTo", "returnTo is neither a path of this service, like /welcome, nor a URL of an allowed origin."
+    )
+
+
+def without_token(return_to: str | None, token: str | None) -> str | None:
+    """The return address, unless it would carry the link's token through a redirect and into logs (H094)."""
+    if return_to is not None and token is not None and token in return_to:
+        raise InvalidInput("returnTo", "returnTo carries the link's token; a page that does without it was expected.")
+    return return_to
+
+
+def _is_path(text: str) -> bool:
+    """A path with one leading slash, also after decoding, that does not lead back into a login."""
+    lowered = text.lower()
+    return text.startswith("/") and not lowered.startswith(("//", "/%2f", "/%5c", "/auth/"))
+
+
+def _is_allowed(text: str, settings: Settings) -> bool:
+    parts = urlsplit(text)
+    origin = f"{parts.scheme}://{parts.netloc}"
+    return "@" not in parts.netloc and origin in {settings.public_url, *settings.allowed_origins}
+
+
+# ---------------------------------------------------------------------------------------------------------- looking up
+
+
+async def newest(cookie: str | None, *kinds: FlowKind, flow_id: str | None = None) -> Flow | None:
+    """This browser's newest flow of these kinds, or the one named; never another browser's."""
+    if not cookie or not (flow_id is None or is_id(flow_id)):
+        return None
+    flows = Flow.filter(browser_digest=digest_of(cookie), kind__in=[kind.value for kind in kinds])
+    if flow_id is not None:
+        flows = flows.filter(id=flow_id)
+    return await flows.order_by("-started_at").first()
+
+
+async def link_of_flow(cookie: str | None, *, flow_id: str | None = None, now: datetime) -> tuple[LinkFacts, Flow]:
+    """The link that this browser bound, for another try: within half an hour of its first start, whatever became of
+    the link's own minutes. Raises InviteLinkInvalid otherwise.
+    """
+    flow = await newest(cookie, FlowKind.ACCEPT, flow_id=flow_id)
+    link = await by_id(flow.link_id, now=now) if flow is not None and flow.link_id is not None else None
+    if flow is None or link is None or not may_retry(flow, link, now):
+        raise InviteLinkInvalid
+    return link, flow
+
+
+async def any_link_of_flow(cookie: str | None, *, now: datetime) -> LinkFacts | None:
+    """The link of this browser's newest acceptance, dead or alive."""
+    flow = await newest(cookie, FlowKind.ACCEPT)
+    return await by_id(flow.link_id, now=now) if flow is not None and flow.link_id is not None else None
+
+
+def may_retry(flow: Flow, link: LinkFacts | None, now: datetime) -> bool:
+    """Whether acceptInvite without a token tries again with the link of this flow."""
+    return link is not None and link.may_return and now < flow.first_started_at + RETRY_WITHIN
+
+
+# ------------------------------------------------------------------------------------------ the login returns
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """Where to send the browser, and the token of its new session, if it has one now."""
+
+    location: str
+    session: Token | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """What comes of a flow, as it is written to its row."""
+
+    status: str
+    message: str
+    reason: str | None = None
+    identity: Identity | None = None
+    membership_id: str | None = None
+    session: Token | None = None
+
+
+async def finish(
+    provider_id: str, response: Mapping[str, str], *, cookie: str | None, browser: Browser, relying_party: RelyingParty,
+    now: datetime, settings: Settings,
+) -> Returned | None:  # fmt: skip
+    """The login's return. None when this browser began no such flow: nothing is told, nothing happens (H058, H059)."""
+    flow = await _flow_of(response.get("state"), cookie)
+    if flow is None:
+        return None
+    code_verifier = flow.code_verifier
+    if not await _claim(flow, now):
+        return Returned(flow.return_to)
+    outcome = await _outcome(flow, provider_id, response, code_verifier or "", browser, relying_party, now, settings)
+    log.info("flow.returned", flow_id=flow.id, kind=flow.kind, status=outcome.status, reason=outcome.reason)
+    return Returned(flow.return_to, outcome.session)
+
+
+async def _flow_of(state: str | None, cookie: str | None) -> Flow | None:
+    if not state or not cookie:
+        return None
+    return await Flow.get_or_none(state_digest=digest_of(state), browser_digest=digest_of(cookie))
+
+
+async def _claim(flow: Flow, now: datetime) -> bool:
+    """Single use: of all returns of one flow, the one whose UPDATE writes the row goes on."""
+    sql = "UPDATE flows SET claimed_at = $1, code_verifier = NULL WHERE id = $2 AND claimed_at IS NULL"
+    return await execute(sql, now, flow.id) == 1
+
+
+async def _outcome(
+    flow: Flow, provider_id: str, response: Mapping[str, str], code_verifier: str, browser: Browser,
+    relying_party: RelyingParty, now: datetime, settings: Settings,
+) -> _Outcome:  # fmt: skip
+    """Verifies the login, then lets one of the three kinds of flow decide; writes what came of it."""
+    identity: Identity | None = None
+    try:
+        _refuse_late(flow, now)
+        _refuse_mixed_up(flow, provider_id)
+        identity = await relying_party.finish(
+            provider_id, response=response, nonce_digest=Digest(flow.nonce_digest), code_verifier=code_verifier, now=now
+        )
+        return await _decide(flow, identity, browser, now, settings)
+    except SignInFailed as error:
+        refused = AcceptanceRefused(AcceptanceStatus.SIGN_IN_FAILED, error.reason, error.message)
+    except AcceptanceRefused as error:
+        refused = error
+    return await _write_refusal(flow, refused, identity, now)
+
+
+def _refuse_late(flow: Flow, now: datetime) -> None:
+    if now < flow.expires_at:
+        return
+    if flow.kind == FlowKind.ACCEPT:
+        raise AcceptanceRefused(
+            AcceptanceStatus.LINK_INVALID, "flow_expired", "The sign-in took too long. Begin it again."
+        )
+    raise SignInFailed("flow_expired", "The sign-in took too long. Begin it again.")
+
+
+def _refuse_mixed_up(flow: Flow, provider_id: str) -> None:
+    """One provider's answer at another's redirect URI is a mix-up attack (H056, RFC 9700 section 4.4)."""
+    if flow.provider_id != provider_id:
+        raise SignInFailed("provider_mixed_up", "The answer came from another provider than you chose. Try again.")
+
+
+async def _decide(flow: Flow, identity: Identity, browser: Browser, now: datetime, settings: Settings) -> _Outcome:
+    """Runs the flow's own step and writes its outcome in one transaction; again, when a simultaneous return of the
+    same person created the same account first.
+    """
+    decide = {FlowKind.ACCEPT: _accept, FlowKind.SIGN_IN: _sign_in, FlowKind.LINK_IDENTITY: _link_identity}
+    for last in (False, False, True):
+        try:
+            async with transaction():
+                outcome = await decide[FlowKind(flow.kind)](flow, identity, browser, now, settings)
+                await _write(flow, outcome, now)
+                return outcome
+        except IntegrityError:
+            if last:
+                raise
+    raise AssertionError("unreachable")
+
+
+async def _accept(flow: Flow, identity: Identity, browser: Browser, now: datetime, settings: Settings) -> _Outcome:
+    link = await by_id(flow.link_id or "", now=now)
+    if link is None or not link.may_return:
+        raise link_invalid()
+    refuse_other_address(link, identity)
+    if identity.evidence.verdict is Verdict.REFUSED:
+        raise AcceptanceRefused(AcceptanceStatus.EMAIL_NOT_VERIFIED, identity.evidence.rule, identity.evidence.message)
+    if identity.evidence.verdict is Verdict.THIRD_PARTY:
+        return await _require_code(flow, link, identity, now)
+    return _let_in(await accept(link.id, identity, browser, now=now, settings=settings), link, identity)
+
+
+def _let_in(accepted: Accepted, link: LinkFacts, identity: Identity) -> _Outcome:
+    messages = {
+        AcceptanceStatus.ACCEPTED: f"Welcome to {link.community_name}.",
+        AcceptanceStatus.ALREADY_MEMBER: f"You were a member of {link.community_name} already; your role stays.",
+    }
+    return _Outcome(
+        accepted.status, messages[accepted.status], identity=identity, membership_id=accepted.membership_id,
+        session=accepted.session,
+    )  # fmt: skip
+
+
+async def _require_code(flow: Flow, link: LinkFacts, identity: Identity, now: datetime) -> _Outcome:
+    """The provider does not run the mailbox, so the mailbox itself is asked: nothing is granted before (H025)."""
+    await delivery.order(
+        link.invitation_id, generation=link.invitation_generation, kind=MailKind.CODE, now=now, flow_id=flow.id
+    )
+    await audit.record(now, audit.Event(
+        "invitation.code_required", link.community_id, None, link.invitation_id,
+        {"provider": identity.provider_id, "evidence": identity.evidence.rule},
+    ))  # fmt: skip
+    await announce(Changed(link.community_id, link.invitation_id))
+    return _Outcome(
+        AcceptanceStatus.CODE_REQUIRED,
+        f"One more step: a six-digit code is on its way to {masked(link.email)}. Enter it here within ten minutes.",
+        identity=identity,
+    )
+
+
+async def _sign_in(flow: Flow, identity: Identity, browser: Browser, now: datetime, settings: Settings) -> _Outcome:
+    """Opens the account of (issuer, subject); an identity that nobody invited gets none (H020)."""
+    known = await IdentityRow.get_or_none(issuer=identity.issuer, subject=identity.subject, member__erased_at=None)
+    if known is None:
+        return _Outcome(
+            SignInStatus.NOT_INVITED,
+            "Nobody with this sign-in is a member here. Accounts begin with an invitation: open the link in yours, or"
+            " sign in the way you did when you accepted it.",
+            "identity_unknown", identity,
+        )  # fmt: skip
+    await IdentityRow.filter(id=known.id).update(last_used_at=now)
+    session = await sessions.begin(
+        known.member_id, provider_id=flow.provider_id, user_agent=browser.user_agent, replaces=browser.session_cookie,
+        now=now, settings=settings,
+    )  # fmt: skip
+    await audit.record(
+        now, audit.Event("member.signed_in", None, known.member_id, None, {"provider": flow.provider_id})
+    )
+    return _Outcome(SignInStatus.SIGNED_IN, "You are signed in.", identity=identity, session=session)
+
+
+_LINKING_MEMBER = """
+SELECT s.member_id FROM sessions s WHERE s.id = $1 AND s.digest = $2 AND s.ended_at IS NULL AND s.expires_at > $3
+"""
+
+
+async def _link_identity(
+    flow: Flow, identity: Identity, browser: Browser, now: datetime, settings: Settings
+) -> _Outcome:
+    """Adds the sign-in to the account whose session began this, if that session is still this browser's."""
+    del settings
+    rows = await select(_LINKING_MEMBER, flow.session_id, digest_of(browser.session_cookie or ""), now)
+    if not rows:
+        raise SignInFailed("session_ended", "You were signed out in the meantime. Sign in and try again.")
+    member_id = rows[0]["member_id"]
+    known = await IdentityRow.get_or_none(issuer=identity.issuer, subject=identity.subject)
+    if known is not None and known.member_id != member_id:
+        return _Outcome(
+            SignInStatus.IDENTITY_IN_USE, "This sign-in opens another account already.", "identity_in_use", identity
+        )
+    if known is None:
+        await _add_identity(member_id, identity, now)
+    return _Outcome(SignInStatus.IDENTITY_LINKED, "From now on this sign-in opens your account too.", identity=identity)
+
+
+async def _add_identity(member_id: str, identity: Identity, now: datetime) -> None:
+    await IdentityRow.create(
+        id=new_id("idn"), member_id=member_id, provider_id=identity.provider_id, issuer=identity.issuer,
+        subject=identity.subject, email=identity.email, linked_at=now,
+    )  # fmt: skip
+    details = {"provider": identity.provider_id, "issuer": identity.issuer}
+    await audit.record(now, audit.Event("member.identity_linked", None, member_id, None, details))
+
+
+# ---------------------------------------------------------------------------------------------------- writing outcomes
+
+
+async def _write(flow: Flow, outcome: _Outcome, now: datetime) -> None:
+    """The outcome stands with what it tells of, in one transaction; what was verified stays for the code's step."""
+    del now
+    identity = outcome.identity
+    evidence = None if identity is None else {"rule": identity.evidence.rule, "verdict": str(identity.evidence.verdict)}
+    await Flow.filter(id=flow.id).update(
+        status=str(outcome.status),
+        reason=outcome.reason,
+        message=outcome.message,
+        membership_id=outcome.membership_id,
+        issuer=identity and identity.issuer,
+        subject=identity and identity.subject,
+        signed_in_email=identity and identity.email,
+        signed_in_name=identity and identity.name,
+        evidence=evidence,
+    )
+
+
+async def _write_refusal(flow: Flow, refused: AcceptanceRefused, identity: Identity | None, now: datetime) -> _Outcome:
+    """A refusal leaves the invitation as it was; it stands on the flow for the person and in the audit for the admins."""
+    outcome = _Outcome(refused.status, refused.message, refused.reason, identity)
+    async with transaction():
+        await _write(flow, outcome, now)
+        link = await by_id(flow.link_id, now=now) if flow.link_id else None
+        if link is not None:
+            await audit.record(now, _refusal_event(flow, link, refused, identity))
+            await announce(Changed(link.community_id, link.invitation_id))
+    return outcome
+
+
+def _refusal_event(flow: Flow, link: LinkFacts, refused: AcceptanceRefused, identity: Identity | None) -> audit.Event:
+    details = {"status": str(refused.status), "reason": refused.reason, "provider": flow.provider_id}
+    if identity is not None and identity.email:
+        details["email"] = masked(identity.email)
+    return audit.Event("invitation.accept_refused", link.community_id, None, link.invitation_id, details)
+
+
+# ------------------------------------------------------------------------------------------- the code from the mailbox
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmed:
+    """What entering a code came to: the flow as it stands, the tries left after a wrong one, a session after the right."""
+
+    flow: Flow
+    tries_left: int | None = None
+    session: Token | None = None
+
+    @property
+    def message(self) -> str:
+        """What to tell the person after a wrong code."""
+        if self.tries_left:
+            return f"That is not the code. {self.tries_left} tries are left."
+        return "This code cannot be used any more. Sign in again, and a new one is sent."
+
+
+async def confirm(
+    flow_id: str, code: str, *, cookie: str | None, browser: Browser, now: datetime, settings: Settings
+) -> Confirmed:
+    """Finishes an acceptance with the code from the invited mailbox, in the browser that began it.
+
+    Raises InviteLinkInvalid when there is nothing to confirm here. A wrong code costs a try, and the tries are spent
+    before the code is looked at, so that simultaneous guesses are counted one by one.
+    """
+    flow = await newest(cookie, FlowKind.ACCEPT, flow_id=flow_id)
+    if flow is None or flow.status != AcceptanceStatus.CODE_REQUIRED:
+        raise InviteLinkInvalid
+    spent = await codes.spend_try(flow.id, now=now)
+    if spent is None:
+        return Confirmed(flow, tries_left=0)
+    if await codes.matches(code, spent.digest):
+        return await _confirm(flow, browser, now, settings)
+    if spent.left == 0:
+        await _write_refusal(flow, _guessed_too_often(), _proven(flow), now)
+    return Confirmed(flow, tries_left=spent.left)
+
+
+def _guessed_too_often() -> AcceptanceRefused:
+    return AcceptanceRefused(
+        AcceptanceStatus.SIGN_IN_FAILED, "code_tries_used_up",
+        "The code was entered wrongly five times. Sign in again, and a new one is sent.",
+    )  # fmt: skip
+
+
+async def _confirm(flow: Flow, browser: Browser, now: datetime, settings: Settings) -> Confirmed:
+    """The same one transaction as a return that needed no code; a refusal stands on the flow like any other."""
+    identity = _proven(flow)
+    session: Token | None = None
+    try:
+        async with transaction():
+            link = await by_id(flow.link_id or "", now=now)
+            if link is None:
+                raise link_invalid()
+            accepted = await accept(link.id, identity, browser, now=now, settings=settings)
+            await _write(flow, _let_in(accepted, link, identity), now)
+            session = accepted.session
+    except AcceptanceRefused as refused:
+        await _write_refusal(flow, refused, identity, now)
+    return Confirmed(await Flow.get(id=flow.id), session=session)
+
+
+def _proven(flow: Flow) -> Identity:
+    """The identity that this very flow verified: a proof is never carried to another flow (H042)."""
+    evidence = flow.evidence or {}
+    return Identity(
+        provider_id=flow.provider_id,
+        issuer=flow.issuer or "",
+        subject=flow.subject or "",
+        email=flow.signed_in_email,
+        name=flow.signed_in_name,
+        evidence=Evidence(Verdict.AUTHORITATIVE, f"{evidence.get('rule', '')}_and_code", ""),
+    )

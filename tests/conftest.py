@@ -1,0 +1,161 @@
+"""The stage: databases of both engines, and the real application served on loopback."""
+
+import asyncio
+import secrets
+import shutil
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+from tortoise.backends.base.executor import EXECUTOR_CACHE
+
+from service import database, logs
+from service.delivery import Worker
+from service.dev import mode
+from service.mail import open_sender
+from service.server import OPTIONS
+from service.settings import Settings, load_settings
+from tests.postgres import PostgresServer
+from tests.story import Service, TestClock
+
+pytest_plugins = ("tests.left_out", "tests.postgres")
+
+pytest_plugins = ("tests.postgres", "tests.left_out")
+
+Serve = Callable[..., AbstractAsyncContextManager[Service]]
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+def clock() -> TestClock:
+    return TestClock()
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated SQLite database, to be copied."""
+    path = tmp_path_factory.mktemp("sqlite") / "template.db"
+    asyncio.run(migrate(f"sqlite://{path}"))
+    return path
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres: PostgresServer, worker_id: str) -> str:
+    """A migrated PostgreSQL database of this test process, to be copied."""
+    name = f"template_{worker_id}"
+    asyncio.run(postgres.create(name))
+    asyncio.run(migrate(postgres.url_for(name)))
+    return name
+
+
+async def migrate(url: str) -> None:
+    await database.connect(url)
+    await database.migrate(url)
+    await database.disconnect()
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def engine(request: pytest.FixtureRequest) -> str:
+    """Both engines, one after the other."""
+    return str(request.param)
+
+
+@pytest.fixture
+def database_url(engine: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A fresh, migrated database of the engine."""
+    # Tortoise keeps the INSERTs of the engine that it met first under the connection's name.
+    EXECUTOR_CACHE.clear()
+    if engine == "sqlite":
+        path = tmp_path / "guestlist.db"
+        shutil.copy(request.getfixturevalue("sqlite_template"), path)
+        yield f"sqlite://{path}"
+        return
+    server: PostgresServer = request.getfixturevalue("postgres")
+    template: str = request.getfixturevalue("postgres_template")
+    name = asyncio.run(server.copy(template))
+    yield server.url_for(name)
+    asyncio.run(server.drop(name))
+
+
+@pytest.fixture
+def serve(database_url: str, clock: TestClock) -> Serve:
+    """Serves the real application: `async with serve(**settings) as service`."""
+
+    @asynccontextmanager
+    async def serving(*, demo: bool = True, **overrides: Any) -> AsyncIterator[Service]:
+        with bound_socket() as listening:
+            settings = settings_for(listening, database_url, **overrides)
+            app = mode.create_development_app(settings, clock=clock, deliver=False)
+            async with running(app, listening):
+                worker = Worker(settings, open_sender(settings, mailbox=app.state.mailbox, clock=clock), clock)
+                if demo:
+                    await mode.prepare_demo(settings, now=clock())
+                yield Service(settings.public_url, settings, app, clock, worker, app.state.mailbox)
+
+    return serving
+
+
+@pytest.fixture
+async def service(serve: Serve) -> AsyncIterator[Service]:
+    """The application as `guestlist dev` serves it, with the demo community and its owner's mail waiting."""
+    async with serve() as running_service:
+        yield running_service
+
+
+def bound_socket() -> socket.socket:
+    listening = socket.socket()
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listening.bind(("127.0.0.1", 0))
+    return listening
+
+
+def settings_for(listening: socket.socket, database_url: str, **overrides: Any) -> Settings:
+    """Development settings that read nothing of this machine's environment; limits are wide unless a test says so."""
+    url = f"http://localhost:{listening.getsockname()[1]}"
+    given = {
+        "public_url": url,
+        "database_url": database_url,
+        "mail_url": "mailbox:",
+        "mail_from": "Guestlist <guestlist@example.com>",
+        "community_creation": "members",
+        "log_level": "debug",
+        "rate_limits": {"attempts_per_client": "100000/1m", "mails_per_recipient": "1000/1h"},
+    } | overrides
+    return mode.with_provider(load_settings(environ={}, development=True, **given))
+
+
+@asynccontextmanager
+async def running(app: Any, listening: socket.socket) -> AsyncIterator[None]:
+    """The application behind uvicorn, in this event loop."""
+    logs.quieten()
+    server = uvicorn.Server(uvicorn.Config(app, **(OPTIONS | {"lifespan": "on", "log_level": "warning"})))
+    task = asyncio.create_task(server.serve(sockets=[listening]))
+    while not server.started:
+        assert not task.done(), "the server did not start"
+        await asyncio.sleep(0.01)
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        await task
+
+
+@pytest.fixture
+def empty_database_url(engine: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A database of the engine with nothing in it."""
+    if engine == "sqlite":
+        yield f"sqlite://{tmp_path / 'empty.db'}"
+        return
+    server: PostgresServer = request.getfixturevalue("postgres")
+    name = f"empty_{secrets.token_hex(4)}"
+    asyncio.run(server.create(name))
+    yield server.url_for(name)
+    asyncio.run(server.drop(name))

