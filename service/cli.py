@@ -85,6 +85,7 @@ def serve(
         )
     if with_worker and settings.mail_url is None:
         _refuse("GUESTLIST_MAIL_URL is missing: --with-worker delivers mail, so it must know where to.")
+    _refuse_unsendable(settings)
     server.hand_over(config, with_worker=with_worker)
     server.serve("service.server:make_app", host=host, port=port, workers=workers)
 
@@ -100,7 +101,7 @@ def worker(*, config: ConfigOption = None) -> None:
             "SQLite serves one process, so a worker beside the service needs PostgreSQL: set GUESTLIST_DATABASE_URL,"
             " or let the service deliver with `guestlist serve --with-worker`."
         )
-    logs.configure(settings.log_level, settings.log_format)
+    _refuse_unsendable(settings)
     _work(_run_worker(settings))
 
 
@@ -211,6 +212,18 @@ def _settings(load: Callable[[], Settings]) -> Settings:
         raise typer.Exit(2) from None
     logs.configure(settings.log_level, settings.log_format)
     return settings
+
+
+def _refuse_unsendable(settings: Settings) -> None:
+    """Names what of MAIL_URL and MAIL_FROM cannot work, before anything starts."""
+    from service.mail import MailSettingsInvalid, open_sender  # noqa: PLC0415 -- mail is for those who send it
+
+    if settings.mail_url is None:
+        return
+    try:
+        asyncio.run(open_sender(settings).close())
+    except MailSettingsInvalid as invalid:
+        _refuse(str(invalid))
 
 
 def _refuse(message: str) -> NoReturn:

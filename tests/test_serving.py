@@ -105,6 +105,7 @@ async def test_dev_serves_all_of_it_without_any_setting(tmp_path: Path) -> None:
         (["worker"], {}, "GUESTLIST_MAIL_URL"),
         (["serve", "--with-worker"], {}, "GUESTLIST_MAIL_URL"),
         (["serve"], {"GUESTLIST_MAIL_URL": "mailbox:", "GUESTLIST_MAIL_FROM": "a@b.example"}, "GUESTLIST_MAIL_URL"),
+        (["serve"], {"GUESTLIST_MAIL_URL": "smtp://h?starttls=x", "GUESTLIST_MAIL_FROM": "a@b.example"}, "starttls"),
         (["serve"], {"GUESTLIST_LINK_MINUTES": "16"}, "GUESTLIST_LINK_MINUTES"),
         (["serve"], {"GUESTLIST_LINK_MINUTE": "10"}, "GUESTLIST_LINK_MINUTES"),
         (["serve"], {"GUESTLIST_PUBLIC_URL": "http://id.example.com"}, "GUESTLIST_PUBLIC_URL"),
