@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 from service import database, logs
-from service.addresses import AddressInvalid, canonical
+from service.addresses import Address, AddressInvalid, canonical
 from service.clock import system_clock
 from service.refusals import Refused
 from service.settings import Settings, SettingsInvalid, load_settings
@@ -20,7 +20,9 @@ Result = TypeVar("Result")
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 community_app = typer.Typer(help="Communities, as the operator makes them.", no_args_is_help=True)
+identity_app = typer.Typer(help="The sign-ins that open people's accounts.", no_args_is_help=True)
 app.add_typer(community_app, name="community")
+app.add_typer(identity_app, name="identity")
 
 out = Console()
 err = Console(stderr=True)
@@ -175,11 +177,32 @@ def create_community(
     out.print(f"Created {name} ({community_id}). The mail to its owner is sent by the worker.")
 
 
-async def _create_community(settings: Settings, name: str, owner: Any) -> str:
+async def _create_community(settings: Settings, name: str, owner: Address) -> str:
     from service import invitations  # noqa: PLC0415
 
     async with _database(settings):
         return await invitations.found_community(name, owner, now=system_clock(), settings=settings)
+
+
+@identity_app.command("release")
+def release_identity(
+    email: Annotated[str, typer.Argument(help="The email address of the account.")], *, config: ConfigOption = None
+) -> None:
+    """Lets a person whose provider account was replaced sign in anew: ends their sign-ins, and sends them a link."""
+    settings = _settings(lambda: load_settings(config=config))
+    try:
+        address = canonical(email)
+    except AddressInvalid as error:
+        _refuse(f"EMAIL: {error}")
+    _work(_release_identity(settings, address))
+    out.print("Their sign-ins and sessions are ended. The link to sign in anew is sent by the worker.")
+
+
+async def _release_identity(settings: Settings, email: Address) -> None:
+    from service import identities  # noqa: PLC0415
+
+    async with _database(settings):
+        await identities.release(email, now=system_clock(), settings=settings)
 
 
 @app.command()

@@ -12,7 +12,7 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import KeySet
 
-from service.dev.openid_provider import CODE_LIFETIME, LOGIN_LIFETIME, TOKEN_LIFETIME
+from service.dev.openid_provider import CODE_LIFETIME, LOGIN_LIFETIME, TOKEN_LIFETIME, Kept
 from tests.openid_provider import (
     CLIENT_ID,
     CLIENT_SECRET,
@@ -343,22 +343,9 @@ async def test_userinfo_needs_a_living_access_token(browser: httpx2.AsyncClient)
     assert (await browser.get("/userinfo", headers=good)).status_code == 401
 
 
-async def test_abandoned_logins_do_not_pile_up(provider: HostileProvider, browser: httpx2.AsyncClient) -> None:
-    """A thousand logins are kept at most: the oldest gives way, and the newest still works."""
-    first = await browser.get(asking())
-    for _ in range(1000):
-        provider._logins.keep(provider._logins.look_up(_id_of(first), NOW) or _missing(), NOW)
-        if provider._logins.look_up(_id_of(first), NOW) is None:
-            break
-    assert len(provider._logins._values) == 1000
-    gone = await browser.post(str(first.url.join(LoginForm.of(first.text).action)), data=PERSON)
-    assert gone.status_code == 400
-    assert "code" in await signed_in(browser)
-
-
-def _id_of(page: httpx2.Response) -> str:
-    return LoginForm.of(page.text).action.rpartition("/")[2]
-
-
-def _missing() -> Any:
-    pytest.fail("the login was forgotten too early")
+def test_abandoned_logins_do_not_pile_up() -> None:
+    """A thousand are kept at most: the oldest gives way, and the newest is there."""
+    kept = Kept[int](LOGIN_LIFETIME)
+    names = [kept.keep(number, NOW) for number in range(1001)]
+    assert kept.look_up(names[0], NOW) is None
+    assert [kept.look_up(name, NOW) for name in (names[1], names[1000])] == [1, 1000]

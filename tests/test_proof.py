@@ -7,7 +7,10 @@ from typing import Any
 
 import pytest
 
+from service import identities
+from service.addresses import Address
 from service.models import AuditEvent, Flow, Identity, Member, Membership
+from service.refusals import NotFound
 from tests.conftest import Serve
 from tests.openid_provider import ABSENT, CLIENT_ID, CLIENT_SECRET, HostileProvider, running_provider
 from tests.story import Browser, Service
@@ -359,3 +362,34 @@ async def test_an_answer_at_another_providers_door_is_refused(door: Door) -> Non
         assert (await owner.acceptance())["status"] == "SIGN_IN_FAILED"
         assert await Member.all().count() == 0
         assert (await owner.accept_as(token, "owner@example.com"))["status"] == "ACCEPTED"
+
+
+async def test_a_released_account_is_opened_by_its_owner_alone(door: Door) -> None:
+    """`guestlist identity release`: the old sign-in is dead, another address is refused, and a new sign-in with the link
+    and the address opens the very same account, role and all."""
+    async with door() as (service, provider), service.browser() as owner, service.browser() as admin:
+        token = await _invited(service, owner, "admin@example.com")
+        before = await admin.accept_as(token, "admin@example.com")
+        service.clock.advance(seconds=1)
+        await identities.release(Address("admin@example.com"), now=service.clock(), settings=service.settings)
+        assert await admin.viewer_email() is None
+        assert (await admin.sign_in("admin@example.com"))["status"] == "NOT_INVITED"
+        link = await service.token_for("admin@example.com")
+        async with service.browser() as thief:
+            assert (await _through(thief, provider, link, "thief@example.com"))["status"] == "EMAIL_MISMATCH"
+            known = await thief.accept_as(link, "owner@example.com")
+            assert known["status"] == "EMAIL_MISMATCH"
+        service.clock.advance(seconds=1)
+        again = await _through(admin, provider, link, "admin@example.com", sub="replaced")
+        assert again["status"] == "ALREADY_MEMBER"
+        assert again["membership"] == before["membership"]
+        assert await admin.viewer_email() == "admin@example.com"
+        assert await AuditEvent.filter(kind="member.identity_released").count() == 1
+        assert await Member.all().count() == 2
+
+
+async def test_releasing_nobody_is_said(service: Service) -> None:
+    """Releasing an address without an account in a community is refused in words and changes nothing."""
+    with pytest.raises(NotFound, match="invite the person"):
+        await identities.release(Address("nobody@example.com"), now=service.clock(), settings=service.settings)
+    assert await AuditEvent.filter(kind="member.identity_released").count() == 0

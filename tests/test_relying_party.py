@@ -2,8 +2,10 @@
 
 import asyncio
 import base64
+import contextlib
 import gzip
 import itertools
+import json
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
@@ -15,14 +17,28 @@ import httpx2
 import orjson
 import pytest
 import structlog
+from hypothesis import given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
 from joserfc.errors import SecurityWarning
 from joserfc.jwk import ECKey, RSAKey
 from joserfc.jws import JWSRegistry
 
 from service import logs
-from service.openid import Identity, ProviderLabel, ProviderUnavailable, RelyingParty, SignInFailed, Started, Verdict
-from service.openid.id_token import Expected, Unverified, access_token_hash, check_claims
-from service.openid.issuer import Issuer
+from service.openid import (
+    Identity,
+    ProviderLabel,
+    ProviderUnavailable,
+    RelyingParty,
+    SignInFailed,
+    Started,
+    Verdict,
+    weigh,
+)
+from service.openid.id_token import Expected, Unverified, access_token_hash, check_claims, read_id_token
+from service.openid.issuer import PERSONAL_TENANT, Issuer
+from service.openid.keys import ALGORITHMS, read_keys
+from service.openid.metadata import read_metadata
 from service.settings import Settings, load_settings
 from service.tokens import digest_of
 from tests.openid_provider import (
@@ -537,7 +553,7 @@ def test_no_two_broken_claims_mend_each_other() -> None:
 
 
 def _unverified(claims: dict[str, Any]) -> Unverified:
-    return Unverified("RS256", None, orjson.dumps(claims), b"", b"")
+    return Unverified("RS256", None, json.dumps(claims).encode(), b"", b"")
 
 
 @pytest.mark.parametrize("azp", [ABSENT, CLIENT_ID])
@@ -1270,6 +1286,9 @@ async def test_one_persons_cookies_do_not_reach_the_next(party: RelyingParty, pr
     _clock.advance(minutes=61)
     await log_in(party, provider)
     assert not [headers for headers in provider.received.values() if "cookie" in headers]
+    connections = party._outside.transport._connections
+    assert connections is not None
+    assert not list(connections.cookies.jar)
 
 
 async def test_a_proxy_of_the_environment_is_not_asked_for_loopback(
@@ -1561,7 +1580,106 @@ async def test_microsofts_sign_in_page_is_the_narrowest(tenants: list[str], auth
     assert provider.requests["/.well-known/openid-configuration"] == 1
 
 
+GOOGLE = "https://accounts.google.com"
+ENTRA = "https://login.microsoftonline.com"
+
+
+@pytest.mark.parametrize(
+    ("registration", "asked", "named"),
+    [
+        ({"kind": "google"}, GOOGLE, {GOOGLE}),
+        ({"kind": "microsoft", "tenants": [TENANT]}, f"{ENTRA}/{TENANT}/v2.0", {f"{ENTRA}/{TENANT}/v2.0"}),
+        ({"kind": "microsoft", "tenants": ["consumers"]}, f"{ENTRA}/consumers/v2.0", {f"{ENTRA}/{PERSONAL_TENANT}/v2.0"}),
+        ({"kind": "microsoft", "tenants": ["*"]}, f"{ENTRA}/common/v2.0", {f"{ENTRA}/{{tenantid}}/v2.0"}),
+        ({"kind": "microsoft", "tenants": [TENANT, OTHER_TENANT]}, f"{ENTRA}/organizations/v2.0", {f"{ENTRA}/{{tenantid}}/v2.0"}),
+    ],
+)  # fmt: skip
+def test_google_and_microsoft_know_their_issuers(registration: dict[str, Any], asked: str, named: set[str]) -> None:
+    """Without ISSUER the known one is asked, and may call itself what the real one does, and not what others do."""
+    settings = settings_for(idp={"client_id": "c", "client_secret": "s"} | registration)
+    issuer = Issuer.of(settings.providers["idp"])
+    assert issuer.discovery_url == f"{asked}/.well-known/openid-configuration"
+    assert all(issuer.accepts_metadata(name) for name in named)
+    others = {"https://evil.example", "accounts.google.com", f"{ENTRA}/{'0' * 8}/v2.0", f"{ENTRA}/common/v2.0"}
+    no_names: list[Any] = [None, [], {}, 5]
+    assert not [name for name in (*others, *no_names) if issuer.accepts_metadata(name)]
+
+
 # ------------------------------------------------------------------------------------------------------------- for the rest
+
+
+SOME = examples(max_examples=50, deadline=None)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+PROVIDERS = settings_for(
+    google={"kind": "google", "client_id": "c", "client_secret": "s"},
+    microsoft={"kind": "microsoft", "client_id": "c", "client_secret": "s", "tenants": [TENANT, "consumers"]},
+    idp={"issuer": "https://login.example.com", "client_id": "c", "client_secret": "s", "email_domains": ["*"]},
+).providers
+
+
+def objects_of(*names: str) -> st.SearchStrategy[dict[str, Any]]:
+    """JSON objects with anything under these names."""
+    return st.fixed_dictionaries({}, optional=dict.fromkeys(names, JSON))
+
+
+@SOME
+@given(objects_of("issuer", "authorization_endpoint", "token_endpoint", "jwks_uri", "userinfo_endpoint",
+                  "prompt_values_supported", "token_endpoint_auth_methods_supported"))  # fmt: skip
+def test_no_discovery_document_is_an_exception(document: dict[str, Any]) -> None:
+    """Whatever JSON a discovery document holds, it is metadata or one kind of failure."""
+    for settings in PROVIDERS.values():
+        issuer = Issuer.of(settings)
+        for honest in ({}, {"issuer": issuer.configured}):
+            with contextlib.suppress(ProviderUnavailable):
+                read_metadata(document | honest, issuer, ())
+
+
+@SOME
+@given(JSON | st.lists(objects_of("kty", "n", "e", "crv", "x", "y", "use", "key_ops", "alg", "kid"), max_size=3))
+def test_no_jwks_is_an_exception(keys: Any) -> None:
+    """Whatever JSON a JWKS holds, it is read, and none of its keys verifies what nobody signed."""
+    for kind in ({}, {"kty": "RSA"}, {"kty": "EC"}, {"kty": "OKP"}):
+        members = [key | kind for key in keys if isinstance(key, dict)] if isinstance(keys, list) else keys
+        for key in read_keys({"keys": members}):
+            assert not any(key.signed(name, b"input", b"signature") for name in ALGORITHMS if key.fits(None, name))
+
+
+@SOME
+@given(objects_of("iss", "aud", "azp", "sub", "nonce", "iat", "exp", "nbf", "at_hash", "tid"), JSON, JSON)
+def test_no_claims_are_an_exception(claims: dict[str, Any], header: Any, token: Any) -> None:
+    """Whatever JSON an ID token holds, it is refused in one way; random claims never pass."""
+    for settings in PROVIDERS.values():
+        issuer = Issuer.of(settings)
+        expected = Expected(issuer, issuer.configured, "c", digest_of("nonce"), "access-token", NOW)
+        with pytest.raises(SignInFailed):
+            check_claims(_unverified(claims), expected)
+    for text in (token, f"{_base64url(json.dumps(header).encode())}.e30.AA", f"{token}"):
+        with contextlib.suppress(SignInFailed):
+            assert not read_id_token(text).signed_by(())
+
+
+@SOME
+@given(objects_of("email", "email_verified", "hd", "tid", "xms_edov", "verified_primary_email"))
+def test_no_claims_are_evidence_by_accident(claims: dict[str, Any]) -> None:
+    """Whatever JSON the claims about an address hold, there is a verdict; without an address it is a refusal."""
+    for settings in PROVIDERS.values():
+        evidence = weigh(settings, claims)
+        assert evidence.verdict is Verdict.REFUSED or "@" in claims["email"]
+
+
+@pytest.mark.parametrize("code", ["ü", "a b&c=d%", "\ud800", "\x00", "%ZZ", "漢字", "a+b/c="])
+async def test_odd_codes_are_refused_by_the_provider_and_break_nothing(
+    party: RelyingParty, provider: HostileProvider, code: str
+) -> None:
+    """H068: a code of any characters ends in a refusal, never in another exception."""
+    started = await party.begin("idp", now=NOW)
+    with pytest.raises(SignInFailed) as refusal:
+        await finish(party, started, {"code": code, "iss": provider.issuer})
+    assert refusal.value.reason in {"code_refused", "token_endpoint_failed"}
 
 
 async def test_an_operators_check_names_what_is_wrong(party: RelyingParty, provider: HostileProvider) -> None:
