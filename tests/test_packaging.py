@@ -55,7 +55,7 @@ def entries(lock: str) -> list[str]:
 
 @pytest.mark.parametrize("lock", LOCKS)
 def test_a_lock_pins_every_requirement_by_hash(lock: str) -> None:
-    """Nothing is installed that was not seen when the lock was written (H168)."""
+    """H168: nothing is installed that was not seen when the lock was written."""
     assert len(entries(lock)) == len(locked(lock)) > 5
     for entry in entries(lock):
         assert re.match(r"[A-Za-z0-9._-]+==[^ ]+", entry), entry
@@ -64,7 +64,7 @@ def test_a_lock_pins_every_requirement_by_hash(lock: str) -> None:
 
 @pytest.mark.parametrize("lock", LOCKS)
 def test_a_lock_says_why_each_package_is_there(lock: str) -> None:
-    """No package is in a lock that nothing needs, and none of the known placeholders is (H168)."""
+    """H168: no package is in a lock that nothing needs, and none of the known placeholders is."""
     assert [entry for entry in entries(lock) if "# via" not in entry] == []
     assert not {"graphql-cop", "graphw00f"} & set(locked(lock))
 
@@ -107,7 +107,7 @@ def test_development_tools_are_not_shipped() -> None:
 
 @pytest.mark.parametrize(("name", "floor"), FLOORS.items())
 def test_dependencies_are_above_their_floors(name: str, floor: str) -> None:
-    """Versions with known holes are neither installed nor locked (H167)."""
+    """H167: versions with known holes are neither installed nor locked."""
     assert Version(version(name)) >= Version(floor)
     assert all(locked(lock)[name] >= Version(floor) for lock in LOCKS[:2])
 

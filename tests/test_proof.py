@@ -334,6 +334,16 @@ async def test_a_changed_email_at_the_provider_changes_no_rights(door: Door) -> 
         assert memberships == [{"role": "MEMBER"}]
 
 
+async def test_a_relay_address_is_another_address(door: Door) -> None:
+    """H045: a login that shows a relay's address is EMAIL_MISMATCH, says so in words, and uses nothing up."""
+    relay = "x7k2q@privaterelay.appleid.com"
+    async with door() as (service, provider), service.browser() as owner, service.browser() as guest:
+        token = await _invited(service, owner, "ann@example.com")
+        found = await _through(guest, provider, token, relay)
+        assert (found["status"], found["canRetry"], relay in found["message"]) == ("EMAIL_MISMATCH", True, True)
+        await _nobody_new()
+
+
 async def test_the_same_subject_at_two_issuers_is_two_people(door: Door) -> None:
     """Subject "1" of one issuer does not open the account of subject "1" of another."""
     async with door() as (service, provider), service.browser() as owner, service.browser() as guest:
@@ -366,7 +376,8 @@ async def test_an_answer_at_another_providers_door_is_refused(door: Door) -> Non
 
 async def test_a_released_account_is_opened_by_its_owner_alone(door: Door) -> None:
     """`guestlist identity release`: the old sign-in is dead, another address is refused, and a new sign-in with the link
-    and the address opens the very same account, role and all."""
+    and the address opens the very same account, role and all.
+    """
     async with door() as (service, provider), service.browser() as owner, service.browser() as admin:
         token = await _invited(service, owner, "admin@example.com")
         before = await admin.accept_as(token, "admin@example.com")
