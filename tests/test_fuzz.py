@@ -19,7 +19,8 @@ from tests.conftest import bound_socket, running, settings_for
 from tests.story import Browser, Service, TestClock
 
 _SCHEMA = graphql.from_path(str(Path(__file__).parent.parent / "schema" / "schema.graphql"))
-_OPERATIONS = [result.ok() for result in _SCHEMA.get_all_operations()]
+_FOUND: Any = _SCHEMA.get_all_operations()
+_OPERATIONS = [result.ok() for result in _FOUND]
 _QUIET = settings(
     max_examples=12,
     deadline=None,
