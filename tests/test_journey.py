@@ -24,6 +24,7 @@ async def test_an_invitation_from_the_list_to_the_door(service: Service) -> None
         preview = (await guest.ask(PREVIEW, token=token))["invitePreview"]
         assert preview["communityName"] == "Demo"
         assert preview["maskedEmail"] == "g•••@example.com"
+        assert preview["inviterName"] == "Owner"
         assert preview["message"] == "Come in!"
         assert [provider["id"] for provider in preview["providers"]] == ["dev"]
 
