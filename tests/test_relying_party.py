@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 from joserfc.errors import SecurityWarning
 from joserfc.jwk import ECKey, RSAKey
 from joserfc.jws import JWSRegistry
+from starlette.types import Receive, Scope, Send
 
 from service import logs
 from service.openid import (
@@ -968,6 +969,14 @@ async def test_endpoints_elsewhere_are_refused(
     assert provider.requests.keys() == {"/.well-known/openid-configuration"}
 
 
+def test_plain_http_is_for_loopback_only() -> None:
+    """H070: an http issuer on another machine has no endpoint that is used, even where the settings were not checked."""
+    issuer = Issuer("oidc", "http://login.example.com", None)
+    document = {"issuer": issuer.configured} | dict.fromkeys(ENDPOINTS, "http://login.example.com/x")
+    with pytest.raises(ProviderUnavailable, match="discovery_endpoint_refused"):
+        read_metadata(document, issuer, ("login.example.com",))
+
+
 @pytest.mark.parametrize("endpoint", ENDPOINTS[:3])
 async def test_missing_endpoints_are_refused(party: RelyingParty, provider: HostileProvider, endpoint: str) -> None:
     """A discovery document without an endpoint that is needed is refused by its name."""
@@ -1051,10 +1060,9 @@ async def test_broken_answers_are_unavailability_and_pass(provider: HostileProvi
     async with relying_on(SOON, idp=provider.registration()) as party:
         provider.claim_changes = {"email": ABSENT}
         provider.faults = {path: fault(provider)}
-        began = asyncio.get_running_loop().time()
         with pytest.raises(ProviderUnavailable) as failure:
-            await log_in(party, provider)
-        assert asyncio.get_running_loop().time() - began < 3
+            async with asyncio.timeout(5):
+                await log_in(party, provider)
         statuses = {"provider_answered_error", "token_endpoint_failed", "token_endpoint_refused"}
         expected = statuses | {"provider_answer_unreadable"} if path == "/token" and "status" in answer else {reason}
         assert failure.value.reason in expected
@@ -1115,10 +1123,18 @@ async def test_simultaneous_logins_share_one_fetch(party: RelyingParty, provider
 async def test_simultaneous_logins_share_one_fetch_after_a_rotation(
     party: RelyingParty, provider: HostileProvider
 ) -> None:
-    """Ten logins that all meet a rotated key cost one more fetch, and all succeed."""
+    """Twelve logins that all meet a rotated key cost one more fetch, which is one of the minute's five, and all succeed."""
     await log_in(party, provider)
     provider.rotate("second")
-    await asyncio.gather(*(log_in(party, provider, email=f"person-{number}@example.com") for number in range(10)))
+    keys = orjson.dumps(provider.jwks())
+
+    async def when_all_have_exchanged(scope: Scope, receive: Receive, send: Send) -> None:
+        while provider.requests["/token"] < 13:  # noqa: ASYNC110 -- it waits for a count
+            await asyncio.sleep(0)
+        await answering(keys)(scope, receive, send)
+
+    provider.faults = {"/jwks": when_all_have_exchanged}
+    await asyncio.gather(*(log_in(party, provider, email=f"person-{number}@example.com") for number in range(12)))
     assert provider.requests["/jwks"] == 2
 
 
@@ -1126,9 +1142,8 @@ async def test_a_provider_that_is_down_holds_everybody_up_for_one_deadline(provi
     """Ten simultaneous logins at a silent provider all fail within one deadline, after one request."""
     provider.faults = {"/.well-known/openid-configuration": stalling(provider)}
     async with relying_on(SOON, idp=provider.registration()) as party:
-        began = asyncio.get_running_loop().time()
-        failures = await asyncio.gather(*(party.begin("idp", now=NOW) for _ in range(10)), return_exceptions=True)
-        assert asyncio.get_running_loop().time() - began < 2
+        async with asyncio.timeout(2):
+            failures = await asyncio.gather(*(party.begin("idp", now=NOW) for _ in range(10)), return_exceptions=True)
     assert {type(failure) for failure in failures} == {ProviderUnavailable}
     assert provider.requests["/.well-known/openid-configuration"] == 1
 
@@ -1561,6 +1576,8 @@ async def test_a_template_in_the_response_stands_for_the_tokens_tenant(
             return
         with pytest.raises(SignInFailed, match="response_issuer_mismatch"):
             await login
+        # What no allowed tenant can have sent is not even exchanged.
+        assert provider.requests["/token"] == (1 if tenants == ["*"] and "{other}" in iss else 0)
 
 
 @pytest.mark.parametrize(
