@@ -4,6 +4,7 @@ import logging
 from collections import Counter
 
 import pytest
+import structlog
 
 from service import invitations, logs
 from service.addresses import Address
@@ -117,3 +118,16 @@ async def test_tokens_are_long_random_and_tell_nothing(service: Service) -> None
     alphabet = Counter("".join(token[:-1] for token in tokens))
     assert len(alphabet) == 64
     assert max(alphabet.values()) < 1.6 * min(alphabet.values())
+
+
+def test_exceptions_are_logged_without_their_words(capfd: pytest.CaptureFixture[str]) -> None:
+    """H117, H155: a logged exception is its type and where it came from; its text, which may repeat a parameter, is not."""
+    logs.configure("debug", "json")
+    try:
+        int("the-secret-parameter")
+    except ValueError as error:
+        structlog.get_logger().error("work.failed", exc_info=error)
+        logging.getLogger("uvicorn.error").exception("it failed")
+    out = capfd.readouterr().err
+    assert out.count("ValueError") == 2
+    assert "the-secret-parameter" not in out
