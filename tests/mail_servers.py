@@ -230,6 +230,7 @@ class SesOnLoopback:
     url: str = ""
     sent: list[dict[str, Any]] = field(default_factory=list)
     requests: list[tuple[str, str]] = field(default_factory=list)
+    bodies: list[bytes] = field(default_factory=list)
     faults: dict[str, SesFault | Literal["hang", "close", "nonsense"]] = field(default_factory=dict)
     account: dict[str, Any] = field(
         default_factory=lambda: {
@@ -292,9 +293,12 @@ class _SesConversation(BaseHTTPRequestHandler):
     def _converse(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         self.ses.requests.append((self.command, self.path))
+        self.ses.bodies.append(body)
         fault = next((fault for path, fault in self.ses.faults.items() if self.path.startswith(path)), None)
         if isinstance(fault, str):
             self._misbehave(fault)
+        elif self.path == "/" and fault is None:  # SNS, which answers in XML
+            self._write_bytes(200, b"<r><ConfirmSubscriptionResult/></r>", {})
         else:
             self._write(fault or self.ses.answer(self.command, self.path, body))
 
