@@ -21,7 +21,7 @@ from service.database import execute, select, transaction
 from service.events import Changed, announce, hub
 from service.invitation_views import Status, status_of
 from service.limits import recipient_key, spend
-from service.mail import Danger, Mail, MailDeferred, MailRefused, MailSender
+from service.mail import Danger, Mail, MailDeferred, MailRefused, MailSender, MailUnsafe
 from service.mail.texts import InvitationFacts, code_mail, invitation_mail
 from service.models import MailKind, MailOrder, UnsubscribeToken
 from service.settings import Settings
@@ -107,10 +107,6 @@ class _NotAtAll(Exception):
     def __init__(self, row: dict[str, Any], *, suppressed: bool = False) -> None:
         super().__init__()
         self.row, self.suppressed = row, suppressed
-
-
-class MailUnsafe(Exception):
-    """Raised when no mail may leave, because its links would reach others than the invitee; the text says what to do."""
 
 
 class Worker:

@@ -60,6 +60,10 @@ class Danger(str):
     __slots__ = ()
 
 
+class MailUnsafe(Exception):
+    """Raised when no mail may leave, because its links would reach others than the invitee; the text says what to do."""
+
+
 class MailSettingsInvalid(Exception):
     """Raised when MAIL_URL or MAIL_FROM cannot work; its text names the setting and what was expected, never its value."""
 
@@ -179,6 +183,7 @@ __all__ = [
     "MailRefused",
     "MailSender",
     "MailSettingsInvalid",
+    "MailUnsafe",
     "SuppressionList",
     "open_sender",
     "sender_of",
