@@ -19,7 +19,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from schema.context import Context
 from schema.http import MOST_BYTES, GraphQLEndpoint
 from schema.root import build
-from service import database, events, metrics, pages, sessions, sign_in
+from service import database, events, metrics, pages, sessions, sign_in, sns
 from service.acceptance import Browser
 from service.clock import Clock, system_clock
 from service.delivery import Worker
@@ -27,7 +27,10 @@ from service.headers import AccessLog, SecurityHeaders
 from service.mail import MailSender
 from service.openid import RelyingParty
 from service.settings import Settings
+from service.sns import FetchCertificate
 from service.tokens import Token
+from service.unsubscribe import Unsubscribe
+from service.webhooks import SesWebhook
 
 log = structlog.get_logger()
 
@@ -37,8 +40,12 @@ _FLOW_COOKIE_LIFETIME: Final = timedelta(hours=1)
 class Guestlist:
     """One process of the service: what its endpoints share."""
 
-    def __init__(self, settings: Settings, clock: Clock, *, sender: MailSender | None) -> None:
+    def __init__(
+        self, settings: Settings, clock: Clock, *, sender: MailSender | None, fetch_certificate: FetchCertificate
+    ) -> None:
         self.settings, self.clock = settings, clock
+        self.unsubscribe = Unsubscribe(clock)
+        self.ses_webhook = SesWebhook(settings, clock, fetch=fetch_certificate)
         self.relying_party = RelyingParty(settings)
         self.worker = None if sender is None else Worker(settings, sender, clock)
         self.graphql = GraphQLEndpoint(
@@ -128,6 +135,7 @@ class Guestlist:
                 await stack.enter_async_context(_background(lambda: events.listen(stopping), stopping))
             if self.worker is not None:
                 worker = self.worker
+                await worker.check()
                 await stack.enter_async_context(_background(lambda: worker.run(stopping), stopping))
             yield
 
@@ -153,13 +161,20 @@ def create_app(
     *,
     clock: Clock = system_clock,
     sender: MailSender | None = None,
+    fetch_certificate: FetchCertificate = sns.fetch_certificate,
     further_routes: list[BaseRoute] | None = None,
 ) -> Starlette:
-    """The web application. With a `sender` it delivers mail too; `further_routes` are those of development."""
-    guestlist = Guestlist(settings, clock, sender=sender)
+    """The web application. With a `sender` it delivers mail too; `further_routes` are those of development.
+
+    `fetch_certificate` is the door to the certificates of Amazon SNS.
+    """
+    guestlist = Guestlist(settings, clock, sender=sender, fetch_certificate=fetch_certificate)
     routes: list[BaseRoute] = [
         Route("/graphql", guestlist.graphql.answer, methods=["POST"]),
         Route("/auth/{provider_id}/callback", guestlist.callback, methods=["GET"]),
+        Route("/unsubscribe/{token}", guestlist.unsubscribe.ask, methods=["GET"]),
+        Route("/unsubscribe/{token}", guestlist.unsubscribe.stop, methods=["POST"]),
+        Route("/webhooks/ses", guestlist.ses_webhook.answer, methods=["POST"]),
         Route("/healthz", _healthz, methods=["GET"]),
         Route("/readyz", guestlist.readyz, methods=["GET"]),
         Route("/metrics", metrics.endpoint, methods=["GET"]),

@@ -5,7 +5,7 @@ import contextlib
 import signal
 from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 import typer
 from rich.console import Console
@@ -13,8 +13,14 @@ from rich.console import Console
 from service import database, logs
 from service.addresses import Address, AddressInvalid, canonical
 from service.clock import system_clock
+from service.mail import MailDeferred, MailRefused, MailSettingsInvalid, MailUnsafe
 from service.refusals import Refused
 from service.settings import Settings, SettingsInvalid, load_settings
+
+if TYPE_CHECKING:
+    from service.erasure import Erased
+    from service.mail import MailSender
+    from service.suppression import Suppressed
 
 Result = TypeVar("Result")
 
@@ -23,6 +29,10 @@ community_app = typer.Typer(help="Communities, as the operator makes them.", no_
 identity_app = typer.Typer(help="The sign-ins that open people's accounts.", no_args_is_help=True)
 app.add_typer(community_app, name="community")
 app.add_typer(identity_app, name="identity")
+suppression_app = typer.Typer(help="Addresses that are not written to.", no_args_is_help=True)
+app.add_typer(suppression_app, name="suppression")
+mail_app = typer.Typer(help="The mails themselves.", no_args_is_help=True)
+app.add_typer(mail_app, name="mail")
 
 out = Console()
 err = Console(stderr=True)
@@ -110,17 +120,16 @@ def worker(*, config: ConfigOption = None) -> None:
 async def _run_worker(settings: Settings) -> None:
     from service import events  # noqa: PLC0415
     from service.delivery import Worker  # noqa: PLC0415
-    from service.mail import open_sender  # noqa: PLC0415
 
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    async with _database(settings):
-        sender = open_sender(settings)
+    async with _database(settings), _sender(settings) as sender:
+        delivering = Worker(settings, sender, system_clock)
+        await delivering.check()
         listening = asyncio.create_task(events.listen(stopping))
-        await Worker(settings, sender, system_clock).run(stopping)
+        await delivering.run(stopping)
         await listening
-        await sender.close()
 
 
 # --------------------------------------------------------------------------------------------------------------- operating
@@ -168,11 +177,7 @@ def create_community(
     config: ConfigOption = None,
 ) -> None:
     """A community, and the invitation to its first owner."""
-    settings = _settings(lambda: load_settings(config=config))
-    try:
-        address = canonical(owner)
-    except AddressInvalid as error:
-        _refuse(f"--owner: {error}")
+    settings, address = _settings(lambda: load_settings(config=config)), _address(owner, "--owner: ")
     community_id = _work(_create_community(settings, name, address))
     out.print(f"Created {name} ({community_id}). The mail to its owner is sent by the worker.")
 
@@ -205,6 +210,97 @@ async def _release_identity(settings: Settings, email: Address) -> None:
         await identities.release(email, now=system_clock(), settings=settings)
 
 
+@suppression_app.command("list")
+def list_suppressed(*, config: ConfigOption = None) -> None:
+    """Every address that is not written to: the address, why, and since when."""
+    settings = _settings(lambda: load_settings(config=config))
+    for row in _work(_list_suppressed(settings)):
+        print(f"{row.email}\t{row.reason}\t{row.since.isoformat(timespec='seconds')}")
+
+
+async def _list_suppressed(settings: Settings) -> "list[Suppressed]":
+    from service import suppression  # noqa: PLC0415
+
+    async with _database(settings):
+        return await suppression.listed()
+
+
+@suppression_app.command("remove")
+def remove_suppressed(
+    email: Annotated[str, typer.Argument(help="The address that may be written to again.")],
+    *,
+    config: ConfigOption = None,
+) -> None:
+    """Takes an address off the list, and off the mail service's list."""
+    settings, address = _settings(lambda: load_settings(config=config)), _address(email)
+    if not _work(_remove_suppressed(settings, address)):
+        err.print("This address is on no list; it is written to.")
+        return
+    out.print("This address is written to again.")
+
+
+async def _remove_suppressed(settings: Settings, address: Address) -> bool:
+    from service import suppression  # noqa: PLC0415
+
+    async with _database(settings), _sender_if_any(settings) as sender:
+        return await suppression.remove(address, sender=sender, now=system_clock())
+
+
+@app.command()
+def erase(
+    email: Annotated[str, typer.Argument(help="The person's address.")],
+    *,
+    even_last_owner: Annotated[
+        bool, typer.Option("--even-last-owner", help="Also where a community is left without an owner.")
+    ] = False,
+    config: ConfigOption = None,
+) -> None:
+    """Removes a person's data, keeping the audit's facts."""
+    settings, address = _settings(lambda: load_settings(config=config)), _address(email)
+    erased = _work(_erase(settings, address, even_last_owner=even_last_owner))
+    out.print(
+        f"Erased: {erased.accounts} accounts, {erased.memberships} memberships, {erased.invitations} invitations."
+    )
+    if erased.stays_suppressed or erased.stays_blocked:
+        out.print(
+            "The address itself stays where it keeps mail from being sent to it, because the person or their mail server"
+            " wanted none: see `guestlist suppression`."
+        )
+
+
+async def _erase(settings: Settings, address: Address, *, even_last_owner: bool) -> "Erased":
+    from service import erasure  # noqa: PLC0415
+
+    async with _database(settings):
+        return await erasure.erase(address, even_last_owner=even_last_owner, now=system_clock())
+
+
+@app.command()
+def doctor(*, config: ConfigOption = None) -> None:
+    """Checks settings, database, migrations, mail, providers, clock; says what to do about each finding."""
+    from service.doctor import examine  # noqa: PLC0415
+
+    settings = _settings(lambda: load_settings(config=config))
+    examined = _work(examine(settings, system_clock))
+    for name, findings in examined.items():
+        out.print(f"{name}: {'look at this' if findings else 'well'}", markup=False, highlight=False)
+        for finding in findings:
+            out.print(f"  - {finding}", markup=False, highlight=False)
+    if any(examined.values()):
+        raise typer.Exit(1)
+
+
+@mail_app.command("preview")
+def preview_mails(
+    folder: Annotated[Path, typer.Argument(help="Where to write them.", file_okay=False)] = Path("mail-preview"),
+) -> None:
+    """Writes every mail in every language to files."""
+    from service.mail import preview  # noqa: PLC0415
+
+    files = preview.write(folder, now=system_clock())
+    out.print(f"Wrote {len(files)} files to {folder}.", markup=False, highlight=False)
+
+
 @app.command()
 def schema() -> None:
     """Prints the SDL."""
@@ -223,6 +319,34 @@ async def _database(settings: Settings) -> AsyncIterator[None]:
         yield
     finally:
         await database.disconnect()
+
+
+@contextlib.asynccontextmanager
+async def _sender(settings: Settings) -> "AsyncIterator[MailSender]":
+    from service.mail import open_sender  # noqa: PLC0415 -- mail is for the commands that send
+
+    sender = open_sender(settings)
+    try:
+        yield sender
+    finally:
+        await sender.close()
+
+
+@contextlib.asynccontextmanager
+async def _sender_if_any(settings: Settings) -> "AsyncIterator[MailSender | None]":
+    if settings.mail_url is None:
+        yield None
+        return
+    async with _sender(settings) as sender:
+        yield sender
+
+
+def _address(text: str, where: str = "") -> Address:
+    """The address, or what is wrong with it and exit status 2."""
+    try:
+        return canonical(text)
+    except AddressInvalid as error:
+        _refuse(f"{where}{error}")
 
 
 def _settings(load: Callable[[], Settings]) -> Settings:
@@ -258,7 +382,14 @@ def _work(work: Coroutine[Any, Any, Result]) -> Result:
     """Runs it; what the operator can mend is said in words, with exit status 1."""
     try:
         return asyncio.run(work)
-    except (Refused, database.DatabaseUnavailable) as failed:
+    except (
+        Refused,
+        database.DatabaseUnavailable,
+        MailDeferred,
+        MailRefused,
+        MailSettingsInvalid,
+        MailUnsafe,
+    ) as failed:
         err.print(str(failed), markup=False, highlight=False)
         raise typer.Exit(1) from None
 

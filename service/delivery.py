@@ -5,23 +5,23 @@ that a crash at any point loses nothing: the lease ends, and the next attempt ma
 """
 
 import asyncio
+import contextlib
 import contextvars
 import random
-from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 import structlog
 
-from service import audit, codes, links
+from service import audit, codes, links, metrics, pace, pruning, suppression
 from service.addresses import Address
 from service.clock import Clock
 from service.database import execute, select, transaction
 from service.events import Changed, announce, hub
 from service.invitation_views import Status, status_of
 from service.limits import recipient_key, spend
-from service.mail import Mail, MailDeferred, MailRefused, MailSender
+from service.mail import Danger, Mail, MailDeferred, MailRefused, MailSender, MailUnsafe
 from service.mail.texts import InvitationFacts, code_mail, invitation_mail
 from service.models import MailKind, MailOrder, UnsubscribeToken
 from service.settings import Settings
@@ -30,12 +30,20 @@ from service.tokens import new_id, new_token
 log = structlog.get_logger()
 
 _LEASE: Final = timedelta(minutes=2)
+_SENDING: Final = 100.0  # seconds for handing over one mail, less than its lease
 _POLL: Final = 2.0  # seconds; only what a missed notification costs
 _AT_ONCE: Final = 10
 _FIRST_PAUSE: Final = timedelta(seconds=10)
 _LONGEST_PAUSE: Final = timedelta(hours=1)
 _TRIES: Final = 14  # with the pauses between them about seven hours
+_LONGEST_REST: Final = timedelta(seconds=30)
+_PRUNE_LOOK: Final = 60.0  # seconds between two looks whether it is this worker's turn
 _UNSUBSCRIBE_LIFETIME: Final = timedelta(days=30)
+
+SUPPRESSED: Final = (
+    "Not sent: this address does not want mail, or mail to it failed before. Ask the person for another address, or the"
+    " operator to look at it."
+)
 
 
 # -------------------------------------------------------------------------------------------------------------- ordering
@@ -66,6 +74,7 @@ class _Lease:
 
     order_id: str
     attempt: int
+    tries: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +87,10 @@ class _Letter:
     community_id: str
     ordered_at: datetime
     generation: int
+
+
+class _Lost(Exception):
+    """Raised when the lease ended and another worker took the order."""
 
 
 class _NotNow(Exception):
@@ -101,44 +114,121 @@ class Worker:
 
     def __init__(self, settings: Settings, sender: MailSender, clock: Clock) -> None:
         self._settings, self._sender, self._clock = settings, sender, clock
+        self._sending: set[asyncio.Task[None]] = set()
+
+    async def check(self) -> None:
+        """Logs what is wrong with the mail's set-up, before the first mail. Raises MailUnsafe (H095)."""
+        findings = await self._sender.findings()
+        for finding in findings:
+            log.warning("mail.finding", finding=finding)
+        dangers = [finding for finding in findings if isinstance(finding, Danger)]
+        if dangers:
+            raise MailUnsafe(" ".join(dangers))
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Delivers until told to stop; wakes at once for new orders. What is being sent is finished first."""
+        pruning_now_and_then = asyncio.create_task(self._prune(stopping), context=contextvars.Context())
         async with hub.listening() as changes:
             while not stopping.is_set():
-                try:
-                    delivered = await self.deliver_due()
-                except Exception:
-                    log.exception("worker.failed")
-                    delivered = 0
-                if not delivered:
-                    await _woken(stopping, changes)
+                room = _AT_ONCE - len(self._sending)
+                started = await self._start_what_is_due(room, stopping)
+                await self._woken(stopping, changes, busy=started == room)
+        await asyncio.gather(pruning_now_and_then, *self._sending)
 
     async def deliver_due(self) -> int:
-        """Delivers every order that is due now, a few at once; how many there were."""
-        leases = await self._lease()
-        # Each mail is its own task outside any transaction: a task inherits the one it was created in.
-        await asyncio.gather(*(_detached(self._deliver, lease) for lease in leases))
+        """Delivers orders that are due now, a few at once; how many there were."""
+        leases = await self._lease(_AT_ONCE)
+        await self._begin(leases, asyncio.Event())
+        await asyncio.gather(*self._sending)
         return len(leases)
 
-    async def _lease(self) -> list[_Lease]:
+    async def _start_what_is_due(self, room: int, stopping: asyncio.Event) -> int:
+        """Begins as many mails as there is room for; a database that fails is asked again after a while."""
+        try:
+            leases = await self._lease(room) if room else []
+            await self._begin(leases, stopping)
+        except Exception:
+            log.exception("worker.failed")
+            return 0
+        return len(leases)
+
+    async def _begin(self, leases: list[_Lease], stopping: asyncio.Event) -> None:
+        """Each mail is a task of its own, outside any transaction: a task inherits the one it was created in."""
+        if not leases:
+            return
+        rate = self._settings.mails_per_second or await self._sender.rate()
+        waits = await pace.reserve(len(leases), rate=rate, now=self._clock())
+        for lease, wait in zip(leases, waits, strict=True):
+            task = asyncio.create_task(self._take_turn(lease, wait, stopping), context=contextvars.Context())
+            self._sending.add(task)
+            task.add_done_callback(self._sending.discard)
+
+    async def _woken(self, stopping: asyncio.Event, changes: "asyncio.Queue[Changed]", *, busy: bool) -> None:
+        """Waits for the end or the next poll, and for a free hand when all are busy, or else for something to do."""
+        waiting: set[asyncio.Future[Any]] = {asyncio.ensure_future(stopping.wait())}
+        if not busy:
+            waiting.add(asyncio.ensure_future(changes.get()))
+        await asyncio.wait(
+            waiting | (self._sending if busy else set()), timeout=_POLL, return_when=asyncio.FIRST_COMPLETED
+        )
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        while not changes.empty():
+            changes.get_nowait()
+
+    async def _prune(self, stopping: asyncio.Event) -> None:
+        """Takes its turn at removing what is over."""
+        while not stopping.is_set():
+            try:
+                await pruning.prune_in_turn(now=self._clock(), settings=self._settings)
+            except Exception:
+                log.exception("pruning.failed")
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stopping.wait(), _PRUNE_LOOK)
+
+    async def _lease(self, room: int) -> list[_Lease]:
+        """Takes what is due; first what somebody waits for at a screen, then invitations in the order they were made."""
+        urgent = await self._lease_of("kind <> 'invitation'", room)
+        rest = await self._lease_of("kind = 'invitation'", room - len(urgent)) if len(urgent) < room else []
+        return urgent + rest
+
+    async def _lease_of(self, kinds: str, room: int) -> list[_Lease]:
         now = self._clock()
         rows = await select(
-            "UPDATE mail_orders SET attempt = attempt + 1, due_at = $2 WHERE id IN (SELECT id FROM mail_orders"
-            " WHERE due_at <= $1 AND sent_at IS NULL AND failed_at IS NULL AND cancelled_at IS NULL"
-            " ORDER BY due_at LIMIT $3 FOR UPDATE SKIP LOCKED) RETURNING id, attempt",
-            now, now + _LEASE, _AT_ONCE,
+            "WITH due AS MATERIALIZED (SELECT id FROM mail_orders WHERE due_at <= $1 AND sent_at IS NULL"  # noqa: S608
+            f" AND failed_at IS NULL AND cancelled_at IS NULL AND {kinds} ORDER BY due_at LIMIT $3"
+            " FOR UPDATE SKIP LOCKED)"
+            " UPDATE mail_orders SET attempt = attempt + 1, due_at = $2 WHERE id IN (SELECT id FROM due)"
+            " RETURNING id, attempt, tries",
+            now, now + _LEASE, room,
         )  # fmt: skip
-        return [_Lease(row["id"], row["attempt"]) for row in rows]
+        return [_Lease(row["id"], row["attempt"], row["tries"]) for row in rows]
+
+    async def _take_turn(self, lease: _Lease, wait: timedelta, stopping: asyncio.Event) -> None:
+        """Waits until this mail may leave; a worker that is told to stop meanwhile gives the order back."""
+        if wait > timedelta(0):
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stopping.wait(), wait.total_seconds())
+                await self._wait_again(lease, timedelta(0))
+                return
+        try:
+            await self._deliver(lease)
+        except Exception:
+            # What cannot even be recorded is tried again when the lease ends.
+            log.exception("mail.attempt_failed", order_id=lease.order_id)
 
     async def _deliver(self, lease: _Lease) -> None:
         letter: _Letter | None = None
         try:
             async with transaction():
                 letter = await self._compose(lease)
-            message_id = await self._sender.send(letter.mail)
+            message_id = await self._hand_over(letter.mail)
+        except _Lost:
+            log.info("mail.lease_lost", order_id=lease.order_id)
         except _NotNow as error:
-            await self._postpone(lease, error.wait)
+            _count("unknown", "postponed")
+            await self._wait_again(lease, error.wait)
         except _NotAtAll as error:
             await self._cancel(lease, error)
         except MailDeferred as error:
@@ -148,9 +238,22 @@ class Worker:
         else:
             await self._complete(lease, letter, message_id)
 
+    async def _hand_over(self, mail: Mail) -> str:
+        try:
+            async with asyncio.timeout(_SENDING):
+                return await self._sender.send(mail)
+        except TimeoutError:
+            raise MailDeferred("The mail service did not answer in time.") from None
+
     async def _compose(self, lease: _Lease) -> _Letter:
         """Makes the link, or the code, and the mail around it. The plain token lives in this mail and nowhere else."""
         now = self._clock()
+        # The wait for its turn may have been long: the lease begins anew, if it is still this worker's.
+        if not await execute(
+            "UPDATE mail_orders SET due_at = $1 WHERE id = $2 AND attempt = $3 AND sent_at IS NULL",
+            now + _LEASE, lease.order_id, lease.attempt,
+        ):  # fmt: skip
+            raise _Lost
         row = (await select(_LETTER_FACTS, lease.order_id))[0]
         kind = MailKind(row["kind"])
         _refuse_pointless(row, kind, now)
@@ -159,12 +262,17 @@ class Worker:
         )
         if wait is not None:
             raise _NotNow(wait)
-        mail = await (self._code(row, now) if kind is MailKind.CODE else self._invitation(row, kind, lease, now))
+        tags = {"order": lease.order_id}
+        mail = await (
+            self._code(row, tags, now) if kind is MailKind.CODE else self._invitation(row, kind, lease, tags, now)
+        )
         return _Letter(
             mail, kind, row["invitation_id"], row["community_id"], row["ordered_at"], row["order_generation"]
         )
 
-    async def _invitation(self, row: dict[str, Any], kind: MailKind, lease: _Lease, now: datetime) -> Mail:
+    async def _invitation(
+        self, row: dict[str, Any], kind: MailKind, lease: _Lease, tags: dict[str, str], now: datetime
+    ) -> Mail:
         minutes = row["link_minutes"] or self._settings.link_minutes
         token = await links.issue(
             row["invitation_id"], lease.order_id, row["order_generation"], minutes=minutes, ends=row["expires_at"],
@@ -182,18 +290,16 @@ class Worker:
             unsubscribe_url=await self._unsubscribe_url(Address(row["email"]), now),
             fresh=kind is MailKind.FRESH_LINK,
         )
-        return invitation_mail(
-            facts, locale=row["locale"], fallback=row["community_locale"] or "en", tags={"order": lease.order_id}
-        )
+        return invitation_mail(facts, locale=row["locale"], fallback=row["community_locale"] or "en", tags=tags)
 
-    async def _code(self, row: dict[str, Any], now: datetime) -> Mail:
+    async def _code(self, row: dict[str, Any], tags: dict[str, str], now: datetime) -> Mail:
         code = await codes.issue(row["flow_id"], now=now)
         if code is None:
             raise _NotAtAll(row)
         minutes = int(codes.LIFETIME.total_seconds() // 60)
         return code_mail(
             Address(row["email"]), code, row["community_name"], minutes, row["locale"],
-            fallback=row["community_locale"] or "en",
+            fallback=row["community_locale"] or "en", tags=tags,
         )  # fmt: skip
 
     async def _unsubscribe_url(self, address: Address, now: datetime) -> str:
@@ -206,17 +312,22 @@ class Worker:
     async def _complete(self, lease: _Lease, letter: _Letter, message_id: str) -> None:
         now = self._clock()
         async with transaction():
-            done = await execute(
-                "UPDATE mail_orders SET sent_at = $1, message_id = $2 WHERE id = $3 AND attempt = $4 AND sent_at IS NULL",
+            done = await select(
+                "UPDATE mail_orders SET sent_at = $1, message_id = $2 WHERE id = $3 AND attempt = $4 AND sent_at IS NULL"
+                " RETURNING delivery",
                 now, message_id[:200], lease.order_id, lease.attempt,
             )  # fmt: skip
             if done and letter.kind is not MailKind.CODE:
-                await self._record_sent(letter, now)
-        log.info("mail.sent", order_id=lease.order_id, kind=letter.kind, attempt=lease.attempt)
+                await self._record_sent(letter, now, known=done[0]["delivery"] is not None)
+        _count(letter.kind, "sent" if done else "sent_twice")
+        log.info("mail.sent", order_id=lease.order_id, kind=letter.kind, attempt=lease.attempt, recorded=bool(done))
 
-    async def _record_sent(self, letter: _Letter, now: datetime) -> None:
+    async def _record_sent(self, letter: _Letter, now: datetime, *, known: bool) -> None:
+        """With `known`, an event of this mail came in before its sending was recorded: that says more already."""
         await execute(
-            "UPDATE invitations SET delivery = 'SENT', delivery_reason = NULL, delivery_at = $1, last_sent_at = $1"
+            "UPDATE invitations SET last_sent_at = $1 WHERE id = $2 AND generation = $3"
+            if known
+            else "UPDATE invitations SET delivery = 'SENT', delivery_reason = NULL, delivery_at = $1, last_sent_at = $1"
             " WHERE id = $2 AND generation = $3",
             now, letter.invitation_id, letter.generation,
         )  # fmt: skip
@@ -227,10 +338,10 @@ class Worker:
         ))  # fmt: skip
         await announce(Changed(letter.community_id, letter.invitation_id))
 
-    async def _postpone(self, lease: _Lease, wait: timedelta) -> None:
-        """The recipient's own limit: the mail waits, and the wait is no failed try."""
+    async def _wait_again(self, lease: _Lease, wait: timedelta) -> None:
+        """The order waits as if it had not been leased: that is no failed try."""
         await execute(
-            "UPDATE mail_orders SET due_at = $1, attempt = attempt + 1 WHERE id = $2 AND attempt = $3",
+            "UPDATE mail_orders SET due_at = $1 WHERE id = $2 AND attempt = $3",
             self._clock() + wait, lease.order_id, lease.attempt,
         )  # fmt: skip
 
@@ -238,50 +349,65 @@ class Worker:
         now = self._clock()
         async with transaction():
             cancelled = await execute(
-                "UPDATE mail_orders SET cancelled_at = $1 WHERE id = $2 AND attempt = $3",
-                now,
-                lease.order_id,
-                lease.attempt,
-            )
-            if cancelled and over.suppressed:
-                await _write_delivery(over.row, "SUPPRESSED", _SUPPRESSED, now)
+                "UPDATE mail_orders SET cancelled_at = $1 WHERE id = $2 AND attempt = $3 AND sent_at IS NULL",
+                now, lease.order_id, lease.attempt,
+            )  # fmt: skip
+            if cancelled and over.suppressed and over.row["kind"] != MailKind.CODE:
+                await _write_delivery(over.row, "SUPPRESSED", SUPPRESSED, now)
+        _count(over.row["kind"], "suppressed" if over.suppressed else "cancelled")
 
     async def _fail(self, lease: _Lease, reason: str, *, suppressed: bool) -> None:
+        """Ends as FAILED or SUPPRESSED; an address that the mail service does not write to is not tried again by us."""
         now = self._clock()
         async with transaction():
             failed = await execute(
-                "UPDATE mail_orders SET failed_at = $1 WHERE id = $2 AND attempt = $3",
-                now,
-                lease.order_id,
-                lease.attempt,
-            )
+                "UPDATE mail_orders SET failed_at = $1, tries = tries + 1 WHERE id = $2 AND attempt = $3"
+                " AND sent_at IS NULL",
+                now, lease.order_id, lease.attempt,
+            )  # fmt: skip
             row = (await select(_LETTER_FACTS, lease.order_id))[0]
+            if failed and suppressed:
+                await suppression.add(Address(row["email"]), suppression.Reason.BOUNCED, now=now)
             if failed and row["kind"] != MailKind.CODE:
-                await _write_delivery(row, "SUPPRESSED" if suppressed else "FAILED", reason, now)
-        log.warning("mail.failed", order_id=lease.order_id, attempt=lease.attempt)
+                outcome = ("SUPPRESSED", SUPPRESSED) if suppressed else ("FAILED", reason)
+                await _write_delivery(row, *outcome, now)
+        _count(row["kind"], "suppressed" if suppressed else "failed")
+        log.warning("mail.failed", order_id=lease.order_id, attempt=lease.attempt, tries=lease.tries + 1)
 
     async def _defer(self, lease: _Lease, letter: _Letter | None, error: MailDeferred) -> None:
-        """Waits longer after every try, with jitter so that many do not come back at once; gives up in the end."""
+        """Waits longer after every try, with jitter so that many do not come back at once; gives up in the end.
+
+        A mail service that wants fewer mails gets none for a while, and its refusals are no failed tries.
+        """
+        now = self._clock()
         if letter is not None:
             limit = self._settings.rate_limits.mails_per_recipient
-            await spend(limit, recipient_key(letter.mail.to), now=self._clock(), times=-1)
-        if lease.attempt >= _TRIES:
-            await self._fail(
-                lease, f"{error.reason} Every try was used up; send it again when that is mended.", suppressed=False
-            )
+            await spend(limit, recipient_key(letter.mail.to), now=now, times=-1)
+        if error.throttled:
+            await pace.rest(now + min(error.retry_after or _FIRST_PAUSE, _LONGEST_REST), now=now)
+        elif lease.tries + 1 >= _TRIES:
+            reason = f"{error.reason} Every try was used up; send it again when that is mended."
+            await self._fail(lease, reason, suppressed=False)
             return
-        pause = max(_pause_after(lease.attempt), error.retry_after or timedelta(0))
+        pause = max(_pause_after(lease.attempt if error.throttled else lease.tries), error.retry_after or timedelta(0))
+        await self._write_deferral(lease, error, now + pause)
+        _count(letter.kind if letter else "unknown", "throttled" if error.throttled else "deferred")
+        log.warning("mail.deferred", order_id=lease.order_id, tries=lease.tries, seconds=int(pause.total_seconds()))
+
+    async def _write_deferral(self, lease: _Lease, error: MailDeferred, due_at: datetime) -> None:
         async with transaction():
-            await execute(
-                "UPDATE mail_orders SET due_at = $1 WHERE id = $2 AND attempt = $3",
-                self._clock() + pause, lease.order_id, lease.attempt,
+            rows = await select(
+                "UPDATE mail_orders SET due_at = $1, tries = tries + $2 WHERE id = $3 AND attempt = $4"
+                " AND sent_at IS NULL RETURNING invitation_id",
+                due_at, 0 if error.throttled else 1, lease.order_id, lease.attempt,
             )  # fmt: skip
-            await execute(
-                "UPDATE invitations SET delivery_reason = $1 WHERE id = (SELECT invitation_id FROM mail_orders"
-                " WHERE id = $2) AND delivery = 'QUEUED'",
-                f"{error.reason} It is tried again by itself."[:500], lease.order_id,
+            shown = await select(
+                "UPDATE invitations SET delivery_reason = $1 WHERE id = $2 AND delivery = 'QUEUED'"
+                " RETURNING id, community_id",
+                f"{error.reason} It is tried again by itself."[:500], rows[0]["invitation_id"] if rows else "",
             )  # fmt: skip
-        log.warning("mail.deferred", order_id=lease.order_id, attempt=lease.attempt, seconds=int(pause.total_seconds()))
+            for row in shown:
+                await announce(Changed(row["community_id"], row["id"]))
 
 
 _LETTER_FACTS = """
@@ -295,11 +421,6 @@ LEFT JOIN suppressions s ON s.email = i.email
 LEFT JOIN blocks b ON b.community_id = i.community_id AND b.email = i.email
 WHERE o.id = $1
 """
-
-_SUPPRESSED: Final = (
-    "Not sent: this address does not want mail, or mail to it failed before. Ask the person for another address, or the"
-    " operator to look at it."
-)
 
 
 def _refuse_pointless(row: dict[str, Any], kind: MailKind, now: datetime) -> None:
@@ -323,21 +444,11 @@ async def _write_delivery(row: dict[str, Any], delivery: str, reason: str, now: 
     await announce(Changed(row["community_id"], row["invitation_id"]))
 
 
-def _pause_after(attempt: int) -> timedelta:
-    pause = min(_FIRST_PAUSE * float(2 ** (attempt - 1)), _LONGEST_PAUSE)
+def _pause_after(tries: int) -> timedelta:
+    """Ten seconds after the first try, twice as long after each further one, an hour at most; a quarter more or less."""
+    pause = min(_FIRST_PAUSE * float(2 ** min(tries, 20)), _LONGEST_PAUSE)
     return pause * random.uniform(0.75, 1.25)  # noqa: S311 -- jitter, not a secret
 
 
-async def _woken(stopping: asyncio.Event, changes: "asyncio.Queue[Changed]") -> None:
-    """Waits for a change, the end, or the next poll, whichever comes first."""
-    waiting = [asyncio.ensure_future(stopping.wait()), asyncio.ensure_future(changes.get())]
-    await asyncio.wait(waiting, timeout=_POLL, return_when=asyncio.FIRST_COMPLETED)
-    for task in waiting:
-        task.cancel()
-    await asyncio.gather(*waiting, return_exceptions=True)
-    while not changes.empty():
-        changes.get_nowait()
-
-
-def _detached(work: Callable[[_Lease], Coroutine[Any, Any, None]], lease: _Lease) -> "asyncio.Task[None]":
-    return asyncio.create_task(work(lease), context=contextvars.Context())
+def _count(kind: str, outcome: str) -> None:
+    metrics.mails.labels(kind, outcome).inc()

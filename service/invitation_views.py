@@ -114,7 +114,7 @@ async def one(place: Standing, invitation_id: str, *, now: datetime, settings: S
 def view_of(row: dict[str, Any], place: Standing, *, now: datetime, settings: Settings) -> InvitationView:
     status, role = status_of(row, now), Role(row["role"])
     manages = place.may_manage(role)
-    resendable = manages and status in {Status.PENDING, Status.DECLINED}
+    resendable = manages and status in {Status.PENDING, Status.DECLINED} and row["superseded_at"] is None
     ready_at = resend_ready_at(row, settings.rate_limits.resends_per_invitation)
     return InvitationView(
         id=row["id"],

@@ -8,6 +8,7 @@ requests = Counter("guestlist_http_requests", "HTTP requests answered", ["route"
 seconds = Histogram("guestlist_http_request_seconds", "Time to answer an HTTP request", ["route"])
 flows = Counter("guestlist_flows", "Sign-ins and acceptances that returned", ["kind", "status"])
 mails = Counter("guestlist_mails", "Mails by what became of sending them", ["kind", "outcome"])
+notifications = Counter("guestlist_notifications", "Delivery notifications by what became of them", ["outcome"])
 
 
 async def endpoint(_: Request) -> Response:

@@ -240,6 +240,7 @@ class MailOrder(Model):
     """The outbox: the order to send one mail. It says what to send and never holds a link or a code.
 
     A claim is a lease: it moves `due_at` to the lease's end, and counts an attempt, whose number guards its completion.
+    `tries` counts the attempts that failed; `delivery` is the furthest that events said of this very mail.
     """
 
     id = fields.CharField(primary_key=True, max_length=ID)
@@ -253,6 +254,8 @@ class MailOrder(Model):
     created_at = fields.DatetimeField()
     due_at = fields.DatetimeField()
     attempt = fields.IntField(default=0)
+    tries = fields.SmallIntField(default=0)
+    delivery = fields.CharField(max_length=10, null=True)
     sent_at = fields.DatetimeField(null=True)
     failed_at = fields.DatetimeField(null=True)
     cancelled_at = fields.DatetimeField(null=True)
@@ -388,6 +391,17 @@ class Suppression(Model):
         ]
 
 
+class Notification(Model):
+    """A delivery notification that was taken in, by the id that SNS gave it: the same one again changes nothing."""
+
+    id = fields.CharField(primary_key=True, max_length=100)
+    received_at = fields.DatetimeField()
+
+    class Meta:
+        table = "notifications"
+        indexes = [Index(fields=("received_at",), name="ix_notifications_received")]
+
+
 class Counter(Model):
     """How often something happened since `started_at`, shared by all processes (`service.limits`)."""
 
@@ -422,11 +436,11 @@ class AuditEvent(Model):
 
 __models__ = [
     Member, Identity, Session, Community, Membership, Invitation, MailOrder, Link, UnsubscribeToken, Flow, Block,
-    Suppression, Counter, AuditEvent,
+    Suppression, Notification, Counter, AuditEvent,
 ]  # fmt: skip
 
 # Unique and partial indexes that Tortoise cannot say; the migrations make them in plain SQL.
-PARTIAL_INDEXES = ("uq_invitations_open", "ix_mail_orders_due")
+PARTIAL_INDEXES = ("uq_invitations_open", "ix_mail_orders_due", "ix_mail_orders_urgent")
 
 # The docstrings above are for readers of this file: as comments of the tables, a reworded one would be a migration.
 for _model in __models__:

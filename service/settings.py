@@ -239,6 +239,13 @@ class Settings(BaseSettings):
     mail_from: Annotated[str, AfterValidator(rule.sender)] | None = _setting(
         None, "the sender", "an address, such as Guestlist <no-reply@example.com>"
     )
+    mails_per_second: float | None = _setting(
+        None,
+        "how many mails all workers together send in a second; none: what Amazon SES allows, and no limit for SMTP",
+        "a number from 0.1 to 10000",
+        ge=0.1,
+        le=10_000,
+    )
     confirm_url: str = _setting(
         "{public_url}/confirm#{token}",
         "the link in the mail, for an SPA of one's own: {token} once, behind #, on the public URL or an allowed origin",

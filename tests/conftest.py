@@ -19,6 +19,7 @@ from service.dev import mode
 from service.mail import open_sender
 from service.server import OPTIONS
 from service.settings import Settings, load_settings
+from service.sns import FetchCertificate, fetch_certificate
 from tests.postgres import PostgresServer
 from tests.story import Service, TestClock
 
@@ -90,10 +91,12 @@ def serve(database_url: str, clock: TestClock) -> Serve:
     """Serves the real application: `async with serve(**settings) as service`."""
 
     @asynccontextmanager
-    async def serving(*, demo: bool = True, **overrides: Any) -> AsyncIterator[Service]:
+    async def serving(
+        *, demo: bool = True, fetch_certificate: FetchCertificate = fetch_certificate, **overrides: Any
+    ) -> AsyncIterator[Service]:
         with bound_socket() as listening:
             settings = settings_for(listening, database_url, **overrides)
-            app = mode.create_development_app(settings, clock=clock, deliver=False)
+            app = mode.create_development_app(settings, clock=clock, deliver=False, fetch_certificate=fetch_certificate)
             async with running(app, listening):
                 worker = Worker(settings, open_sender(settings, mailbox=app.state.mailbox, clock=clock), clock)
                 if demo:

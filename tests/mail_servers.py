@@ -8,6 +8,7 @@ import json
 import ssl
 import threading
 import warnings
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -47,7 +48,9 @@ class Received:
 
 @dataclass
 class SmtpServerOnLoopback:
-    """Answers as ordered: a reply line for MAIL, RCPT or DATA, "hang" to answer never, "close" to close in mid-answer."""
+    """Answers as ordered: a reply line for MAIL, RCPT or DATA, "hang" to answer never, "wait" to answer once `released`,
+    "close" to close in mid-answer; "accept" with one of these takes the mail first. `reached` counts the steps.
+    """
 
     port: int = 0
     login: tuple[str, str] | None = None
@@ -55,6 +58,8 @@ class SmtpServerOnLoopback:
     received: list[Received] = field(default_factory=list)
     logins: list[tuple[str, str]] = field(default_factory=list)
     connected: asyncio.Event = field(default_factory=asyncio.Event)
+    released: asyncio.Event = field(default_factory=asyncio.Event)
+    reached: Counter[str] = field(default_factory=Counter)
 
     async def handle_EHLO(  # noqa: N802 -- aiosmtpd's name
         self, server: SMTP, session: Session, _envelope: Envelope, hostname: str, responses: list[str]
@@ -79,7 +84,8 @@ class SmtpServerOnLoopback:
         return reply
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
-        reply = await self._obey(server, "DATA")
+        accepts_first = self.orders.get("DATA", "").startswith("accept and ")
+        reply = "2" if accepts_first else await self._obey(server, "DATA")
         if reply.startswith("2"):
             encrypted = _transport(server).get_extra_info("sslcontext") is not None
             self.received.append(
@@ -88,7 +94,7 @@ class SmtpServerOnLoopback:
                     bool(session.authenticated),
                 )
             )  # fmt: skip
-        return reply
+        return await self._obey(server, "DATA") if accepts_first else reply
 
     def authenticate(
         self, _server: SMTP, _session: Session, _envelope: Envelope, _mechanism: str, data: LoginPassword
@@ -98,7 +104,11 @@ class SmtpServerOnLoopback:
         return AuthResult(success=given == self.login, handled=False)
 
     async def _obey(self, server: SMTP, step: Literal["MAIL", "RCPT", "DATA", "EHLO"]) -> str:
-        order = self.orders.get(step, "250 OK")
+        self.reached[step] += 1
+        order = self.orders.get(step, "250 OK").removeprefix("accept and ")
+        if order == "wait":
+            await self.released.wait()
+            return "250 OK"
         if order == "hang":
             await asyncio.Event().wait()
         if order == "close":
@@ -230,6 +240,7 @@ class SesOnLoopback:
     url: str = ""
     sent: list[dict[str, Any]] = field(default_factory=list)
     requests: list[tuple[str, str]] = field(default_factory=list)
+    bodies: list[bytes] = field(default_factory=list)
     faults: dict[str, SesFault | Literal["hang", "close", "nonsense"]] = field(default_factory=dict)
     account: dict[str, Any] = field(
         default_factory=lambda: {
@@ -292,9 +303,12 @@ class _SesConversation(BaseHTTPRequestHandler):
     def _converse(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         self.ses.requests.append((self.command, self.path))
+        self.ses.bodies.append(body)
         fault = next((fault for path, fault in self.ses.faults.items() if self.path.startswith(path)), None)
         if isinstance(fault, str):
             self._misbehave(fault)
+        elif self.path == "/" and fault is None:  # SNS, which answers in XML
+            self._write_bytes(200, b"<r><ConfirmSubscriptionResult/></r>", {})
         else:
             self._write(fault or self.ses.answer(self.command, self.path, body))
 

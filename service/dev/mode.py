@@ -14,7 +14,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from strawberry.http.ides import get_graphql_ide_html
 
-from service import invitations
+from service import invitations, sns
 from service.addresses import Address
 from service.app import create_app
 from service.clock import Clock
@@ -24,6 +24,7 @@ from service.dev.openid_provider import OpenIDProvider
 from service.mail import open_sender
 from service.mail.mailbox import Mailbox
 from service.settings import ProviderSettings, Settings, load_settings
+from service.sns import FetchCertificate
 
 PROVIDER = "dev"
 DEMO = "Demo"
@@ -33,7 +34,13 @@ _CLIENT_ID = "guestlist"
 _ISSUER_PATH = "/dev/openid"
 
 
-def create_development_app(settings: Settings, *, clock: Clock, deliver: bool = True) -> Starlette:
+def create_development_app(
+    settings: Settings,
+    *,
+    clock: Clock,
+    deliver: bool = True,
+    fetch_certificate: FetchCertificate = sns.fetch_certificate,
+) -> Starlette:
     """The service with everything of development beside it; `settings` are those of `with_provider`.
 
     Without `deliver` a worker elsewhere puts the mails into the application's mailbox.
@@ -56,7 +63,7 @@ def create_development_app(settings: Settings, *, clock: Clock, deliver: bool = 
         Route("/graphql", _graphiql, methods=["GET"]),
     ]
     sender = open_sender(settings, mailbox=mailbox, clock=clock) if deliver else None
-    app = create_app(settings, clock=clock, sender=sender, further_routes=routes)
+    app = create_app(settings, clock=clock, sender=sender, fetch_certificate=fetch_certificate, further_routes=routes)
     app.state.mailbox = mailbox
     app.state.provider = provider
     return app

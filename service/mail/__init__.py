@@ -54,6 +54,16 @@ class MailDeferred(Exception):
         self.throttled = throttled
 
 
+class Danger(str):
+    """A finding because of which no mail may leave: its links would reach somebody else than the invitee."""
+
+    __slots__ = ()
+
+
+class MailUnsafe(Exception):
+    """Raised when no mail may leave, because its links would reach others than the invitee; the text says what to do."""
+
+
 class MailSettingsInvalid(Exception):
     """Raised when MAIL_URL or MAIL_FROM cannot work; its text names the setting and what was expected, never its value."""
 
@@ -93,7 +103,10 @@ class MailSender(Protocol):
         """How many mails a second are welcome; None where there is no limit."""
 
     async def findings(self) -> list[str]:
-        """What is wrong with the set-up, each in words with its remedy; empty when all is well. Raises nothing."""
+        """What is wrong with the set-up, each in words with its remedy; empty when all is well. Raises nothing.
+
+        What is a Danger forbids to send at all.
+        """
 
     async def close(self) -> None:
         """Lets go of connections and threads; the sender cannot be used any more."""
@@ -164,11 +177,13 @@ def _mailbox_sender(mailbox: "Mailbox | None", clock: Clock) -> MailSender:
 
 
 __all__ = [
+    "Danger",
     "Mail",
     "MailDeferred",
     "MailRefused",
     "MailSender",
     "MailSettingsInvalid",
+    "MailUnsafe",
     "SuppressionList",
     "open_sender",
     "sender_of",

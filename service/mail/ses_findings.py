@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
+from service.mail import Danger
+
 if TYPE_CHECKING:
     from types_boto3_sesv2.type_defs import (
         EventDestinationTypeDef,
@@ -60,7 +62,9 @@ def configuration_set_findings(found: "GetConfigurationSetResponseTypeDef", name
             "use a configuration set without an archive."
         )
     if found.get("VdmOptions", {}).get("DashboardOptions", {}).get("EngagementMetrics") == "ENABLED":
-        findings.append(f"The configuration set {name} tracks engagement (VDM): switch that off, links are secrets.")
+        findings.append(
+            Danger(f"The configuration set {name} tracks engagement (VDM): switch that off, links are secrets.")
+        )
     return findings
 
 
@@ -70,9 +74,11 @@ def event_findings(
     """What is wrong with where the events of a configuration set go; the destinations that are switched off do not count."""
     enabled = [destination for destination in destinations if destination.get("Enabled", False)]
     tracked = {event for destination in enabled for event in destination["MatchingEventTypes"]} & _TRACKING.keys()
-    findings = [
-        f"The configuration set {name} publishes {event} events, for which Amazon SES would {_TRACKING[event]}: "
-        f"take {event} out of its event destinations."
+    findings: list[str] = [
+        Danger(
+            f"The configuration set {name} publishes {event} events, for which Amazon SES would {_TRACKING[event]}: "
+            f"take {event} out of its event destinations."
+        )
         for event in sorted(tracked)
     ]
     missing = _EVENTS - {

@@ -217,6 +217,24 @@ def _code_words(code: str, community_name: str, minutes: int, language: str) -> 
     }
 
 
+def unsubscribe_words(language: str, *, stopped: bool) -> dict[str, str]:
+    """The words of the page behind a mail's unsubscribe link, before and after its button was pressed."""
+    _ = _gettext(language)
+    if stopped:
+        return {
+            "title": _("No more invitations"),
+            "text": _("No more invitations will be sent to this address."),
+            "button": "",
+            "next": _("You may close this page. If you change your mind, tell the person who wants to invite you."),
+        }
+    return {
+        "title": _("Stop invitations to this address?"),
+        "text": _("No more invitations would be sent to the address at which you found this link."),
+        "button": _("Stop them"),
+        "next": _("Nothing has been changed yet. A fresh link that you ask for yourself would still be sent."),
+    }
+
+
 def _unsubscribe_headers(url: str | None) -> dict[str, str]:
     """RFC 8058 section 3.1: a one-click POST to the https address beside the older header."""
     if not url:

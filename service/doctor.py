@@ -1,0 +1,147 @@
+"""The doctor: looks at everything that the service needs, and says what to do about whatever is wrong."""
+
+from collections.abc import Callable, Coroutine
+from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Any, Final
+
+import httpx2
+
+from service import database
+from service.clock import Clock
+from service.mail import MailSettingsInvalid, open_sender
+from service.openid import RelyingParty
+from service.openid.failures import ProviderUnavailable
+from service.settings import Settings
+
+_SKEW: Final = timedelta(seconds=30)  # half of the leeway that ID tokens get
+_WAITING: Final = timedelta(minutes=10)
+_PATIENCE: Final = 5.0
+
+Check = Callable[[Settings, Clock], Coroutine[Any, Any, list[str]]]
+
+
+async def settings_findings(settings: Settings, _: Clock) -> list[str]:
+    """Settings that are allowed, but leave something undone."""
+    found = []
+    if settings.mail_url is None:
+        found.append("No mail can leave: set GUESTLIST_MAIL_URL to ses://REGION or smtp://user:pass@host:port.")
+    elif settings.mail_url.get_secret_value().startswith("ses:") and not settings.ses_topic_arns:
+        found.append(
+            "Deliveries and bounces stay unknown: list the SNS topic of the configuration set in GUESTLIST_SES_TOPIC_ARNS."
+        )
+    if not settings.providers:
+        found.append("Nobody can sign in: set up an OpenID Provider, GUESTLIST_PROVIDERS__NAME__... .")
+    if not settings.secure_cookies:
+        found.append(
+            f"GUESTLIST_PUBLIC_URL is {settings.public_url}, which only this machine reaches: set it to the https"
+            " address that browsers use."
+        )
+    return found
+
+
+async def database_findings(settings: Settings, clock: Clock) -> list[str]:
+    """The database: whether it answers, is up to date, has the right time, and whether mails wait in it unsent."""
+    url = settings.database_url.get_secret_value()
+    try:
+        await database.connect(url)
+    except database.DatabaseUnavailable as error:
+        return [f"{error} Check GUESTLIST_DATABASE_URL, and that the database runs."]
+    try:
+        missing = await database.pending(url)
+        if missing:
+            return [f"Migrations are not applied ({', '.join(missing)}): run `guestlist migrate`."]
+        return [*await database.schema_drift(), *await _database_clock(clock), *await _waiting_mails(clock())]
+    finally:
+        await database.disconnect()
+
+
+async def _database_clock(clock: Clock) -> list[str]:
+    if not database.is_postgres():
+        return []
+    there: datetime = (await database.select("SELECT clock_timestamp() AS now_at"))[0]["now_at"]
+    return _skew(there - clock(), "the database's")
+
+
+async def _waiting_mails(now: datetime) -> list[str]:
+    rows = await database.select(
+        "SELECT count(*) AS mails FROM mail_orders WHERE sent_at IS NULL AND failed_at IS NULL AND cancelled_at IS NULL"
+        " AND due_at < $1",
+        now - _WAITING,
+    )
+    mails = rows[0]["mails"]
+    return [f"{mails} mails wait for more than ten minutes: is a `guestlist worker` running?"] if mails else []
+
+
+def _skew(skew: timedelta, whose: str) -> list[str]:
+    if abs(skew) <= _SKEW:
+        return []
+    seconds = round(abs(skew).total_seconds())
+    side = "behind" if skew > timedelta(0) else "ahead of"
+    return [
+        f"The clock of this machine is {seconds} seconds {side} {whose}: set it by NTP, or sign-ins and links fail."
+    ]
+
+
+async def mail_findings(settings: Settings, clock: Clock) -> list[str]:
+    """What the mail service says of its set-up."""
+    if settings.mail_url is None:
+        return []
+    try:
+        sender = open_sender(settings, clock=clock)
+    except MailSettingsInvalid as error:
+        return [str(error)]
+    try:
+        return await sender.findings()
+    finally:
+        await sender.close()
+
+
+async def provider_findings(settings: Settings, clock: Clock) -> list[str]:
+    """Each provider: its metadata and keys, and its time."""
+    relying_party = RelyingParty(settings)
+    found: list[str] = []
+    try:
+        for provider in relying_party.providers:
+            try:
+                await relying_party.check(provider.id, now=clock())
+            except ProviderUnavailable as error:
+                what = error.detail or error.reason
+                found.append(f"The provider {provider.id} cannot be used: {what} Check its ISSUER and the network.")
+    finally:
+        await relying_party.close()
+    return found
+
+
+async def clock_findings(settings: Settings, clock: Clock) -> list[str]:
+    """The time, by the Date of the first provider that answers: ID tokens are checked by it."""
+    for provider_id, provider in settings.provider_list:
+        if provider.issuer is None:
+            continue
+        try:
+            async with httpx2.AsyncClient(timeout=_PATIENCE) as client:
+                answer = await client.head(provider.issuer)
+            return _skew(parsedate_to_datetime(answer.headers["date"]) - clock(), f"that of the provider {provider_id}")
+        except (httpx2.HTTPError, KeyError, ValueError):
+            continue
+    return []
+
+
+CHECKS: Final[tuple[tuple[str, Check], ...]] = (
+    ("settings", settings_findings),
+    ("database", database_findings),
+    ("mail", mail_findings),
+    ("providers", provider_findings),
+    ("clock", clock_findings),
+)
+
+
+async def examine(settings: Settings, clock: Clock) -> dict[str, list[str]]:
+    """The findings of every check, by its name, in order; one that fails itself is a finding."""
+    findings: dict[str, list[str]] = {}
+    for name, check in CHECKS:
+        try:
+            findings[name] = await check(settings, clock)
+        except Exception as error:  # noqa: BLE001 -- the doctor says what it saw, whatever it was
+            findings[name] = [f"This could not be checked: {type(error).__name__}."]
+    return findings

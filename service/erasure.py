@@ -1,0 +1,126 @@
+"""Erasure: removes a person's data on their wish, and keeps the facts of the audit.
+
+The account's row stays, empty, because invitations and audit events point to it: that somebody invited, joined and left
+stays known, and who does not. What keeps others from writing to the address stays too, for that is their wish.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from service import audit
+from service.addresses import Address, masked
+from service.database import execute, select, transaction
+from service.events import Changed, announce
+from service.limits import recipient_key
+from service.models import Role
+from service.pruning import erase_invitation
+from service.refusals import Refused
+
+
+class LeavesNoOwner(Refused):
+    """Raised when communities with other members would be left without an owner; nothing was erased."""
+
+    def __init__(self, communities: list[str]) -> None:
+        super().__init__(
+            f"This person is the only owner of {', '.join(communities)}. Make somebody else an owner first, or erase"
+            " with --even-last-owner: then nobody there can invite or appoint an owner until you invite one."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """How much was erased, and what stays on purpose."""
+
+    accounts: int
+    memberships: int
+    invitations: int
+    stays_suppressed: bool
+    stays_blocked: int
+
+
+async def erase(address: Address, *, even_last_owner: bool, now: datetime) -> Erased:
+    """Removes whoever has this address, or was invited at it. Raises LeavesNoOwner."""
+    async with transaction():
+        members = [
+            row["id"] for row in await select("SELECT id FROM members WHERE email = $1 ORDER BY id FOR UPDATE", address)
+        ]
+        if not even_last_owner:
+            await _refuse_last_owner(members)
+        memberships = sum([await _erase_member(member_id, now) for member_id in members])
+        invitations = await _erase_invitations(address, now)
+        await _erase_traces(address)
+        await audit.record(now, audit.Event("person.erased", details={"email": masked(address)}))
+        return Erased(
+            len(members), memberships, invitations,
+            bool(await select("SELECT 1 AS one FROM suppressions WHERE email = $1", address)),
+            len(await select("SELECT 1 AS one FROM blocks WHERE email = $1", address)),
+        )  # fmt: skip
+
+
+_ONLY_OWNER = """
+SELECT c.name FROM memberships m JOIN communities c ON c.id = m.community_id
+WHERE m.member_id = $1 AND m.role = 'OWNER'
+    AND NOT EXISTS (SELECT 1 FROM memberships o WHERE o.community_id = m.community_id AND o.role = 'OWNER'
+        AND o.member_id <> $1)
+    AND EXISTS (SELECT 1 FROM memberships p WHERE p.community_id = m.community_id AND p.member_id <> $1)
+ORDER BY c.name
+"""
+
+
+async def _refuse_last_owner(members: list[str]) -> None:
+    """Communities are locked first, in one order, so that two last owners do not leave at once."""
+    for member_id in members:
+        await select(
+            "SELECT c.id FROM communities c JOIN memberships m ON m.community_id = c.id WHERE m.member_id = $1"
+            " AND m.role = 'OWNER' ORDER BY c.id FOR UPDATE OF c",
+            member_id,
+        )
+        names = [row["name"] for row in await select(_ONLY_OWNER, member_id)]
+        if names:
+            raise LeavesNoOwner(names)
+
+
+async def _erase_member(member_id: str, now: datetime) -> int:
+    """Empties an account: nobody can sign in to it, belongs anywhere by it, or is named by it. How many memberships."""
+    places = await select("SELECT community_id, role FROM memberships WHERE member_id = $1", member_id)
+    await execute(
+        "DELETE FROM flows WHERE session_id IN (SELECT id FROM sessions WHERE member_id = $1) OR EXISTS (SELECT 1 FROM"
+        " identities d WHERE d.member_id = $1 AND d.issuer = flows.issuer AND d.subject = flows.subject)",
+        member_id,
+    )
+    await execute("DELETE FROM sessions WHERE member_id = $1", member_id)
+    await execute("DELETE FROM identities WHERE member_id = $1", member_id)
+    await execute("DELETE FROM memberships WHERE member_id = $1", member_id)
+    await execute("UPDATE members SET name = NULL, email = NULL, erased_at = $1 WHERE id = $2", now, member_id)
+    await audit.record(now, *(_left(place, member_id) for place in places))
+    return len(places)
+
+
+def _left(place: dict[str, Any], member_id: str) -> audit.Event:
+    details = {"member": member_id, "role": Role(place["role"])}
+    return audit.Event("member.erased", place["community_id"], details=details)
+
+
+async def _erase_invitations(address: Address, now: datetime) -> int:
+    """Invitations to the address, open ones taken back first."""
+    rows = await select("SELECT id, community_id FROM invitations WHERE email = $1 ORDER BY id FOR UPDATE", address)
+    for row in rows:
+        await execute(
+            "UPDATE invitations SET revoked_at = $1 WHERE id = $2 AND accepted_at IS NULL AND declined_at IS NULL"
+            " AND revoked_at IS NULL AND superseded_at IS NULL AND expires_at > $1",
+            now, row["id"],
+        )  # fmt: skip
+        await erase_invitation(row["id"], now=now)
+        await audit.record(now, audit.Event("invitation.erased", row["community_id"], None, row["id"]))
+        await announce(Changed(row["community_id"], row["id"]))
+    return len(rows)
+
+
+async def _erase_traces(address: Address) -> None:
+    """Where else the address stands: other sign-ins that claimed it, proposals, tokens, counters."""
+    await execute("UPDATE identities SET email = NULL WHERE email = $1", address)
+    await execute("UPDATE invitations SET proposed_email = NULL WHERE proposed_email = $1", address)
+    await execute("DELETE FROM flows WHERE signed_in_email = $1", address)
+    await execute("DELETE FROM unsubscribe_tokens WHERE email = $1", address)
+    await execute("DELETE FROM counters WHERE key = $1", recipient_key(address))

@@ -1,0 +1,47 @@
+"""Every mail in every language as files, for whoever words, translates or designs them."""
+
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from service.addresses import Address
+from service.mail import Mail
+from service.mail.texts import LOCALES, InvitationFacts, code_mail, invitation_mail
+
+_INVITEE: Final = Address("invitee@example.com")
+_COMMUNITY: Final = "Riverside Rowing Club"
+_MESSAGE: Final = "We row on Sundays at eight, and the coffee is good.\n\nSee you there?"
+_LINK: Final = "https://id.example.com/confirm#AN-EXAMPLE-THAT-OPENS-NOTHING"
+_UNSUBSCRIBE: Final = "https://id.example.com/unsubscribe/AN-EXAMPLE"
+
+
+def write(folder: Path, *, now: datetime) -> list[Path]:
+    """Writes NAME.LANGUAGE.txt and .html for each mail into a folder, which is made; the files, in order."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files: list[Path] = []
+    for language in LOCALES:
+        for name, mail in _mails(language, now).items():
+            files += _write(folder / f"{name}.{language}", mail)
+    return files
+
+
+def _write(stem: Path, mail: Mail) -> list[Path]:
+    text, html = stem.with_name(f"{stem.name}.txt"), stem.with_name(f"{stem.name}.html")
+    text.write_text(f"Subject: {mail.subject}\n\n{mail.text}", "utf-8")
+    html.write_text(mail.html, "utf-8")
+    return [text, html]
+
+
+def _mails(language: str, now: datetime) -> dict[str, Mail]:
+    return {
+        "invitation": invitation_mail(_facts(now, fresh=False), locale=language),
+        "fresh-link": invitation_mail(_facts(now, fresh=True), locale=language),
+        "code": code_mail(_INVITEE, "246813", _COMMUNITY, 10, language),
+    }
+
+
+def _facts(now: datetime, *, fresh: bool) -> InvitationFacts:
+    return InvitationFacts(
+        to=_INVITEE, community_name=_COMMUNITY, inviter_name="Ada Lovelace", role="MEMBER", message=_MESSAGE, link=_LINK,
+        link_minutes=10, invitation_expires_at=now + timedelta(days=7), unsubscribe_url=_UNSUBSCRIBE, fresh=fresh,
+    )  # fmt: skip
