@@ -7,7 +7,7 @@ import strawberry
 
 from schema import types
 from service import openid, refusals
-from service.invitation_views import Status
+from service.invitation_status import Status
 
 
 @strawberry.interface

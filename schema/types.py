@@ -1,17 +1,19 @@
 """The things that the API speaks of. Rows come with all they need; only what costs a statement is a resolver."""
 
 from datetime import datetime
-from typing import Annotated, Self
+from typing import Annotated, Self, TypeVar
 
 import strawberry
 
 from schema.context import Info
-from schema.cursors import cursor_at, cut, page_size, position_of
-from service import acceptance, communities, invitation_views, models, sign_in, timeline
+from schema.cursors import BadArgument, cursor_at, cut, page_size, position_of
+from service import acceptance, communities, invitation_filter, invitation_views, models, sign_in, timeline
 from service.communities import MembershipView, MemberView, Standing
-from service.invitation_views import InvitationView, Status
+from service.invitation_status import Status
+from service.invitation_views import InvitationView
 from service.models import Delivery, Role
 from service.openid import ProviderLabel
+from service.refusals import InvalidInput
 from service.timeline import EventView
 
 strawberry.enum(Role)
@@ -210,10 +212,51 @@ class InvitationConnection:
     nodes: list[Invitation]
     page_info: PageInfo
     place: strawberry.Private[Standing]
+    wanted: strawberry.Private[invitation_filter.InvitationFilter]
 
     @strawberry.field
-    async def total_count(self) -> int:
-        return await invitation_views.total(self.place)
+    async def total_count(self, info: Info) -> int:
+        return await invitation_views.total(self.place, self.wanted, now=info.context.now)
+
+
+@strawberry.type
+class InvitationCounts:
+    pending: int
+    accepted: int
+    declined: int
+    revoked: int
+    expired: int
+
+
+@strawberry.input(description="What an admin may ask of invitations. Conditions are joined by AND.")
+class InvitationFilter:
+    statuses: list[Status] | None = None
+    deliveries: list[Delivery] | None = None
+    roles: list[Role] | None = None
+    email_contains: str | None = strawberry.field(default=None, description="Part of the address, in any case.")
+    created_after: datetime | None = None
+    created_before: datetime | None = None
+
+    def wanted(self) -> invitation_filter.InvitationFilter:
+        """Raises BadArgument for a filter that nothing can match."""
+        try:
+            return invitation_filter.InvitationFilter(
+                _set_of(self.statuses),
+                _set_of(self.deliveries),
+                _set_of(self.roles),
+                self.email_contains,
+                self.created_after,
+                self.created_before,
+            )
+        except InvalidInput as refused:
+            raise BadArgument(refused.message) from None
+
+
+Value = TypeVar("Value")
+
+
+def _set_of(values: list[Value] | None) -> frozenset[Value] | None:
+    return None if values is None else frozenset(values)
 
 
 @strawberry.type
@@ -302,21 +345,34 @@ class Community(Node):
 
     @strawberry.field(description="Admins and owners only, null for others; newest first. first is at most 100.")
     async def invitations(
-        self, info: Info, first: int | None = 50, after: str | None = None
+        self, info: Info, filter: InvitationFilter | None = None, first: int | None = 50, after: str | None = None
     ) -> InvitationConnection | None:
         if not self.place.is_admin:
             return None
+        wanted = (filter or InvitationFilter()).wanted()
         size, scope = page_size(first), f"invitations/{self.id}"
         position = position_of(after, scope)
         rows = await invitation_views.page(
-            self.place, after=position, limit=size + 1, now=info.context.now, settings=info.context.settings
+            self.place,
+            wanted=wanted,
+            after=position,
+            limit=size + 1,
+            now=info.context.now,
+            settings=info.context.settings,
         )
         shown, more = cut(rows, size)
         nodes = [Invitation.of(row, self) for row in shown]
         cursors = [cursor_at(scope, row.created_at, row.id) for row in shown]
         edges = [InvitationEdge(node=node, cursor=cursor) for node, cursor in zip(nodes, cursors, strict=True)]
         page_info = _page_info(cursors, more=more, after=after)
-        return InvitationConnection(edges=edges, nodes=nodes, page_info=page_info, place=self.place)
+        return InvitationConnection(edges=edges, nodes=nodes, page_info=page_info, place=self.place, wanted=wanted)
+
+    @strawberry.field(description="How many invitations stand in each status; admins and owners only.")
+    async def invitation_counts(self, info: Info) -> InvitationCounts | None:
+        if not self.place.is_admin:
+            return None
+        counts = await invitation_views.counts(self.place, now=info.context.now)
+        return InvitationCounts(**{status.lower(): number for status, number in counts.items()})
 
 
 @strawberry.type

@@ -19,7 +19,7 @@ from service.addresses import Address
 from service.clock import Clock
 from service.database import execute, select, transaction
 from service.events import Changed, announce, hub
-from service.invitation_views import Status, status_of
+from service.invitation_status import Status, status_of
 from service.limits import recipient_key, spend
 from service.mail import Mail, MailDeferred, MailRefused, MailSender
 from service.mail.texts import InvitationFacts, code_mail, invitation_mail

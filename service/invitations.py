@@ -16,7 +16,8 @@ from service.addresses import Address, AddressInvalid, canonical, domain_of
 from service.communities import STANDING_COLUMNS, Standing, lock_seats, memberships_named, standing, standing_of
 from service.database import execute, select, transaction
 from service.events import Changed, announce
-from service.invitation_views import InvitationView, Status
+from service.invitation_status import Status
+from service.invitation_views import InvitationView
 from service.limits import refuse_over, spend
 from service.links import LinkFacts
 from service.models import Block, Community, MailKind, Role
@@ -183,8 +184,8 @@ async def _spend_invites(place: Standing, number: int, now: datetime, settings: 
 
 _INSERT = """
 INSERT INTO invitations (id, community_id, email, role, message, locale, inviter_id, generation, created_at, expires_at,
-    delivery, delivery_at, resends)
-VALUES ($1, $2, $3, $4, $5, $6, $7, 1, $8, $9, 'QUEUED', $8, 0)
+    days, delivery, delivery_at, resends)
+VALUES ($1, $2, $3, $4, $5, $6, $7, 1, $8, $9, $10, 'QUEUED', $8, 0)
 ON CONFLICT DO NOTHING
 """
 
@@ -201,7 +202,7 @@ async def _write_invitation(
     expires_at = now + timedelta(days=place.invitation_days)
     written = await execute(
         _INSERT, invitation_id, place.community_id, invitee.email, invitee.role, invitee.message, invitee.locale,
-        place.member_id, now, expires_at,
+        place.member_id, now, expires_at, place.invitation_days,
     )  # fmt: skip
     if not written:
         raise await _already_invited(place, invitee.email, now, settings)
@@ -249,14 +250,15 @@ async def found_community(name: str, owner: Address, *, now: datetime, settings:
 
 async def invite_owner(community_id: str, owner: Address, *, now: datetime, settings: Settings) -> None:
     """The operator invites an owner: the one invitation without an inviter. An open one of the address makes way."""
-    invitation_id, expires_at = new_id("inv"), now + timedelta(days=settings.invitation_days)
+    invitation_id, days = new_id("inv"), settings.invitation_days
+    expires_at = now + timedelta(days=days)
     async with transaction():
         await execute(
             "UPDATE invitations SET superseded_at = $1 WHERE community_id = $2 AND email = $3 AND accepted_at IS NULL"
             " AND declined_at IS NULL AND revoked_at IS NULL AND superseded_at IS NULL",
             now, community_id, owner,
         )  # fmt: skip
-        await execute(_INSERT, invitation_id, community_id, owner, Role.OWNER, None, None, None, now, expires_at)
+        await execute(_INSERT, invitation_id, community_id, owner, Role.OWNER, None, None, None, now, expires_at, days)
         await delivery.order(invitation_id, generation=1, kind=MailKind.INVITATION, now=now)
         await audit.record(
             now, audit.Event("invitation.created", community_id, None, invitation_id, {"role": Role.OWNER})
@@ -300,6 +302,7 @@ async def resend(invitation_id: str, *, caller: Caller | None, now: datetime, se
 
 _RESEND = """
 UPDATE invitations SET generation = generation + 1, inviter_id = $2, declined_at = NULL, expires_at = $3,
+    days = CASE WHEN declined_at IS NULL THEN days END,
     delivery = 'QUEUED', delivery_reason = NULL, delivery_at = $4, delivered_at = NULL, resent_at = $4,
     resends = CASE WHEN resends_since_at > $5 THEN resends + 1 ELSE 1 END,
     resends_since_at = CASE WHEN resends_since_at > $5 THEN resends_since_at ELSE $4 END
