@@ -6,8 +6,10 @@ from datetime import datetime
 from strawberry.dataloader import DataLoader
 from strawberry.types.info import Info as StrawberryInfo
 
-from service import communities
+from service import communities, invitation_views
 from service.acceptance import Browser
+from service.communities import Standing
+from service.invitation_views import InvitationView
 from service.limits import client_key, refuse_over
 from service.openid import ProviderLabel, RelyingParty
 from service.sessions import Caller, caller_of
@@ -32,6 +34,24 @@ class Context:
     set_session: Token | None = None
     end_session: bool = False
     _member_counts: DataLoader[str, int] = field(default_factory=lambda: DataLoader(load_fn=_load_member_counts))
+    _places: dict[str, Standing] = field(default_factory=dict)
+    _invitations: DataLoader[tuple[str, str], InvitationView | None] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._invitations = DataLoader(load_fn=self._load_invitations)
+
+    async def invitation(self, place: Standing, invitation_id: str) -> InvitationView | None:
+        """An invitation of a community that the caller administers; many are read in one statement."""
+        self._places[place.community_id] = place
+        return await self._invitations.load((place.community_id, invitation_id))
+
+    async def _load_invitations(self, keys: list[tuple[str, str]]) -> list[InvitationView | None]:
+        found: dict[str, InvitationView] = {}
+        for community_id in {community_id for community_id, _ in keys}:
+            ids = {invitation_id for of, invitation_id in keys if of == community_id}
+            place = self._places[community_id]
+            found |= await invitation_views.named(place, ids, now=self.now, settings=self.settings)
+        return [found.get(invitation_id) for _, invitation_id in keys]
 
     async def member_count(self, community_id: str) -> int:
         """Members of a community; those of several communities are counted in one statement."""

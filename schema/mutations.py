@@ -10,7 +10,7 @@ from schema.context import Info
 from schema.problems import answered
 from schema.queries import Acceptance
 from schema.types import Community, Invitation
-from service import communities, invitations, sessions, sign_in
+from service import communities, invitations, other_address, sessions, sign_in
 from service.links import LinkFacts, by_token
 from service.models import Role
 from service.refusals import InviteLinkInvalid, NotSignedIn
@@ -217,6 +217,32 @@ async def _confirm(info: Info, input: ConfirmAcceptanceInput) -> ConfirmAcceptan
     if acceptance is None:
         raise InviteLinkInvalid
     return ConfirmAcceptanceSuccess(acceptance=acceptance)
+
+
+@strawberry.input
+class RequestOtherAddressInput:
+    acceptance_id: strawberry.ID
+
+
+@strawberry.type
+class RequestOtherAddressSuccess:
+    acceptance: Acceptance
+
+
+RequestOtherAddressResult = Annotated[
+    RequestOtherAddressSuccess | problems.InviteLinkInvalid | problems.RateLimited,
+    strawberry.union("RequestOtherAddressResult"),
+]
+
+
+async def _request_other_address(info: Info, input: RequestOtherAddressInput) -> RequestOtherAddressSuccess:
+    context = info.context
+    await context.count_attempt()
+    flow = await other_address.request(str(input.acceptance_id), cookie=context.flow_cookie, now=context.now)
+    acceptance = await Acceptance.of(flow, info)
+    if acceptance is None:
+        raise InviteLinkInvalid
+    return RequestOtherAddressSuccess(acceptance=acceptance)
 
 
 @strawberry.input
@@ -442,6 +468,12 @@ class Mutation:
     )
     async def confirm_acceptance(self, info: Info, input: ConfirmAcceptanceInput) -> ConfirmAcceptanceResult:
         return await answered(_confirm(info, input))
+
+    @strawberry.mutation(
+        description="After EMAIL_MISMATCH: ask the admins to invite the address that this browser just proved instead."
+    )
+    async def request_other_address(self, info: Info, input: RequestOtherAddressInput) -> RequestOtherAddressResult:
+        return await answered(_request_other_address(info, input))
 
     @strawberry.mutation(
         description="The invitee says no. Needs a live link; no sign-in. An admin can reopen it by resending."

@@ -1,5 +1,6 @@
 """The things that the API speaks of. Rows come with all they need; only what costs a statement is a resolver."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Self, TypeVar
 
@@ -91,18 +92,29 @@ class AuditEvent(Node):
     )
     at: datetime
     actor: Member | None
-    invitation: Annotated["Invitation", strawberry.lazy("schema.types")] | None
     summary: str = strawberry.field(description="A sentence for a person.")
+    about: strawberry.Private["Invitation | None"]
+    place: strawberry.Private[Standing | None]
+    invitation_id: strawberry.Private[str | None]
+
+    @strawberry.field
+    async def invitation(self, info: Info) -> Annotated["Invitation", strawberry.lazy("schema.types")] | None:
+        if self.about is not None or self.place is None or self.invitation_id is None:
+            return self.about
+        view = await info.context.invitation(self.place, self.invitation_id)
+        return None if view is None else Invitation.of(view)
 
     @classmethod
-    def of(cls, event: EventView, invitation: "Invitation | None") -> Self:
+    def of(cls, event: EventView, about: "Invitation | None", place: Standing | None = None) -> Self:
         return cls(
             id=strawberry.ID(event.id),
             kind=event.kind,
             at=event.at,
             actor=Member.maybe(event.actor),
-            invitation=invitation,
             summary=event.summary,
+            about=about,
+            place=place,
+            invitation_id=event.invitation_id,
         )
 
 
@@ -117,6 +129,27 @@ class AuditEventConnection:
     edges: list[AuditEventEdge]
     nodes: list[AuditEvent]
     page_info: PageInfo
+
+
+@strawberry.input
+class AuditFilter:
+    kinds: list[str] | None = None
+    actor_id: strawberry.ID | None = None
+    after: datetime | None = None
+    before: datetime | None = None
+
+    def wanted(self) -> timeline.AuditFilter:
+        """Raises InvalidInput for a filter that nothing can match."""
+        actor_id = None if self.actor_id is None else str(self.actor_id)
+        return timeline.AuditFilter(_set_of(self.kinds), actor_id, self.after, self.before)
+
+
+def _events(
+    rows: Sequence[EventView], nodes: list[AuditEvent], scope: str, *, more: bool, after: str | None
+) -> AuditEventConnection:
+    cursors = [cursor_at(scope, row.at, row.id) for row in rows]
+    edges = [AuditEventEdge(node=node, cursor=cursor) for node, cursor in zip(nodes, cursors, strict=True)]
+    return AuditEventConnection(edges=edges, nodes=nodes, page_info=_page_info(cursors, more=more, after=after))
 
 
 @strawberry.type
@@ -194,10 +227,7 @@ class Invitation(Node):
         position = position_of(after, scope)
         rows = await timeline.of_invitation(self.id, after=position, limit=size + 1)
         shown, more = cut(rows, size)
-        nodes = [AuditEvent.of(row, self) for row in shown]
-        cursors = [cursor_at(scope, row.at, row.id) for row in shown]
-        edges = [AuditEventEdge(node=node, cursor=cursor) for node, cursor in zip(nodes, cursors, strict=True)]
-        return AuditEventConnection(edges=edges, nodes=nodes, page_info=_page_info(cursors, more=more, after=after))
+        return _events(shown, [AuditEvent.of(row, self) for row in shown], scope, more=more, after=after)
 
 
 @strawberry.type
@@ -373,6 +403,23 @@ class Community(Node):
             return None
         counts = await invitation_views.counts(self.place, now=info.context.now)
         return InvitationCounts(**{status.lower(): number for status, number in counts.items()})
+
+    @strawberry.field(description="Who did what, newest first; admins and owners only.")
+    async def audit_log(
+        self, filter: AuditFilter | None = None, first: int | None = 50, after: str | None = None
+    ) -> AuditEventConnection | None:
+        if not self.place.is_admin:
+            return None
+        size, scope = page_size(first), f"audit/{self.id}"
+        position = position_of(after, scope)
+        try:
+            wanted = (filter or AuditFilter()).wanted()
+            rows = await timeline.of_community(self.place.community_id, wanted, after=position, limit=size + 1)
+        except InvalidInput as refused:
+            raise BadArgument(refused.message) from None
+        shown, more = cut(rows, size)
+        nodes = [AuditEvent.of(row, None, self.place) for row in shown]
+        return _events(shown, nodes, scope, more=more, after=after)
 
 
 @strawberry.type

@@ -23,15 +23,13 @@ _SCHEMA = Path(__file__).parent.parent / "schema"
 
 # What the contract names and a later release brings; nothing else may be missing.
 _LATER = {
-    "Subscription", "AuditFilter", "InviteMembersInput", "InviteeInput",
-    "InviteMembersResult", "InviteMembersSuccess", "InviteeOutcome", "RequestOtherAddressInput",
-    "RequestOtherAddressResult", "RequestOtherAddressSuccess", "ChangeRoleInput", "ChangeRoleResult", "ChangeRoleSuccess",
+    "Subscription", "InviteMembersInput", "InviteeInput",
+    "InviteMembersResult", "InviteMembersSuccess", "InviteeOutcome", "ChangeRoleInput", "ChangeRoleResult", "ChangeRoleSuccess",
     "LastOwner", "RemoveMemberInput", "RemoveMemberResult", "RemoveMemberSuccess", "UpdateInvitationPolicyInput",
     "UpdateInvitationPolicyResult", "UpdateInvitationPolicySuccess",
 }  # fmt: skip
 _LATER_FIELDS = {
-    "Community": {"auditLog"},
-    "Mutation": {"inviteMembers", "requestOtherAddress", "changeRole", "removeMember", "updateInvitationPolicy"},
+    "Mutation": {"inviteMembers", "changeRole", "removeMember", "updateInvitationPolicy"},
 }
 _LATER_ARGUMENTS: dict[str, set[str]] = {}
 
