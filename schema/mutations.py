@@ -1,7 +1,7 @@
 """What can be done: each mutation is one call into the service and one mapping out."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 import strawberry
 
@@ -9,8 +9,8 @@ from schema import problems
 from schema.context import Info
 from schema.problems import answered
 from schema.queries import Acceptance
-from schema.types import Community, Invitation
-from service import communities, invitations, other_address, sessions, sign_in
+from schema.types import Community, Invitation, Membership
+from service import communities, invitations, memberships, other_address, policy, sessions, sign_in
 from service.links import LinkFacts, by_token
 from service.models import Role
 from service.refusals import InviteLinkInvalid, NotSignedIn
@@ -435,6 +435,100 @@ async def _create_community(info: Info, input: CreateCommunityInput) -> CreateCo
     return CreateCommunitySuccess(community=Community.of(place))
 
 
+@strawberry.input
+class ChangeRoleInput:
+    membership_id: strawberry.ID
+    role: Role
+
+
+@strawberry.type
+class ChangeRoleSuccess:
+    membership: Membership
+
+
+ChangeRoleResult = Annotated[
+    ChangeRoleSuccess | problems.LastOwner | problems.NotFound | problems.NotPermitted | problems.NotSignedIn,
+    strawberry.union("ChangeRoleResult"),
+]
+
+
+async def _change_role(info: Info, input: ChangeRoleInput) -> ChangeRoleSuccess:
+    context = info.context
+    view = await memberships.change_role(
+        str(input.membership_id), input.role, caller=context.caller, now=context.now, settings=context.settings
+    )
+    return ChangeRoleSuccess(membership=Membership.of(view))
+
+
+@strawberry.input
+class RemoveMemberInput:
+    membership_id: strawberry.ID
+
+
+@strawberry.type
+class RemoveMemberSuccess:
+    removed_membership_id: strawberry.ID
+
+
+RemoveMemberResult = Annotated[
+    RemoveMemberSuccess | problems.LastOwner | problems.NotFound | problems.NotPermitted | problems.NotSignedIn,
+    strawberry.union("RemoveMemberResult"),
+]
+
+
+async def _remove_member(info: Info, input: RemoveMemberInput) -> RemoveMemberSuccess:
+    context = info.context
+    removed = await memberships.remove(
+        str(input.membership_id), caller=context.caller, now=context.now, settings=context.settings
+    )
+    return RemoveMemberSuccess(removed_membership_id=strawberry.ID(removed))
+
+
+@strawberry.input(
+    description="A field left out stays as it is; null removes seatLimit, and is InvalidInput anywhere else."
+)
+class UpdateInvitationPolicyInput:
+    community_id: strawberry.ID
+    link_minutes: strawberry.Maybe[int | None]
+    invitation_days: strawberry.Maybe[int | None]
+    allowed_email_domains: strawberry.Maybe[list[str] | None]
+    seat_limit: strawberry.Maybe[int | None]
+
+
+@strawberry.type
+class UpdateInvitationPolicySuccess:
+    community: Community
+
+
+UpdateInvitationPolicyResult = Annotated[
+    UpdateInvitationPolicySuccess
+    | problems.InvalidInput
+    | problems.NotFound
+    | problems.NotPermitted
+    | problems.NotSignedIn,
+    strawberry.union("UpdateInvitationPolicyResult"),
+]
+
+
+async def _update_policy(info: Info, input: UpdateInvitationPolicyInput) -> UpdateInvitationPolicySuccess:
+    context = info.context
+    change = policy.PolicyChange(
+        _given(input.link_minutes),
+        _given(input.invitation_days),
+        _given(input.allowed_email_domains),
+        _given(input.seat_limit),
+    )
+    place = await policy.update(
+        str(input.community_id), change, caller=context.caller, now=context.now, settings=context.settings
+    )
+    return UpdateInvitationPolicySuccess(community=Community.of(place))
+
+
+def _given(maybe: Any) -> Any:
+    """What the client gave, null included, or that it left the field out."""
+    return policy.UNCHANGED if maybe is None else maybe.value
+
+
 @strawberry.type
 class Mutation:
     @strawberry.mutation(
@@ -512,3 +606,17 @@ class Mutation:
     )
     async def create_community(self, info: Info, input: CreateCommunityInput) -> CreateCommunityResult:
         return await answered(_create_community(info, input))
+
+    @strawberry.mutation
+    async def change_role(self, info: Info, input: ChangeRoleInput) -> ChangeRoleResult:
+        return await answered(_change_role(info, input))
+
+    @strawberry.mutation(description="Also how one leaves.")
+    async def remove_member(self, info: Info, input: RemoveMemberInput) -> RemoveMemberResult:
+        return await answered(_remove_member(info, input))
+
+    @strawberry.mutation
+    async def update_invitation_policy(
+        self, info: Info, input: UpdateInvitationPolicyInput
+    ) -> UpdateInvitationPolicyResult:
+        return await answered(_update_policy(info, input))

@@ -139,5 +139,6 @@ def _view(row: dict[str, Any], facts: dict[str, str], names: dict[str, str | Non
     actor = None
     if row["actor_id"] is not None:
         actor = MemberView(row["actor_id"], row["actor_name"], row["actor_email"], row["actor_created_at"])
-    summary = sentence(row["kind"], facts, row["actor_name"], names.get(facts.get("member_id", "")))
+    member = names.get(facts.get("member_id", "")) or facts.get("email")
+    summary = sentence(row["kind"], facts, row["actor_name"] or row["actor_email"], member)
     return EventView(row["seq"], row["id"], row["kind"], row["happened_at"], actor, row["invitation_id"], summary)

@@ -23,14 +23,9 @@ _SCHEMA = Path(__file__).parent.parent / "schema"
 
 # What the contract names and a later release brings; nothing else may be missing.
 _LATER = {
-    "Subscription", "InviteMembersInput", "InviteeInput",
-    "InviteMembersResult", "InviteMembersSuccess", "InviteeOutcome", "ChangeRoleInput", "ChangeRoleResult", "ChangeRoleSuccess",
-    "LastOwner", "RemoveMemberInput", "RemoveMemberResult", "RemoveMemberSuccess", "UpdateInvitationPolicyInput",
-    "UpdateInvitationPolicyResult", "UpdateInvitationPolicySuccess",
+    "Subscription", "InviteMembersInput", "InviteeInput", "InviteMembersResult", "InviteMembersSuccess", "InviteeOutcome",
 }  # fmt: skip
-_LATER_FIELDS = {
-    "Mutation": {"inviteMembers", "changeRole", "removeMember", "updateInvitationPolicy"},
-}
+_LATER_FIELDS = {"Mutation": {"inviteMembers"}}
 _LATER_ARGUMENTS: dict[str, set[str]] = {}
 
 CONTRACT = build_schema((_SCHEMA / "contract.graphql").read_text("utf-8"))
