@@ -10,7 +10,7 @@ from schema.context import Info
 from schema.problems import answered
 from schema.queries import Acceptance
 from schema.types import Community, Invitation, Membership
-from service import communities, invitations, memberships, other_address, policy, sessions, sign_in
+from service import bulk, communities, invitations, memberships, other_address, policy, sessions, sign_in
 from service.links import LinkFacts, by_token
 from service.models import Role
 from service.refusals import InviteLinkInvalid, NotSignedIn
@@ -58,6 +58,62 @@ async def _invite(info: Info, input: InviteMemberInput) -> InviteMemberSuccess:
         settings=context.settings,
     )
     return InviteMemberSuccess(invitation=Invitation.of(view))
+
+
+@strawberry.input
+class InviteeInput:
+    email: str
+    role: Role = Role.MEMBER
+    message: str | None = None
+    locale: str | None = None
+
+
+@strawberry.input
+class InviteMembersInput:
+    community_id: strawberry.ID
+    invitees: list[InviteeInput]
+
+
+@strawberry.type
+class InviteeOutcome:
+    email: str
+    result: InviteMemberResult
+
+
+@strawberry.type
+class InviteMembersSuccess:
+    outcomes: list[InviteeOutcome]
+    invited_count: int
+
+
+InviteMembersResult = Annotated[
+    InviteMembersSuccess
+    | problems.InvalidInput
+    | problems.NotFound
+    | problems.NotPermitted
+    | problems.NotSignedIn
+    | problems.RateLimited,
+    strawberry.union("InviteMembersResult"),
+]
+
+
+async def _invite_many(info: Info, input: InviteMembersInput) -> InviteMembersSuccess:
+    context = info.context
+    outcomes = await bulk.invite_many(
+        str(input.community_id),
+        [bulk.Invitee(row.email, row.role, row.message, row.locale) for row in input.invitees],
+        caller=context.caller,
+        now=context.now,
+        settings=context.settings,
+    )
+    answers = [InviteeOutcome(email=outcome.email, result=_result_of(outcome)) for outcome in outcomes]
+    return InviteMembersSuccess(outcomes=answers, invited_count=sum(outcome.refused is None for outcome in outcomes))
+
+
+def _result_of(outcome: bulk.Outcome) -> Any:
+    if outcome.refused is not None:
+        return problems.problem_of(outcome.refused)
+    return InviteMemberSuccess(invitation=Invitation.of(outcome.invited()))
 
 
 @strawberry.input
@@ -537,6 +593,12 @@ class Mutation:
     )
     async def invite_member(self, info: Info, input: InviteMemberInput) -> InviteMemberResult:
         return await answered(_invite(info, input))
+
+    @strawberry.mutation(
+        description="Invite many at once (at most 1,000): one outcome a row, in order; a bad row stops no other."
+    )
+    async def invite_members(self, info: Info, input: InviteMembersInput) -> InviteMembersResult:
+        return await answered(_invite_many(info, input))
 
     @strawberry.mutation(
         description="Send a new link; every earlier link of the invitation, and every flow begun with one, dies at once."

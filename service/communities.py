@@ -96,6 +96,25 @@ def standing_of(row: dict[str, Any], settings: Settings) -> Standing:
     )
 
 
+async def operators_place(community_id: str, settings: Settings) -> Standing:
+    """What the operator may do in a community: what an owner may, as nobody in particular. Raises NotFound."""
+    sql = f"SELECT {STANDING_COLUMNS} FROM communities c LEFT JOIN memberships m ON 1 = 0 WHERE c.id = $1"  # noqa: S608 -- constants
+    rows = await select(sql, community_id)
+    if not rows:
+        raise NotFound("There is no such community.")
+    return standing_of(rows[0] | {"role": Role.OWNER, "membership_id": "", "member_id": ""}, settings)
+
+
+async def find_by_name(text: str) -> str:
+    """The id of the one community that has this id or, in any case, this name. Raises NotFound, saying what to give."""
+    rows = await select("SELECT id FROM communities WHERE id = $1 OR lower(name) = lower($1) LIMIT 3", text)
+    if len(rows) > 1:
+        raise NotFound(f"Several communities are called {text}: {', '.join(row['id'] for row in rows)}. Give an id.")
+    if not rows:
+        raise NotFound(f"There is no community with the name or id {text}.")
+    return str(rows[0]["id"])
+
+
 async def standing(caller: Caller | None, community_id: str, settings: Settings) -> Standing:
     """The caller's place in a community. Raises NotSignedIn, and NotFound alike for what is not and what is not theirs."""
     if caller is None:
@@ -188,6 +207,8 @@ async def memberships_page(place: Standing, *, after: tuple[datetime, str] | Non
 async def memberships_named(ids: Iterable[str], place: Standing) -> list[MembershipView]:
     """The memberships of these ids in the caller's community."""
     wanted = list(ids)
+    if not wanted:
+        return []
     marks = ", ".join(f"${number + 2}" for number in range(len(wanted)))
     sql = (
         f"SELECT {_MEMBERSHIP_COLUMNS} FROM memberships m JOIN members p ON p.id = m.member_id"  # noqa: S608 -- constants

@@ -51,6 +51,17 @@ async def order(
     )  # fmt: skip
 
 
+async def order_many(invitation_ids: list[str], *, now: datetime) -> None:
+    """Orders the first mail of each of these new invitations, in the transaction that makes them."""
+    await MailOrder.bulk_create(
+        MailOrder(
+            id=new_id("ord"), kind=MailKind.INVITATION, invitation_id=invitation_id, generation=1, created_at=now,
+            due_at=now,
+        )
+        for invitation_id in invitation_ids
+    )  # fmt: skip
+
+
 async def waits(invitation_id: str) -> bool:
     """Whether a mail with a link of this invitation is ordered and not sent yet."""
     waiting = MailOrder.filter(invitation_id=invitation_id, sent_at=None, failed_at=None, cancelled_at=None)

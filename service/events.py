@@ -18,6 +18,7 @@ from service.database import connection, is_postgres, select
 log = structlog.get_logger()
 
 CHANNEL = "guestlist"
+_IN_ONE = 250  # ids in one notification, whose payload may have 7,999 bytes
 _RECONNECT = 1.0  # seconds between two tries to hear again
 _WAITING = 256  # events that a slow listener may have waiting before it is told to read everything afresh
 
@@ -66,10 +67,20 @@ async def announce(event: Changed) -> None:
         hub.dispatch(event)
 
 
+async def announce_many(community_id: str, invitation_ids: list[str]) -> None:
+    """The same for many invitations of one community, in as few notifications as their payload's size allows."""
+    if not is_postgres():
+        heard(" ".join([community_id, *invitation_ids]))
+        return
+    for start in range(0, len(invitation_ids), _IN_ONE):
+        payload = " ".join([community_id, *invitation_ids[start : start + _IN_ONE]])
+        await select("SELECT pg_notify($1, $2)", CHANNEL, payload)
+
+
 def heard(payload: str) -> None:
-    """Takes in what PostgreSQL notified; what is not ours is passed over."""
-    community_id, _, invitation_id = payload.partition(" ")
-    if invitation_id:
+    """Takes in what PostgreSQL notified: a community's id and those of its invitations that changed."""
+    community_id, *invitation_ids = payload.split(" ")
+    for invitation_id in invitation_ids:
         hub.dispatch(Changed(community_id, invitation_id))
 
 

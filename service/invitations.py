@@ -57,7 +57,7 @@ class Invitee:
 
 
 @dataclass(frozen=True, slots=True)
-class _Checked:
+class Checked:
     """Whom to invite, in the form that is stored."""
 
     email: Address
@@ -83,8 +83,8 @@ async def invite(
     if caller is None:
         raise NotSignedIn
     facts = await _invite_facts(community_id, invitee.email, caller, settings)
-    _refuse_above_own_role(facts.place, invitee.role)
-    checked = _checked(invitee, facts.place)
+    refuse_above_own_role(facts.place, invitee.role)
+    checked = checked_invitee(invitee, facts.place)
     await _refuse_known(facts, now, settings)
     async with transaction():
         await _refuse_without_seat(facts, now)
@@ -123,14 +123,14 @@ def _canonical_or_nothing(email: str) -> str:
         return ""
 
 
-def _refuse_above_own_role(place: Standing, role: Role) -> None:
+def refuse_above_own_role(place: Standing, role: Role) -> None:
     if not place.is_admin:
         raise NotPermitted("Only admins and owners invite people to this community.")
     if not place.may_manage(role):
         raise NotPermitted(f"You are {place.role.lower()} here, so you cannot invite to the role {role.lower()}.")
 
 
-def _checked(invitee: Invitee, place: Standing) -> _Checked:
+def checked_invitee(invitee: Invitee, place: Standing) -> Checked:
     try:
         email = canonical(invitee.email)
     except AddressInvalid as error:
@@ -139,7 +139,7 @@ def _checked(invitee: Invitee, place: Standing) -> _Checked:
     locale = _known_locale(invitee.locale)
     if place.allowed_email_domains and domain_of(email) not in place.allowed_email_domains:
         raise EmailDomainNotAllowed(list(place.allowed_email_domains))
-    return _Checked(email, invitee.role, message, locale)
+    return Checked(email, invitee.role, message, locale)
 
 
 def _known_locale(locale: str | None) -> str | None:
@@ -190,9 +190,7 @@ ON CONFLICT DO NOTHING
 """
 
 
-async def _write_invitation(
-    facts: _InviteFacts, invitee: _Checked, now: datetime, settings: Settings
-) -> InvitationView:
+async def _write_invitation(facts: _InviteFacts, invitee: Checked, now: datetime, settings: Settings) -> InvitationView:
     """The invitation, its mail order and its audit event; loses to a simultaneous invite of the same address (H084)."""
     place, invitation_id = facts.place, new_id("inv")
     if facts.open_id is not None:

@@ -33,7 +33,7 @@ async def test_nobody_changes_a_role_above_their_own(service: Service) -> None:
         changed = await change_role(admin, place, "ADMIN")
         assert changed["membership"]["role"] == "ADMIN"
         assert await audit_sentences(owner, community, "membership.role_changed") == [
-            "admin@example.com made g•••@example.com admin; before that they were member."
+            "Admin made Guest admin; before that they were member."
         ]
 
 
