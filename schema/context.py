@@ -8,6 +8,7 @@ from strawberry.types.info import Info as StrawberryInfo
 
 from service import communities, invitation_views
 from service.acceptance import Browser
+from service.clock import Clock
 from service.communities import Standing
 from service.invitation_views import InvitationView
 from service.limits import client_key, refuse_over
@@ -30,6 +31,7 @@ class Context:
     user_agent: str | None
     session_cookie: str | None
     flow_cookie: str | None
+    clock: Clock
     set_flow: Token | None = None
     set_session: Token | None = None
     end_session: bool = False

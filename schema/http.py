@@ -6,17 +6,18 @@ from urllib.parse import urlsplit
 
 import orjson
 from graphql import GraphQLError
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import Response
 from strawberry.types import ExecutionResult
 
 from schema.context import Context
 from schema.root import Schema, masked
+from service.refusals import RateLimited
 from service.settings import Settings
 
 MOST_BYTES: Final = 512 * 1024
 
-MakeContext = Callable[[Request], Awaitable[Context]]
+MakeContext = Callable[[HTTPConnection, str | None], Awaitable[Context]]
 Finish = Callable[[Response, Context], Awaitable[None]]
 
 
@@ -37,11 +38,15 @@ class GraphQLEndpoint:
     async def answer(self, request: Request) -> Response:
         """POST /graphql."""
         try:
-            _refuse_foreign_pages(request, self._settings)
+            bearer = bearer_of(request)
+            if bearer is None:
+                _refuse_foreign_pages(request, self._settings)
             operation = await _read_operation(request)
+            context = await self._make_context(request, bearer)
+            if bearer is not None:
+                await _refuse_unknown_bearer(context)
         except BadRequest as error:
             return _json({"errors": [{"message": error.message}]}, error.status)
-        context = await self._make_context(request)
         result = await self._schema.execute(
             operation["query"],
             variable_values=operation.get("variables"),
@@ -51,6 +56,28 @@ class GraphQLEndpoint:
         response = _answer(result)
         await self._finish(response, context)
         return response
+
+
+def bearer_of(request: HTTPConnection) -> str | None:
+    """The access token of an Authorization header; with one, cookies do not count, so no page can forge with them."""
+    header = request.headers.get("authorization")
+    if header is None:
+        return None
+    scheme, _, token = header.partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise BadRequest(401, "The Authorization header is not understood; `Bearer` and an access token were expected.")
+    return token.strip()
+
+
+async def _refuse_unknown_bearer(context: Context) -> None:
+    """Wrong tokens are counted like any guess (H136); the answer does not tell which kind of wrong they are."""
+    if context.caller is not None:
+        return
+    try:
+        await context.count_attempt()
+    except RateLimited as limited:
+        raise BadRequest(429, limited.message) from None
+    raise BadRequest(401, "The access token is unknown, expired or revoked.")
 
 
 def _answer(result: Any) -> Response:

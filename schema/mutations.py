@@ -9,8 +9,8 @@ from schema import problems
 from schema.context import Info
 from schema.problems import answered
 from schema.queries import Acceptance
-from schema.types import Community, Invitation, Membership
-from service import bulk, communities, invitations, memberships, other_address, policy, sessions, sign_in
+from schema.types import AccessToken, Community, Invitation, Membership
+from service import access_tokens, bulk, communities, invitations, memberships, other_address, policy, sessions, sign_in
 from service.links import LinkFacts, by_token
 from service.models import Role
 from service.refusals import InviteLinkInvalid, NotSignedIn
@@ -585,6 +585,65 @@ def _given(maybe: Any) -> Any:
     return policy.UNCHANGED if maybe is None else maybe.value
 
 
+# ---------------------------------------------------------------------------------------------------- access for scripts
+
+
+@strawberry.input
+class CreateAccessTokenInput:
+    name: str = strawberry.field(description="What it is for; at most 100 characters.")
+    scopes: list[access_tokens.Scope]
+    community_ids: list[strawberry.ID] = strawberry.field(description="The communities that it is for; at least one.")
+    expires_in_days: int = strawberry.field(default=90, description="1 to 365.")
+
+
+@strawberry.type(description="The token is shown this once: send it as `Authorization: Bearer`.")
+class CreateAccessTokenSuccess:
+    token: str
+    access_token: AccessToken
+
+
+CreateAccessTokenResult = Annotated[
+    CreateAccessTokenSuccess | problems.InvalidInput | problems.NotFound | problems.NotPermitted | problems.NotSignedIn,
+    strawberry.union("CreateAccessTokenResult"),
+]
+
+
+async def _create_access_token(info: Info, input: CreateAccessTokenInput) -> CreateAccessTokenSuccess:
+    context = info.context
+    token, view = await access_tokens.create(
+        input.name,
+        input.scopes,
+        [str(community_id) for community_id in input.community_ids],
+        input.expires_in_days,
+        caller=context.caller,
+        now=context.now,
+        settings=context.settings,
+    )
+    return CreateAccessTokenSuccess(token=token, access_token=AccessToken.of(view))
+
+
+@strawberry.input
+class RevokeAccessTokenInput:
+    access_token_id: strawberry.ID
+
+
+@strawberry.type
+class RevokeAccessTokenSuccess:
+    revoked_access_token_id: strawberry.ID
+
+
+RevokeAccessTokenResult = Annotated[
+    RevokeAccessTokenSuccess | problems.NotFound | problems.NotPermitted | problems.NotSignedIn,
+    strawberry.union("RevokeAccessTokenResult"),
+]
+
+
+async def _revoke_access_token(info: Info, input: RevokeAccessTokenInput) -> RevokeAccessTokenSuccess:
+    context = info.context
+    revoked = await access_tokens.revoke(str(input.access_token_id), caller=context.caller, now=context.now)
+    return RevokeAccessTokenSuccess(revoked_access_token_id=strawberry.ID(revoked))
+
+
 @strawberry.type
 class Mutation:
     @strawberry.mutation(
@@ -682,3 +741,13 @@ class Mutation:
         self, info: Info, input: UpdateInvitationPolicyInput
     ) -> UpdateInvitationPolicyResult:
         return await answered(_update_policy(info, input))
+
+    @strawberry.mutation(
+        description="A token for a script of one's own: for some of one's communities, to read or to invite, for a while."
+    )
+    async def create_access_token(self, info: Info, input: CreateAccessTokenInput) -> CreateAccessTokenResult:
+        return await answered(_create_access_token(info, input))
+
+    @strawberry.mutation(description="Ends one of one's own access tokens at once.")
+    async def revoke_access_token(self, info: Info, input: RevokeAccessTokenInput) -> RevokeAccessTokenResult:
+        return await answered(_revoke_access_token(info, input))

@@ -11,10 +11,11 @@ from strawberry.schema.config import StrawberryConfig
 from strawberry.types import ExecutionContext
 
 from schema.cursors import BadArgument
+from schema.grants import guard
 from schema.mutations import Mutation
 from schema.queries import Query
 from schema.rules import MOST_TOKENS, rules
-from schema.types import Community, Identity, Invitation, Member, Membership, Session
+from schema.types import AccessToken, Community, Identity, Invitation, Member, Membership, Session
 
 log = structlog.get_logger()
 
@@ -56,10 +57,12 @@ def build(*, development: bool) -> Schema:
         ParserCache,
         ValidationCache,
     )
-    return Schema(
+    schema = Schema(
         Query,
         Mutation,
-        types=[Community, Identity, Invitation, Member, Membership, Session],
+        types=[AccessToken, Community, Identity, Invitation, Member, Membership, Session],
         extensions=list(extensions),
         config=StrawberryConfig(disable_field_suggestions=not development),
     )
+    guard(schema)
+    return schema

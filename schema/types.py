@@ -8,7 +8,16 @@ import strawberry
 
 from schema.context import Info
 from schema.cursors import BadArgument, cursor_at, cut, page_size, position_of
-from service import acceptance, communities, invitation_filter, invitation_views, models, sign_in, timeline
+from service import (
+    acceptance,
+    access_tokens,
+    communities,
+    invitation_filter,
+    invitation_views,
+    models,
+    sign_in,
+    timeline,
+)
 from service.communities import MembershipView, MemberView, Standing
 from service.invitation_status import Status
 from service.invitation_views import InvitationView
@@ -460,4 +469,35 @@ class Identity(Node):
             email=identity.email,
             linked_at=identity.linked_at,
             last_used_at=identity.last_used_at,
+        )
+
+
+strawberry.enum(
+    access_tokens.Scope,
+    name="AccessTokenScope",
+    description="What an access token may do in its communities. INVITE includes READ.",
+)
+
+
+@strawberry.type(
+    description="What a script of the viewer carries instead of a session. The token itself was shown once."
+)
+class AccessToken(Node):
+    name: str
+    scopes: list[access_tokens.Scope]
+    community_ids: list[strawberry.ID]
+    created_at: datetime
+    expires_at: datetime
+    last_used_at: datetime | None
+
+    @classmethod
+    def of(cls, view: access_tokens.AccessTokenView) -> Self:
+        return cls(
+            id=strawberry.ID(view.id),
+            name=view.name,
+            scopes=list(view.scopes),
+            community_ids=[strawberry.ID(community_id) for community_id in view.community_ids],
+            created_at=view.created_at,
+            expires_at=view.expires_at,
+            last_used_at=view.last_used_at,
         )

@@ -119,20 +119,20 @@ async def standing(caller: Caller | None, community_id: str, settings: Settings)
     """The caller's place in a community. Raises NotSignedIn, and NotFound alike for what is not and what is not theirs."""
     if caller is None:
         raise NotSignedIn
-    found = await standings(caller.member_id, settings, community_id=community_id) if is_id(community_id) else []
+    found = await standings(caller, settings, community_id=community_id) if is_id(community_id) else []
     if not found:
         raise NotFound("There is no such community among yours.")
     return found[0]
 
 
-async def standings(member_id: str, settings: Settings, *, community_id: str | None = None) -> list[Standing]:
-    """All communities that a member belongs to, by name; or the one asked for."""
+async def standings(caller: Caller, settings: Settings, *, community_id: str | None = None) -> list[Standing]:
+    """All communities that the caller belongs to, by name, or the one asked for; an access token sees its own only."""
     sql = f"SELECT {STANDING_COLUMNS} FROM memberships m JOIN communities c ON c.id = m.community_id WHERE m.member_id = $1"  # noqa: S608 -- a constant
     if community_id is None:
-        rows = await select(f"{sql} ORDER BY lower(c.name), c.id", member_id)
+        rows = await select(f"{sql} ORDER BY lower(c.name), c.id", caller.member_id)
     else:
-        rows = await select(f"{sql} AND c.id = $2", member_id, community_id)
-    return [standing_of(row, settings) for row in rows]
+        rows = await select(f"{sql} AND c.id = $2", caller.member_id, community_id)
+    return [standing_of(row, settings) for row in rows if caller.may_enter(row["community_id"])]
 
 
 async def create(name: str, *, caller: Caller | None, now: datetime, settings: Settings) -> Standing:
@@ -232,7 +232,7 @@ async def memberships_of(
     caller: Caller, settings: Settings, *, community_id: str | None = None
 ) -> list[MembershipView]:
     """The caller's own memberships, by the communities' names; or the one in the community asked for."""
-    places = await standings(caller.member_id, settings, community_id=community_id)
+    places = await standings(caller, settings, community_id=community_id)
     if not places:
         return []
     sql = f"SELECT {_MEMBERSHIP_COLUMNS} FROM memberships m JOIN members p ON p.id = m.member_id WHERE m.member_id = $1"  # noqa: S608 -- constants

@@ -108,7 +108,7 @@ ORDER BY am.id NULLS LAST LIMIT 1
 async def _invite_facts(community_id: str, email: str, caller: Caller, settings: Settings) -> _InviteFacts:
     """Everything that decides on an invitation, in one statement; an address that is none matches nothing."""
     facts = (caller.member_id, community_id, _canonical_or_nothing(email))
-    rows = await select(_INVITE_FACTS, *facts) if is_id(community_id) else []
+    rows = await select(_INVITE_FACTS, *facts) if is_id(community_id) and caller.may_enter(community_id) else []
     if not rows:
         raise NotFound("There is no such community among yours.")
     row = rows[0]

@@ -13,6 +13,7 @@ from service.invitation_filter import InvitationFilter, Params, newest
 from service.invitation_status import Status
 from service.models import Community, Delivery, Invitation, Member, Membership, Role
 from service.refusals import InvalidInput
+from service.sessions import Caller
 from service.settings import Settings, load_settings
 from service.tokens import new_id
 from tests.story import Browser, Service
@@ -35,7 +36,7 @@ async def place(database_url: str) -> AsyncIterator[communities.Standing]:
     community = await Community.create(id=new_id("com"), name="Demo", created_at=NOW)
     member = await Member.create(id=new_id("per"), created_at=NOW)
     await Membership.create(id=new_id("mem"), member=member, community=community, role="OWNER", joined_at=NOW)
-    yield (await communities.standings(member.id, settings()))[0]
+    yield (await communities.standings(Caller(member.id, "", NOW), settings()))[0]
     await database.disconnect()
 
 
