@@ -1,5 +1,6 @@
 """What a resolver is given: who asks, when, and how to answer the browser."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -29,9 +30,10 @@ class Context:
     caller: Caller | None
     client: str
     user_agent: str | None
-    session_cookie: str | None
-    flow_cookie: str | None
+    session_cookie: str | None = field(repr=False)
+    flow_cookie: str | None = field(repr=False)
     clock: Clock
+    caller_now: Callable[[], Awaitable[Caller | None]]
     set_flow: Token | None = None
     set_session: Token | None = None
     end_session: bool = False
@@ -41,6 +43,13 @@ class Context:
 
     def __post_init__(self) -> None:
         self._invitations = DataLoader(load_fn=self._load_invitations)
+
+    async def refresh(self) -> Caller | None:
+        """For what lasts longer than a request: the time and the caller of this moment, and nothing remembered."""
+        self.now, self.caller = self.clock(), await self.caller_now()
+        self._invitations = DataLoader(load_fn=self._load_invitations)
+        self._member_counts = DataLoader(load_fn=_load_member_counts)
+        return self.caller
 
     async def invitation(self, place: Standing, invitation_id: str) -> InvitationView | None:
         """An invitation of a community that the caller administers; many are read in one statement."""

@@ -11,13 +11,15 @@ from starlette.responses import Response
 from strawberry.types import ExecutionResult
 
 from schema.context import Context
+from schema.live import Live, MakeContext, is_subscription, wants_stream
 from schema.root import Schema, masked
 from service.refusals import RateLimited
 from service.settings import Settings
 
 MOST_BYTES: Final = 512 * 1024
 
-MakeContext = Callable[[HTTPConnection, str | None], Awaitable[Context]]
+NOT_PLAIN: Final = "A subscription needs Accept: text/event-stream, or a WebSocket (graphql-transport-ws)."
+
 Finish = Callable[[Response, Context], Awaitable[None]]
 
 
@@ -34,6 +36,7 @@ class GraphQLEndpoint:
 
     def __init__(self, schema: Schema, settings: Settings, make_context: MakeContext, finish: Finish) -> None:
         self._schema, self._settings, self._make_context, self._finish = schema, settings, make_context, finish
+        self.live = Live(schema, settings, make_context, masked)
 
     async def answer(self, request: Request) -> Response:
         """POST /graphql."""
@@ -47,6 +50,8 @@ class GraphQLEndpoint:
                 await _refuse_unknown_bearer(context)
         except BadRequest as error:
             return _json({"errors": [{"message": error.message}]}, error.status)
+        if is_subscription(operation):
+            return await self._live_answer(request, operation, context)
         result = await self._schema.execute(
             operation["query"],
             variable_values=operation.get("variables"),
@@ -56,6 +61,11 @@ class GraphQLEndpoint:
         response = _answer(result)
         await self._finish(response, context)
         return response
+
+    async def _live_answer(self, request: Request, operation: dict[str, Any], context: Context) -> Response:
+        if not wants_stream(request):
+            return _json({"errors": [{"message": NOT_PLAIN}]}, 400)
+        return await self.live.stream(operation, context)
 
 
 def bearer_of(request: HTTPConnection) -> str | None:
@@ -82,7 +92,7 @@ async def _refuse_unknown_bearer(context: Context) -> None:
 
 def _answer(result: Any) -> Response:
     if not isinstance(result, ExecutionResult):
-        return _json({"errors": [{"message": "Subscriptions are not served over plain HTTP."}]}, 400)
+        return _json({"errors": [{"message": NOT_PLAIN}]}, 400)
     body: dict[str, Any] = {}
     if result.errors:
         body["errors"] = [masked(error) for error in result.errors]

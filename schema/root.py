@@ -15,6 +15,7 @@ from schema.grants import guard
 from schema.mutations import Mutation
 from schema.queries import Query
 from schema.rules import MOST_TOKENS, rules
+from schema.subscriptions import Subscription
 from schema.types import AccessToken, Community, Identity, Invitation, Member, Membership, Session
 
 log = structlog.get_logger()
@@ -60,6 +61,7 @@ def build(*, development: bool) -> Schema:
     schema = Schema(
         Query,
         Mutation,
+        Subscription,
         types=[AccessToken, Community, Identity, Invitation, Member, Membership, Session],
         extensions=list(extensions),
         config=StrawberryConfig(disable_field_suggestions=not development),

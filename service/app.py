@@ -13,7 +13,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute, Route, WebSocketRoute
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from schema.context import Context
@@ -91,6 +91,7 @@ class Guestlist:
             relying_party=self.relying_party,
             now=now,
             clock=self.clock,
+            caller_now=lambda: self._caller(session_cookie, bearer, self.clock()),
             caller=await self._caller(session_cookie, bearer, now),
             client=request.client.host if request.client else "unknown",
             user_agent=request.headers.get("user-agent"),
@@ -171,6 +172,7 @@ def create_app(
     guestlist = Guestlist(settings, clock, sender=sender)
     routes: list[BaseRoute] = [
         Route("/graphql", guestlist.graphql.answer, methods=["POST"]),
+        WebSocketRoute("/graphql", guestlist.graphql.live.websocket),
         Route("/auth/{provider_id}/callback", guestlist.callback, methods=["GET"]),
         Route("/healthz", _healthz, methods=["GET"]),
         Route("/readyz", guestlist.readyz, methods=["GET"]),

@@ -24,6 +24,7 @@ OPTIONS: Final[dict[str, Any]] = {
     "server_header": False,
     "log_config": None,
     "timeout_graceful_shutdown": 20,
+    "ws_max_size": 512 * 1024,
 }
 
 
