@@ -4,28 +4,29 @@ import asyncio
 import contextvars
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import structlog
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute, Route, WebSocketRoute
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from schema.context import Context
 from schema.http import MOST_BYTES, GraphQLEndpoint
 from schema.root import build
-from service import database, events, metrics, pages, sessions, sign_in, sns
+from service import access_tokens, database, events, metrics, pages, sessions, sign_in, sns
 from service.acceptance import Browser
 from service.clock import Clock, system_clock
 from service.delivery import Worker
 from service.headers import AccessLog, SecurityHeaders
 from service.mail import MailSender
 from service.openid import RelyingParty
+from service.sessions import Caller
 from service.settings import Settings
 from service.sns import FetchCertificate
 from service.tokens import Token
@@ -87,21 +88,33 @@ class Guestlist:
 
     # ----------------------------------------------------------------------------------------------- requests and answers
 
-    async def _context(self, request: Request) -> Context:
-        now, cookies = self.clock(), request.cookies
+    async def _context(self, request: HTTPConnection, bearer: str | None = None) -> Context:
+        """Who asks, by their access token where they sent one, and otherwise by their cookies; never by both."""
+        now = self.clock()
+        cookies = request.cookies if bearer is None else {}
         session_cookie = cookies.get(self.settings.session_cookie)
         return Context(
             settings=self.settings,
             relying_party=self.relying_party,
             now=now,
-            caller=await sessions.caller_of(session_cookie, now=now, settings=self.settings),
+            clock=self.clock,
+            caller_now=lambda: self._caller(session_cookie, bearer, self.clock()),
+            caller=await self._caller(session_cookie, bearer, now),
             client=request.client.host if request.client else "unknown",
             user_agent=request.headers.get("user-agent"),
             session_cookie=session_cookie,
             flow_cookie=cookies.get(self.settings.flow_cookie),
         )
 
+    async def _caller(self, session_cookie: str | None, bearer: str | None, now: datetime) -> Caller | None:
+        if bearer is not None:
+            return await access_tokens.caller_of(bearer, now=now)
+        return await sessions.caller_of(session_cookie, now=now, settings=self.settings)
+
     async def _set_cookies(self, response: Response, context: Context) -> None:
+        if context.caller is not None and context.caller.grant is not None:
+            await access_tokens.used(context.caller, now=context.now)
+            return
         if context.set_flow is not None:
             self._set_cookie(response, self.settings.flow_cookie, context.set_flow, _FLOW_COOKIE_LIFETIME)
         if context.set_session is not None:
@@ -171,6 +184,7 @@ def create_app(
     guestlist = Guestlist(settings, clock, sender=sender, fetch_certificate=fetch_certificate)
     routes: list[BaseRoute] = [
         Route("/graphql", guestlist.graphql.answer, methods=["POST"]),
+        WebSocketRoute("/graphql", guestlist.graphql.live.websocket),
         Route("/auth/{provider_id}/callback", guestlist.callback, methods=["GET"]),
         Route("/unsubscribe/{token}", guestlist.unsubscribe.ask, methods=["GET"]),
         Route("/unsubscribe/{token}", guestlist.unsubscribe.stop, methods=["POST"]),

@@ -17,7 +17,7 @@ from service.addresses import Address
 from service.database import execute, select
 from service.delivery import SUPPRESSED
 from service.events import Changed, announce
-from service.invitation_views import Status, status_of
+from service.invitation_status import Status, status_of
 from service.models import Delivery, MailKind
 from service.settings import Settings
 from service.suppression import Reason
