@@ -815,6 +815,7 @@ async def test_long_lists_come_in_pages(stage: Stage) -> None:
         await expect(rows.first).to_contain_text("guest3@example.com")
         await press(page, "Show more")
         await expect(rows).to_have_count(5)
+        await expect(rows.nth(3)).to_be_focused()
         await expect(rows.last).to_contain_text(OWNER)
         await expect(page.get_by_role("button", name="Show more")).to_have_count(0)
 

@@ -51,7 +51,7 @@ export function unanswered(message, again) {
   card(t("failed.title"), [
     h("p", { role: "alert" }, message),
     h("div", { class: "actions" }, button(t("again"), { class: "button primary" }, again)),
-  ], { tone: "warn" }); // prettier-ignore
+  ], { tone: "warn" });
 }
 
 // ------------------------------------------------------------------------------------------------------------ the offer
@@ -132,7 +132,7 @@ export function noLink({ cut, open }) {
     form,
     h("p", { class: "aside" }, t("no_link.lost")),
     h("div", { class: "quiet-actions" }, h("a", { class: "link", href: "/" }, t("no_link.member"))),
-  ], { tone: "mail" }); // prettier-ignore
+  ], { tone: "mail" });
 }
 
 /** @param {{ acceptance: Acceptance | null, freshLink: AskForFreshLink }} how */
@@ -179,7 +179,7 @@ export function joined(acceptance) {
   card(already ? t("already.title") : t("accepted.title", { community }), [
     paragraph(rich(text, { community: said(community) })),
     h("div", { class: "actions" }, h("a", { class: "button primary", href: placeOf(acceptance) }, to)),
-  ], { above: emblem(community) }); // prettier-ignore
+  ], { above: emblem(community) });
 }
 
 /**
@@ -203,7 +203,7 @@ export function code(acceptance, confirm, retry) {
   const problems = h("div", { class: "problems" });
   const input = h("input", {
     class: "code", type: "text", inputmode: "numeric", autocomplete: "one-time-code", maxlength: "20", spellcheck: "false",
-  }); // prettier-ignore
+  });
   const digits = field(input, t("code.label"));
   const submit = button(t("code.button"), { class: "button primary", type: "submit" }, null);
   const form = h("form", null, digits.element, problems, submit);
@@ -234,7 +234,7 @@ export function code(acceptance, confirm, retry) {
     form,
     h("p", { class: "aside" }, t("code.again")),
     again,
-  ], { tone: "mail" }); // prettier-ignore
+  ], { tone: "mail" });
 }
 
 // ------------------------------------------------------------------------------------------------------------- refusals
@@ -316,7 +316,7 @@ export function refused(acceptance, retry) {
     rest.length > 0 && [h("p", { class: "or" }, t("outcome.other")), providerButtons(rest, retry.accept, { main: false })],
     refusal.help,
     retry.decline && h("div", { class: "quiet-actions" }, button(t("offer.decline"), { class: "link" }, retry.decline)),
-  ].flat(), { tone: "warn" }); // prettier-ignore
+  ].flat(), { tone: "warn" });
 }
 
 // ------------------------------------------------------------------------------------------------------------ declining
@@ -329,5 +329,5 @@ export function declined(community, blocked) {
   card(t("declined.title"), [
     paragraph(rich("declined.text", { community: said(community) })),
     blocked && paragraph(rich("declined.blocked", { community: said(community) })),
-  ], { tone: "done" }); // prettier-ignore
+  ], { tone: "done" });
 }
