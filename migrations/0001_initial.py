@@ -185,6 +185,18 @@ class Migration(migrations.Migration):
                         on_delete=OnDelete.RESTRICT,
                     ),
                 ),
+                (
+                    "for_member",
+                    fields.ForeignKeyField(
+                        "guestlist.Member",
+                        source_field="for_member_id",
+                        null=True,
+                        db_constraint=True,
+                        to_field="id",
+                        related_name="readmissions",
+                        on_delete=OnDelete.RESTRICT,
+                    ),
+                ),
                 ("generation", fields.IntField(default=1)),
                 ("created_at", fields.DatetimeField(auto_now=False, auto_now_add=False)),
                 ("expires_at", fields.DatetimeField(auto_now=False, auto_now_add=False)),

@@ -48,17 +48,17 @@ class GraphQLEndpoint:
             operation_name=operation.get("operationName"),
             context_value=context,
         )
-        response = _answer(result)
+        response = _answer(result, development=self._settings.development)
         await self._finish(response, context)
         return response
 
 
-def _answer(result: Any) -> Response:
+def _answer(result: Any, *, development: bool) -> Response:
     if not isinstance(result, ExecutionResult):
         return _json({"errors": [{"message": "Subscriptions are not served over plain HTTP."}]}, 400)
     body: dict[str, Any] = {}
     if result.errors:
-        body["errors"] = [masked(error) for error in result.errors]
+        body["errors"] = [masked(error, development=development) for error in result.errors]
     if result.data is not None or not result.errors:
         body["data"] = result.data
     elif _is_no_document(result.errors):

@@ -71,13 +71,20 @@ class InvitePreview:
     def of(cls, link: LinkFacts, info: Info) -> Self:
         return cls(
             community_name=link.community_name,
-            inviter_name=link.inviter_name,
+            inviter_name=invited_by(link),
             masked_email=masked(link.email),
             role=link.role,
             message=link.message,
             link_expires_at=link.expires_at,
             providers=_providers(info),
         )
+
+
+def invited_by(link: LinkFacts) -> str:
+    """Who invites, as the invitee may know it; an account need not have a name, and the operator has no account."""
+    if link.inviter_id is None:
+        return "The operator of this service"
+    return link.inviter_name or f"An admin of {link.community_name}"
 
 
 @strawberry.type

@@ -1,5 +1,6 @@
 """The schema, and how an operation is run: limits first, caches for what repeats, unexpected errors masked."""
 
+import re
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -7,7 +8,6 @@ import strawberry
 import structlog
 from graphql import GraphQLError
 from strawberry.extensions import AddValidationRules, MaxTokensLimiter, ParserCache, ValidationCache
-from strawberry.schema.config import StrawberryConfig
 from strawberry.types import ExecutionContext
 
 from schema.cursors import BadArgument
@@ -36,11 +36,17 @@ def is_expected(error: GraphQLError) -> bool:
     return error.original_error is None or isinstance(error.original_error, BadArgument)
 
 
-def masked(error: GraphQLError) -> dict[str, Any]:
-    """The error as the client sees it: details of unexpected ones stay in the log (H117)."""
+_SUGGESTION: Final = re.compile(r" Did you mean .*$", re.DOTALL)
+
+
+def masked(error: GraphQLError, *, development: bool) -> dict[str, Any]:
+    """The error as the client sees it: details of unexpected ones stay in the log (H117), and names of the schema that
+    were not asked for in development (H116).
+    """
     if not is_expected(error):
         error = GraphQLError(MASKED, error.nodes, path=error.path, extensions={"code": "INTERNAL"})
-    return dict(error.formatted)
+    formatted = dict(error.formatted)
+    return formatted if development else formatted | {"message": _SUGGESTION.sub("", error.message)}
 
 
 def _path(error: GraphQLError) -> str:
@@ -61,5 +67,4 @@ def build(*, development: bool) -> Schema:
         Mutation,
         types=[Community, Identity, Invitation, Member, Membership, Session],
         extensions=list(extensions),
-        config=StrawberryConfig(disable_field_suggestions=not development),
     )

@@ -75,6 +75,7 @@ class _Account:
     """What is known of an identity: its account, the account's place here, and another account of the same address."""
 
     identity_id: str | None
+    known_member_id: str | None
     member_id: str | None
     membership_id: str | None
     namesake_id: str | None
@@ -91,7 +92,7 @@ async def accept(link_id: str, identity: Identity, browser: Browser, *, now: dat
     await _refuse_inviter_without_right(link)
     _refuse_disallowed_domain(link)
     account = await _account_of(identity, link)
-    _refuse_namesake(account)
+    _refuse_namesake(account, link)
     member_id = account.member_id or await _new_member(link, identity, now)
     await _consume(link, member_id, now)
     await _remember_identity(account, member_id, identity, now)
@@ -176,23 +177,31 @@ def _refuse_disallowed_domain(link: LinkFacts) -> None:
 
 
 _ACCOUNT = """
-SELECT d.id AS identity_id, d.member_id, m.id AS membership_id, n.id AS namesake_id
+SELECT d.id AS identity_id, d.member_id AS known_member_id, COALESCE(d.member_id, $5) AS member_id,
+    m.id AS membership_id, n.member_id AS namesake_id
 FROM (SELECT 1 AS one) o
 LEFT JOIN identities d ON d.issuer = $1 AND d.subject = $2
-LEFT JOIN memberships m ON m.member_id = d.member_id AND m.community_id = $3
-LEFT JOIN members n ON n.id = COALESCE(
-    (SELECT p.id FROM members p WHERE p.email = $4 AND p.erased_at IS NULL LIMIT 1),
-    (SELECT q.member_id FROM identities q WHERE q.email = $4 LIMIT 1))
+LEFT JOIN memberships m ON m.member_id = COALESCE(d.member_id, $5) AND m.community_id = $3
+LEFT JOIN identities n ON n.id = (SELECT q.id FROM identities q JOIN members p ON p.id = q.member_id
+    WHERE (p.email = $4 OR q.email = $4) AND p.erased_at IS NULL LIMIT 1)
 """
 
 
 async def _account_of(identity: Identity, link: LinkFacts) -> _Account:
-    """The account is found by (issuer, subject) and by nothing else (H037, H040)."""
-    rows = await select(_ACCOUNT, identity.issuer, identity.subject, link.community_id, link.email)
+    """The account is found by (issuer, subject), or named by the operator in the invitation; an email finds none
+    (H037, H040).
+    """
+    rows = await select(_ACCOUNT, identity.issuer, identity.subject, link.community_id, link.email, link.for_member_id)
     return _Account(**rows[0])
 
 
-def _refuse_namesake(account: _Account) -> None:
+def _refuse_namesake(account: _Account, link: LinkFacts) -> None:
+    """Another account of the same address keeps it: nothing is merged, and nothing is made beside it."""
+    if account.known_member_id is not None and link.for_member_id not in {None, account.known_member_id}:
+        raise AcceptanceRefused(
+            AcceptanceStatus.IDENTITY_CONFLICT, "identity_in_use",
+            "This sign-in opens another account already. Choose the sign-in that is to open this one.",
+        )  # fmt: skip
     if account.member_id is None and account.namesake_id is not None:
         raise AcceptanceRefused(
             AcceptanceStatus.IDENTITY_CONFLICT, "identity_conflict",

@@ -30,7 +30,7 @@ def canonical(text: str) -> Address:
     if len(address) > _LONGEST:
         raise AddressInvalid(f"This address is too long; at most {_LONGEST} characters were expected.")
     try:
-        validate_email(address, check_deliverability=False, allow_smtputf8=False, test_environment=True)
+        validate_email(address, check_deliverability=False, allow_smtputf8=False, strict=True, test_environment=True)
     except EmailNotValidError as error:
         raise AddressInvalid(f"This is not a plain email address like name@example.com. {error}") from None
     return Address(address.lower())

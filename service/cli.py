@@ -26,7 +26,9 @@ Result = TypeVar("Result")
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 community_app = typer.Typer(help="Communities, as the operator makes them.", no_args_is_help=True)
+identity_app = typer.Typer(help="The sign-ins that open people's accounts.", no_args_is_help=True)
 app.add_typer(community_app, name="community")
+app.add_typer(identity_app, name="identity")
 suppression_app = typer.Typer(help="Addresses that are not written to.", no_args_is_help=True)
 app.add_typer(suppression_app, name="suppression")
 mail_app = typer.Typer(help="The mails themselves.", no_args_is_help=True)
@@ -95,6 +97,7 @@ def serve(
         )
     if with_worker and settings.mail_url is None:
         _refuse("GUESTLIST_MAIL_URL is missing: --with-worker delivers mail, so it must know where to.")
+    _refuse_unsendable(settings)
     server.hand_over(config, with_worker=with_worker)
     server.serve("service.server:make_app", host=host, port=port, workers=workers)
 
@@ -110,7 +113,7 @@ def worker(*, config: ConfigOption = None) -> None:
             "SQLite serves one process, so a worker beside the service needs PostgreSQL: set GUESTLIST_DATABASE_URL,"
             " or let the service deliver with `guestlist serve --with-worker`."
         )
-    logs.configure(settings.log_level, settings.log_format)
+    _refuse_unsendable(settings)
     _work(_run_worker(settings))
 
 
@@ -179,7 +182,7 @@ def create_community(
     out.print(f"Created {name} ({community_id}). The mail to its owner is sent by the worker.")
 
 
-async def _create_community(settings: Settings, name: str, owner: Any) -> str:
+async def _create_community(settings: Settings, name: str, owner: Address) -> str:
     from service import invitations  # noqa: PLC0415
 
     async with _database(settings):
@@ -277,6 +280,23 @@ def preview_mails(
     out.print(f"Wrote {len(files)} files to {folder}.", markup=False, highlight=False)
 
 
+@identity_app.command("release")
+def release_identity(
+    email: Annotated[str, typer.Argument(help="The email address of the account.")], *, config: ConfigOption = None
+) -> None:
+    """Lets a person whose provider account was replaced sign in anew: ends their sign-ins, and sends them a link."""
+    settings, address = _settings(lambda: load_settings(config=config)), _address(email)
+    _work(_release_identity(settings, address))
+    out.print("Their sign-ins and sessions are ended. The link to sign in anew is sent by the worker.")
+
+
+async def _release_identity(settings: Settings, email: Address) -> None:
+    from service import identities  # noqa: PLC0415
+
+    async with _database(settings):
+        await identities.release(email, now=system_clock(), settings=settings)
+
+
 @app.command()
 def schema() -> None:
     """Prints the SDL."""
@@ -317,7 +337,7 @@ async def _sender_if_any(settings: Settings) -> "AsyncIterator[MailSender | None
         yield sender
 
 
-def _address(text: str, where: str = "") -> Address:
+def _address(text: str, where: str = "EMAIL: ") -> Address:
     """The address, or what is wrong with it and exit status 2."""
     try:
         return canonical(text)
@@ -335,6 +355,18 @@ def _settings(load: Callable[[], Settings]) -> Settings:
         raise typer.Exit(2) from None
     logs.configure(settings.log_level, settings.log_format)
     return settings
+
+
+def _refuse_unsendable(settings: Settings) -> None:
+    """Names what of MAIL_URL and MAIL_FROM cannot work, before anything starts."""
+    from service.mail import MailSettingsInvalid, open_sender  # noqa: PLC0415 -- mail is for those who send it
+
+    if settings.mail_url is None:
+        return
+    try:
+        asyncio.run(open_sender(settings).close())
+    except MailSettingsInvalid as invalid:
+        _refuse(str(invalid))
 
 
 def _refuse(message: str) -> NoReturn:

@@ -183,8 +183,8 @@ async def _spend_invites(place: Standing, number: int, now: datetime, settings: 
 
 _INSERT = """
 INSERT INTO invitations (id, community_id, email, role, message, locale, inviter_id, generation, created_at, expires_at,
-    delivery, delivery_at, resends)
-VALUES ($1, $2, $3, $4, $5, $6, $7, 1, $8, $9, 'QUEUED', $8, 0)
+    delivery, delivery_at, resends, for_member_id)
+VALUES ($1, $2, $3, $4, $5, $6, $7, 1, $8, $9, 'QUEUED', $8, 0, $10)
 ON CONFLICT DO NOTHING
 """
 
@@ -201,7 +201,7 @@ async def _write_invitation(
     expires_at = now + timedelta(days=place.invitation_days)
     written = await execute(
         _INSERT, invitation_id, place.community_id, invitee.email, invitee.role, invitee.message, invitee.locale,
-        place.member_id, now, expires_at,
+        place.member_id, now, expires_at, None,
     )  # fmt: skip
     if not written:
         raise await _already_invited(place, invitee.email, now, settings)
@@ -248,19 +248,29 @@ async def found_community(name: str, owner: Address, *, now: datetime, settings:
 
 
 async def invite_owner(community_id: str, owner: Address, *, now: datetime, settings: Settings) -> None:
-    """The operator invites an owner: the one invitation without an inviter. An open one of the address makes way."""
+    """The operator invites an owner."""
+    await invite_for_operator(community_id, owner, Role.OWNER, for_member_id=None, now=now, settings=settings)
+
+
+async def invite_for_operator(
+    community_id: str, email: Address, role: Role, *, for_member_id: str | None, now: datetime, settings: Settings
+) -> None:
+    """An invitation without an inviter, whose right nobody can lose. An open one of the address makes way.
+
+    With `for_member_id` it readmits the owner of that very account.
+    """
     invitation_id, expires_at = new_id("inv"), now + timedelta(days=settings.invitation_days)
     async with transaction():
         await execute(
             "UPDATE invitations SET superseded_at = $1 WHERE community_id = $2 AND email = $3 AND accepted_at IS NULL"
             " AND declined_at IS NULL AND revoked_at IS NULL AND superseded_at IS NULL",
-            now, community_id, owner,
+            now, community_id, email,
         )  # fmt: skip
-        await execute(_INSERT, invitation_id, community_id, owner, Role.OWNER, None, None, None, now, expires_at)
-        await delivery.order(invitation_id, generation=1, kind=MailKind.INVITATION, now=now)
-        await audit.record(
-            now, audit.Event("invitation.created", community_id, None, invitation_id, {"role": Role.OWNER})
+        await execute(
+            _INSERT, invitation_id, community_id, email, role, None, None, None, now, expires_at, for_member_id
         )
+        await delivery.order(invitation_id, generation=1, kind=MailKind.INVITATION, now=now)
+        await audit.record(now, audit.Event("invitation.created", community_id, None, invitation_id, {"role": role}))
         await announce(Changed(community_id, invitation_id))
 
 

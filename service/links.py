@@ -31,6 +31,7 @@ class LinkFacts:
     allowed_email_domains: tuple[str, ...]
     inviter_id: str | None
     inviter_name: str | None
+    for_member_id: str | None
     email: Address
     role: Role
     message: str | None
@@ -48,7 +49,7 @@ class LinkFacts:
 _FACTS = """
 SELECT l.id, l.generation, l.expires_at AS link_expires_at, l.replaced_at, i.id AS invitation_id,
     i.generation AS invitation_generation, i.expires_at, i.accepted_at, i.declined_at, i.revoked_at, i.superseded_at,
-    i.email, i.role, i.message, i.inviter_id, v.name AS inviter_name, c.id AS community_id, c.name AS community_name,
+    i.email, i.role, i.message, i.inviter_id, i.for_member_id, v.name AS inviter_name, c.id AS community_id, c.name AS community_name,
     c.seat_limit, c.allowed_email_domains
 FROM links l JOIN invitations i ON i.id = l.invitation_id JOIN communities c ON c.id = i.community_id
 LEFT JOIN members v ON v.id = i.inviter_id
@@ -87,6 +88,7 @@ def _facts_of(row: dict[str, Any], now: datetime) -> LinkFacts:
         allowed_email_domains=json_list(row["allowed_email_domains"]),
         inviter_id=row["inviter_id"],
         inviter_name=row["inviter_name"],
+        for_member_id=row["for_member_id"],
         email=Address(row["email"]),
         role=Role(row["role"]),
         message=row["message"],

@@ -171,6 +171,7 @@ class Invitation(Model):
     """An address on the list of a community, for days. At most one is open per community and address.
 
     `generation` counts how often an admin had it sent: links and flows of an earlier generation are dead.
+    `for_member` is set when the operator lets the owner of an account sign in anew (`service.identities`).
     """
 
     id = fields.CharField(primary_key=True, max_length=ID)
@@ -186,6 +187,10 @@ class Invitation(Model):
         "guestlist.Member", related_name="invited", on_delete=fields.RESTRICT, null=True
     )
     inviter_id: str | None
+    for_member: fields.ForeignKeyNullableRelation[Member] = fields.ForeignKeyField(
+        "guestlist.Member", related_name="readmissions", on_delete=fields.RESTRICT, null=True
+    )
+    for_member_id: str | None
     generation = fields.IntField(default=1)
     created_at = fields.DatetimeField()
     expires_at = fields.DatetimeField()

@@ -24,6 +24,8 @@ OPTIONS: Final[dict[str, Any]] = {
     "server_header": False,
     "log_config": None,
     "timeout_graceful_shutdown": 20,
+    # A busy machine takes its time to start a process, which is no reason to start another instead.
+    "timeout_worker_healthcheck": 60,
 }
 
 

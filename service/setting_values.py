@@ -239,7 +239,7 @@ def verified_values(value: object) -> object:
             raise refused("is no JSON", expected) from None
     if not isinstance(value, list | tuple) or not value:
         raise refused("is no list, or an empty one", expected)
-    if any(not item or str(item).strip().lower() in {"", "0", "false", "no", "null", "none"} for item in value):
+    if any(str(item).strip().lower() in {"", "0", "false", "no", "null", "none"} for item in value):
         raise refused("lists a value that says that the address is not verified", expected)
     return tuple(value)
 

@@ -76,7 +76,6 @@ class SettingsInvalid(Exception):
 
 Origin = Annotated[str, AfterValidator(rule.served_origin)]
 Limit = Annotated[RateLimit | None, BeforeValidator(rule.rate_limit_of)]
-Words = Annotated[tuple[str, ...], BeforeValidator(rule.listed)]
 VerifiedValue = StrictBool | StrictInt | StrictStr
 Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(rule.proxy)]
 

@@ -302,7 +302,8 @@ async def _accept(flow: Flow, identity: Identity, browser: Browser, now: datetim
     link = await by_id(flow.link_id or "", now=now)
     if link is None or not link.may_return:
         raise link_invalid()
-    refuse_other_address(link, identity)
+    if identity.email is not None:
+        refuse_other_address(link, identity)
     if identity.evidence.verdict is Verdict.REFUSED:
         raise AcceptanceRefused(AcceptanceStatus.EMAIL_NOT_VERIFIED, identity.evidence.rule, identity.evidence.message)
     if identity.evidence.verdict is Verdict.THIRD_PARTY:

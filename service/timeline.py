@@ -82,6 +82,7 @@ _SENTENCES: Final[Mapping[str, str]] = {
     "invitation.revoked": "{actor} took the invitation back.",
     "membership.joined": "{actor} joined as {role}.",
     "member.signed_in": "{actor} signed in with {provider}.",
+    "member.identity_released": "The operator ended the sign-ins of {actor}, who was sent a link to sign in anew.",
     "member.identity_linked": "{actor} added a sign-in with {provider}.",
 }
 

@@ -114,7 +114,8 @@ async def service(serve: Serve) -> AsyncIterator[Service]:
 
 
 def bound_socket() -> socket.socket:
-    listening = socket.socket()
+    # A socket that names its protocol is one that asyncio sends small answers on at once.
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listening.bind(("127.0.0.1", 0))
     return listening

@@ -14,6 +14,7 @@ import base64
 import hashlib
 import hmac
 import socket
+import ssl
 import zlib
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -100,7 +101,7 @@ class HostileProvider(OpenIDProvider):
     # --------------------------------------------------------------------------------------------- what can be broken
 
     def metadata(self) -> dict[str, Any]:
-        return _changed(super().metadata(), self.metadata_changes)
+        return changed(super().metadata(), self.metadata_changes)
 
     def jwks(self) -> dict[str, Any]:
         if self.published is not None:
@@ -112,11 +113,11 @@ class HostileProvider(OpenIDProvider):
         return {**public, "kid": self.kid or public["kid"]}
 
     def header(self) -> dict[str, Any]:
-        return _changed(super().header(), self.header_changes)
+        return changed(super().header(), self.header_changes)
 
     def claims(self, grant: Grant) -> dict[str, Any]:
         honest = super().claims(grant) | self._further_claims.get(grant.email, {})
-        return _changed(honest, self.claim_changes)
+        return changed(honest, self.claim_changes)
 
     def sign(self, claims: dict[str, Any]) -> str:
         return _FORGERIES[self.signing](self, claims)
@@ -125,13 +126,13 @@ class HostileProvider(OpenIDProvider):
         return super().sign(claims)
 
     def token_response(self, grant: Grant) -> dict[str, Any]:
-        return _changed(super().token_response(grant), self.token_changes)
+        return changed(super().token_response(grant), self.token_changes)
 
     def userinfo(self, grant: Grant) -> dict[str, Any]:
-        return _changed(super().userinfo(grant), self.userinfo_changes)
+        return changed(super().userinfo(grant), self.userinfo_changes)
 
     def authorization_response(self, request: AuthorizationRequest, result: dict[str, str]) -> dict[str, str]:
-        return _changed(super().authorization_response(request, result), self.response_changes)
+        return changed(super().authorization_response(request, result), self.response_changes)
 
     # ------------------------------------------------------------------------------------------------- registration, use
 
@@ -168,7 +169,7 @@ class HostileProvider(OpenIDProvider):
     ) -> str:
         """Where the login page sends the browser; `claims` go into the ID token beside the usual ones."""
         self._further_claims[email] = claims
-        async with httpx2.AsyncClient(trust_env=False) as browser:
+        async with httpx2.AsyncClient(verify=_ssl_context(), trust_env=False) as browser:
             page = await browser.get(authorization_url)
             assert page.status_code == 200, page.text
             form = LoginForm.of(page.text)
@@ -197,6 +198,12 @@ class HostileProvider(OpenIDProvider):
         return counting
 
 
+@cache
+def _ssl_context() -> ssl.SSLContext:
+    """Made once, because it takes a tenth of a second."""
+    return httpx2.create_ssl_context()
+
+
 class LoginForm(HTMLParser):
     """The login page's form, as a browser would read it."""
 
@@ -222,13 +229,13 @@ class LoginForm(HTMLParser):
             self.cancel = values["formaction"] or ""
 
 
-def _changed(honest: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+def changed(honest: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     """The members with the changes; a function is given the honest value, and ABSENT leaves a member out."""
-    changed = dict(honest)
+    members = dict(honest)
     for name, change in changes.items():
         value = change(honest.get(name)) if callable(change) else change
-        changed[name] = value
-    return {name: value for name, value in changed.items() if value is not ABSENT}
+        members[name] = value
+    return {name: value for name, value in members.items() if value is not ABSENT}
 
 
 # ---------------------------------------------------------------------------------------------------------- forged tokens
@@ -307,12 +314,13 @@ def compressed_zeros(size: int) -> Fault:
     return answering(packer.compress(bytes(size)) + packer.flush(), content_encoding="gzip")
 
 
-def endless(chunk: bytes = b" " * 65536) -> Fault:
-    """A body without an end, as fast as it is read."""
+def endless(size: int = 64_000_000) -> Fault:
+    """A body far beyond any limit, as fast as it is read."""
 
     async def answer(_: Scope, __: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
-        while True:
+        chunk = bytes(65536)
+        for _number in range(size // len(chunk)):
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
             await asyncio.sleep(0)
 
@@ -358,7 +366,8 @@ async def running_provider(
     """A provider behind a real server on loopback, answering below `path`; its issuer is there too, or at `issuer_path`,
     which may be a template such as /{tenantid}/v2.0, or end in a slash.
     """
-    with socket.socket() as listening:
+    # Named as TCP, because asyncio sets TCP_NODELAY on such sockets only, and every answer would wait 40 ms without it.
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listening:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(("127.0.0.1", 0))
         origin = f"http://127.0.0.1:{listening.getsockname()[1]}"

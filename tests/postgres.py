@@ -128,9 +128,18 @@ class PrivateServer:
         try:
             self._call(binaries, "postgres", "--version")
         except PermissionError:
-            shutil.copytree(binaries.parent, self._folder / "install", symlinks=True)
-            return self._folder / "install" / binaries.name
+            return self._copied(binaries)
         return binaries
+
+    def _copied(self, binaries: Path) -> Path:
+        """A copy of the installation; the libraries of a wheel stand beside its package, and are found from there."""
+        package = binaries.parent.parent
+        libraries = package.with_name(f"{package.name}.libs")
+        copy = self._folder / "install" / package.name / binaries.parent.name
+        shutil.copytree(binaries.parent, copy, symlinks=True)
+        if libraries.is_dir():
+            shutil.copytree(libraries, self._folder / "install" / libraries.name)
+        return copy / binaries.name
 
     def _run(self, program: str, *arguments: str) -> None:
         done = self._call(self._binaries, program, *arguments)

@@ -155,7 +155,7 @@ def test_tenants_that_are_not_allowed_are_refused(tenant: Any) -> None:
     assert is_refused(weigh(provider("microsoft"), WORK | {"tid": tenant}), "tenant_not_allowed", Remedy.OPERATOR)
 
 
-@pytest.mark.parametrize("tenant", ["{tenantid}", "", None, "a/b", "a b"])
+@pytest.mark.parametrize("tenant", ["{tenantid}", "common", "consumers", "", None, "a/b", "a b"])
 def test_no_tenant_is_not_any_tenant(tenant: Any) -> None:
     """H031: `*` allows every tenant that has an id, and nothing that is none."""
     settings = provider("microsoft", tenants=["*"])

@@ -10,7 +10,7 @@ GUEST = "guest@example.com"
 
 
 async def test_an_invitation_from_the_list_to_the_door(service: Service) -> None:
-    """The invited person gets in, another does not, the link works once, and the admin sees it all."""
+    """H005, H021: the invited person gets in, another does not, the link works once, and the admin sees it all."""
     async with service.browser() as owner, service.browser() as guest:
         owned = await owner.accept_as(await service.token_for("owner@example.com"), "owner@example.com")
         assert (owned["status"], owned["membership"]["role"]) == ("ACCEPTED", "OWNER")
@@ -24,6 +24,7 @@ async def test_an_invitation_from_the_list_to_the_door(service: Service) -> None
         preview = (await guest.ask(PREVIEW, token=token))["invitePreview"]
         assert preview["communityName"] == "Demo"
         assert preview["maskedEmail"] == "g•••@example.com"
+        assert preview["inviterName"] == "Owner"
         assert preview["message"] == "Come in!"
         assert [provider["id"] for provider in preview["providers"]] == ["dev"]
 

@@ -44,7 +44,7 @@ FACTS = InvitationFacts(
 )
 CATALOGUES = Path(texts.__file__).parent / "locales"
 # What some mail program or other makes a link of: a host, an address, a scheme, two slashes, with any dot that IDNA knows.
-LINKLIKE = re.compile(r"\S[.。．｡․@＠](?=\S)|(?<=[^\W\d_])[:：](?=\S)|[/\\]{2}")  # noqa: RUF001 -- look-alikes are the point
+LINKLIKE = re.compile(r"\S[.。．｡․@＠](?=\S)|(?<=[^\W\d_])[:：](?=\S)|[/\\]{2}")
 
 
 class Reader(HTMLParser):
@@ -277,7 +277,7 @@ def test_facts_show_neither_link_nor_address_nor_message() -> None:
         '"><img src=x onerror=alert(1)><style>*{display:none}</style>',
         "\u202egro.live\u202c",
         "https://evil.com/login",
-        "evil。com pay@evil．com",  # noqa: RUF001 -- look-alikes are the point
+        "evil。com pay@evil．com",
         "{{ses:openTracker}} %(link)s {{ link }}",
         "\ud800 lone",
         "\\\\evil\\share",

@@ -7,10 +7,19 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from pydantic import SecretStr, ValidationError
+from pydantic import ValidationError
 
 from service.origins import normal_origin, site_of
-from service.settings import Finding, RateLimit, RateLimits, Settings, SettingsInvalid, load_settings, reference
+from service.settings import (
+    Finding,
+    ProviderSettings,
+    RateLimit,
+    RateLimits,
+    Settings,
+    SettingsInvalid,
+    load_settings,
+    reference,
+)
 
 TENANT: Final = "72f988bf-86f1-41af-91ab-2d7cd011db47"
 OTHER_TENANT: Final = "b3d2c1a0-0000-4000-8000-0123456789ab"
@@ -713,11 +722,30 @@ def test_no_secret_is_in_any_finding() -> None:
     assert "sekrit" not in str(refusal.value) + repr(refusal.value.findings)
 
 
+@pytest.mark.parametrize("text", ["u:sekrit@h", "https://h/sekrit", "sekrit" * 8])
+def test_a_pasted_secret_is_not_shown(text: str) -> None:
+    """A value in the wrong place is shown only where it is short and no URL (H158)."""
+    assert "sekrit" not in str(refused({"LOG_LEVEL": text}))
+
+
+def test_a_secret_of_the_wrong_type_is_not_shown(tmp_path: Path) -> None:
+    """A list where a secret was expected is refused unseen (H158)."""
+    file = tmp_path / "some.toml"
+    file.write_text(
+        'mail_url = ["sekrit"]\n[providers.main]\nkind = "google"\nclient_id = "c"\nclient_secret = ["sekrit"]\n'
+    )
+    found = findings({}, config=file)
+    assert {finding.name for finding in found} == {"mail_url", "providers.main.client_secret"}
+    assert "sekrit" not in str(found)
+
+
 def test_no_secret_is_in_a_direct_error() -> None:
     """Constructed directly, wrong settings raise an error without their values (H158)."""
-    with pytest.raises(ValidationError) as error:
-        Settings(database_url=SecretStr("sekrit"), confirm_url="sekrit")
-    assert "sekrit" not in str(error.value)
+    provider = {"client_id": "c", "client_secret": ["sekrit"]}
+    for model, values in ((Settings, {"database_url": "sekrit"}), (ProviderSettings, provider)):
+        with pytest.raises(ValidationError) as error:
+            model.model_validate(values)
+        assert "sekrit" not in str(error.value)
 
 
 def test_settings_do_not_change() -> None:

@@ -300,7 +300,7 @@ class OpenIDProvider:
         return replace(grant, access_token=self._tokens.keep(grant, now))
 
     def _authenticated_client(self, request: Request, form: FormData) -> str:
-        """client_secret_basic or client_secret_post, not both (RFC 6749 section 2.3)."""
+        """client_secret_basic, or else client_secret_post (RFC 6749 section 2.3.1)."""
         client_id, client_secret = _basic_credentials(request) or (
             _field(form, "client_id"),
             _field(form, "client_secret"),

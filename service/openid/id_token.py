@@ -30,7 +30,7 @@ _LONGEST_HEADER: Final = 8 * 1024
 _LONGEST_SUBJECT: Final = 255  # OpenID Connect Core section 2
 _TOKEN_PARTS: Final = 3
 _TYPES: Final = {"JWT"}
-_HASH_OF_CURVE: Final = "sha512"  # Ed25519 signs with SHA-512
+_HASH_OF_ED25519: Final = "sha512"
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +193,8 @@ def _check_access_token_hash(claims: Mapping[str, Any], access_token: str | None
 
 def access_token_hash(access_token: str, algorithm: str) -> str:
     """`at_hash`: the left half of the hash of the algorithm, in base64url (OpenID Connect Core 3.1.3.6)."""
-    name = f"sha{algorithm[2:]}" if algorithm[2:].isdigit() else _HASH_OF_CURVE
+    kind, _ = ALGORITHMS[algorithm]
+    name = _HASH_OF_ED25519 if kind == "OKP" else f"sha{algorithm[2:]}"
     digest = hashlib.new(name, access_token.encode()).digest()
     return base64.urlsafe_b64encode(digest[: len(digest) // 2]).rstrip(b"=").decode()
 

@@ -39,7 +39,7 @@ def on_loopback(url: str) -> bool:
 
 def tenant_allowed(tenants: tuple[str, ...] | None, tenant: Any) -> bool:
     """Whether TENANTS names this tenant; `*` names every one, and `consumers` that of personal accounts."""
-    if not isinstance(tenant, str) or not _TENANT_ID.fullmatch(tenant):
+    if not isinstance(tenant, str) or not _TENANT_ID.fullmatch(tenant) or tenant in _ALIASES:
         return False
     return "*" in (tenants or ()) or tenant in _tenant_ids(tenants)
 

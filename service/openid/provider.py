@@ -38,6 +38,10 @@ class SharedFetch(Generic[T]):
         # Shielded: one browser that goes away does not end the fetch of the others.
         return await asyncio.shield(self._flight)
 
+    @property
+    def is_under_way(self) -> bool:
+        return self._flight is not None
+
     async def _fly(self) -> T:
         return await self._fetch()
 
@@ -115,11 +119,16 @@ class Provider:
         """
         if self._keys is not None and self._keys.value is not tried:
             return self._keys.value
-        if len(self._refetched) == REFETCHES and now < self._refetched[0] + REFETCH_PERIOD:
+        if not self._fetch_keys.is_under_way and not self._may_refetch(now):
             return None
-        self._refetched.append(now)
         self._keys = _Kept(await self._fetch_keys(), now)
         return self._keys.value
+
+    def _may_refetch(self, now: datetime) -> bool:
+        if len(self._refetched) == REFETCHES and now < self._refetched[0] + REFETCH_PERIOD:
+            return False
+        self._refetched.append(now)
+        return True
 
     async def _download_metadata(self) -> Metadata:
         document = await self._outside.get_object(self.issuer.discovery_url)

@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Mapping
 from datetime import timedelta
 from functools import cache
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any, Final
 
 import httpx2
@@ -74,6 +75,8 @@ class BoundedTransport(httpx2.AsyncBaseTransport):
                 timeout=httpx2.Timeout(self._deadline, connect=min(_CONNECT_SECONDS, self._deadline)),
                 mounts=_LOOPBACK_DIRECTLY,
                 follow_redirects=False,
+                # A cookie of one person's login is not kept, let alone sent with the next one's.
+                cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
             )
         return self._connections
 
@@ -148,8 +151,8 @@ def _refuse_redirect(response: httpx2.Response, request: httpx2.Request) -> None
 
 
 def _plain(headers: httpx2.Headers) -> httpx2.Headers:
-    """The headers of a body that is whole and decoded; no cookies, which would tie one person's login to the next."""
-    dropped = {"content-encoding", "content-length", "transfer-encoding", "set-cookie"}
+    """The headers of a body that is whole and decoded."""
+    dropped = {"content-encoding", "content-length", "transfer-encoding"}
     return httpx2.Headers([(name, value) for name, value in headers.multi_items() if name.lower() not in dropped])
 
 

@@ -1,6 +1,7 @@
 // What the invitee sees: one view for each state of an invitation and of its acceptance. Each says what happened and what
 // to do next, and has one main button.
 
+import { now } from "./api.js";
 import { announce, button, emblem, fromService, h, notice, part, said, show, field, whenSubmitted } from "./page.js";
 import { providerButtons } from "./providers.js";
 import { timeLeft } from "./times.js";
@@ -50,7 +51,7 @@ export function unanswered(message, again) {
   card(t("failed.title"), [
     h("p", { role: "alert" }, message),
     h("div", { class: "actions" }, button(t("again"), { class: "button primary" }, again)),
-  ], { tone: "warn" }); // prettier-ignore
+  ], { tone: "warn" });
 }
 
 // ------------------------------------------------------------------------------------------------------------ the offer
@@ -70,9 +71,8 @@ export function offer(preview, started, { accept, decline, elapsed }) {
     started && notice("note", t("offer.started", { provider: started.provider?.label ?? "" })),
     h("p", { class: "for" }, rich("offer.for", { address: h("strong", null, said(preview.maskedEmail)) })),
     providerButtons(preview.providers, accept),
-    deadline(preview, elapsed),
     why(),
-    h("div", { class: "quiet-actions" }, button(t("offer.decline"), { class: "link" }, decline)),
+    h("div", { class: "quiet-actions" }, deadline(preview, elapsed), button(t("offer.decline"), { class: "link" }, decline)),
   ];
   show([h("article", { class: "card offer" }, ...parts)], { title });
 }
@@ -90,9 +90,16 @@ function words({ message, inviterName }) {
  */
 function deadline({ linkExpiresAt }, elapsed) {
   // A sign-in that was begun may still be finished after the link's own minutes.
-  if (Date.parse(linkExpiresAt) <= Date.now()) return null;
-  const clock = timeLeft(linkExpiresAt, { lastMinute: () => announce(t("offer.one_minute")), elapsed });
-  return h("p", { class: "deadline" }, rich("offer.valid", { time: clock }));
+  if (Date.parse(linkExpiresAt) <= now()) return null;
+  const clock = timeLeft(linkExpiresAt, {
+    lastMinute: () => announce(t("offer.one_minute")),
+    elapsed: () => {
+      told.remove();
+      elapsed();
+    },
+  });
+  const told = h("p", { class: "deadline" }, rich("offer.valid", { time: clock }));
+  return told;
 }
 
 const why = () =>
@@ -125,7 +132,7 @@ export function noLink({ cut, open }) {
     form,
     h("p", { class: "aside" }, t("no_link.lost")),
     h("div", { class: "quiet-actions" }, h("a", { class: "link", href: "/" }, t("no_link.member"))),
-  ], { tone: "mail" }); // prettier-ignore
+  ], { tone: "mail" });
 }
 
 /** @param {{ acceptance: Acceptance | null, freshLink: AskForFreshLink }} how */
@@ -172,7 +179,7 @@ export function joined(acceptance) {
   card(already ? t("already.title") : t("accepted.title", { community }), [
     paragraph(rich(text, { community: said(community) })),
     h("div", { class: "actions" }, h("a", { class: "button primary", href: placeOf(acceptance) }, to)),
-  ], { above: emblem(community) }); // prettier-ignore
+  ], { above: emblem(community) });
 }
 
 /**
@@ -196,7 +203,7 @@ export function code(acceptance, confirm, retry) {
   const problems = h("div", { class: "problems" });
   const input = h("input", {
     class: "code", type: "text", inputmode: "numeric", autocomplete: "one-time-code", maxlength: "20", spellcheck: "false",
-  }); // prettier-ignore
+  });
   const digits = field(input, t("code.label"));
   const submit = button(t("code.button"), { class: "button primary", type: "submit" }, null);
   const form = h("form", null, digits.element, problems, submit);
@@ -227,7 +234,7 @@ export function code(acceptance, confirm, retry) {
     form,
     h("p", { class: "aside" }, t("code.again")),
     again,
-  ], { tone: "mail" }); // prettier-ignore
+  ], { tone: "mail" });
 }
 
 // ------------------------------------------------------------------------------------------------------------- refusals
@@ -239,7 +246,7 @@ export function code(acceptance, confirm, retry) {
  * @property {Child | Child[]} told
  * @property {(provider: Provider) => string} [again]
  * @property {Child} [help]
- * @property {boolean} [another] whether the same provider can hardly help, so that the others come first
+ * @property {"same" | "others"} [only] which providers can help at all, where not all of them can
  */
 
 /** @type {Record<string, (acceptance: Acceptance) => Refusal>} */
@@ -263,7 +270,7 @@ const REFUSALS = {
   IDENTITY_CONFLICT: ({ provider }) => ({
     title: t("conflict.title"),
     told: t("conflict.text"),
-    another: true,
+    only: "others",
     help: h(
       "p",
       { class: "aside" },
@@ -276,8 +283,9 @@ const REFUSALS = {
     title: t("seats.title"),
     told: rich("seats.text", { community: said(communityName) }),
     again: () => t("again"),
+    only: "same",
   }),
-  NOT_ALLOWED: ({ message }) => ({ title: t("not_allowed.title"), told: fromService(message), again: () => t("again") }),
+  NOT_ALLOWED: ({ message }) => ({ title: t("not_allowed.title"), told: fromService(message), again: () => t("again"), only: "same" }),
   SIGN_IN_FAILED: ({ message }) => ({
     title: t("failed_sign_in.title"),
     told: fromService(message),
@@ -288,7 +296,7 @@ const REFUSALS = {
 /** @param {Acceptance} acceptance */
 function addresses({ signedInEmail, maskedEmail }) {
   const signedIn = signedInEmail ? h("strong", null, said(signedInEmail)) : t("mismatch.no_address");
-  return { signedIn: signedIn.cloneNode ? signedIn.cloneNode(true) : signedIn, invited: h("strong", null, said(maskedEmail)) };
+  return { signedIn, invited: h("strong", null, said(maskedEmail)) };
 }
 
 /**
@@ -300,15 +308,15 @@ export function refused(acceptance, retry) {
   const refusal = REFUSALS[acceptance.status]?.(acceptance) ?? { title: t("outcome.title"), told: fromService(acceptance.message) };
   const same = retry.providers.filter(({ id }) => id === acceptance.provider?.id);
   const others = retry.providers.filter(({ id }) => id !== acceptance.provider?.id);
-  const first = refusal.another && others.length > 0 ? others : same.length > 0 ? same : others;
-  const rest = retry.providers.filter((provider) => !first.includes(provider));
+  const first = same.length === 0 || (refusal.only === "others" && others.length > 0) ? others : same;
+  const rest = refusal.only ? [] : retry.providers.filter((provider) => !first.includes(provider));
   card(refusal.title, [
     paragraph(refusal.told),
     providerButtons(first, retry.accept, { label: first === same ? refusal.again : undefined }),
     rest.length > 0 && [h("p", { class: "or" }, t("outcome.other")), providerButtons(rest, retry.accept, { main: false })],
     refusal.help,
     retry.decline && h("div", { class: "quiet-actions" }, button(t("offer.decline"), { class: "link" }, retry.decline)),
-  ].flat(), { tone: "warn" }); // prettier-ignore
+  ].flat(), { tone: "warn" });
 }
 
 // ------------------------------------------------------------------------------------------------------------ declining
@@ -321,5 +329,5 @@ export function declined(community, blocked) {
   card(t("declined.title"), [
     paragraph(rich("declined.text", { community: said(community) })),
     blocked && paragraph(rich("declined.blocked", { community: said(community) })),
-  ], { tone: "done" }); // prettier-ignore
+  ], { tone: "done" });
 }

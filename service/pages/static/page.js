@@ -183,7 +183,9 @@ export function field(control, label, hint) {
   const hinted = hint ? h("p", { class: "hint", id: `${id}-hint` }, ...[hint].flat()) : null;
   control.setAttribute("aria-describedby", hinted ? `${hinted.id} ${error.id}` : error.id);
   const element = h("div", { class: "field" }, h("label", { for: control.id }, label), control, hinted, error);
-  return { element, control, hint: hinted, wrong: marker(control, error) };
+  const wrong = marker(control, error);
+  control.addEventListener("input", () => wrong(null));
+  return { element, control, hint: hinted, wrong };
 }
 
 /**
@@ -215,9 +217,15 @@ export function confirm({ title, text, yes, no, extra }, work) {
   const done = button(yes, { class: "button danger", problems }, async () => {
     if (await work(problems)) dialog.close();
   });
+  const closed = () => {
+    dialog.remove();
+    // What had the focus before may be gone with the view that it stood in.
+    if (document.activeElement === document.body) part("view").querySelector("h1")?.focus();
+  };
+  /** @type {HTMLDialogElement} */
   const dialog = h(
     "dialog",
-    { "aria-labelledby": "dialog-title", "aria-describedby": "dialog-text", close: () => dialog.remove() },
+    { "aria-labelledby": "dialog-title", "aria-describedby": "dialog-text", close: closed },
     h("h2", { id: "dialog-title" }, title),
     h("p", { id: "dialog-text" }, ...[text].flat()),
     extra,
@@ -230,6 +238,8 @@ export function confirm({ title, text, yes, no, extra }, work) {
 
 // --------------------------------------------------------------------------------------------------------- small parts
 
+const HUES = [255, 290, 350, 30, 160, 200];
+
 /**
  * The emblem of a community: its initials, on a colour that follows from its name.
  * @param {string} name
@@ -238,9 +248,9 @@ export function emblem(name) {
   const words = name.split(/[\s\-_.]+/).filter(Boolean);
   const initials = words.slice(0, 2).map((word) => [...word][0] ?? "");
   const element = h("span", { class: "emblem", "aria-hidden": "true" }, initials.join("").toLocaleUpperCase());
-  let hue = 0;
-  for (const character of name) hue = (hue * 31 + (character.codePointAt(0) ?? 0)) % 360;
-  element.style.setProperty("--hue", String(hue));
+  let sum = 0;
+  for (const character of name) sum = (sum * 31 + (character.codePointAt(0) ?? 0)) % 65_521;
+  element.style.setProperty("--hue", String(HUES[sum % HUES.length]));
   return element;
 }
 
@@ -250,6 +260,7 @@ export function emblem(name) {
  */
 export function translate(root) {
   document.documentElement.lang = language;
+  for (const template of root.querySelectorAll("template")) translate(template.content);
   for (const element of root.querySelectorAll("[data-words]")) {
     const id = /** @type {import("./words.js").WordId} */ (element.getAttribute("data-words"));
     element.textContent = t(id);

@@ -67,6 +67,8 @@ export function rich(id, values) {
 function textOf(id, values) {
   const word = words[id] ?? english[id];
   if (typeof word === "string") return word;
+  // The API may have values that are newer than these pages: their words are missing, not wrong.
+  if (!word) return "";
   const form = new Intl.PluralRules(language).select(Number(values["count"]));
   return form === "one" ? word.one : word.other;
 }

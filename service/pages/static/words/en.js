@@ -12,10 +12,8 @@ const english = {
   // Both pages
   "product": "Guestlist",
   "loading": "One moment…",
-  "working": "Working…",
   "again": "Try again",
   "cancel": "Cancel",
-  "back": "Back",
   "failed.service": "Something went wrong on our side. Try again in a moment.",
   "failed.unreachable": "We could not reach the service. Check your connection and try again.",
   "failed.offline": "You are offline. Connect to the internet and try again.",
@@ -24,13 +22,11 @@ const english = {
   "sign_in_with": "Sign in with {provider}",
   "leaving": "Taking you to {provider}…",
   "time.just_now": "just now",
-  "time.left": "{time} left",
   "role.OWNER": "owner",
   "role.ADMIN": "admin",
   "role.MEMBER": "member",
 
   // What the static pages carry
-  "static.no_script": "This page works with JavaScript, and it is switched off here. Switch it on for this page, or open the link in another browser.",
   "static.slow": "This is taking longer than usual. If nothing happens, check your connection, then open the link in your mail again.",
   "static.slow_console": "This is taking longer than usual. If nothing happens, check your connection and load the page again.",
   "static.broken.title": "Something broke on this page",
@@ -119,7 +115,6 @@ const english = {
   // Declining
   "decline.title": "Decline the invitation to {community}?",
   "decline.text": "{inviter} sees that you declined, and can invite you again.",
-  "decline.text.anonymous": "The admins see that you declined, and can invite you again.",
   "decline.block": "Do not write to me again",
   "decline.block.hint": "{community} can send no more invitations to {address}.",
   "decline.button": "Decline",
@@ -129,7 +124,6 @@ const english = {
   "declined.blocked": "{community} will not write to you again.",
 
   // The console: signing in
-  "console.title": "Communities",
   "sign_in.title": "Sign in",
   "sign_in.text": "Choose the sign-in that you accepted your invitation with.",
   "sign_in.new": "Not a member yet? Membership begins with an invitation.",
@@ -139,14 +133,12 @@ const english = {
   "sign_in.out.everywhere": "You are signed out everywhere.",
   "nav.account": "My account",
   "nav.sign_out": "Sign out",
-  "nav.skip": "Skip to the content",
-  "nav.main": "Main",
 
   // My communities
   "home.title": "My communities",
   "home.empty.title": "No communities yet",
   "home.empty": "Communities that you belong to stand here. You join one by the link in an invitation mail.",
-  "home.role": "You are {role}",
+  "home.role": "Your role: {role}",
   "members": forms("{count} member", "{count} members"),
   "create.title": "Start a community",
   "create.text": "You become its owner, and invite the others.",
@@ -179,7 +171,6 @@ const english = {
   "invite.more": "Add a message, choose the language",
   "invite.message": "Message",
   "invite.message.hint": "Your own words, in the mail and on the invitation’s page.",
-  "invite.message.left": forms("{count} character left", "{count} characters left"),
   "invite.language": "Language of the mail",
   "invite.language.default": "As the community has it",
   "invite.button": "Send invitation",
@@ -209,7 +200,6 @@ const english = {
   "delivery.SUPPRESSED": "Not sent",
   "delivery.FAILED": "Could not be sent",
   "row.invited": "invited {when}",
-  "row.expires": "open until {date}",
 
   // One invitation
   "invitation.back": "All invitations",
@@ -237,7 +227,6 @@ const english = {
   "invitation.language": "Language",
   "invitation.message": "Message",
   "invitation.timeline": "What happened",
-  "invitation.timeline.more": "Show later events",
 
   // The members
   "members.title": "Members",
@@ -253,7 +242,6 @@ const english = {
   "account.used": "last used {when}",
   "account.add": "Add another sign-in",
   "account.add.text": "Choose the provider of the account that you want to add.",
-  "account.add.with": "Add {provider}",
   "account.sessions": "Where I am signed in",
   "account.session.current": "This device",
   "account.session.seen": "last seen {when}",

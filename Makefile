@@ -1,0 +1,76 @@
+# `make run` starts Guestlist for a look around, `make test` runs everything that has to hold before a change goes in.
+# Both set up .venv from the lock files first, and again only when a lock file or pyproject.toml has changed.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PORT ?= 8000
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+HASHED := install --no-deps --require-hashes
+PYTHONS := python3 python3.14 python3.13 python3.12 python3.11
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--custom-compile-command 'make lock'
+
+.PHONY: help
+help:
+	@echo 'make run    starts the service on http://localhost:8000 (PORT=9000 make run: another port)'
+	@echo 'make test   runs the linters, the type checker and all tests (ARGS="-k link" make test: some of the tests)'
+	@echo 'make lint   runs the linters and the type checker'
+	@echo 'make lock   writes the lock files anew (UPGRADE=--upgrade make lock: with newer versions)'
+	@echo 'make clean  removes what these made'
+
+.PHONY: run
+run: $(VENV)/.runtime
+	@exec $(BIN)/guestlist dev --port $(PORT)
+
+# Every check runs, whatever became of the one before it; the last lines say which of them failed.
+CHECKS := 'ruff check .' 'ruff format --check .' 'mypy'
+.PHONY: test
+test: CHECKS += 'pytest -n auto --dist worksteal $(ARGS)'
+.PHONY: lint
+test lint: $(VENV)/.dev
+	@summary=''; status=0; \
+	for check in $(CHECKS); do \
+		printf '\n--- %s\n' "$$check"; \
+		if $(BIN)/$$check; then outcome='passed'; else outcome='FAILED'; status=1; fi; \
+		summary="$$summary  $$outcome  $$check\n"; \
+	done; \
+	printf "\nSummary\n$$summary"; \
+	exit $$status
+
+.PHONY: lock
+lock: $(VENV)/.dev
+	$(COMPILE) $(UPGRADE) --extra dev pyproject.toml --output-file requirements-dev.lock
+	$(COMPILE) $(UPGRADE) --constraint requirements-dev.lock pyproject.toml --output-file requirements.lock
+	$(COMPILE) $(UPGRADE) --constraint requirements-dev.lock requirements-build.in --output-file requirements-build.lock
+
+.PHONY: clean
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The build requirements stand in a lock file of their own, so that building the package looks nothing up either.
+$(VENV)/.runtime: requirements.lock requirements-build.lock pyproject.toml | $(BIN)/python
+	@echo 'Setting up $(VENV)'
+	@$(PIP) $(HASHED) -r requirements.lock
+	@$(PIP) $(HASHED) -r requirements-build.lock
+	@$(PIP) install --no-deps --no-build-isolation --no-index --editable .
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.lock $(VENV)/.runtime
+	@echo 'Setting up $(VENV) for tests'
+	@$(PIP) $(HASHED) -r requirements-dev.lock
+	@touch $@
+
+$(BIN)/python:
+	@for python in $(PYTHONS); do \
+		if "$$python" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+			exec "$$python" -m venv --clear $(VENV); \
+		fi; \
+	done; \
+	echo 'Guestlist needs Python 3.11 or newer with venv, and found none as: $(PYTHONS).' >&2; \
+	echo 'On Debian or Ubuntu: apt-get install python3 python3-venv' >&2; \
+	exit 1

@@ -1,0 +1,294 @@
+"""Browsers, hostile and honest: cookies, origins, framing, and flows that stay in the browser that began them."""
+
+from typing import Any
+
+import httpx2
+import orjson
+import pytest
+
+from service.models import Flow, Member, Session
+from tests.conftest import Serve
+from tests.story import Browser, Service, query_of
+
+pytestmark = pytest.mark.anyio
+
+OWNER = "owner@example.com"
+GUEST = "guest@example.com"
+VIEWER = {"query": "{ viewer { member { id } } }"}
+
+
+async def _own(service: Service, browser: Browser) -> str:
+    assert (await browser.accept_as(await service.token_for(OWNER), OWNER))["status"] == "ACCEPTED"
+    return await browser.community_id()
+
+
+# ----------------------------------------------------------------------------------------------------------------- cookies
+
+
+async def test_cookies_are_locked_down(service: Service) -> None:
+    """H102: both cookies are HttpOnly, SameSite=Lax, Path=/ without a domain, opaque, and as long-lived as they say."""
+    async with service.browser() as owner:
+        started = await owner.client.post("/graphql", json=_accept_body(await service.token_for(OWNER)))
+        returned = await owner.log_in(started.json()["data"]["acceptInvite"]["authorizationUrl"], OWNER)
+    for cookie, lifetime in ((_set_cookie(started), 3600), (_set_cookie(returned), 14 * 86400)):
+        name, *attributes = [part.strip() for part in cookie.split(";")]
+        assert len(name.partition("=")[2]) == 43
+        assert {part.lower() for part in attributes} == {"httponly", "samesite=lax", "path=/", f"max-age={lifetime}"}
+
+
+async def test_cookies_of_a_public_service_are_host_cookies(serve: Serve) -> None:
+    """H102: behind https the cookies are Secure and carry the __Host- prefix."""
+    async with serve(public_url="https://id.example.com", mail_url="mailbox:") as service:
+        assert service.settings.session_cookie == "__Host-guestlist_session"
+        assert service.settings.flow_cookie == "__Host-guestlist_flow"
+        assert service.settings.secure_cookies
+
+
+def _accept_body(token: str) -> dict[str, Any]:
+    query = 'mutation($t: String) { acceptInvite(input: {token: $t, providerId: "dev"}) { ...on AcceptInviteStarted { authorizationUrl } } }'
+    return {"query": query, "variables": {"t": token}}
+
+
+def _set_cookie(answer: httpx2.Response) -> str:
+    (cookie,) = answer.headers.get_list("set-cookie")
+    return str(cookie)
+
+
+async def test_signing_in_gives_a_new_session_and_ends_the_planted_one(service: Service) -> None:
+    """H103: a session cookie that was planted or used before is never signed in; a new one is given and the old ended."""
+    name = service.settings.session_cookie
+    async with service.browser() as owner, service.browser() as attacker:
+        planted = "p" * 43
+        owner.client.cookies.set(name, planted, domain="localhost.local")
+        await _own(service, owner)
+        values = {cookie.value for cookie in owner.client.cookies.jar if cookie.name == name}
+        first = str((values - {planted}).pop())
+        attacker.client.cookies.set(name, planted)
+        assert await attacker.viewer_email() is None
+        owner.client.cookies.clear()
+        owner.client.cookies.set(name, first)
+        await owner.sign_in(OWNER)
+        attacker.client.cookies.clear()
+        attacker.client.cookies.set(name, first)
+        assert await attacker.viewer_email() is None
+    assert await Session.filter(ended_at=None).count() == 1
+
+
+async def test_a_session_ends_by_idling_and_by_age(service: Service) -> None:
+    """H107: twelve idle hours end a session; one that is used all the time ends after 14 days all the same."""
+    async with service.browser() as idle, service.browser() as busy:
+        await _own(service, idle)
+        await busy.sign_in(OWNER)
+        service.clock.advance(hours=11)
+        assert await busy.viewer_email() == OWNER
+        service.clock.advance(hours=1)
+        assert await idle.viewer_email() is None
+        assert await busy.viewer_email() == OWNER
+        for _ in range(27):
+            service.clock.advance(hours=12, minutes=-1)
+            alive = await busy.viewer_email()
+        assert alive == OWNER
+        service.clock.advance(hours=12, minutes=-1)
+        assert await busy.viewer_email() is None
+
+
+async def test_signing_out_ends_what_was_named(service: Service) -> None:
+    """H105: signOut ends the current session, the one named or all of one's own, and never another person's."""
+    async with service.browser() as one, service.browser() as two, service.browser() as guest:
+        community = await _own(service, one)
+        await two.sign_in(OWNER)
+        await one.invite(community, GUEST)
+        await guest.accept_as(await service.token_for(GUEST), GUEST)
+        sessions = (await one.ask("{ viewer { sessions { id current userAgent provider { id } } } }"))["viewer"][
+            "sessions"
+        ]
+        assert [session["current"] for session in sessions] == [True, False]
+        assert (await guest.do("signOut", sessionId=sessions[0]["id"]))["__typename"] == "NotFound"
+        assert (await one.do("signOut", sessionId=sessions[1]["id"]))["__typename"] == "SignOutSuccess"
+        assert [await browser.viewer_email() for browser in (one, two, guest)] == [OWNER, None, GUEST]
+        await two.sign_in(OWNER)
+        assert (await two.do("signOut", everywhere=True))["__typename"] == "SignOutSuccess"
+        assert [await browser.viewer_email() for browser in (one, two, guest)] == [None, None, GUEST]
+
+
+# -------------------------------------------------------------------------------------------------- forgeries and origins
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"origin": "https://evil.example"},
+        {"origin": "null"},
+        {"sec-fetch-site": "cross-site"},
+        {"sec-fetch-site": "same-site"},
+        {"origin": "https://evil.example", "sec-fetch-site": "same-origin"},
+        {"origin": "OWN.evil.example"},
+        {"origin": "OWN", "sec-fetch-site": "cross-site"},
+        {"origin": "OWN", "x-http-method-override": "POST", "content-type": "text/plain"},
+        {"origin": "OWN", "content-type": "application/json-patch+json"},
+    ],
+)
+async def test_a_forged_request_with_cookies_is_refused(service: Service, headers: dict[str, str]) -> None:
+    """H109: a cookie counts only in a JSON POST from an allowed origin; a forged sign-out changes nothing."""
+    sent = {name: value.replace("OWN", service.url) for name, value in headers.items()}
+    async with service.browser() as owner, httpx2.AsyncClient(base_url=service.url) as forged:
+        await _own(service, owner)
+        cookies = "; ".join(f"{name}={value}" for name, value in owner.client.cookies.items())
+        body = orjson.dumps({"query": "mutation { signOut { __typename } }"})
+        answer = await forged.post(
+            "/graphql", content=body, headers={"content-type": "application/json", "cookie": cookies} | sent
+        )
+        assert answer.status_code in {403, 415}, answer.text
+        assert await owner.viewer_email() == OWNER
+
+
+async def test_our_own_pages_and_scripts_without_cookies_may_ask(service: Service) -> None:
+    """A same-origin page without an Origin header is let in with its cookie, and a script without cookies always."""
+    async with service.browser() as owner, httpx2.AsyncClient(base_url=service.url) as plain:
+        await _own(service, owner)
+        cookies = "; ".join(f"{name}={value}" for name, value in owner.client.cookies.items())
+        own = await plain.post("/graphql", json=VIEWER, headers={"cookie": cookies, "sec-fetch-site": "same-origin"})
+        assert own.json()["data"]["viewer"] is not None
+        script = await plain.post("/graphql", json=VIEWER)
+        assert script.json() == {"data": {"viewer": None}}
+
+
+async def test_only_allowed_origins_read_answers(serve: Serve) -> None:
+    """H110: CORS with credentials is for the allowed origins, to the letter; look-alikes and null get none."""
+    async with serve(allowed_origins=["http://localhost:3000"]) as service:
+        async with httpx2.AsyncClient(base_url=service.url) as client:
+            allowed = await client.post("/graphql", json=VIEWER, headers={"origin": "http://localhost:3000"})
+            assert allowed.headers["access-control-allow-origin"] == "http://localhost:3000"
+            assert allowed.headers["access-control-allow-credentials"] == "true"
+            assert "origin" in allowed.headers["vary"].lower()
+            preflight = {"access-control-request-method": "POST", "access-control-request-headers": "content-type"}
+            for origin in (
+                "https://evil.example",
+                "null",
+                "http://localhost:30000",
+                "http://localhost:3000.evil.example",
+            ):
+                for answer in (
+                    await client.post("/graphql", json=VIEWER, headers={"origin": origin}),
+                    await client.options("/graphql", headers={"origin": origin} | preflight),
+                ):
+                    assert "access-control-allow-origin" not in answer.headers
+
+
+@pytest.mark.parametrize("path", ["/", "/confirm", "/healthz", "/auth/dev/callback", "/nothing", "/graphql"])
+async def test_every_answer_carries_the_strict_headers(service: Service, path: str) -> None:
+    """H112: pages, the API and errors alike are unframeable, unsniffable, uncached and send no referrer."""
+    async with service.browser() as browser:
+        answer = await (browser.client.post(path, json=VIEWER) if path == "/graphql" else browser.client.get(path))
+    policy = answer.headers["content-security-policy"]
+    assert "frame-ancestors 'none'" in policy
+    assert "unsafe" not in policy
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["referrer-policy"] == "no-referrer"
+    assert "no-store" in answer.headers["cache-control"]
+
+
+async def test_a_public_service_insists_on_https(serve: Serve) -> None:
+    """H112: a service on https sends HSTS, one on loopback does not."""
+    async with serve() as local, httpx2.AsyncClient(base_url=local.url) as client:
+        assert "strict-transport-security" not in (await client.get("/healthz")).headers
+
+
+async def test_links_and_redirects_ignore_the_host_header(service: Service) -> None:
+    """H091: with a hostile Host and X-Forwarded-Host the mail's link and the login's return are still our own."""
+    hostile = {"host": "evil.example", "x-forwarded-host": "evil.example", "x-forwarded-proto": "https"}
+    async with service.browser() as owner:
+        community = await _own(service, owner)
+        body = {
+            "query": "mutation($i: InviteMemberInput!) { inviteMember(input: $i) { __typename } }",
+            "variables": {"i": {"communityId": community, "email": GUEST}},
+        }
+        answer = await owner.client.post("/graphql", json=body, headers=hostile)
+        assert answer.json()["data"]["inviteMember"]["__typename"] == "InviteMemberSuccess"
+        mail = await service.mail_to(GUEST)
+        assert "evil.example" not in mail.text + mail.html
+        started = await owner.client.post(
+            "/graphql", json=_accept_body(await service.token_for(GUEST)), headers=hostile
+        )
+        url = started.json()["data"]["acceptInvite"]["authorizationUrl"]
+        assert query_of(url)["redirect_uri"] == f"{service.url}/auth/dev/callback"
+
+
+# ------------------------------------------------------------------------------------------------- one flow, one browser
+
+
+async def test_a_login_is_finished_where_it_was_begun(service: Service) -> None:
+    """H058, H059: another browser that is led to the login's return gets a page, no session, and nothing is used up."""
+    async with service.browser() as attacker, service.browser() as victim:
+        started = await attacker.accept(await service.token_for(OWNER))
+        callback = await victim.callback_url(started["authorizationUrl"], OWNER)
+        answer = await victim.client.get(callback)
+        assert (answer.status_code, "set-cookie" in answer.headers) == (400, False)
+        assert await victim.viewer_email() is None
+        assert (await attacker.acceptance())["status"] == "STARTED"
+        assert await Member.all().count() == 0
+        assert (await attacker.accept_as(None, OWNER))["status"] == "ACCEPTED"
+
+
+async def test_a_state_is_used_once(service: Service) -> None:
+    """H058: the same return again goes to the outcome and changes nothing."""
+    async with service.browser() as owner:
+        started = await owner.accept(await service.token_for(OWNER))
+        callback = await owner.callback_url(started["authorizationUrl"], OWNER)
+        first, second = await owner.client.get(callback), await owner.client.get(callback)
+        assert [first.status_code, second.status_code] == [303, 303]
+        assert "set-cookie" not in second.headers
+        assert (await owner.acceptance())["status"] == "ACCEPTED"
+    assert await Session.all().count() == 1
+
+
+async def test_codes_of_other_flows_are_refused(service: Service) -> None:
+    """H061: an authorization code of another flow of the same browser opens nothing: its verifier does not fit."""
+    async with service.browser() as owner:
+        token = await service.token_for(OWNER)
+        first, second = await owner.accept(token), await owner.accept(token)
+        stolen = query_of(await owner.callback_url(first["authorizationUrl"], OWNER))
+        own = query_of(await owner.callback_url(second["authorizationUrl"], OWNER))
+        await owner.client.get("/auth/dev/callback", params={**own, "code": stolen["code"]})
+        assert (await owner.acceptance())["status"] == "SIGN_IN_FAILED"
+        assert await owner.viewer_email() is None
+
+
+async def test_being_signed_in_shortens_nothing(service: Service) -> None:
+    """H036: somebody else's live session does not accept an invitation, and a refusal leaves that session as it was."""
+    async with service.browser() as owner:
+        community = await _own(service, owner)
+        await owner.invite(community, GUEST)
+        token = await service.token_for(GUEST)
+        started = await owner.accept(token)
+        assert (started["__typename"], await owner.viewer_email()) == ("AcceptInviteStarted", OWNER)
+        await owner.log_in(started["authorizationUrl"], OWNER)
+        assert (await owner.acceptance())["status"] == "EMAIL_MISMATCH"
+        assert await owner.viewer_email() == OWNER
+        assert (await owner.accept_as(None, GUEST))["status"] == "ACCEPTED"
+        assert await owner.viewer_email() == GUEST
+
+
+async def test_beginning_is_not_being_let_in(service: Service) -> None:
+    """H017, H019: opening the page ten times and posting acceptInvite without a login consumes and grants nothing."""
+    token = await service.token_for(OWNER)
+    async with service.browser() as scanner, service.browser() as owner:
+        for _ in range(10):
+            await scanner.client.get("/confirm")
+            await scanner.client.head("/confirm")
+            assert (await scanner.accept(token))["__typename"] == "AcceptInviteStarted"
+        assert await scanner.viewer_email() is None
+        assert await Member.all().count() == 0
+        assert (await owner.accept_as(token, OWNER))["status"] == "ACCEPTED"
+
+
+async def test_another_browser_asks_in_vain_for_an_outcome(service: Service) -> None:
+    """The outcome of a flow is told to the browser that began it, with its id or without."""
+    async with service.browser() as owner, service.browser() as other:
+        started = await owner.accept(await service.token_for(OWNER))
+        assert (await owner.acceptance(started["acceptanceId"]))["status"] == "STARTED"
+        assert await other.acceptance(started["acceptanceId"]) is None
+        assert await other.acceptance() is None
+        assert (await other.accept(None, acceptanceId=started["acceptanceId"]))["__typename"] == "InviteLinkInvalid"
+    assert await Flow.all().count() == 1

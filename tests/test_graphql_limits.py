@@ -1,0 +1,176 @@
+"""What an operation may cost is judged before any resolver runs, and production tells nothing of the schema."""
+
+import time
+from collections.abc import AsyncIterator
+
+import httpx2
+import pytest
+from starlette.applications import Starlette
+from strawberry.extensions.validation_cache import _get_validate_cache
+
+from schema.root import MASKED
+from service import database
+from service.app import create_app
+from service.models import Counter, Flow
+from service.settings import load_settings
+from tests.conftest import Serve, bound_socket, running
+from tests.openid_provider import CLIENT_ID, CLIENT_SECRET
+from tests.story import Service
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def production(database_url: str) -> AsyncIterator[httpx2.AsyncClient]:
+    """The application as `guestlist serve` makes it, on loopback."""
+    with bound_socket() as listening:
+        url = f"http://localhost:{listening.getsockname()[1]}"
+        provider = {
+            "issuer": "https://login.acme.example",
+            "client_id": CLIENT_ID,
+            "client_secret": CLIENT_SECRET,
+            "email_domains": ["*"],
+        }
+        settings = load_settings(
+            environ={},
+            public_url=url,
+            database_url=database_url,
+            providers={"acme": provider},
+            rate_limits={"attempts_per_client": "1000000/1m"},
+        )
+        app: Starlette = create_app(settings)
+        async with running(app, listening), httpx2.AsyncClient(base_url=url, timeout=20) as client:
+            yield client
+
+
+async def _errors(client: httpx2.AsyncClient, query: str) -> list[str]:
+    answer = await client.post("/graphql", json={"query": query})
+    assert answer.status_code in {200, 400}, answer.text
+    return [error["message"] for error in answer.json().get("errors", [])]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "{ __schema { types { name } } }",
+        '{ __type(name: "Member") { fields { name } } }',
+        "query { viewer { ...f } } fragment f on Viewer { __schema { types { name } } }",
+    ],
+)
+async def test_production_has_no_introspection(production: httpx2.AsyncClient, query: str) -> None:
+    """H116: the schema's shape cannot be asked for in production."""
+    answer = await production.post("/graphql", json={"query": query})
+    assert answer.json().get("data") is None
+    assert answer.json()["errors"]
+    assert "Membership" not in answer.text
+
+
+async def test_production_suggests_nothing(production: httpx2.AsyncClient) -> None:
+    """H116: a misspelt field, argument or type is an error that names no other."""
+    for query in ("{ viewr { member { id } } }", "{ providers { lable } }", '{ invitePreview(tokn: "x") { role } }'):
+        for message in await _errors(production, query):
+            assert "did you mean" not in message.lower()
+            assert not [name for name in ("viewer", "label", "token") if f"'{name}'" in message]
+
+
+async def test_production_has_no_ide(production: httpx2.AsyncClient) -> None:
+    """H116: a browser that opens /graphql gets no GraphiQL."""
+    answer = await production.get("/graphql", headers={"accept": "text/html"})
+    assert (answer.status_code, "graphiql" in answer.text.lower()) == (405, False)
+
+
+_ALIASES = " ".join(
+    f'a{n}: acceptInvite(input: {{token: "x", providerId: "acme"}}) {{ __typename }}' for n in range(2000)
+)
+_DEEP = "{ viewer { memberships { community { memberships { nodes { community { memberships { nodes { community { memberships { nodes { community { memberships { nodes { id } } } } } } } } } } } } } } }"
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        f"mutation {{ {_ALIASES} }}",
+        "mutation { " + " ".join(_ALIASES.split("a16:")[0:1]) + ' z: acceptInvite(input: {token: "x", providerId: "acme"}) { __typename } }',
+        _DEEP,
+        "{ viewer { " * 300 + "member { id }" + " } }" * 300,
+        "query { providers { id " + "@include(if: true) " * 5000 + "} }",
+        "{ " + "providers { id } " * 20000 + "}",
+        "query a { providers { id } } query b { providers { id } }",
+        "{ ...f } fragment f on Query { ...g } fragment g on Query { ...f }",
+        "query($v: " + "[" * 200 + "Int" + "]" * 200 + ") { providers { id } }",
+        "{ " + " ".join(f"...f{n}" for n in range(200)) + " } " + " ".join(f"fragment f{n} on Query {{ providers {{ id }} }}" for n in range(200)),
+    ],
+    ids=["2000-aliases", "17-aliases", "depth-14", "depth-600", "5000-directives", "20000-fields", "two-operations", "fragment-cycle", "deep-variable", "200-fragments"],
+)  # fmt: skip
+async def test_costly_operations_are_refused_before_they_run(production: httpx2.AsyncClient, query: str) -> None:
+    """H118, H121, H122: each is refused quickly, in words, and no resolver of it ran."""
+    began = time.perf_counter()
+    assert await _errors(production, query)
+    assert time.perf_counter() - began < 5
+    assert (await Flow.all().count(), await Counter.all().count()) == (0, 0)
+
+
+async def test_a_second_operation_by_name_is_refused(production: httpx2.AsyncClient) -> None:
+    """One operation a request, also when operationName picks one of several."""
+    body = {"query": "query a { providers { id } } query b { providers { id } }", "operationName": "b"}
+    answer = await production.post("/graphql", json=body)
+    assert "data" not in answer.json() or answer.json()["data"] is None
+
+
+async def test_refused_operations_leave_the_caches_of_others(production: httpx2.AsyncClient) -> None:
+    """A hundred refused floods leave a repeated operation in the validation cache."""
+    await production.post("/graphql", json={"query": "{ providers { id label } }"})
+    for number in range(100):
+        await _errors(production, "{ " + f"p{number}: providers {{ id }} " * 20 + "}")
+    before = _get_validate_cache(128).cache_info()  # type: ignore[attr-defined]
+    await production.post("/graphql", json={"query": "{ providers { id label } }"})
+    assert _get_validate_cache(128).cache_info().hits == before.hits + 1  # type: ignore[attr-defined]
+
+
+async def test_unexpected_errors_are_masked(serve: Serve) -> None:
+    """H117, H165: with the database gone an operation answers in plain words, with no trace of what it was."""
+    async with serve() as service, service.browser() as browser:
+        await browser.accept_as(await service.token_for("owner@example.com"), "owner@example.com")
+        await database.execute("ALTER TABLE counters RENAME TO counters_gone")
+        answer = await browser.post('{ invitePreview(token: "x") { role } }')
+        assert answer.status_code == 200
+        assert [error["message"] for error in answer.json()["errors"]] == [MASKED]
+        assert "counters" not in answer.text
+        await database.execute("ALTER TABLE counters_gone RENAME TO counters")
+
+
+async def test_attempts_are_counted_by_resolver_call(serve: Serve) -> None:
+    """H118, H136: aliases in one request are so many attempts; over the limit each further one is RateLimited."""
+    async with serve(rate_limits={"attempts_per_client": "10/1m"}) as service, service.browser() as browser:
+        query = "mutation { " + " ".join(
+            f'a{n}: acceptInvite(input: {{token: "x", providerId: "dev"}}) {{ __typename ...on RateLimited {{ retryAfterSeconds }} }}'
+            for n in range(12)
+        ) + " }"  # fmt: skip
+        answers = list((await browser.ask(query)).values())
+        assert [answer["__typename"] for answer in answers] == ["InviteLinkInvalid"] * 10 + ["RateLimited"] * 2
+        assert 0 < answers[-1]["retryAfterSeconds"] <= 60
+        (message,) = await browser.errors('{ invitePreview(token: "x") { role } }')
+        assert "Too many attempts" in message
+        token = await service.token_for("owner@example.com")
+        assert (await browser.accept(token))["__typename"] == "RateLimited"
+        service.clock.advance(minutes=1)
+        assert (await browser.accept(token))["__typename"] == "AcceptInviteStarted"
+
+
+async def test_forwarded_addresses_count_from_trusted_proxies_only(serve: Serve) -> None:
+    """H137: a client that changes X-Forwarded-For is still one client; behind a trusted proxy its clients are several."""
+    query = 'mutation { declineInvite(input: {token: "x"}) { __typename } }'
+
+    async def kinds(service: Service) -> list[str]:
+        found = []
+        async with service.browser() as browser:
+            for number in range(6):
+                headers = {"x-forwarded-for": f"203.0.113.{number}"}
+                answer = await browser.client.post("/graphql", json={"query": query}, headers=headers)
+                found.append(answer.json()["data"]["declineInvite"]["__typename"])
+        return found
+
+    async with serve(rate_limits={"attempts_per_client": "3/1m"}) as service:
+        assert await kinds(service) == ["InviteLinkInvalid"] * 3 + ["RateLimited"] * 3
+    async with serve(rate_limits={"attempts_per_client": "3/1m"}, trusted_proxies=["127.0.0.1"], demo=False) as service:
+        service.clock.advance(minutes=2)
+        assert await kinds(service) == ["InviteLinkInvalid"] * 6

@@ -1,0 +1,87 @@
+"""The limits: each exactly as its setting says, counted in the database, and none of them burns an invitation."""
+
+import pytest
+
+from service.limits import client_key
+from service.models import Invitation
+from tests.conftest import Serve
+from tests.story import Browser, Service
+
+pytestmark = pytest.mark.anyio
+
+OWNER = "owner@example.com"
+
+
+async def _own(service: Service, browser: Browser) -> str:
+    await browser.accept_as(await service.token_for(OWNER), OWNER)
+    return await browser.community_id()
+
+
+async def test_an_inviter_has_a_quota(serve: Serve) -> None:
+    """H135: INVITES_PER_INVITER counts invitations that were made; the next is RateLimited, made nowhere, and works later."""
+    async with serve(rate_limits={"invites_per_inviter": "2/1h"}) as service, service.browser() as owner:
+        community = await _own(service, owner)
+        for address in ("a@example.com", "nonsense", "a@example.com", "b@example.com"):
+            await owner.invite(community, address)
+        over = await owner.invite(community, "c@example.com")
+        assert (over["__typename"], over["retryAfterSeconds"]) == ("RateLimited", 3600)
+        assert await Invitation.filter(email="c@example.com").count() == 0
+        service.clock.advance(hours=1)
+        assert (await owner.invite(community, "c@example.com"))["__typename"] == "InviteMemberSuccess"
+
+
+async def test_a_community_has_a_quota(serve: Serve) -> None:
+    """H135: INVITES_PER_COMMUNITY counts all its inviters together, and other communities apart."""
+    async with serve(rate_limits={"invites_per_community": "2/1d"}) as service:
+        async with service.browser() as owner, service.browser() as admin:
+            community = await _own(service, owner)
+            await owner.invite(community, "admin@example.com", role="ADMIN")
+            await admin.accept_as(await service.token_for("admin@example.com"), "admin@example.com")
+            assert (await admin.invite(community, "a@example.com"))["__typename"] == "InviteMemberSuccess"
+            assert (await owner.invite(community, "b@example.com"))["__typename"] == "RateLimited"
+            await owner.do("createCommunity", name="Second")
+            second = await owner.invite(await owner.community_id("Second"), "b@example.com")
+            assert second["__typename"] == "InviteMemberSuccess"
+
+
+async def test_a_recipient_is_written_to_so_often(serve: Serve) -> None:
+    """H134: over MAILS_PER_RECIPIENT across communities the mail waits as QUEUED, nobody is told, and it goes out later."""
+    async with serve(rate_limits={"mails_per_recipient": "2/1h"}) as service, service.browser() as owner:
+        await _own(service, owner)
+        names = ["Demo", "Second", "Third"]
+        for name in names[1:]:
+            await owner.do("createCommunity", name=name)
+        answers = [await owner.invite(await owner.community_id(name), "guest@example.com") for name in names]
+        assert {answer["__typename"] for answer in answers} == {"InviteMemberSuccess"}
+        await service.deliver()
+        found = [await owner.invitation(answer["invitation"]["id"]) for answer in answers]
+        assert sorted(invitation["delivery"] for invitation in found) == ["QUEUED", "SENT", "SENT"]
+        assert [invitation["deliveryReason"] for invitation in found] == [None] * 3
+        service.clock.advance(hours=1)
+        await service.deliver()
+        found = [await owner.invitation(answer["invitation"]["id"]) for answer in answers]
+        assert [invitation["delivery"] for invitation in found] == ["SENT"] * 3
+
+
+async def test_a_limit_that_is_off_limits_nothing(serve: Serve) -> None:
+    """A limit set to off is not counted."""
+    async with serve(rate_limits={"resends_per_invitation": "off"}) as service, service.browser() as owner:
+        community = await _own(service, owner)
+        invitation_id = (await owner.invite(community, "guest@example.com"))["invitation"]["id"]
+        for _ in range(8):
+            assert (await owner.do("resendInvite", invitationId=invitation_id))["__typename"] == "ResendInviteSuccess"
+
+
+@pytest.mark.parametrize(
+    ("client", "key"),
+    [
+        ("203.0.113.7", "client:203.0.113.7"),
+        ("2001:db8:1:2:3:4:5:6", "client:2001:db8:1:2::/64"),
+        ("2001:db8:1:2:ffff::1", "client:2001:db8:1:2::/64"),
+        ("::ffff:203.0.113.7", "client:203.0.113.7"),
+        ("testclient", "client:testclient"),
+    ],
+)
+def test_clients_are_counted_by_address(client: str, key: str) -> None:
+    """IPv6 counts by its /64, an IPv4 address in IPv6's clothes as itself."""
+    assert client_key(client) == key

@@ -1,0 +1,458 @@
+"""How Guestlist is set up, locked and shipped: what can be checked without a container engine."""
+
+import importlib.util
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+import tomllib
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+import yaml  # type: ignore[import-untyped]
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+from service.settings import load_settings
+from tests.left_out import leave_out
+
+ROOT: Final = Path(__file__).parent.parent
+LOCKS: Final = ("requirements.lock", "requirements-dev.lock", "requirements-build.lock")
+PROJECT: Final = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+FLOORS: Final = {
+    "authlib": "1.9.0",
+    "strawberry-graphql": "0.327.2",
+    "starlette": "1.3.1",
+    "joserfc": "1.4.2",
+    "tortoise-orm": "0.16.6",
+}
+
+
+# ------------------------------------------------------------------------------------------------------------ locks
+
+
+def locked(lock: str) -> dict[str, Version]:
+    """The pins of a lock file, by canonical name."""
+    pins = re.findall(r"^([A-Za-z0-9._-]+)(?:\[[^]]*\])?==([^ ;\\\n]+)", (ROOT / lock).read_text(), re.MULTILINE)
+    return {canonicalize_name(name): Version(number) for name, number in pins}
+
+
+def entries(lock: str) -> list[str]:
+    """The requirements of a lock file, each with its hashes and the comment that says who needs it."""
+    text = "\n".join(line for line in (ROOT / lock).read_text().splitlines() if not line.startswith("#"))
+    return [entry.strip() for entry in re.split(r"^(?=\S)", text, flags=re.MULTILINE) if entry.strip()]
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_a_lock_pins_every_requirement_by_hash(lock: str) -> None:
+    """H168: nothing is installed that was not seen when the lock was written."""
+    assert len(entries(lock)) == len(locked(lock)) > 5
+    for entry in entries(lock):
+        assert re.match(r"[A-Za-z0-9._-]+==[^ ]+", entry), entry
+        assert re.search(r"--hash=sha256:[0-9a-f]{64}\b", entry), entry
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_a_lock_says_why_each_package_is_there(lock: str) -> None:
+    """H168: no package is in a lock that nothing needs, and none of the known placeholders is."""
+    assert [entry for entry in entries(lock) if "# via" not in entry] == []
+    assert not {"graphql-cop", "graphw00f"} & set(locked(lock))
+
+
+@pytest.mark.parametrize("name", [*LOCKS, "Makefile", ".ci/run", "docker/Dockerfile", "pyproject.toml"])
+def test_no_file_names_a_package_index(name: str) -> None:
+    """Whoever installs chooses the index; the files leave it to pip's own configuration."""
+    text = (ROOT / name).read_text()
+    assert not re.search(
+        r"(?<!emit-)index-url\b|--find-links|--trusted-host|file://|/simple\b|pypi\b|pythonhosted", text
+    )
+    if name in LOCKS:
+        assert "://" not in text
+        assert re.search(r"^#    make lock$", text, re.MULTILINE), "the header says how to write it anew"
+
+
+@pytest.mark.parametrize(
+    ("lock", "extras"), [("requirements.lock", ()), ("requirements-dev.lock", ("dev",))], ids=["runtime", "dev"]
+)
+def test_a_lock_fits_the_project(lock: str, extras: tuple[str, ...]) -> None:
+    """Every dependency of pyproject.toml is in the lock, in a version that it allows."""
+    wanted = PROJECT["dependencies"] + [line for extra in extras for line in PROJECT["optional-dependencies"][extra]]
+    pins = locked(lock)
+    for requirement in map(Requirement, wanted):
+        assert requirement.specifier.contains(pins[canonicalize_name(requirement.name)]), requirement
+
+
+def test_the_locks_agree() -> None:
+    """A package has one version, whichever of the locks it was installed from."""
+    everything = locked("requirements-dev.lock")
+    assert set(locked("requirements.lock")) <= set(everything)
+    for lock in LOCKS:
+        assert {name: pin for name, pin in locked(lock).items() if everything.get(name, pin) != pin} == {}
+
+
+def test_development_tools_are_not_shipped() -> None:
+    """The runtime lock, and with it the image, has no test runner and no compiler of packages."""
+    assert not {"pytest", "mypy", "playwright", "uv", "hatchling"} & set(locked("requirements.lock"))
+
+
+@pytest.mark.parametrize(("name", "floor"), FLOORS.items())
+def test_dependencies_are_above_their_floors(name: str, floor: str) -> None:
+    """H167: versions with known holes are neither installed nor locked."""
+    assert Version(version(name)) >= Version(floor)
+    assert all(locked(lock)[name] >= Version(floor) for lock in LOCKS[:2])
+
+
+# -------------------------------------------------------------------------------------------------------- the wheel
+
+
+def test_the_wheel_carries_everything_that_the_service_reads(tmp_path: Path) -> None:
+    """Templates, catalogues and static files are in the package, and nothing of the tests is."""
+    if importlib.util.find_spec("hatchling") is None:
+        leave_out("hatchling (pip install -r requirements-build.lock)")
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "wheel", "--no-deps", "--no-index"]
+    subprocess.run(  # noqa: S603 -- pip of this very environment
+        [*pip, "--no-build-isolation", "--wheel-dir", tmp_path, ROOT], check=True, capture_output=True
+    )
+    with zipfile.ZipFile(next(tmp_path.glob("guestlist-*.whl"))) as wheel:
+        names = set(wheel.namelist())
+    shipped = {str(path.relative_to(ROOT)) for room in ("service", "schema", "migrations") for path in files_of(room)}
+    assert shipped - names == set()
+    assert not [name for name in names if name.startswith("tests/")]
+
+
+def files_of(room: str) -> Iterator[Path]:
+    for path in (ROOT / room).rglob("*"):
+        if path.is_file() and "__pycache__" not in path.parts and path.suffix != ".pyc":
+            yield path
+
+
+def test_the_licence_is_apache_2() -> None:
+    """The licence that pyproject.toml names is there, whole."""
+    text = (ROOT / "LICENSE").read_text()
+    assert PROJECT["license"] == "Apache-2.0"
+    for part in ("Version 2.0, January 2004", "9. Accepting Warranty", "END OF TERMS AND CONDITIONS", "APPENDIX"):
+        assert part in text
+
+
+# --------------------------------------------------------------------------------------------------------- commands
+
+
+def make(*arguments: str, folder: Path = ROOT, **environ: str) -> subprocess.CompletedProcess[str]:
+    program = shutil.which("make")
+    assert program
+    # What make hands down to the tests must not reach the make that they start.
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS", "PORT"))}
+    return subprocess.run(  # noqa: S603 -- make of this machine
+        [program, "--no-print-directory", *arguments],
+        cwd=folder,
+        env=inherited | environ,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def bare_project(folder: Path) -> Path:
+    """A folder in which `make` would have to set up everything."""
+    for name in (*LOCKS, "pyproject.toml", "Makefile"):
+        shutil.copy(ROOT / name, folder)
+    (folder / "bin").mkdir()
+    return folder
+
+
+def program(path: Path, script: str) -> None:
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+
+
+def test_make_run_takes_the_port() -> None:
+    """PORT=9000 make run starts the service there, and 8000 is where it starts otherwise."""
+    assert make("--dry-run", "run", PORT="9000").stdout.rstrip().endswith("guestlist dev --port 9000")
+    assert make("--dry-run", "run").stdout.rstrip().endswith("guestlist dev --port 8000")
+
+
+def test_make_run_installs_no_test_tools(tmp_path: Path) -> None:
+    """From a fresh clone `make run` installs by hash, from the runtime lock."""
+    said = make("--dry-run", "run", folder=bare_project(tmp_path)).stdout
+    assert "--require-hashes -r requirements.lock" in said
+    assert "requirements-dev.lock" not in said
+
+
+def test_make_test_runs_every_check(tmp_path: Path) -> None:
+    """From a fresh clone `make test` installs the dev lock by hash and runs linters, types and tests."""
+    said = make("--dry-run", "test", folder=bare_project(tmp_path)).stdout
+    for part in ("--require-hashes -r requirements-dev.lock", "ruff check", "ruff format --check", "mypy", "pytest"):
+        assert part in said
+
+
+def test_make_goes_on_after_a_failed_check_and_fails(tmp_path: Path) -> None:
+    """A lint error hides no test result, the summary names it, and the exit status is not 0."""
+    folder = bare_project(tmp_path)
+    (folder / ".venv" / "bin").mkdir(parents=True)
+    for name, script in {
+        "python": "exit 0",
+        "ruff": '[ "$1" = format ]',
+        "mypy": "exit 0",
+        "pytest": "echo tested",
+    }.items():
+        program(folder / ".venv" / "bin" / name, script)
+    done = make("test", folder=folder)
+    assert done.returncode == 2
+    assert "tested" in done.stdout
+    assert "FAILED  ruff check" in done.stdout
+    assert "passed  mypy" in done.stdout
+
+
+def test_make_passes_over_an_old_python(tmp_path: Path) -> None:
+    """Where python3 is too old or has no venv, a newer one beside it is taken."""
+    folder = bare_project(tmp_path)
+    program(folder / "bin" / "python3", "exit 1")
+    program(folder / "bin" / "python3.12", f'[ "$1" = -c ] || echo "$@" > {folder}/said')
+    make(".venv/bin/python", folder=folder, PATH=str(folder / "bin"))
+    assert (folder / "said").read_text() == "-m venv --clear .venv\n"
+
+
+def test_make_says_which_python_it_needs(tmp_path: Path) -> None:
+    """Without Python 3.11 nothing is made, and the last words say what to install."""
+    folder = bare_project(tmp_path)
+    done = make("run", folder=folder, PATH=str(folder / "bin"))
+    assert done.returncode == 2
+    assert "Guestlist needs Python 3.11 or newer" in done.stderr
+    assert not (folder / ".venv").exists()
+
+
+def test_the_build_script_is_a_safe_script() -> None:
+    """.ci/run stops at the first failure, and bash can read it."""
+    script = ROOT / ".ci" / "run"
+    assert os.access(script, os.X_OK)
+    assert "set -euo pipefail" in script.read_text()
+    subprocess.run(["/bin/bash", "-n", script], check=True)  # noqa: S603 -- only read
+
+
+@pytest.mark.parametrize(
+    ("account", "has_chromium", "said", "exit_status"),
+    [
+        ("0", False, ["apt-get update", "apt-get install -y --no-install-recommends chromium", "make test true"], 0),
+        ("0", True, ["make test true"], 0),
+        ("1000", False, [], 1),
+    ],
+    ids=["bare machine", "prepared machine", "no right to install"],
+)
+def test_the_build_script_installs_what_is_lacking(
+    tmp_path: Path, account: str, has_chromium: bool, said: list[str], exit_status: int
+) -> None:
+    """Only what is not there is installed, and the tests run with CI set; without the right to, nothing is done."""
+    log = tmp_path / "log"
+    log.touch()
+    for name, script in {
+        "apt-get": f'echo "apt-get $@" >> {log}',
+        "make": f'echo "make $@ $CI" >> {log}',
+        "id": f"echo {account}",
+        "python3": "exit 0",
+        "dirname": 'echo "${1%/*}"',
+        **({"chromium": "exit 0"} if has_chromium else {}),
+    }.items():
+        program(tmp_path / name, script)
+    done = subprocess.run(  # noqa: S603 -- our own script, among programs that do nothing
+        ["/bin/bash", ROOT / ".ci" / "run"], env={"PATH": str(tmp_path)}, capture_output=True, text=True, check=False
+    )
+    assert (log.read_text().splitlines(), done.returncode) == (said, exit_status), done.stderr
+
+
+# -------------------------------------------------------------------------------------------------------- the image
+
+
+def instructions() -> list[tuple[str, str]]:
+    """The Dockerfile's instructions with their arguments."""
+    text = (ROOT / "docker" / "Dockerfile").read_text()
+    joined = re.sub(r"\\\n\s*", "", re.sub(r"^\s*#.*\n", "", text, flags=re.MULTILINE))
+    return [(line.split(maxsplit=1)[0], line.split(maxsplit=1)[1]) for line in joined.splitlines() if line.strip()]
+
+
+def last_stage() -> dict[str, str]:
+    everything = instructions()
+    begin = max(index for index, (name, _) in enumerate(everything) if name == "FROM")
+    return dict(everything[begin:])
+
+
+def test_the_image_runs_unprivileged() -> None:
+    """The last stage ends as an account that is not root, by number, so that Kubernetes can see it too."""
+    user = last_stage()["USER"]
+    assert re.fullmatch(r"[1-9][0-9]+:[1-9][0-9]+", user)
+
+
+def test_the_image_has_no_tools_of_its_build() -> None:
+    """The last stage copies a finished environment and installs no package."""
+    names = [name for name, _ in instructions()]
+    assert names.count("FROM") == 2
+    assert last_stage()["COPY"].startswith("--from=build ")
+    assert "pip" not in last_stage()["RUN"]
+
+
+def test_the_image_starts_the_service() -> None:
+    """The image is the command guestlist; without arguments it serves on every address of the container."""
+    assert json.loads(last_stage()["ENTRYPOINT"]) == ["guestlist"]
+    assert json.loads(last_stage()["CMD"]) == ["serve", "--host", "0.0.0.0"]  # noqa: S104 -- a container's
+    assert last_stage()["EXPOSE"] == "8000"
+
+
+def test_the_image_holds_no_secret() -> None:
+    """No instruction sets a setting of the service, and no .env file or database can be copied."""
+    for name, arguments in instructions():
+        assert name not in {"ARG", "ADD"}, arguments
+        assert not re.search(r"GUESTLIST_|SECRET|PASSWORD|TOKEN", arguments)
+    ignored = (ROOT / ".dockerignore").read_text().splitlines()
+    assert "*" in ignored
+    assert not [line for line in ignored if line.startswith("!") and (".env" in line or ".git" in line)]
+
+
+def test_the_image_is_built_from_what_is_there() -> None:
+    """Each COPY names files that exist and that .dockerignore lets through."""
+    let_through = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    sources = [
+        source
+        for name, arguments in instructions()
+        if name == "COPY" and not arguments.startswith("--from")
+        for source in arguments.split()[:-1]
+    ]
+    assert {source for source in sources if not (ROOT / source).exists()} == set()
+    assert set(sources) == let_through
+
+
+def test_the_image_installs_by_hash() -> None:
+    """Every pip that may fetch something checks hashes; the one that installs our wheel may fetch nothing."""
+    pips = [part for name, run in instructions() if name == "RUN" for part in run.split("&&") if " pip " in part]
+    assert len(pips) == 4
+    assert [part for part in pips if "--require-hashes" not in part and "--no-index" not in part] == []
+
+
+@contextmanager
+def page_with(status: int) -> Iterator[tuple[int, list[str]]]:
+    """A server that answers everything with the status: its port, and the paths that were asked for."""
+    asked: list[str] = []
+
+    class Page(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(status)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Says nothing."""
+
+    with HTTPServer(("127.0.0.1", 0), Page) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server.server_port, asked
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize(("status", "exit_status"), [(200, 0), (503, 1)])
+def test_the_image_s_health_check_asks_for_healthz(status: int, exit_status: int) -> None:
+    """The container is healthy exactly when /healthz answers 200."""
+    command = json.loads(last_stage()["HEALTHCHECK"].split("CMD ", 1)[1])
+    assert command[:2] == ["python", "-c"]
+    with page_with(status) as (port, asked):
+        done = subprocess.run([sys.executable, "-c", command[2].replace("8000", str(port))], check=False)  # noqa: S603
+    assert (done.returncode, asked) == (exit_status, ["/healthz"])
+
+
+# ------------------------------------------------------------------------------------------------------ the compose
+
+
+def compose() -> dict[str, Any]:
+    loaded = yaml.safe_load((ROOT / "docker" / "compose.yaml").read_text())
+    assert isinstance(loaded, dict)
+    return loaded
+
+
+def test_compose_starts_in_order() -> None:
+    """The service and the worker wait for the migration, and it for a database that answers."""
+    services = compose()["services"]
+    waits = {
+        (name, needed): how["condition"]
+        for name, service in services.items()
+        for needed, how in service.get("depends_on", {}).items()
+    }
+    assert {needed for _, needed in waits} <= set(services)
+    assert waits["migrate", "database"] == "service_healthy"
+    assert waits["service", "migrate"] == waits["worker", "migrate"] == "service_completed_successfully"
+    assert "healthcheck" in services["database"]
+    assert services["migrate"]["restart"] == "no"
+
+
+def test_compose_runs_our_image_unprivileged() -> None:
+    """The three of ours share one image, keep no capability and write nothing into it."""
+    services = compose()["services"]
+    ours = [services[name] for name in ("migrate", "service", "worker")]
+    assert [service["command"][0] for service in ours] == ["migrate", "serve", "worker"]
+    for service in ours:
+        assert service["read_only"]
+        assert service["cap_drop"] == ["ALL"]
+        context = ROOT / "docker" / service["build"]["context"]
+        assert (context / service["build"]["dockerfile"]).resolve() == ROOT / "docker" / "Dockerfile"
+
+
+def test_compose_publishes_on_this_machine_only() -> None:
+    """Neither the database nor the mails of others can be read from the network."""
+    services = compose()["services"]
+    assert "ports" not in services["database"]
+    ports = [port for service in services.values() for port in service.get("ports", [])]
+    assert [port for port in ports if not port.startswith("127.0.0.1:")] == []
+
+
+def variables(name: str) -> dict[str, str]:
+    lines = [line for line in (ROOT / "docker" / name).read_text().splitlines() if line and not line.startswith("#")]
+    return dict(line.split("=", 1) for line in lines)
+
+
+def test_compose_has_settings_that_the_service_takes() -> None:
+    """The settings of the compose file are valid, alone and with the example's provider filled in."""
+    service = compose()["services"]["service"]
+    environ = {
+        name: re.sub(r"\$\{[^}]*:-([^}]*)\}", r"\1", value) for name, value in service["environment"].items()
+    } | variables("mailcatcher.env")
+    settings = load_settings(environ=environ)
+    assert settings.public_url == "http://localhost:8000"
+    assert not settings.is_sqlite
+    assert settings.mail_url
+    example = {name: value or "filled-in" for name, value in variables("guestlist.env.example").items()}
+    assert list(load_settings(environ=environ | example).providers) == ["google"]
+
+
+def test_compose_reads_its_env_files_in_order() -> None:
+    """The operator's file comes last and need not be there."""
+    files = compose()["services"]["service"]["env_file"]
+    assert [file["path"] for file in files] == ["mailcatcher.env", "guestlist.env"]
+    assert files[1]["required"] is False
+
+
+def has_compose() -> bool:
+    docker = shutil.which("docker")
+    if docker is None:
+        return False
+    return subprocess.run([docker, "compose", "version"], check=False, capture_output=True).returncode == 0  # noqa: S603
+
+
+@pytest.mark.skipif(not has_compose(), reason="no docker client with compose")
+def test_compose_itself_takes_the_file() -> None:
+    """Docker's own reading of the file finds nothing wrong; it needs no engine for that."""
+    file = ROOT / "docker" / "compose.yaml"
+    done = subprocess.run(  # noqa: S603 -- reads only
+        [str(shutil.which("docker")), "compose", "--file", str(file), "config", "--quiet"],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr

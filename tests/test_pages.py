@@ -1,0 +1,1003 @@
+"""The pages in Chromium, on the real application: the invitee's minute, and the admin's console."""
+
+import re
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import httpx2
+import orjson
+import pytest
+from axe_playwright_python.base import AXE_SCRIPT
+from graphql import parse, validate
+from playwright.async_api import Browser as Chromium
+from playwright.async_api import BrowserContext, Locator, Page, Request, Route, ViewportSize, async_playwright, expect
+
+from service import pages
+from service.models import Community, Flow, FlowKind, Invitation, Membership, Role
+from tests.conftest import Serve
+from tests.openid_provider import CLIENT_ID, CLIENT_SECRET, HostileProvider, running_provider
+from tests.story import Browser, Service
+
+pytestmark = pytest.mark.anyio
+
+STATIC: Final = Path(pages.__file__).parent / "static"
+FLAGS: Final = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--no-first-run",
+    "--disable-sync",
+    "--disable-quic",
+]
+GUEST: Final = "guest@example.com"
+OWNER: Final = "owner@example.com"
+PHONE: Final[ViewportSize] = {"width": 390, "height": 844}
+DESK: Final[ViewportSize] = {"width": 1280, "height": 800}
+
+
+THEMES: Final[dict[Literal["light", "dark"], Any]] = {
+    "light": {},
+    "dark": {"runOnly": {"type": "rule", "values": ["color-contrast"]}},
+}
+
+
+@pytest.fixture
+def engine() -> str:
+    """The pages see the API only, so one engine is enough for them."""
+    return "sqlite"
+
+
+@pytest.fixture(scope="module")
+async def browser(chromium: str, anyio_backend: str) -> AsyncIterator[Chromium]:
+    del anyio_backend
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield browser
+        await browser.close()
+
+
+@dataclass
+class Stage:
+    """The service with two providers, `google` (a third party to example.com) and `dev`; and browsers to meet it with."""
+
+    service: Service
+    google: HostileProvider
+    chromium: Chromium
+    errors: list[str] = field(default_factory=list)
+
+    async def person(self, *, language: str = "en-GB", scripts: bool = True) -> Page:
+        """A page in a browser of its own, whose script errors and policy violations fail the test."""
+        context = await self.chromium.new_context(
+            viewport=PHONE, locale=language, base_url=self.service.url, java_script_enabled=scripts
+        )
+        context.set_default_timeout(8_000)
+        context.on("weberror", lambda error: self.errors.append(str(error.error)))
+        context.on("console", lambda told: self.errors.append(told.text) if "Policy" in told.text else None)
+        return await context.new_page()
+
+    async def link(self, email: str = GUEST) -> str:
+        """The link in the newest mail to an address."""
+        return f"/confirm#{await self.service.token_for(email)}"
+
+    @asynccontextmanager
+    async def owner(self) -> AsyncIterator[Browser]:
+        """The owner of Demo, over HTTP."""
+        async with self.service.browser() as owner:
+            accepted = await owner.accept_as(await self.service.token_for(OWNER), OWNER)
+            assert accepted["status"] == "ACCEPTED"
+            yield owner
+
+    @asynccontextmanager
+    async def invited(self, email: str = GUEST, **arguments: Any) -> AsyncIterator[tuple[Browser, str]]:
+        """The owner, and the id of the invitation that they sent."""
+        async with self.owner() as owner:
+            answer = await owner.invite(await owner.community_id(), email, **arguments)
+            yield owner, answer["invitation"]["id"]
+
+
+Open = Callable[..., AbstractAsyncContextManager[Stage]]
+
+
+@pytest.fixture
+def open_stage(serve: Serve, browser: Chromium) -> Open:
+    @asynccontextmanager
+    async def opened(**settings: Any) -> AsyncIterator[Stage]:
+        async with running_provider() as google:
+            providers = {"google": google.registration(kind="google", label="Google", position=1)}
+            async with serve(providers=providers, **settings) as service:
+                google.clients = {CLIENT_ID: (CLIENT_SECRET, (f"{service.url}/auth/google/callback",))}
+                stage = Stage(service, google, browser)
+                try:
+                    yield stage
+                finally:
+                    for context in browser.contexts:
+                        await context.close()
+                assert stage.errors == []
+
+    return opened
+
+
+@pytest.fixture
+async def stage(open_stage: Open) -> AsyncIterator[Stage]:
+    async with open_stage() as stage:
+        yield stage
+
+
+# ---------------------------------------------------------------------------------------------------- what people do
+
+
+def heading(page: Page) -> Locator:
+    return page.get_by_role("heading", level=1)
+
+
+def told(page: Page, words: str | re.Pattern[str]) -> Locator:
+    """The words where they are seen; those that are said aloud stand elsewhere too."""
+    return page.locator("#view").get_by_text(words)
+
+
+def press(page: Page, name: str) -> Any:
+    return page.get_by_role("button", name=name, exact=True).click()
+
+
+async def choose(page: Page, provider: str = "dev") -> None:
+    """Goes to a provider, and waits for its page."""
+    await page.locator(f"[data-provider={provider}]").click()
+    await page.locator("#email").wait_for()
+
+
+async def log_in(page: Page, email: str, *, verified: bool = True, sub: str | None = None) -> None:
+    """Fills in the provider's page, and waits for the service's."""
+    await page.locator("#email").fill(email)
+    await page.locator("#email_verified").set_checked(verified)
+    if sub is not None:
+        await page.locator("summary").click()
+        await page.locator("#sub").fill(sub)
+    await press(page, "Sign in")
+    await page.wait_for_url(re.compile(r"/confirm$|/\?back|/#|/$"))
+
+
+async def accept_as(page: Page, link: str | None, email: str, provider: str = "dev", **login: Any) -> None:
+    if link is not None:
+        await page.goto(link)
+    await choose(page, provider)
+    await log_in(page, email, **login)
+
+
+async def sign_in(page: Page, email: str = OWNER) -> None:
+    """Signs in on the console's first page."""
+    await page.goto("/")
+    await accept_as(page, None, email)
+    await expect(heading(page)).to_have_text("My communities")
+
+
+_VIOLATIONS: Final = """rules => axe.run(document, {resultTypes: ["violations"], ...rules}).then(({violations}) =>
+    violations.map(({id, nodes}) => [id, ...nodes.map(({html}) => html.slice(0, 160))]))"""
+
+
+async def assert_accessible(page: Page, name: str = "") -> None:
+    """No violation of axe's rules on a phone and on a desk, light and dark, and nothing wider than the window.
+
+    The themes differ in their colours alone, so for the second one the rule about those is enough.
+    """
+    await page.evaluate(AXE_SCRIPT)
+    for viewport in (DESK, PHONE):
+        await page.set_viewport_size(viewport)
+        for scheme, rules in THEMES.items():
+            await page.emulate_media(color_scheme=scheme)
+            assert await page.evaluate(_VIOLATIONS, rules) == [], (name, viewport, scheme)
+        overflow = await page.evaluate("document.documentElement.scrollWidth - innerWidth")
+        assert overflow <= 0, (name, viewport, "wider than the window")
+
+
+# ---------------------------------------------------------------------------------------------------------- the story
+
+
+async def test_a_newcomer_is_led_from_the_mail_to_a_community_of_two(stage: Stage) -> None:
+    """The owner comes in from the mailbox and invites; another account is refused in words; the guest then gets in."""
+    owner = await stage.person()
+    await accept_as(owner, await stage.link(OWNER), OWNER)
+    await expect(heading(owner)).to_have_text("Welcome to Demo")
+    await owner.get_by_role("link", name="Go to Demo").click()
+    await owner.get_by_label("Email address").fill(GUEST)
+    await owner.get_by_text("Add a message").click()
+    await owner.get_by_label("Message").fill("Come and see.")
+    await press(owner, "Send invitation")
+    await expect(told(owner, f"The invitation to {GUEST} is on its way.")).to_be_visible()
+
+    guest = await stage.person()
+    await guest.goto(await stage.link())
+    await expect(heading(guest)).to_have_text("Demo")
+    await expect(told(guest, "Owner invited you to join")).to_be_visible()
+    await expect(told(guest, "Come and see.")).to_be_visible()
+    await expect(told(guest, "For g•••@example.com.")).to_be_visible()
+    await expect(guest.get_by_role("timer")).to_have_text(re.compile(r"^(10:00|9:\d\d)$"))
+    await accept_as(guest, None, "other@example.com")
+    await expect(heading(guest)).to_have_text("That was another account")
+    await expect(told(guest, "You signed in as other@example.com")).to_be_visible()
+    assert await Membership.all().count() == 1
+
+    await press(guest, "Sign in with another account")
+    await guest.locator("#email").wait_for()
+    await log_in(guest, GUEST)
+    await expect(heading(guest)).to_have_text("Welcome to Demo")
+    await guest.get_by_role("link", name="Go to Demo").click()
+    await expect(told(guest, "2 members · Your role: member")).to_be_visible()
+    await expect(told(guest, "Invite someone")).to_have_count(0)
+
+    await expect(owner.get_by_role("link", name=re.compile(GUEST))).to_contain_text("Accepted")
+    await owner.get_by_role("link", name=re.compile(GUEST)).click()
+    timeline = owner.get_by_role("listitem")
+    await expect(timeline.filter(has_text="They signed in with dev as o•••@example.com")).to_be_visible()
+    await expect(timeline.filter(has_text="Guest joined as member.")).to_be_visible()
+
+
+# ------------------------------------------------------------------------------------------------------- the link's token
+
+
+@dataclass
+class Network:
+    """Everything that a browser asked for."""
+
+    requests: list[Request] = field(default_factory=list)
+
+    def watch(self, context: BrowserContext) -> None:
+        context.on("request", self.see)
+
+    def see(self, request: Request) -> None:
+        self.requests.append(request)
+
+    @property
+    def operations(self) -> list[str]:
+        bodies = [
+            orjson.loads(request.post_data or "{}") for request in self.requests if request.url.endswith("/graphql")
+        ]
+        return [re.split(r"[\s({]", body["query"])[1] for body in bodies]
+
+
+async def _traces(page: Page) -> str:
+    """All places where a page could have left something, as one text."""
+    session = await page.context.new_cdp_session(page)
+    history = await session.send("Page.getNavigationHistory")
+    stored = await page.evaluate(
+        """async () => JSON.stringify([{...localStorage}, {...sessionStorage}, document.cookie, location.href, history.state,
+        await indexedDB.databases(), await caches.keys(), document.title, document.referrer,
+        performance.getEntriesByType('resource').map((entry) => entry.name), navigation.entries().map((entry) => entry.url),
+        document.documentElement.outerHTML])"""
+    )
+    visited = [entry["url"] for entry in history["entries"]]
+    return str(visited) + str(stored) + str(await page.context.cookies())
+
+
+async def test_the_token_leaves_no_trace(stage: Stage) -> None:
+    """H093, H094: the token is in no request but the API's bodies, no Referer, storage, cookie, markup or history entry."""
+    async with stage.invited():
+        page, network = await stage.person(), Network()
+        network.watch(page.context)
+        token = await stage.service.token_for(GUEST)
+        await page.goto(f"/confirm#{token}")
+        await expect(heading(page)).to_have_text("Demo")
+        assert page.url == f"{stage.service.url}/confirm"
+        assert token not in await _traces(page)
+        await choose(page)
+        assert token not in await _traces(page)
+        await log_in(page, GUEST)
+        await expect(heading(page)).to_have_text("Welcome to Demo")
+        assert token not in await _traces(page)
+    assert {"Open", "Accept"} <= set(network.operations)
+    for request in network.requests:
+        assert request.url.startswith(stage.service.url), "a third-party request"
+        assert token not in request.url
+        assert token not in str(await request.all_headers())
+        assert (await request.all_headers()).get("referer", "") == "" or "/dev/openid" in request.url
+        assert token not in (request.post_data or "") or request.url == f"{stage.service.url}/graphql"
+
+
+async def test_a_mail_scanner_consumes_nothing(stage: Stage) -> None:
+    """H017, H114: opening the page and running all its scripts asks two questions, begins no flow, and leaves the link live."""
+    async with stage.invited():
+        link = await stage.link()
+        for _ in range(3):
+            scanner, network = await stage.person(), Network()
+            network.watch(scanner.context)
+            await scanner.goto(link)
+            await expect(heading(scanner)).to_have_text("Demo")
+            await scanner.evaluate(
+                "dispatchEvent(new Event('pagehide')); document.dispatchEvent(new Event('visibilitychange'))"
+            )
+            assert network.operations == ["Open"]
+            assert await scanner.context.cookies() == []
+        assert await Flow.filter(kind=FlowKind.ACCEPT).count() == 1, "only the owner's own"
+        guest = await stage.person()
+        await accept_as(guest, link, GUEST)
+        await expect(heading(guest)).to_have_text("Welcome to Demo")
+
+
+async def test_another_link_in_the_same_tab_is_opened(stage: Stage) -> None:
+    """A link that is pasted into the address bar of an open /confirm changes its # only, and is opened all the same."""
+    async with stage.invited():
+        page = await stage.person()
+        await page.goto("/confirm")
+        await expect(heading(page)).to_have_text("Open your invitation")
+        await page.evaluate("token => location.hash = token", await stage.service.token_for(GUEST))
+        await expect(heading(page)).to_have_text("Demo")
+        assert page.url == f"{stage.service.url}/confirm"
+
+
+# ------------------------------------------------------------------------------------------------------ dead and lost links
+
+
+async def test_a_dead_link_leads_to_a_fresh_one(stage: Stage) -> None:
+    """The dead link's page sends a fresh link on one press, to the invited mailbox; that one opens the community."""
+    async with stage.invited():
+        first = await stage.link()
+        stage.service.clock.advance(minutes=11)
+        page = await stage.person()
+        await page.goto(first)
+        await expect(heading(page)).to_have_text("This link has run out")
+        await assert_accessible(page, "dead")
+        await press(page, "Send me a fresh link")
+        await expect(heading(page)).to_have_text("Look in your mailbox")
+        await assert_accessible(page, "fresh")
+        fresh = await stage.link()
+        assert fresh != first
+        await accept_as(page, fresh, GUEST)
+        await expect(heading(page)).to_have_text("Welcome to Demo")
+
+
+async def test_an_unknown_link_gets_the_same_words_and_no_mail(stage: Stage) -> None:
+    """H130: a token that never was looks like one that ran out, and asking for a fresh link sends nothing."""
+    page = await stage.person()
+    await page.goto(f"/confirm#{'x' * 43}")
+    await expect(heading(page)).to_have_text("This link has run out")
+    await press(page, "Send me a fresh link")
+    await expect(heading(page)).to_have_text("Look in your mailbox")
+    await stage.service.deliver()
+    assert [mail.to for mail in stage.service.mailbox.entries] == [OWNER]
+
+
+async def test_a_lost_link_can_be_pasted(stage: Stage) -> None:
+    """Without a link, or with a cut one, the page says where to find it; half a link is refused in words, a whole one opened."""
+    page = await stage.person()
+    await page.goto("/confirm")
+    await expect(heading(page)).to_have_text("Open your invitation")
+    await assert_accessible(page, "no link")
+    whole = stage.service.url + await stage.link(OWNER)
+    await page.goto("/confirm#cut")
+    await expect(heading(page)).to_have_text("This link is not complete")
+    await page.get_by_label("Link from your mail").fill(whole[:-4])
+    await press(page, "Open the invitation")
+    await expect(told(page, "That is not a whole link.")).to_be_visible()
+    await expect(page.get_by_label("Link from your mail")).to_be_focused()
+    await assert_accessible(page, "half a link")
+    await page.get_by_label("Link from your mail").fill(f"  {whole} ")
+    await press(page, "Open the invitation")
+    await expect(heading(page)).to_have_text("Demo")
+    await expect(heading(page)).to_be_focused()
+
+
+async def test_the_offer_ends_when_its_minutes_do(stage: Stage) -> None:
+    """When the countdown is over the page offers a fresh link by itself."""
+    async with stage.invited():
+        page = await stage.person()
+        await page.clock.install()
+        await page.goto(await stage.link())
+        await expect(heading(page)).to_have_text("Demo")
+        await page.clock.run_for(9 * 60_000 + 5_000)
+        await expect(page.locator("#announcer")).to_have_text("This link works for one more minute.")
+        await page.clock.run_for(61_000)
+        await expect(heading(page)).to_have_text("This link has run out")
+
+
+# ------------------------------------------------------------------------------------------------------------- declining
+
+
+async def test_declining_is_confirmed_and_can_block(stage: Stage) -> None:
+    """Keeping changes nothing; declining with the block closes the invitation, and the admin cannot reopen it."""
+    async with stage.invited() as (owner, invitation_id):
+        page = await stage.person()
+        link = await stage.link()
+        await page.goto(link)
+        await assert_accessible(page, "offer")
+        await press(page, "Decline")
+        await expect(page.get_by_role("button", name="Keep the invitation")).to_be_focused()
+        await assert_accessible(page, "decline")
+        await press(page, "Keep the invitation")
+        assert (await owner.invitation(invitation_id))["status"] == "PENDING"
+        await press(page, "Decline")
+        await page.get_by_label("Do not write to me again").check()
+        await page.get_by_role("dialog").get_by_role("button", name="Decline").click()
+        await expect(heading(page)).to_have_text("You declined")
+        await expect(told(page, "Demo will not write to you again.")).to_be_visible()
+        await expect(heading(page)).to_be_focused()
+        await assert_accessible(page, "declined")
+        assert (await owner.invitation(invitation_id))["status"] == "DECLINED"
+        assert (await owner.do("resendInvite", invitationId=invitation_id))["__typename"] == "InvitationClosed"
+        await page.goto("about:blank")
+        await page.goto(link)
+        await expect(heading(page)).to_have_text("This link has run out")
+
+
+# ---------------------------------------------------------------------------------------------- every way that it can end
+
+
+async def _mismatch(stage: Stage, page: Page, _: Browser) -> None:
+    await accept_as(page, await stage.link(), "other@example.com")
+
+
+async def _not_verified(stage: Stage, page: Page, _: Browser) -> None:
+    await accept_as(page, await stage.link(), GUEST, verified=False)
+
+
+async def _cancelled(stage: Stage, page: Page, _: Browser) -> None:
+    await page.goto(await stage.link())
+    await choose(page)
+    await press(page, "Cancel")
+
+
+async def _no_seat(stage: Stage, page: Page, _: Browser) -> None:
+    await Community.all().update(seat_limit=1)
+    await accept_as(page, await stage.link(), GUEST)
+
+
+async def _inviter_demoted(stage: Stage, page: Page, _: Browser) -> None:
+    await Membership.all().update(role=Role.MEMBER)
+    await accept_as(page, await stage.link(), GUEST)
+
+
+async def _revoked_meanwhile(stage: Stage, page: Page, owner: Browser) -> None:
+    await page.goto(await stage.link())
+    await choose(page)
+    invitation = await Invitation.get(email=GUEST)
+    await owner.do("revokeInvite", invitationId=invitation.id)
+    await log_in(page, GUEST)
+
+
+async def _another_sign_in(stage: Stage, page: Page, owner: Browser) -> None:
+    await accept_as(page, await stage.link(), GUEST)
+    await owner.do("createCommunity", name="Second")
+    await owner.invite(await owner.community_id("Second"), GUEST)
+    await accept_as(page, await stage.link(), GUEST, sub="another account")
+
+
+async def _member_before(stage: Stage, page: Page, owner: Browser) -> None:
+    await accept_as(page, await stage.link(), GUEST, sub="the guest")
+    await owner.invite(await owner.community_id(), "guest@work.example.com")
+    await accept_as(page, await stage.link("guest@work.example.com"), "guest@work.example.com", sub="the guest")
+
+
+async def _third_party(stage: Stage, page: Page, _: Browser) -> None:
+    await accept_as(page, await stage.link(), GUEST, provider="google")
+
+
+Happen = Callable[[Stage, Page, Browser], Any]
+
+
+@pytest.mark.parametrize(
+    ("happens", "title", "main"),
+    [
+        (_mismatch, "That was another account", "Sign in with another account"),
+        (_not_verified, "Your address could not be confirmed", "Sign in with another account"),
+        (_cancelled, "The sign-in did not work", "Try again with Development sign-in"),
+        (_no_seat, "No seat is free just now", "Try again"),
+        (_inviter_demoted, "This invitation is on hold", "Try again"),
+        (_revoked_meanwhile, "This link has run out", "Send me a fresh link"),
+        (_another_sign_in, "You have another sign-in here", "Sign in with Google"),
+        (_member_before, "You belong here already", "Go to Demo"),
+        (_third_party, "Enter the code from your mail", "Confirm"),
+    ],
+)
+async def test_every_outcome_has_words_and_one_main_button(
+    stage: Stage, happens: Happen, title: str, main: str
+) -> None:
+    """Each acceptance status says what happened and what to do next, also after a reload, readable for everybody."""
+    async with stage.invited() as (owner, _):
+        page = await stage.person()
+        await happens(stage, page, owner)
+        await expect(heading(page)).to_have_text(title)
+        await page.reload()
+        await expect(heading(page)).to_have_text(title)
+        await expect(page).to_have_title(f"{title} · Guestlist")
+        role: Any = "link" if main.startswith("Go to") else "button"
+        await expect(page.locator(".card").get_by_role(role).first).to_have_text(main)
+        assert await page.locator(".primary").count() <= 1
+        await assert_accessible(page, title)
+
+
+async def test_the_code_from_the_mailbox_opens_the_community(stage: Stage) -> None:
+    """H025: a wrong code costs a try and says how many are left, another can be sent, and the right one lets the guest in."""
+    async with stage.invited():
+        page = await stage.person()
+        await accept_as(page, await stage.link(), GUEST, provider="google")
+        code = page.get_by_label("Six-digit code")
+        await press(page, "Confirm")
+        await expect(told(page, "The code has six digits.")).to_be_visible()
+        await expect(code).to_be_focused()
+        first = await _code(stage)
+        await code.fill("000000" if first != "000000" else "111111")
+        await code.press("Enter")
+        await expect(told(page, "That is not the code. 4 tries are left.")).to_be_visible()
+        assert await Membership.all().count() == 1
+        await press(page, "Send another code")
+        await page.locator("#email").wait_for()
+        await log_in(page, GUEST)
+        second = await _code(stage)
+        await code.fill(f"{second[:3]} {second[3:]}")
+        await press(page, "Confirm")
+        await expect(heading(page)).to_have_text("Welcome to Demo")
+
+
+async def test_used_up_tries_leave_one_way_on(stage: Stage) -> None:
+    """After five wrong codes the form is gone, and signing in again is the one thing to do."""
+    async with stage.invited():
+        page = await stage.person()
+        await accept_as(page, await stage.link(), GUEST, provider="google")
+        wrong = "000000" if await _code(stage) != "000000" else "111111"
+        for left in (4, 3, 2, 1):
+            await page.get_by_label("Six-digit code").fill(wrong)
+            await press(page, "Confirm")
+            await expect(told(page, f"{left} tries are left")).to_be_visible()
+        await page.get_by_label("Six-digit code").fill(wrong)
+        await press(page, "Confirm")
+        await expect(told(page, "This code cannot be used any more.")).to_be_visible()
+        await expect(page.get_by_label("Six-digit code")).to_have_count(0)
+        await expect(page.get_by_role("button", name="Send another code")).to_be_focused()
+        await assert_accessible(page, "tries used up")
+
+
+async def _code(stage: Stage) -> str:
+    found = re.search(r"^\s*(\d{6})\s*$", (await stage.service.mail_to(GUEST)).text, re.MULTILINE)
+    assert found is not None
+    return found[1]
+
+
+# ------------------------------------------------------------------------------------- reload, back, tabs, other browsers
+
+
+async def test_back_reload_and_a_second_tab_go_on_where_it_stood(stage: Stage) -> None:
+    """Back from the provider, a reload and another tab show the invitation again; what one tab finishes the other shows."""
+    async with stage.invited():
+        page = await stage.person()
+        await page.goto(await stage.link())
+        await choose(page)
+        await page.go_back()
+        started = page.get_by_text("You were on your way to sign in with Development sign-in.")
+        await expect(started).to_be_visible()
+        await assert_accessible(page, "started")
+        await page.reload()
+        await expect(started).to_be_visible()
+        second = await page.context.new_page()
+        await second.goto("/confirm")
+        await expect(told(second, "You were on your way")).to_be_visible()
+        await page.bring_to_front()
+        await choose(page)
+        await log_in(page, GUEST)
+        await expect(heading(page)).to_have_text("Welcome to Demo")
+        await second.reload()
+        await expect(heading(second)).to_have_text("Welcome to Demo")
+
+
+async def test_a_waiting_tab_notices_what_another_finished(stage: Stage) -> None:
+    """A tab that shows a begun sign-in turns to the outcome by itself."""
+    async with stage.invited():
+        finishing = await stage.person()
+        await finishing.goto(await stage.link())
+        await choose(finishing)
+        waiting = await finishing.context.new_page()
+        await waiting.goto("/confirm")
+        await expect(told(waiting, "You were on your way")).to_be_visible()
+        await log_in(finishing, GUEST)
+        await expect(heading(waiting)).to_have_text("Welcome to Demo", timeout=12_000)
+
+
+async def test_another_browser_cannot_finish_a_flow(stage: Stage) -> None:
+    """H059: the provider's answer opened in another browser is words only; the first browser goes on afterwards."""
+    async with stage.invited():
+        first, second = await stage.person(), await stage.person()
+        await first.goto(await stage.link())
+        await choose(first)
+        login = first.url
+        await second.goto(login)
+        await second.locator("#email").fill(GUEST)
+        await press(second, "Sign in")
+        await expect(heading(second)).to_have_text("Please finish where you began")
+        await assert_accessible(second, "wrong browser")
+        assert await Membership.all().count() == 1
+        assert not any("session" in str(cookie.get("name")) for cookie in await second.context.cookies())
+        await first.go_back()
+        await choose(first)
+        await log_in(first, GUEST)
+        await expect(heading(first)).to_have_text("Welcome to Demo")
+
+
+async def test_a_stolen_link_opens_nothing(stage: Stage) -> None:
+    """H021: whoever else opens the link sees the masked address only, is refused as themselves, and the invitee gets in."""
+    async with stage.invited():
+        link = await stage.link()
+        thief, guest = await stage.person(), await stage.person()
+        await thief.goto(link)
+        await expect(heading(thief)).to_have_text("Demo")
+        assert GUEST not in await thief.content()
+        await accept_as(thief, None, "thief@example.com")
+        await expect(heading(thief)).to_have_text("That was another account")
+        assert GUEST not in await thief.content()
+        await thief.goto("/")
+        await expect(heading(thief)).to_have_text("Sign in")
+        await accept_as(guest, link, GUEST)
+        await expect(heading(guest)).to_have_text("Welcome to Demo")
+
+
+# ------------------------------------------------------------------------------------------------------------ when it breaks
+
+
+async def test_a_provider_that_is_down_leaves_the_others(stage: Stage) -> None:
+    """A provider that cannot be reached is told beside its button; the other one still works."""
+    async with stage.invited():
+        stage.google.metadata_changes = {"issuer": "https://elsewhere.example"}
+        page = await stage.person()
+        await page.goto(await stage.link())
+        await press(page, "Sign in with Google")
+        await expect(page.get_by_role("alert")).to_be_visible()
+        await assert_accessible(page, "provider down")
+        await accept_as(page, None, GUEST)
+        await expect(heading(page)).to_have_text("Welcome to Demo")
+
+
+async def test_a_service_out_of_reach_is_told_and_tried_again(stage: Stage) -> None:
+    """A request that does not arrive ends in words with a button, and the token is still in memory for the next try."""
+    async with stage.invited():
+        page = await stage.person()
+        await page.route("**/graphql", lambda route: route.abort())
+        await page.goto(await stage.link())
+        await expect(heading(page)).to_have_text("That did not work")
+        await assert_accessible(page, "out of reach")
+        await page.unroute("**/graphql")
+        await press(page, "Try again")
+        await expect(heading(page)).to_have_text("Demo")
+        await page.route("**/graphql", lambda route: route.fulfill(status=500, body="no"))
+        await page.locator("[data-provider=dev]").click()
+        await expect(page.get_by_role("alert")).to_have_text("Something went wrong on our side. Try again in a moment.")
+
+
+async def test_a_limit_says_when_to_try_again(open_stage: Open) -> None:
+    """RateLimited is shown beside the button that met it, with the time."""
+    limits = {"attempts_per_client": "3/1m", "mails_per_recipient": "1000/1h"}
+    async with open_stage(rate_limits=limits) as stage:
+        page = await stage.person()
+        await page.goto(f"/confirm#{'x' * 43}")
+        await press(page, "Send me a fresh link")
+        await expect(heading(page)).to_have_text("Look in your mailbox")
+        await page.goto("about:blank")
+        await page.goto(f"/confirm#{'x' * 43}")
+        await press(page, "Send me a fresh link")
+        await expect(page.get_by_role("alert")).to_contain_text("Try again in")
+
+
+async def test_broken_scripts_end_in_words(stage: Stage) -> None:
+    """An error that nobody caught shows what to do."""
+    page = await stage.person()
+    await page.goto("/confirm")
+    await expect(heading(page)).to_have_text("Open your invitation")
+    await page.evaluate("setTimeout(() => { throw new Error('on purpose') })")
+    await expect(heading(page)).to_have_text("Something broke on this page")
+    await assert_accessible(page, "broken")
+    stage.errors.clear()
+
+
+async def test_a_browser_without_javascript_is_told_so(stage: Stage) -> None:
+    """The words for it are there, in all languages, and nothing pretends to be loading."""
+    page = await stage.person(scripts=False)
+    await page.goto("/confirm")
+    await expect(page.locator("noscript p:visible")).to_have_count(4)
+    await expect(page.locator(".waiting")).to_be_hidden()
+
+
+async def test_a_page_whose_scripts_never_come_says_so(stage: Stage) -> None:
+    """Where a script does not load, words appear after some seconds without any script."""
+    page = await stage.person()
+    await page.route("**/confirm.js", lambda route: route.abort())
+    await page.goto("/confirm")
+    slow = page.get_by_text("This is taking longer than usual.")
+    await expect(slow).to_be_hidden()
+    await page.evaluate("document.getAnimations().find((a) => a.animationName === 'appear').currentTime = 9000")
+    await expect(slow).to_be_visible()
+
+
+@pytest.mark.parametrize(
+    ("language", "title"),
+    [
+        ("de-CH", "Hier ist nichts"),
+        ("fr", "Il n’y a rien ici"),
+        ("es-MX", "Aquí no hay nada"),
+        ("ja", "There is nothing here"),
+    ],
+)
+async def test_pages_speak_the_readers_language(stage: Stage, language: str, title: str) -> None:
+    """The first of the browser's languages that there are words for is the page's; otherwise English."""
+    page = await stage.person(language=language)
+    await page.goto("/nowhere")
+    await expect(heading(page)).to_have_text(title)
+    spoken = language[:2] if language != "ja" else "en"
+    await expect(page.locator("html")).to_have_attribute("lang", spoken)
+    await assert_accessible(page, language)
+
+
+# ------------------------------------------------------------------------------------------------------------- the console
+
+
+async def test_an_invitation_is_sent_again_and_revoked(stage: Stage) -> None:
+    """Both are confirmed in words; sending again too soon is no button but a time; the link dies with the revocation."""
+    async with stage.invited() as (owner, invitation_id):
+        page = await stage.person()
+        await sign_in(page)
+        await page.goto(f"/#/communities/{await owner.community_id()}/invitations/{invitation_id}")
+        await expect(heading(page)).to_have_text(GUEST)
+        await assert_accessible(page, "invitation")
+        first = await stage.service.token_for(GUEST)
+        await press(page, "Send again")
+        await expect(told(page, f"A new link is on its way to {GUEST}.")).to_be_visible()
+        await expect(page.get_by_role("button", name="Send again")).to_have_count(0)
+        await expect(told(page, re.compile("Can be sent again in"))).to_be_visible()
+        second = await stage.service.token_for(GUEST)
+        assert second != first
+        await press(page, "Revoke")
+        await expect(page.get_by_role("button", name="Keep it")).to_be_focused()
+        await assert_accessible(page, "revoke")
+        await page.keyboard.press("Escape")
+        assert (await owner.invitation(invitation_id))["status"] == "PENDING"
+        await press(page, "Revoke")
+        await page.get_by_role("dialog").get_by_role("button", name="Revoke").click()
+        await expect(told(page, f"The invitation to {GUEST} is revoked.")).to_be_visible()
+        await expect(page.get_by_role("button", name="Revoke")).to_have_count(0)
+        await expect(heading(page)).to_be_focused()
+        assert (await owner.invitation(invitation_id))["status"] == "REVOKED"
+        dead = await stage.person()
+        await dead.goto(f"/confirm#{second}")
+        await expect(heading(dead)).to_have_text("This link has run out")
+
+
+async def test_refused_invitations_say_why_beside_the_field(stage: Stage) -> None:
+    """No address, a wrong one, a pending one and a member's each have their words at the address; nothing is sent."""
+    async with stage.invited() as (owner, invitation_id):
+        page = await stage.person()
+        await sign_in(page)
+        await page.get_by_role("link", name="Demo").click()
+        email = page.get_by_label("Email address")
+        for text, words in {
+            "": "Enter the address",
+            "not an address": "",
+            GUEST: "pending invitation",
+            OWNER: "member",
+        }.items():
+            await email.fill(text)
+            await press(page, "Send invitation")
+            await expect(email).to_have_attribute("aria-invalid", "true")
+            await expect(email).to_be_focused()
+            await expect(page.locator(".field-error").first).to_contain_text(words)
+            if text == GUEST:
+                target = f"#/communities/{await owner.community_id()}/invitations/{invitation_id}"
+                await expect(page.get_by_role("link", name="Open that invitation")).to_have_attribute("href", target)
+        await assert_accessible(page, "refused invitation")
+        assert await Invitation.all().count() == 2
+
+
+async def test_roles_above_ones_own_are_not_offered(stage: Stage) -> None:
+    """H128: an admin's form offers no owner; a member sees the members and nothing of the invitations."""
+    async with stage.invited(role="ADMIN"):
+        page = await stage.person()
+        await accept_as(page, await stage.link(), GUEST)
+        await page.get_by_role("link", name="Go to Demo").click()
+        await expect(page.get_by_label("Role").get_by_role("option")).to_have_text(["Member", "Admin"])
+        await Membership.filter(role=Role.ADMIN).update(role=Role.MEMBER)
+        await page.reload()
+        await expect(page.get_by_role("heading", name="Members")).to_be_visible()
+        await expect(page.get_by_label("Role")).to_have_count(0)
+        await expect(page.get_by_role("link", name="Invitations")).to_have_count(0)
+        await assert_accessible(page, "a member's view")
+
+
+async def test_long_lists_come_in_pages(stage: Stage) -> None:
+    """A page of invitations is shown, newest first, and the rest on a press; the button goes with the last."""
+    async with stage.owner() as owner:
+        community_id = await owner.community_id()
+        for number in range(4):
+            stage.service.clock.advance(seconds=1)
+            await owner.invite(community_id, f"guest{number}@example.com")
+        page = await stage.person()
+        await page.route("**/graphql", _ask_for_three)
+        await sign_in(page)
+        await page.goto(f"/#/communities/{community_id}")
+        rows = page.get_by_role("main").get_by_role("list").last.get_by_role("link")
+        await expect(rows).to_have_count(3)
+        await expect(rows.first).to_contain_text("guest3@example.com")
+        await press(page, "Show more")
+        await expect(rows).to_have_count(5)
+        await expect(rows.nth(3)).to_be_focused()
+        await expect(rows.last).to_contain_text(OWNER)
+        await expect(page.get_by_role("button", name="Show more")).to_have_count(0)
+
+
+async def _ask_for_three(route: Route) -> None:
+    """Makes the pages of a list so short that five invitations fill two."""
+    await route.continue_(post_data=re.sub(r'"first":\d+', '"first":3', route.request.post_data or ""))
+
+
+async def test_every_view_of_the_console_is_accessible_and_has_an_address(stage: Stage) -> None:
+    """Sign-in, communities, invitations, members and account: each opens by its own address, by itself."""
+    async with stage.invited() as (owner, invitation_id):
+        page = await stage.person()
+        await page.goto("/")
+        await expect(heading(page)).to_have_text("Sign in")
+        await assert_accessible(page, "sign in")
+        await sign_in(page)
+        await expect(page.get_by_role("button", name="Create community")).to_be_visible()
+        community = f"/#/communities/{await owner.community_id()}"
+        views = {"/": "My communities", community: "Demo", f"{community}/members": "Demo", "/#/account": "My account"}
+        views |= {f"{community}/invitations/{invitation_id}": GUEST, "/#/communities/com_none": "No such community"}
+        for address, title in views.items():
+            await page.goto("about:blank")
+            await page.goto(address)
+            await expect(heading(page)).to_have_text(title)
+            await assert_accessible(page, address)
+
+
+async def test_a_deep_link_survives_the_sign_in(stage: Stage) -> None:
+    """Who must sign in first comes back to the very view that they opened, and the address keeps no mark of it."""
+    async with stage.invited() as (owner, invitation_id):
+        page = await stage.person()
+        address = f"/#/communities/{await owner.community_id()}/invitations/{invitation_id}"
+        await page.goto(address)
+        await expect(heading(page)).to_have_text("Sign in")
+        await accept_as(page, None, OWNER)
+        await expect(heading(page)).to_have_text(GUEST)
+        assert page.url == stage.service.url + address
+
+
+async def test_a_sign_in_that_nobody_invited_is_told_so(stage: Stage) -> None:
+    """H020: the words come once, stay away after a reload, and nobody is signed in."""
+    page = await stage.person()
+    await page.goto("/")
+    await accept_as(page, None, "stranger@example.com")
+    await expect(told(page, "Nobody with this sign-in is a member here.")).to_be_visible()
+    await assert_accessible(page, "not invited")
+    await page.reload()
+    await expect(heading(page)).to_have_text("Sign in")
+    await expect(told(page, "Nobody with this sign-in")).to_have_count(0)
+
+
+async def test_another_sign_in_is_added_to_ones_account(stage: Stage) -> None:
+    """Linking comes back to the account, says so, and the new sign-in opens the same account elsewhere."""
+    async with stage.owner():
+        page = await stage.person()
+        await sign_in(page)
+        await page.get_by_role("link", name="My account").click()
+        await choose(page, "google")
+        await log_in(page, "owner@gmail.com")
+        await expect(told(page, "From now on this sign-in opens your account too.")).to_be_visible()
+        await expect(told(page, "owner@gmail.com")).to_be_visible()
+        elsewhere = await stage.person()
+        await elsewhere.goto("/")
+        await accept_as(elsewhere, None, "owner@gmail.com", provider="google")
+        await expect(elsewhere.get_by_role("link", name="Demo")).to_be_visible()
+
+
+async def test_sessions_end_where_they_are_told_to(stage: Stage) -> None:
+    """H105: another device is signed out from here; signing out everywhere is confirmed and ends this one too."""
+    async with stage.owner() as owner:
+        page = await stage.person()
+        await sign_in(page)
+        await page.get_by_role("link", name="My account").click()
+        await expect(told(page, "This device")).to_have_count(1)
+        await page.get_by_role("button", name=re.compile("^Sign out Test browser")).click()
+        await expect(told(page, "That device is signed out.")).to_be_visible()
+        assert await owner.viewer_email() is None
+        await press(page, "Sign out everywhere")
+        await page.get_by_role("dialog").get_by_role("button", name="Sign out everywhere").click()
+        await expect(told(page, "You are signed out everywhere.")).to_be_visible()
+        await page.goto("/#/account")
+        await expect(heading(page)).to_have_text("Sign in")
+
+
+async def test_a_session_that_ended_meanwhile_is_told(stage: Stage) -> None:
+    """Inviting without a session any more leads to the sign-in, in words, and sends nothing."""
+    async with stage.owner():
+        page = await stage.person()
+        await sign_in(page)
+        await page.get_by_role("link", name="Demo").click()
+        await page.get_by_label("Email address").fill(GUEST)
+        await page.context.clear_cookies()
+        await press(page, "Send invitation")
+        await expect(told(page, "You were signed out. Sign in to go on.")).to_be_visible()
+        assert await Invitation.all().count() == 1
+
+
+async def test_communities_are_founded_where_the_operator_allows_it(open_stage: Open) -> None:
+    """With `members` the form makes a community and opens it, ready to invite."""
+    async with open_stage() as stage, stage.owner():
+        page = await stage.person()
+        await sign_in(page)
+        await press(page, "Create community")
+        await expect(page.get_by_label("Name")).to_be_focused()
+        await page.get_by_label("Name").fill("Chess")
+        await press(page, "Create community")
+        await expect(heading(page)).to_have_text("Chess")
+        await expect(told(page, "Chess is there. Now invite somebody.")).to_be_visible()
+        await assert_accessible(page, "empty community")
+
+
+async def test_where_operators_found_communities_no_form_says_otherwise(open_stage: Open) -> None:
+    """With `operators` there is no form for a new community, and nothing was made by finding that out."""
+    async with open_stage(community_creation="operators") as stage, stage.owner():
+        page = await stage.person()
+        async with page.expect_response(lambda answer: "CreateCommunity" in (answer.request.post_data or "")) as asked:
+            await sign_in(page)
+        assert "NotPermitted" in await (await asked.value).text()
+        await expect(page.get_by_role("button", name="Create community")).to_have_count(0)
+        assert await Community.all().count() == 1
+
+
+# --------------------------------------------------------------------------------------------------------- files and words
+
+
+async def test_the_pages_are_light_and_kept(stage: Stage) -> None:
+    """Both pages with all that they load stay below 100 kB on the wire; files are kept for good under their version only."""
+    async with httpx2.AsyncClient(base_url=stage.service.url) as client:
+        weights = [await _weight(client, path) for path in ("/", "/confirm")]
+        assert sum(weights) < 100_000, weights
+        page = (await client.get("/confirm")).text
+        script = re.findall(r'src="(/static/\w+/confirm\.js)"', page)[0]
+        kept = await client.get(script)
+        assert kept.headers["cache-control"] == "public, max-age=31536000, immutable"
+        again = await client.get(script, headers={"if-none-match": kept.headers["etag"]})
+        assert (again.status_code, again.content) == (304, b"")
+        foreign = await client.get(re.sub(r"/static/\w+/", "/static/before/", script))
+        assert (foreign.status_code, foreign.headers["cache-control"]) == (200, "no-cache")
+        assert (await client.get("/confirm")).headers["cache-control"] == "no-store"
+        for path in ("/static/x/%2e%2e/files.py", "/static/x/..%2ffiles.py", "/static/x/none.js", "/static/x/"):
+            assert (await client.get(path)).status_code == 404
+
+
+async def _weight(client: httpx2.AsyncClient, path: str) -> int:
+    """The bytes of a page and of everything that its markup names, as they are sent."""
+    page = await client.get(path, headers={"accept-encoding": "gzip"})
+    total = int(page.headers["content-length"])
+    for address in set(re.findall(r'(?:src|href)="(/static/[^"]+)"', page.text)):
+        file = await client.get(address, headers={"accept-encoding": "gzip"})
+        assert (file.status_code, file.headers["content-encoding"]) == (200, "gzip")
+        total += int(file.headers["content-length"])
+    return total
+
+
+def test_every_operation_of_the_pages_fits_the_schema() -> None:
+    """What the pages ask is valid GraphQL against the running schema: they use the public API as anybody could."""
+    from schema.root import build  # noqa: PLC0415
+
+    source = (STATIC / "operations.js").read_text("utf-8")
+    parts = dict(re.findall(r"^const (\w+) = `([^`]*)`", source, re.MULTILINE))
+    documents = re.findall(r"document: `([^`]*)`", source)
+    assert len(documents) == source.count("document:") - 1 >= 18
+    schema = build(development=True)._schema
+    for document in documents:
+        whole = re.sub(r"\$\{(\w+)\}", lambda found: parts[found[1]], document)
+        assert validate(schema, parse(whole)) == [], whole
+
+
+def test_the_words_in_the_markup_are_those_of_the_catalogue() -> None:
+    """A page that waits for its scripts says in English what the catalogue says."""
+    catalogue = dict(re.findall(r'^  "([\w.]+)": "(.*)",$', (STATIC / "words/en.js").read_text("utf-8"), re.MULTILINE))
+    markup = "".join(path.read_text("utf-8") for path in STATIC.parent.glob("*.html"))
+    found = re.findall(r'data-words="([\w.]+)"[^>]*>([^<]+)<', markup)
+    assert len(found) >= 15
+    assert dict(found) == {words: catalogue[words] for words, _ in found}
+
+
+def test_no_page_has_inline_code_or_style() -> None:
+    """The strict policy holds because nothing needs an exception from it."""
+    for path in STATIC.parent.glob("*.html"):
+        markup = path.read_text("utf-8")
+        assert not re.search(r"\son\w+=|style=|<style|<script(?![^>]* src=)", markup), path.name
+    scripts = "".join(path.read_text("utf-8") for path in STATIC.rglob("*.js"))
+    assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|localStorage", scripts)

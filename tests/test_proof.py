@@ -1,0 +1,406 @@
+"""What a provider's word is worth at the door: each kind of provider, each verdict, and the code to the mailbox."""
+
+import re
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+import pytest
+
+from service import identities
+from service.addresses import Address
+from service.models import AuditEvent, Flow, Identity, Member, Membership
+from service.refusals import NotFound
+from tests.conftest import Serve
+from tests.openid_provider import ABSENT, CLIENT_ID, CLIENT_SECRET, HostileProvider, running_provider
+from tests.story import Browser, Service
+
+pytestmark = pytest.mark.anyio
+
+TENANT = "11111111-2222-3333-4444-555555555555"
+PERSONAL = "9188040d-6c67-4c5b-b112-36a304b66dad"
+Door = Callable[..., AbstractAsyncContextManager[tuple[Service, HostileProvider]]]
+
+
+@pytest.fixture
+def door(serve: Serve) -> Door:
+    """The service with one more provider, `idp`, of the kind asked for."""
+
+    @asynccontextmanager
+    async def opened(**registration: Any) -> AsyncIterator[tuple[Service, HostileProvider]]:
+        path = f"/{TENANT}/v2.0" if registration.get("kind") == "microsoft" else ""
+        issuer_path = registration.pop("issuer_path", path)
+        async with running_provider(path, issuer_path=issuer_path) as provider:
+            changes = registration | ({"issuer": provider.location} if path else {})
+            async with serve(providers={"idp": provider.registration(**changes)}) as service:
+                provider.clock = service.clock
+                provider.clients = {CLIENT_ID: (CLIENT_SECRET, (f"{service.url}/auth/idp/callback",))}
+                yield service, provider
+
+    return opened
+
+
+async def _invited(service: Service, browser: Browser, email: str) -> str:
+    """The token of a fresh invitation of an address; the browser is the owner's."""
+    if await browser.viewer_email() is None:
+        await browser.accept_as(await service.token_for("owner@example.com"), "owner@example.com")
+    assert (await browser.invite(await browser.community_id(), email))["__typename"] == "InviteMemberSuccess"
+    return await service.token_for(email)
+
+
+async def _through(browser: Browser, provider: HostileProvider, token: str | None, email: str, **claims: Any) -> Any:
+    """Accepts with `idp`; the acceptance as it then stands."""
+    started = await browser.accept(token, provider="idp")
+    assert started["__typename"] == "AcceptInviteStarted", started
+    callback = await provider.callback_url(started["authorizationUrl"], email=email, **claims)
+    assert (await browser.client.get(callback)).status_code == 303
+    return await browser.acceptance()
+
+
+async def _nobody_new() -> None:
+    assert await Member.all().count() == 1
+    assert await Identity.all().count() == 1
+    assert await Membership.all().count() == 1
+
+
+_CASES = [
+    ("google", {}, "ann@gmail.com", {}, "ACCEPTED", "google_gmail"),
+    ("google", {}, "ann@corp.example", {"hd": "corp.example"}, "ACCEPTED", "google_hosted_domain"),
+    ("google", {}, "ann@corp.example", {}, "CODE_REQUIRED", "google_third_party"),
+    ("google", {"third_party_addresses": "refuse"}, "ann@corp.example", {}, "EMAIL_NOT_VERIFIED", "third_party_refused"),
+    ("google", {"third_party_addresses": "trust"}, "ann@corp.example", {}, "ACCEPTED", "google_third_party_trusted_by_operator"),
+    ("google", {}, "ann@gmail.com", {"email_verified": False}, "EMAIL_NOT_VERIFIED", "email_unverified"),
+    ("google", {}, "ann@gmail.com", {"email_verified": "true"}, "EMAIL_NOT_VERIFIED", "email_verified_unreadable"),
+    ("microsoft", {"tenants": [TENANT]}, "ann@corp.example", {"tid": TENANT, "xms_edov": True}, "ACCEPTED", "microsoft_edov"),
+    ("microsoft", {"tenants": [TENANT]}, "ann@corp.example", {"tid": TENANT}, "EMAIL_NOT_VERIFIED", "edov_absent"),
+    ("microsoft", {"tenants": [TENANT]}, "ann@corp.example", {"tid": TENANT, "xms_edov": False}, "EMAIL_NOT_VERIFIED", "edov_false"),
+    ("microsoft", {"tenants": [TENANT], "trust_tenant_addresses": True}, "ann@corp.example", {"tid": TENANT}, "ACCEPTED", "microsoft_tenant_trusted_by_operator"),
+    ("microsoft", {"tenants": [TENANT]}, "ann@corp.example", {"tid": PERSONAL, "xms_edov": True}, "SIGN_IN_FAILED", None),
+    ("oidc", {"email_domains": ["corp.example"]}, "ann@corp.example", {}, "ACCEPTED", "oidc_verified"),
+    ("oidc", {"email_domains": ["other.example"]}, "ann@corp.example", {}, "EMAIL_NOT_VERIFIED", "domain_not_listed"),
+    ("oidc", {}, "ann@corp.example", {"email_verified": ABSENT}, "EMAIL_NOT_VERIFIED", "email_verified_absent"),
+    ("oidc", {}, "ann@corp.example", {"email_verified": 1}, "EMAIL_NOT_VERIFIED", "email_verified_unreadable"),
+    ("oidc", {"email_verified_values": [True, "1"]}, "ann@corp.example", {"email_verified": "1"}, "ACCEPTED", "oidc_verified"),
+    ("oidc", {"email_domains": ["corp.example"], "trust_addresses": True}, "ann@corp.example", {"email_verified": ABSENT}, "ACCEPTED", "oidc_addresses_trusted_by_operator"),
+    ("oidc", {}, "ann@corp.example", {"email": ABSENT}, "EMAIL_NOT_VERIFIED", "email_absent"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("engine", ["sqlite"])
+@pytest.mark.parametrize(("kind", "registration", "email", "claims", "status", "rule"), _CASES)
+async def test_each_verdict_at_the_door(
+    door: Door,
+    kind: str,
+    registration: dict[str, Any],
+    email: str,
+    claims: dict[str, Any],
+    status: str,
+    rule: str | None,
+) -> None:
+    """H022-H031, H044: the verdict of each rule decides who gets in, and stands in the audit; refusals use nothing up."""
+    async with door(kind=kind, **registration) as (service, provider):
+        async with service.browser() as owner, service.browser() as guest:
+            token = await _invited(service, owner, email)
+            provider.claim_changes = claims
+            if claims.get("email") is ABSENT:
+                provider.userinfo_changes = {"email": ABSENT}
+            found = await _through(guest, provider, token, email)
+            assert (found["status"], found["canRetry"]) == (status, status != "ACCEPTED"), found
+            if status == "ACCEPTED":
+                assert await guest.viewer_email() == email
+                accepted = await AuditEvent.filter(kind="invitation.accepted").order_by("seq")
+                assert accepted[-1].details["evidence"] == rule
+                return
+            assert await guest.viewer_email() is None
+            await _nobody_new()
+            if status != "CODE_REQUIRED" and rule is not None:
+                refused = await AuditEvent.get(kind="invitation.accept_refused")
+                assert refused.details["reason"] == rule
+            provider.behave()
+            assert (await guest.accept(token, provider="dev"))["__typename"] == "AcceptInviteStarted"
+
+
+# ------------------------------------------------------------------------------------------- the code to the invited mailbox
+
+CONFIRM = """
+mutation($input: ConfirmAcceptanceInput!) { confirmAcceptance(input: $input) { __typename
+  ...on ConfirmAcceptanceSuccess { acceptance { id status membership { role } } }
+  ...on InvalidCode { message triesLeft } ...on Problem { message } } }
+"""
+EMAIL = "ann@corp.example"
+
+
+async def _confirm(browser: Browser, acceptance_id: str, code: str) -> Any:
+    return (await browser.ask(CONFIRM, input={"acceptanceId": acceptance_id, "code": code}))["confirmAcceptance"]
+
+
+async def _code(service: Service) -> str:
+    mail = await service.mail_to(EMAIL)
+    (code,) = re.findall(r"\b\d{3}\s?\d{3}\b", mail.text)
+    return re.sub(r"\D", "", code)
+
+
+def _wrong(code: str) -> str:
+    return f"{(int(code) + 1) % 1_000_000:06}"
+
+
+@asynccontextmanager
+async def _at_the_code(door: Door) -> AsyncIterator[tuple[Service, HostileProvider, Browser, str, str]]:
+    """A guest with a Google account on an address that Google does not run, who was asked for the code."""
+    async with (
+        door(kind="google") as (service, provider),
+        service.browser() as owner,
+        service.browser() as guest,
+    ):
+        token = await _invited(service, owner, EMAIL)
+        found = await _through(guest, provider, token, EMAIL)
+        assert found["status"] == "CODE_REQUIRED"
+        yield service, provider, guest, found["id"], token
+
+
+async def test_the_code_completes_the_proof(door: Door) -> None:
+    """H025: with the code from the invited mailbox, typed with a space, the same browser gets in; without it nobody does."""
+    async with _at_the_code(door) as (service, _, guest, acceptance_id, token):
+        await _nobody_new()
+        code = await _code(service)
+        async with service.browser() as thief:
+            assert (await _confirm(thief, acceptance_id, code))["__typename"] == "InviteLinkInvalid"
+        done = await _confirm(guest, acceptance_id, f"{code[:3]} {code[3:]}")
+        assert done["acceptance"]["status"] == "ACCEPTED"
+        assert done["acceptance"]["membership"]["role"] == "MEMBER"
+        assert await guest.viewer_email() == EMAIL
+        assert (await _confirm(guest, acceptance_id, code))["__typename"] == "InviteLinkInvalid"
+        assert (await guest.accept(token, provider="dev"))["__typename"] == "InviteLinkInvalid"
+        events = [
+            event.details["evidence"] for event in await AuditEvent.filter(kind="invitation.accepted").order_by("seq")
+        ]
+        assert events[-1] == "google_third_party_and_code"
+
+
+async def test_five_wrong_codes_end_the_flow(door: Door) -> None:
+    """The tries count down, the sixth is refused though it is right, and a new sign-in sends a new code."""
+    async with _at_the_code(door) as (service, provider, guest, acceptance_id, _):
+        code = await _code(service)
+        left = [(await _confirm(guest, acceptance_id, _wrong(code)))["triesLeft"] for _ in range(5)]
+        assert left == [4, 3, 2, 1, 0]
+        assert (await _confirm(guest, acceptance_id, code))["__typename"] == "InviteLinkInvalid"
+        await _nobody_new()
+        service.clock.advance(seconds=1)
+        again = await _through(guest, provider, None, EMAIL)
+        assert again["status"] == "CODE_REQUIRED"
+        second = await _code(service)
+        assert (await _confirm(guest, again["id"], second))["acceptance"]["status"] == "ACCEPTED"
+
+
+async def test_a_code_lives_for_ten_minutes(door: Door) -> None:
+    """After ten minutes the right code is InvalidCode without tries, and lets nobody in."""
+    async with _at_the_code(door) as (service, _, guest, acceptance_id, __):
+        code = await _code(service)
+        service.clock.advance(minutes=10)
+        late = await _confirm(guest, acceptance_id, code)
+        assert (late["__typename"], late["triesLeft"]) == ("InvalidCode", 0)
+        await _nobody_new()
+
+
+async def test_a_code_fits_its_own_flow_only(door: Door) -> None:
+    """H042: the code and the proof of one flow finish no other flow of the same browser."""
+    async with _at_the_code(door) as (service, provider, guest, first_id, _):
+        first = await _code(service)
+        service.clock.advance(seconds=1)
+        second = await _through(guest, provider, None, EMAIL, sub="somebody-else")
+        other = await _code(service)
+        assert second["id"] != first_id
+        if first != other:
+            assert (await _confirm(guest, second["id"], first))["__typename"] == "InvalidCode"
+        done = await _confirm(guest, first_id, first)
+        assert done["acceptance"]["status"] == "ACCEPTED"
+        assert (await _confirm(guest, second["id"], other))["acceptance"]["status"] == "LINK_INVALID"
+        assert await Identity.filter(subject="somebody-else").count() == 0
+
+
+async def test_a_code_counts_only_while_the_invitation_stands(door: Door) -> None:
+    """A revocation between the login and the code still refuses; the code is stored as a salted digest only."""
+    async with _at_the_code(door) as (service, _, guest, acceptance_id, __):
+        code = await _code(service)
+        flow = await Flow.get(id=acceptance_id)
+        assert flow.code_digest is not None
+        assert code not in flow.code_digest
+        async with service.browser() as owner:
+            await owner.sign_in("owner@example.com")
+            page = "query($id: ID!) { community(id: $id) { invitations { nodes { id email } } } }"
+            nodes = (await owner.ask(page, id=await owner.community_id()))["community"]["invitations"]["nodes"]
+            invitation_id = next(node["id"] for node in nodes if node["email"] == EMAIL)
+            await owner.do("revokeInvite", invitationId=invitation_id)
+        assert (await _confirm(guest, acceptance_id, code))["acceptance"]["status"] == "LINK_INVALID"
+        await _nobody_new()
+
+
+# ------------------------------------------------------------------------------------------------- accounts and identities
+
+
+async def test_an_email_never_opens_an_account(door: Door) -> None:
+    """H037: another sign-in with a member's own verified address is IDENTITY_CONFLICT, and neither merges nor signs in."""
+    async with door() as (service, provider), service.browser() as owner, service.browser() as guest:
+        await _invited(service, owner, "filler@example.com")
+        await owner.do("createCommunity", name="Second")
+        token = await service.token_for("filler@example.com")
+        await guest.accept_as(token, "filler@example.com")
+        await owner.invite(await owner.community_id("Second"), "filler@example.com")
+        async with service.browser() as elsewhere:
+            found = await _through(
+                elsewhere, provider, await service.token_for("filler@example.com"), "filler@example.com"
+            )
+            assert (found["status"], found["canRetry"]) == ("IDENTITY_CONFLICT", True)
+            assert await elsewhere.viewer_email() is None
+            begun = (
+                await elsewhere.ask(
+                    'mutation { signIn(input: {providerId: "idp"}) { ...on SignInStarted { authorizationUrl } } }'
+                )
+            )["signIn"]
+            await elsewhere.client.get(
+                await provider.callback_url(begun["authorizationUrl"], email="filler@example.com")
+            )
+            outcome = (await elsewhere.ask("{ signInOutcome { status } }"))["signInOutcome"]
+            assert outcome["status"] == "NOT_INVITED"
+        assert await Identity.all().count() == 2
+        assert (await _link(guest, provider, "filler@example.com"))["status"] == "IDENTITY_LINKED"
+        async with service.browser() as elsewhere:
+            accepted = await elsewhere.accept_as(await service.token_for("filler@example.com"), "filler@example.com")
+            assert accepted["status"] == "ACCEPTED"
+        assert await Member.all().count() == 2
+
+
+async def _link(browser: Browser, provider: HostileProvider, email: str, **claims: Any) -> Any:
+    begun = (
+        await browser.ask(
+            'mutation { linkIdentity(input: {providerId: "idp"}) { __typename ...on SignInStarted { authorizationUrl } } }'
+        )
+    )["linkIdentity"]
+    assert begun["__typename"] == "SignInStarted"
+    await browser.client.get(await provider.callback_url(begun["authorizationUrl"], email=email, **claims))
+    return (await browser.ask("{ signInOutcome { status message } }"))["signInOutcome"]
+
+
+async def test_a_second_sign_in_is_linked_from_a_session(door: Door) -> None:
+    """A linked sign-in opens the same account and is listed; linking another's is IDENTITY_IN_USE and changes nothing."""
+    async with door() as (service, provider), service.browser() as owner, service.browser() as guest:
+        token = await _invited(service, owner, "guest@example.com")
+        await guest.accept_as(token, "guest@example.com")
+        service.clock.advance(seconds=1)
+        assert (await _link(owner, provider, "private@elsewhere.example", sub="1"))["status"] == "IDENTITY_LINKED"
+        assert (await _link(guest, provider, "private@elsewhere.example", sub="1"))["status"] == "IDENTITY_IN_USE"
+        identities = (await owner.ask("{ viewer { identities { provider { id } issuer email } } }"))["viewer"][
+            "identities"
+        ]
+        assert [identity["provider"]["id"] for identity in identities] == ["dev", "idp"]
+        async with service.browser() as later:
+            begun = (
+                await later.ask(
+                    'mutation { signIn(input: {providerId: "idp"}) { ...on SignInStarted { authorizationUrl } } }'
+                )
+            )["signIn"]
+            await later.client.get(
+                await provider.callback_url(begun["authorizationUrl"], email="x@elsewhere.example", sub="1")
+            )
+            assert await later.viewer_email() == "owner@example.com"
+        assert (await guest.ask("{ viewer { identities { id } } }"))["viewer"]["identities"].__len__() == 1
+
+
+async def test_linking_needs_the_session_that_began_it(door: Door) -> None:
+    """Without a session linkIdentity is NotSignedIn; a session that ended before the return links nothing."""
+    async with door() as (service, provider), service.browser() as owner, service.browser() as stranger:
+        assert (await stranger.do("linkIdentity", providerId="idp"))["__typename"] == "NotSignedIn"
+        await _invited(service, owner, "guest@example.com")
+        begun = (
+            await owner.ask(
+                'mutation { linkIdentity(input: {providerId: "idp"}) { ...on SignInStarted { authorizationUrl } } }'
+            )
+        )["linkIdentity"]
+        callback = await provider.callback_url(begun["authorizationUrl"], email="x@y.example")
+        await owner.do("signOut", everywhere=True)
+        await owner.client.get(callback)
+        assert (await owner.ask("{ signInOutcome { status } }"))["signInOutcome"]["status"] == "SIGN_IN_FAILED"
+        assert await Identity.all().count() == 1
+
+
+async def test_a_changed_email_at_the_provider_changes_no_rights(door: Door) -> None:
+    """H040: a member who takes the owner's address at the provider is still who they were."""
+    async with door() as (service, _), service.browser() as owner, service.browser() as guest:
+        token = await _invited(service, owner, "guest@example.com")
+        await guest.accept_as(token, "guest@example.com", sub="guest-subject")
+        await guest.sign_in("owner@example.com", sub="guest-subject")
+        assert await guest.viewer_email() == "guest@example.com"
+        memberships = (await guest.ask("{ viewer { memberships { role } } }"))["viewer"]["memberships"]
+        assert memberships == [{"role": "MEMBER"}]
+
+
+async def test_a_relay_address_is_another_address(door: Door) -> None:
+    """H045: a login that shows a relay's address is EMAIL_MISMATCH, says so in words, and uses nothing up."""
+    relay = "x7k2q@privaterelay.appleid.com"
+    async with door() as (service, provider), service.browser() as owner, service.browser() as guest:
+        token = await _invited(service, owner, "ann@example.com")
+        found = await _through(guest, provider, token, relay)
+        assert (found["status"], found["canRetry"], relay in found["message"]) == ("EMAIL_MISMATCH", True, True)
+        await _nobody_new()
+
+
+async def test_the_same_subject_at_two_issuers_is_two_people(door: Door) -> None:
+    """Subject "1" of one issuer does not open the account of subject "1" of another."""
+    async with door() as (service, provider), service.browser() as owner, service.browser() as guest:
+        token = await _invited(service, owner, "guest@example.com")
+        await guest.accept_as(token, "guest@example.com", sub="1")
+        async with service.browser() as other:
+            begun = (
+                await other.ask(
+                    'mutation { signIn(input: {providerId: "idp"}) { ...on SignInStarted { authorizationUrl } } }'
+                )
+            )["signIn"]
+            await other.client.get(
+                await provider.callback_url(begun["authorizationUrl"], email="guest@example.com", sub="1")
+            )
+            assert (await other.ask("{ signInOutcome { status } }"))["signInOutcome"]["status"] == "NOT_INVITED"
+            assert await other.viewer_email() is None
+
+
+async def test_an_answer_at_another_providers_door_is_refused(door: Door) -> None:
+    """H056: the answer of one provider at the redirect URI of another lets nobody in, and uses nothing up."""
+    async with door() as (service, provider), service.browser() as owner:
+        token = await service.token_for("owner@example.com")
+        started = await owner.accept(token, provider="idp")
+        callback = await provider.callback_url(started["authorizationUrl"], email="owner@example.com")
+        await owner.client.get(callback.replace("/auth/idp/", "/auth/dev/"))
+        assert (await owner.acceptance())["status"] == "SIGN_IN_FAILED"
+        assert await Member.all().count() == 0
+        assert (await owner.accept_as(token, "owner@example.com"))["status"] == "ACCEPTED"
+
+
+async def test_a_released_account_is_opened_by_its_owner_alone(door: Door) -> None:
+    """`guestlist identity release`: the old sign-in is dead, another address is refused, and a new sign-in with the link
+    and the address opens the very same account, role and all.
+    """
+    async with door() as (service, provider), service.browser() as owner, service.browser() as admin:
+        token = await _invited(service, owner, "admin@example.com")
+        before = await admin.accept_as(token, "admin@example.com")
+        service.clock.advance(seconds=1)
+        await identities.release(Address("admin@example.com"), now=service.clock(), settings=service.settings)
+        assert await admin.viewer_email() is None
+        assert (await admin.sign_in("admin@example.com"))["status"] == "NOT_INVITED"
+        link = await service.token_for("admin@example.com")
+        async with service.browser() as thief:
+            assert (await _through(thief, provider, link, "thief@example.com"))["status"] == "EMAIL_MISMATCH"
+            known = await thief.accept_as(link, "owner@example.com")
+            assert known["status"] == "EMAIL_MISMATCH"
+        service.clock.advance(seconds=1)
+        again = await _through(admin, provider, link, "admin@example.com", sub="replaced")
+        assert again["status"] == "ALREADY_MEMBER"
+        assert again["membership"] == before["membership"]
+        assert await admin.viewer_email() == "admin@example.com"
+        assert await AuditEvent.filter(kind="member.identity_released").count() == 1
+        assert await Member.all().count() == 2
+
+
+async def test_releasing_nobody_is_said(service: Service) -> None:
+    """Releasing an address without an account in a community is refused in words and changes nothing."""
+    with pytest.raises(NotFound, match="invite the person"):
+        await identities.release(Address("nobody@example.com"), now=service.clock(), settings=service.settings)
+    assert await AuditEvent.filter(kind="member.identity_released").count() == 0

@@ -1,0 +1,52 @@
+"""The README's reference is what the service really has."""
+
+import re
+from pathlib import Path
+
+import typer
+from starlette.routing import BaseRoute, Mount, Route
+
+from service.app import create_app
+from service.cli import app as command_line
+from service.settings import load_settings, reference
+
+README = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
+
+
+def _table(heading: str) -> list[tuple[str, ...]]:
+    """The rows of the first table below a heading, code marks taken off."""
+    section = README.partition(f"### {heading}\n")[2].partition("\n### ")[0]
+    rows = re.findall(r"^\| (`.+?) \|$", section, re.MULTILINE)
+    return [tuple(cell.strip().strip("`") for cell in row.split(" | ")) for row in rows]
+
+
+def test_every_setting_is_in_the_reference() -> None:
+    """The settings of the README are those of the service, with their defaults and meanings."""
+    assert _table("Settings") == [
+        (entry.name, entry.default or "must be given", entry.meaning.replace("|", "or")) for entry in reference()
+    ]
+
+
+def test_every_command_is_in_the_reference() -> None:
+    """The commands of the README are those of the command line, no more and no fewer."""
+    assert {row[0] for row in _table("Commands")} == set(_commands(typer.main.get_command(command_line), "guestlist"))
+
+
+def _commands(command: object, name: str) -> list[str]:
+    below = getattr(command, "commands", None)
+    if below is None:
+        return [name]
+    return [found for word, inner in below.items() for found in _commands(inner, f"{name} {word}")]
+
+
+def test_every_endpoint_is_in_the_reference() -> None:
+    """The endpoints of the README are the routes of the application, no more and no fewer."""
+    app = create_app(load_settings(environ={}))
+    assert {row[0] for row in _table("Endpoints")} == {line for route in app.routes for line in _lines(route)}
+
+
+def _lines(route: BaseRoute) -> list[str]:
+    if isinstance(route, Mount):
+        return [f"GET {route.path}/*"]
+    assert isinstance(route, Route)
+    return [f"{method} {route.path}" for method in sorted((route.methods or set()) - {"HEAD"})]

@@ -1,0 +1,226 @@
+"""Bad input over HTTP: every answer says what was wrong and what was expected, and nothing happens."""
+
+from typing import Any
+
+import orjson
+import pytest
+
+from service.models import AuditEvent, Flow, Invitation
+from tests.story import ACCEPT, INVITE, PREVIEW, SIGN_IN, Service
+
+pytestmark = pytest.mark.anyio
+
+OWNER = "owner@example.com"
+JSON = {"content-type": "application/json"}
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "status", "words"),
+    [
+        (b"query { providers { id } }", JSON, 400, "not JSON"),
+        (b"", JSON, 400, "not JSON"),
+        (b'"x"', JSON, 400, "not a JSON object"),
+        (b"[]", JSON, 400, "one operation"),
+        (b'[{"query": "{ providers { id } }"}]', JSON, 400, "one operation"),
+        (b"{}", JSON, 400, "no query"),
+        (b'{"query": 3}', JSON, 400, "no query"),
+        (b'{"query": "{ providers { id } }", "variables": []}', JSON, 400, "variables"),
+        (b'{"query": "{ providers { id } }", "operationName": 1}', JSON, 400, "operationName"),
+        (b'{"query": "hello {"}', JSON, 400, "Syntax Error"),
+        (b'{"query": "\\ud800"}', JSON, 400, "not JSON"),
+        (b'{"query": "{ providers { id } }"}', {"content-type": "text/plain"}, 415, "application/json"),
+        (
+            b'{"query": "{ providers { id } }"}',
+            {"content-type": "text/plain; x=application/json"},
+            415,
+            "application/json",
+        ),
+        (
+            b"query=%7Bproviders%7Bid%7D%7D",
+            {"content-type": "application/x-www-form-urlencoded"},
+            415,
+            "application/json",
+        ),
+        (b"--x", {"content-type": "multipart/form-data; boundary=x"}, 415, "application/json"),
+        (b'{"query": "{ providers { id } }"}', {}, 415, "application/json"),
+    ],
+)
+async def test_what_is_no_operation_is_refused_in_words(
+    service: Service, body: bytes, headers: dict[str, str], status: int, words: str
+) -> None:
+    """H108: a body that is no JSON object with one operation is a 4xx that says what was expected."""
+    async with service.browser() as browser:
+        answer = await browser.client.post("/graphql", content=body, headers=headers)
+    assert (answer.status_code, words in answer.text) == (status, True), answer.text
+
+
+async def test_a_body_over_the_limit_is_refused(service: Service) -> None:
+    """H122: 513 kB are too many, announced or streamed."""
+    body = orjson.dumps({"query": "{ providers { id } }", "variables": {"x": "y" * 520 * 1024}})
+
+    async def streamed() -> Any:
+        for start in range(0, len(body), 65536):
+            yield body[start : start + 65536]
+
+    async with service.browser() as browser:
+        announced = await browser.client.post("/graphql", content=body, headers=JSON)
+        chunked = await browser.client.post("/graphql", content=streamed(), headers=JSON)
+    assert (announced.status_code, chunked.status_code) == (413, 413)
+
+
+async def test_mutations_do_not_travel_by_get(service: Service) -> None:
+    """H108: a GET runs no operation, in development neither."""
+    async with service.browser() as browser:
+        answer = await browser.client.get("/graphql", params={"query": "{ providers { id } }"})
+    assert "development sign-in" not in answer.text.lower()
+
+
+@pytest.mark.parametrize(
+    "token",
+    ["", "A" * 43, "x", "\u0000", "é" * 43, "A" * 400_000, "../../etc/passwd", "%00", " ", "null"],
+    ids=["empty", "unknown", "short", "nul", "not-ascii", "huge", "path", "escaped", "blank", "word"],
+)
+async def test_every_wrong_token_gets_one_answer(service: Service, token: str) -> None:
+    """H015, H130: whatever is no live token gets the same InviteLinkInvalid, null preview and blind answer."""
+    async with service.browser() as browser:
+        started = await browser.accept(token)
+        assert started == {
+            "__typename": "InviteLinkInvalid",
+            "message": "This link does not work any more. Ask for a fresh one: it goes to the invited mailbox.",
+        }
+        assert (await browser.do("declineInvite", token=token))["__typename"] == "InviteLinkInvalid"
+        assert (await browser.ask(PREVIEW, token=token))["invitePreview"] is None
+        assert (await browser.do("requestFreshLink", token=token))["__typename"] == "RequestFreshLinkAnswer"
+    assert await Flow.all().count() == 0
+
+
+async def test_variants_of_a_live_token_open_nothing(service: Service) -> None:
+    """H015: a token flipped, cut, lengthened, in other case or padded is as unknown as any other."""
+    token = await service.token_for(OWNER)
+    variants = [token[:-1], token + "A", token.swapcase(), token + "=", f" {token}", f"{token}\n", token[::-1]]
+    async with service.browser() as browser:
+        for variant in variants:
+            assert (await browser.accept(variant))["__typename"] == "InviteLinkInvalid"
+        assert (await browser.accept(token))["__typename"] == "AcceptInviteStarted"
+    assert await Flow.all().count() == 1
+
+
+_LONG = "x" * 1001
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind", "field"),
+    [
+        ({"email": "not an address"}, "InvalidEmail", None),
+        ({"email": ""}, "InvalidEmail", None),
+        ({"email": "a@b.example,c@d.example"}, "InvalidEmail", None),
+        ({"email": "mıke@github.com"}, "InvalidEmail", None),
+        ({"email": "a\u0000@b.example"}, "InvalidEmail", None),
+        ({"email": "ok@example.com", "message": _LONG}, "InvalidInput", "message"),
+        ({"email": "ok@example.com", "message": "bell \u0007"}, "InvalidInput", "message"),
+        ({"email": "ok@example.com", "locale": "xx-not-a-tag"}, "InvalidInput", "locale"),
+        ({"email": "ok@example.com", "communityId": "com_AAAAAAAAAAAAAAAAAAAAAA"}, "NotFound", None),
+        ({"email": "ok@example.com", "communityId": "\u0000"}, "NotFound", None),
+        ({"email": "ok@example.com", "communityId": "' OR 1=1 --"}, "NotFound", None),
+    ],
+)
+async def test_wrong_arguments_have_typed_answers(
+    service: Service, arguments: dict[str, Any], kind: str, field: str | None
+) -> None:
+    """Each wrong argument of inviteMember has its own type and words, and leaves no invitation and no event behind."""
+    async with service.browser() as owner:
+        await owner.accept_as(await service.token_for(OWNER), OWNER)
+        wanted = {"communityId": await owner.community_id()} | arguments
+        events = await AuditEvent.all().count()
+        answer = (await owner.ask(INVITE, input=wanted))["inviteMember"]
+    assert (answer["__typename"], answer.get("field"), len(answer["message"]) > 20) == (kind, field, True)
+    assert await Invitation.all().count() == 1
+    assert await AuditEvent.all().count() == events
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        "https://evil.example", "//evil.example", "/\\evil.example", "javascript:alert(1)", "/%2F%2Fevil.example",
+        "http://localhost.evil.example/", "http://evil.example@localhost/", "data:text/html,x", "/\tevil", "evil.example",
+        "/auth/dev/callback?code=x", "/" + "x" * 3000, "/%5cevil.example", "ftp://localhost/", "",
+    ],
+)  # fmt: skip
+async def test_return_addresses_elsewhere_are_refused(service: Service, where: str) -> None:
+    """H072: returnTo is a path of the service or a URL of an allowed origin; everything else is InvalidInput."""
+    token = await service.token_for(OWNER)
+    async with service.browser() as browser:
+        begun = (await browser.ask(SIGN_IN, input={"providerId": "dev", "returnTo": where}))["signIn"]
+        accepting = await browser.accept(token, returnTo=where)
+    if where == "":
+        assert (begun["__typename"], accepting["__typename"]) == ("SignInStarted", "AcceptInviteStarted")
+        return
+    assert (begun["__typename"], begun["field"]) == ("InvalidInput", "returnTo")
+    assert (accepting["__typename"], accepting["field"]) == ("InvalidInput", "returnTo")
+    assert await Flow.all().count() == 0
+
+
+async def test_a_return_address_with_the_token_is_refused(service: Service) -> None:
+    """H094: the token never travels through returnTo."""
+    token = await service.token_for(OWNER)
+    async with service.browser() as browser:
+        answer = await browser.accept(token, returnTo=f"/welcome?t={token}")
+    assert (answer["__typename"], answer["field"]) == ("InvalidInput", "returnTo")
+
+
+async def test_the_login_returns_where_it_was_asked_to(service: Service) -> None:
+    """H074: the return is a 303 to the asked path, and to /confirm or / where none was asked."""
+    async with service.browser() as browser:
+        token = await service.token_for(OWNER)
+        asked = await browser.accept(token, returnTo="/welcome?from=mail")
+        answer = await browser.log_in(asked["authorizationUrl"], "other@example.com")
+        assert (answer.status_code, answer.headers["location"]) == (303, "/welcome?from=mail")
+        unasked = await browser.accept(None)
+        answer = await browser.log_in(unasked["authorizationUrl"], OWNER)
+        assert (answer.status_code, answer.headers["location"]) == (303, "/confirm")
+
+
+async def test_unknown_providers_are_named_so(service: Service) -> None:
+    """A provider that is not configured is UnknownProvider for signIn and acceptInvite, and its callback is a 404."""
+    async with service.browser() as browser:
+        assert (await browser.do("signIn", providerId="nobody"))["__typename"] == "UnknownProvider"
+        token = await service.token_for(OWNER)
+        assert (await browser.accept(token, provider="nobody"))["__typename"] == "UnknownProvider"
+        assert (await browser.client.get("/auth/nobody/callback?state=x")).status_code == 404
+    assert await Flow.all().count() == 0
+
+
+@pytest.mark.parametrize("query", ["?code=x", "?state=", "?state=unknown&code=x", "", "?error=access_denied&state=%00"])
+async def test_a_return_that_nobody_began_gets_a_page(service: Service, query: str) -> None:
+    """H058: a callback without a state of this browser is a page in words, sets no cookie and changes nothing."""
+    async with service.browser() as browser:
+        answer = await browser.client.get(f"/auth/dev/callback{query}")
+    assert (answer.status_code, answer.headers["content-type"].split(";")[0]) == (400, "text/html")
+    assert "set-cookie" not in answer.headers
+
+
+async def test_pages_out_of_bounds_are_answered_in_words(service: Service) -> None:
+    """first beyond 1 to 100, and damaged or foreign cursors, are errors that say what was expected."""
+    async with service.browser() as owner:
+        await owner.accept_as(await service.token_for(OWNER), OWNER)
+        community = await owner.community_id()
+        page = "query($id: ID!, $first: Int, $after: String) { community(id: $id) { invitations(first: $first, after: $after) { pageInfo { endCursor } } memberships { pageInfo { endCursor } } } }"
+        found = (await owner.ask(page, id=community))["community"]
+        foreign = found["memberships"]["pageInfo"]["endCursor"]
+        for first in (0, -1, 101):
+            assert await owner.errors(page, id=community, first=first) == [
+                f"first is {first}; between 1 and 100 were expected."
+            ]
+        for after in ("nonsense", "\u0000", foreign, "é", "AAAA"):
+            (message,) = await owner.errors(page, id=community, after=after)
+            assert "after is" in message
+
+
+async def test_an_unknown_field_is_an_error_without_suggestions_or_traces(service: Service) -> None:
+    """H117: what the client got wrong is said; nothing of the inside is."""
+    async with service.browser() as browser:
+        (message,) = await browser.errors("{ providerz { id } }")
+        assert "Cannot query field" in message
+        answer = await browser.post(ACCEPT, input={"providerId": 3.5})
+        assert answer.status_code == 200
+        assert "Traceback" not in answer.text

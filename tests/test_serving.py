@@ -1,0 +1,152 @@
+"""`guestlist serve`, `worker` and `dev` as processes: what they serve, what they refuse, and in which words."""
+
+import asyncio
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from service import database
+
+pytestmark = pytest.mark.anyio
+
+PROVIDER = {
+    "GUESTLIST_PROVIDERS__ACME__ISSUER": "https://login.acme.example",
+    "GUESTLIST_PROVIDERS__ACME__CLIENT_ID": "guestlist",
+    "GUESTLIST_PROVIDERS__ACME__CLIENT_SECRET": "s3cret-of-acme",
+    "GUESTLIST_PROVIDERS__ACME__EMAIL_DOMAINS": "*",
+}
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+async def _start(*arguments: str, folder: Path, **environ: str) -> asyncio.subprocess.Process:
+    root = str(Path(__file__).parent.parent)
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "service.cli", *arguments, cwd=folder,
+        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": root, **environ},
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+
+
+@asynccontextmanager
+async def _serving(*arguments: str, folder: Path, **environ: str) -> AsyncIterator[httpx2.AsyncClient]:
+    """A process that serves, until the block ends; a client for it."""
+    port = _free_port()
+    process = await _start(*arguments, "--port", str(port), folder=folder, **environ)
+    try:
+        async with httpx2.AsyncClient(base_url=f"http://localhost:{port}", timeout=10) as client:
+            for _ in range(200):
+                try:
+                    await client.get("/healthz")
+                    break
+                except httpx2.ConnectError:
+                    assert process.returncode is None, await process.communicate()
+                    await asyncio.sleep(0.1)
+            yield client
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        await asyncio.wait_for(process.communicate(), 20)
+        assert process.returncode in {0, -15}
+
+
+async def _said(*arguments: str, folder: Path, **environ: str) -> tuple[int | None, str]:
+    process = await _start(*arguments, folder=folder, **environ)
+    said, _ = await asyncio.wait_for(process.communicate(), 30)
+    return process.returncode, said.decode()
+
+
+async def test_serve_has_nothing_of_development(tmp_path: Path) -> None:
+    """Every /dev path, GraphiQL and introspection of `guestlist serve` are not there, while it is alive and ready."""
+    async with _serving("serve", folder=tmp_path, **PROVIDER) as client:
+        for path in ("/dev", "/dev/mailbox", "/dev/mailbox.json", "/dev/openid/.well-known/openid-configuration"):
+            assert (await client.get(path)).status_code == 404
+        assert (await client.get("/graphql", headers={"accept": "text/html"})).status_code in {404, 405}
+        providers = await client.post("/graphql", json={"query": "{ providers { id } }"})
+        assert providers.json()["data"]["providers"] == [{"id": "acme"}]
+        introspection = await client.post("/graphql", json={"query": "{ __schema { types { name } } }"})
+        assert introspection.json()["data"] is None
+        assert (await client.get("/healthz")).status_code == 200
+        not_ready = await client.get("/readyz")
+        assert (not_ready.status_code, not_ready.json()["pending_migrations"]) == (503, ["0001_initial"])
+        assert "guestlist_http_requests_total" in (await client.get("/metrics")).text
+
+
+async def test_dev_serves_all_of_it_without_any_setting(tmp_path: Path) -> None:
+    """`guestlist dev` in an empty folder has the demo, the owner's mail with a link of its own port, and its provider."""
+    async with _serving("dev", folder=tmp_path) as client:
+        mails: list[dict[str, str]] = []
+        for _ in range(100):
+            mails = (await client.get("/dev/mailbox.json")).json()
+            if mails:
+                break
+            await asyncio.sleep(0.1)
+        assert [set(mail) for mail in mails] == [{"id", "to", "subject", "text", "html", "sent_at"}]
+        assert mails[0]["to"] == "owner@example.com"
+        assert f"{str(client.base_url).rstrip('/')}/confirm#" in mails[0]["text"]
+        metadata = (await client.get("/dev/openid/.well-known/openid-configuration")).json()
+        assert metadata["issuer"] == f"{str(client.base_url).rstrip('/')}/dev/openid"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environ", "words"),
+    [
+        (["serve", "--workers", "2"], {}, "PostgreSQL"),
+        (["worker"], {"GUESTLIST_MAIL_URL": "smtp://localhost:25", "GUESTLIST_MAIL_FROM": "a@b.example"}, "PostgreSQL"),
+        (["worker"], {}, "GUESTLIST_MAIL_URL"),
+        (["serve", "--with-worker"], {}, "GUESTLIST_MAIL_URL"),
+        (["serve"], {"GUESTLIST_MAIL_URL": "mailbox:", "GUESTLIST_MAIL_FROM": "a@b.example"}, "GUESTLIST_MAIL_URL"),
+        (["serve"], {"GUESTLIST_MAIL_URL": "smtp://h?starttls=x", "GUESTLIST_MAIL_FROM": "a@b.example"}, "starttls"),
+        (["serve"], {"GUESTLIST_LINK_MINUTES": "16"}, "GUESTLIST_LINK_MINUTES"),
+        (["serve"], {"GUESTLIST_LINK_MINUTE": "10"}, "GUESTLIST_LINK_MINUTES"),
+        (["serve"], {"GUESTLIST_PUBLIC_URL": "http://id.example.com"}, "GUESTLIST_PUBLIC_URL"),
+        (["migrate"], {"GUESTLIST_DATABASE_URL": "mysql://x"}, "GUESTLIST_DATABASE_URL"),
+        (["community", "create", "Demo", "--owner", "nobody"], {}, "--owner"),
+        (["surprise"], {}, "surprise"),
+    ],
+)
+async def test_what_cannot_start_says_why(
+    tmp_path: Path, arguments: list[str], environ: dict[str, str], words: str
+) -> None:
+    """Wrong usage and settings end with status 2, name what was wrong, and start and store nothing."""
+    status, said = await _said(*arguments, folder=tmp_path, **PROVIDER, **environ)
+    assert (status, words in said) == (2, True), said
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_no_setting_that_is_wrong_echoes_a_secret(tmp_path: Path) -> None:
+    """H158: the words about wrong settings have neither the client secret nor the database's password."""
+    environ = PROVIDER | {"GUESTLIST_DATABASE_URL": "postgres://me:hunter22@[broken", "GUESTLIST_LINK_MINUTES": "0"}
+    status, said = await _said("serve", folder=tmp_path, **environ)
+    assert status == 2
+    assert not [secret for secret in ("hunter22", "s3cret-of-acme") if secret in said]
+
+
+async def test_an_operator_founds_a_community(tmp_path: Path, sqlite_template: Path) -> None:
+    """`guestlist community create` makes the community and orders the mail to its owner, with no link in it yet."""
+    (tmp_path / "guestlist.db").write_bytes(sqlite_template.read_bytes())
+    status, said = await _said("community", "create", "Chess club", "--owner", "Queen@Example.com", folder=tmp_path)
+    assert (status, "Chess club" in said) == (0, True), said
+    await database.connect(f"sqlite://{tmp_path / 'guestlist.db'}")
+    orders = await database.select(
+        "SELECT i.email, i.role, o.sent_at FROM mail_orders o JOIN invitations i ON i.id = o.invitation_id"
+    )
+    links = await database.select("SELECT id FROM links")
+    await database.disconnect()
+    assert (orders, links) == ([{"email": "queen@example.com", "role": "OWNER", "sent_at": None}], [])
+
+
+async def test_a_database_that_does_not_answer_is_said(tmp_path: Path) -> None:
+    """Commands end with status 1 and words when the database is down, without its password."""
+    url = f"postgres://me:hunter22@127.0.0.1:{_free_port()}/guestlist"
+    status, said = await _said("migrate", folder=tmp_path, GUESTLIST_DATABASE_URL=url)
+    assert (status, "database" in said.lower(), "hunter22" in said) == (1, True, False), said
