@@ -11,7 +11,8 @@ class Migration(migrations.Migration):
     dependencies = [("guestlist", "0001_initial")]
 
     operations = [
-        ops.AddField(model_name="MailOrder", name="tries", field=fields.SmallIntField(default=0)),
+        # The database's own default is for the orders that are there, and for those of the release before.
+        ops.AddField(model_name="MailOrder", name="tries", field=fields.SmallIntField(default=0, db_default=0)),
         ops.AddField(model_name="MailOrder", name="delivery", field=fields.CharField(null=True, max_length=10)),
         CreateModel(
             name="Notification",

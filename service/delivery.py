@@ -446,10 +446,15 @@ def _refuse_pointless(row: dict[str, Any], kind: MailKind, now: datetime) -> Non
 
 
 async def _write_delivery(row: dict[str, Any], delivery: str, reason: str, now: datetime) -> None:
-    await execute(
-        "UPDATE invitations SET delivery = $1, delivery_reason = $2, delivery_at = $3 WHERE id = $4 AND generation = $5",
+    """Shows what became of the newest mail, unless the invitation was closed meanwhile."""
+    shown = await execute(
+        "UPDATE invitations SET delivery = $1, delivery_reason = $2, delivery_at = $3 WHERE id = $4 AND generation = $5"
+        " AND accepted_at IS NULL AND declined_at IS NULL AND revoked_at IS NULL AND superseded_at IS NULL"
+        " AND expires_at > $3",
         delivery, reason[:500], now, row["invitation_id"], row["order_generation"],
     )  # fmt: skip
+    if not shown:
+        return
     kind = "invitation.suppressed" if delivery == "SUPPRESSED" else "invitation.delivery_failed"
     await audit.record(now, audit.Event(kind, row["community_id"], None, row["invitation_id"], {"reason": reason}))
     await announce(Changed(row["community_id"], row["invitation_id"]))

@@ -257,7 +257,7 @@ class MailOrder(Model):
     created_at = fields.DatetimeField()
     due_at = fields.DatetimeField()
     attempt = fields.IntField(default=0)
-    tries = fields.SmallIntField(default=0)
+    tries = fields.SmallIntField(default=0, db_default=0)
     delivery = fields.CharField(max_length=10, null=True)
     sent_at = fields.DatetimeField(null=True)
     failed_at = fields.DatetimeField(null=True)

@@ -122,12 +122,12 @@ class Certificates:
             self._known[url] = (certificate, now + _KEPT)
 
 
-async def fetch_certificate(url: str) -> bytes:
+async def fetch_certificate(url: str, *, seconds: float = _FETCH_SECONDS) -> bytes:
     """The body at the URL: small, whole, in time, without redirects, from the host that its TLS certificate names."""
     try:
         async with (
-            asyncio.timeout(_FETCH_SECONDS),
-            httpx2.AsyncClient(timeout=_FETCH_SECONDS, follow_redirects=False) as client,
+            asyncio.timeout(seconds),
+            httpx2.AsyncClient(timeout=seconds, follow_redirects=False) as client,
             client.stream("GET", url, headers={"accept-encoding": "identity"}) as response,
         ):
             return await _small_body(response)

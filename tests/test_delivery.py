@@ -10,9 +10,10 @@ import pytest
 
 from service import database, pace
 from service.delivery import Worker
-from service.mail import Mail, MailSender, MailUnsafe, open_sender
+from service.mail import Mail, MailRefused, MailSender, MailUnsafe, open_sender
 from service.settings import load_settings
 from tests.mail_servers import SesFault, SesOnLoopback, ses_on_loopback, smtp_on_loopback
+from tests.processes import until
 from tests.story import Browser, Service
 
 pytestmark = pytest.mark.anyio
@@ -229,6 +230,46 @@ async def test_only_the_last_attempt_records(service: Service) -> None:
             "SELECT id FROM links WHERE mail_order_id = $1 AND replaced_at IS NULL", order["id"]
         )
         assert len(alive) == 2
+
+
+class _RevokedMeanwhile(_Stolen):
+    """A sender during whose refusal an admin takes the invitation back."""
+
+    async def send(self, mail: Mail) -> str:
+        del mail
+        await database.execute("UPDATE invitations SET revoked_at = $1 WHERE accepted_at IS NULL", self.service.clock())
+        raise MailRefused("The mail server refused this mail for good.")
+
+
+async def test_a_failure_does_not_show_on_a_closed_invitation(service: Service) -> None:
+    """An invitation that was revoked while its mail was being refused stays as it was when it closed."""
+    async with service.browser() as owner:
+        (invitation_id,) = await _invite(service, owner, GUEST)
+        await _through(service, _RevokedMeanwhile(service)).deliver_due()
+        seen = await owner.invitation(invitation_id)
+        assert (seen["status"], seen["delivery"]) == ("REVOKED", "QUEUED")
+        assert (await _order(service))["failed_at"] is not None
+        assert [node["kind"] for node in seen["timeline"]["nodes"]] == ["invitation.created"]
+
+
+async def test_a_slow_pace_does_not_hold_up_the_end(service: Service) -> None:
+    """Told to stop while mails wait for their turn, a worker sends no more and gives the orders back, untried."""
+    async with service.browser() as owner:
+        await _invite(service, owner, GUEST, "second@example.com", "third@example.com")
+        sent, stopping = len(service.mailbox.entries), asyncio.Event()
+        sender = open_sender(service.settings, mailbox=service.mailbox, clock=service.clock)
+        worker = _through(service, sender, mails_per_second=0.1)
+        running = asyncio.create_task(worker.run(stopping))
+
+        async def one_was_sent() -> bool:
+            return len(service.mailbox.entries) > sent
+
+        await until(one_was_sent, "the first mail")
+        stopping.set()
+        await asyncio.wait_for(running, 5)
+        assert len(service.mailbox.entries) == sent + 1
+        due = "SELECT tries FROM mail_orders WHERE sent_at IS NULL AND due_at <= $1"
+        assert [row["tries"] for row in await database.select(due, service.clock())] == [0, 0]
 
 
 async def test_codes_and_fresh_links_overtake(service: Service) -> None:

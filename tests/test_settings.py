@@ -223,6 +223,8 @@ def test_every_wrong_setting_is_found_at_once() -> None:
         ("SESSION_DAYS", "0"),
         ("LOG_LEVEL", "loud"),
         ("COMMUNITY_CREATION", "everyone"),
+        ("MAILS_PER_SECOND", "0"),
+        ("MAILS_PER_SECOND", "nan"),
     ],
 )
 def test_a_value_out_of_bounds_is_refused(variable: str, value: str) -> None:

@@ -229,6 +229,17 @@ async def test_an_earlier_mail_says_nothing_of_the_newest(stage: Stage) -> None:
     assert (await stage.seen())[0] == "SENT"
 
 
+async def test_a_fresh_link_s_mail_is_the_newest(stage: Stage) -> None:
+    """After a fresh link was sent, the first mail's bounce does not show as the fresh one's."""
+    old = await stage.order()
+    stage.service.clock.advance(minutes=11)
+    async with stage.service.browser() as guest:
+        await guest.do("requestFreshLink", token=stage.token)
+    await stage.service.deliver()
+    await stage.tell("Bounce", order=old, bounceType="Transient", bounceSubType="General")
+    assert (await stage.seen())[0] == "SENT"
+
+
 async def test_a_closed_invitation_stays_as_it_was(stage: Stage) -> None:
     """H147: after a revocation a bounce moves neither delivery nor history; the address is suppressed all the same."""
     await stage.owner.do("revokeInvite", invitationId=stage.invitation_id)

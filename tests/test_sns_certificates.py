@@ -1,0 +1,71 @@
+"""The door to Amazon's certificates, against a server that misbehaves."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from service import sns
+
+pytestmark = pytest.mark.anyio
+
+PEM = b"-----BEGIN CERTIFICATE-----"
+
+
+@asynccontextmanager
+async def _answering(answer: bytes, *, then_wait: bool = False) -> AsyncIterator[tuple[str, list[bytes]]]:
+    """A server that answers every request with these bytes; its URL, and the requests."""
+    requests: list[bytes] = []
+    over = asyncio.Event()
+
+    async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        requests.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(answer)
+        if then_wait:
+            await over.wait()
+        writer.close()
+
+    server = await asyncio.start_server(converse, "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/x.pem", requests
+    finally:
+        over.set()
+        server.close()
+        await server.wait_closed()
+
+
+def _ok(body: bytes) -> bytes:
+    return b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body)
+
+
+async def test_a_certificate_is_fetched_whole() -> None:
+    """A small answer with status 200 is what comes back."""
+    async with _answering(_ok(PEM)) as (url, requests):
+        assert await sns.fetch_certificate(url) == PEM
+        assert len(requests) == 1
+
+
+async def test_what_is_no_small_answer_is_none() -> None:
+    """A huge body, an error, a redirect, half an answer and nonsense are each no certificate; no redirect is followed."""
+    async with _answering(_ok(b"x")) as (elsewhere, asked):
+        redirect = b"HTTP/1.1 302 Found\r\nlocation: %s\r\ncontent-length: 0\r\n\r\n" % elsewhere.encode()
+        bad = [
+            _ok(b"x" * 40_000),
+            b"HTTP/1.1 404 Not Found\r\ncontent-length: 3\r\n\r\nPEM",
+            redirect,
+            b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf",
+            b"SSH-2.0-nonsense\r\n",
+        ]
+        for answer in bad:
+            async with _answering(answer) as (url, _):
+                with pytest.raises(sns.NotNow):
+                    await sns.fetch_certificate(url)
+        assert asked == []
+
+
+async def test_an_endless_answer_ends() -> None:
+    """A server that never finishes its answer holds nobody longer than the deadline."""
+    async with _answering(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf", then_wait=True) as (url, _):
+        with pytest.raises(sns.NotNow):
+            await sns.fetch_certificate(url, seconds=0.2)
