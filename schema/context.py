@@ -1,13 +1,17 @@
 """What a resolver is given: who asks, when, and how to answer the browser."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from strawberry.dataloader import DataLoader
 from strawberry.types.info import Info as StrawberryInfo
 
-from service import communities
+from service import communities, invitation_views
 from service.acceptance import Browser
+from service.clock import Clock
+from service.communities import Standing
+from service.invitation_views import InvitationView
 from service.limits import client_key, refuse_over
 from service.openid import ProviderLabel, RelyingParty
 from service.sessions import Caller, caller_of
@@ -26,12 +30,39 @@ class Context:
     caller: Caller | None
     client: str
     user_agent: str | None
-    session_cookie: str | None
-    flow_cookie: str | None
+    session_cookie: str | None = field(repr=False)
+    flow_cookie: str | None = field(repr=False)
+    clock: Clock
+    caller_now: Callable[[], Awaitable[Caller | None]]
     set_flow: Token | None = None
     set_session: Token | None = None
     end_session: bool = False
     _member_counts: DataLoader[str, int] = field(default_factory=lambda: DataLoader(load_fn=_load_member_counts))
+    _places: dict[str, Standing] = field(default_factory=dict)
+    _invitations: DataLoader[tuple[str, str], InvitationView | None] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._invitations = DataLoader(load_fn=self._load_invitations)
+
+    async def refresh(self) -> Caller | None:
+        """For what lasts longer than a request: the time and the caller of this moment, and nothing remembered."""
+        self.now, self.caller = self.clock(), await self.caller_now()
+        self._invitations = DataLoader(load_fn=self._load_invitations)
+        self._member_counts = DataLoader(load_fn=_load_member_counts)
+        return self.caller
+
+    async def invitation(self, place: Standing, invitation_id: str) -> InvitationView | None:
+        """An invitation of a community that the caller administers; many are read in one statement."""
+        self._places[place.community_id] = place
+        return await self._invitations.load((place.community_id, invitation_id))
+
+    async def _load_invitations(self, keys: list[tuple[str, str]]) -> list[InvitationView | None]:
+        found: dict[str, InvitationView] = {}
+        for community_id in {community_id for community_id, _ in keys}:
+            ids = {invitation_id for of, invitation_id in keys if of == community_id}
+            place = self._places[community_id]
+            found |= await invitation_views.named(place, ids, now=self.now, settings=self.settings)
+        return [found.get(invitation_id) for _, invitation_id in keys]
 
     async def member_count(self, community_id: str) -> int:
         """Members of a community; those of several communities are counted in one statement."""

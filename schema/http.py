@@ -1,22 +1,26 @@
 """POST /graphql: JSON only, one operation a request, from our own pages and the allowed origins only."""
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import orjson
 from graphql import GraphQLError
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import Response
 from strawberry.types import ExecutionResult
 
 from schema.context import Context
+from schema.live import Live, MakeContext, is_subscription, wants_stream
 from schema.root import Schema, masked
+from service.refusals import RateLimited
 from service.settings import Settings
 
 MOST_BYTES: Final = 512 * 1024
 
-MakeContext = Callable[[Request], Awaitable[Context]]
+NOT_PLAIN: Final = "A subscription needs Accept: text/event-stream, or a WebSocket (graphql-transport-ws)."
+
 Finish = Callable[[Response, Context], Awaitable[None]]
 
 
@@ -33,15 +37,23 @@ class GraphQLEndpoint:
 
     def __init__(self, schema: Schema, settings: Settings, make_context: MakeContext, finish: Finish) -> None:
         self._schema, self._settings, self._make_context, self._finish = schema, settings, make_context, finish
+        mask = partial(masked, development=settings.development)
+        self.live = Live(schema, settings, make_context, mask)
 
     async def answer(self, request: Request) -> Response:
         """POST /graphql."""
         try:
-            _refuse_foreign_pages(request, self._settings)
+            bearer = bearer_of(request)
+            if bearer is None:
+                _refuse_foreign_pages(request, self._settings)
             operation = await _read_operation(request)
+            context = await self._make_context(request, bearer)
+            if bearer is not None:
+                await _refuse_unknown_bearer(context)
         except BadRequest as error:
             return _json({"errors": [{"message": error.message}]}, error.status)
-        context = await self._make_context(request)
+        if is_subscription(operation):
+            return await self._live_answer(request, operation, context)
         result = await self._schema.execute(
             operation["query"],
             variable_values=operation.get("variables"),
@@ -52,10 +64,37 @@ class GraphQLEndpoint:
         await self._finish(response, context)
         return response
 
+    async def _live_answer(self, request: Request, operation: dict[str, Any], context: Context) -> Response:
+        if not wants_stream(request):
+            return _json({"errors": [{"message": NOT_PLAIN}]}, 400)
+        return await self.live.stream(operation, context)
+
+
+def bearer_of(request: HTTPConnection) -> str | None:
+    """The access token of an Authorization header; with one, cookies do not count, so no page can forge with them."""
+    header = request.headers.get("authorization")
+    if header is None:
+        return None
+    scheme, _, token = header.partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise BadRequest(401, "The Authorization header is not understood; `Bearer` and an access token were expected.")
+    return token.strip()
+
+
+async def _refuse_unknown_bearer(context: Context) -> None:
+    """Wrong tokens are counted like any guess (H136); the answer does not tell which kind of wrong they are."""
+    if context.caller is not None:
+        return
+    try:
+        await context.count_attempt()
+    except RateLimited as limited:
+        raise BadRequest(429, limited.message) from None
+    raise BadRequest(401, "The access token is unknown, expired or revoked.")
+
 
 def _answer(result: Any, *, development: bool) -> Response:
     if not isinstance(result, ExecutionResult):
-        return _json({"errors": [{"message": "Subscriptions are not served over plain HTTP."}]}, 400)
+        return _json({"errors": [{"message": NOT_PLAIN}]}, 400)
     body: dict[str, Any] = {}
     if result.errors:
         body["errors"] = [masked(error, development=development) for error in result.errors]

@@ -1,7 +1,7 @@
 """What can be done: each mutation is one call into the service and one mapping out."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 import strawberry
 
@@ -9,8 +9,8 @@ from schema import problems
 from schema.context import Info
 from schema.problems import answered
 from schema.queries import Acceptance
-from schema.types import Community, Invitation
-from service import communities, invitations, sessions, sign_in
+from schema.types import AccessToken, Community, Invitation, Membership
+from service import access_tokens, bulk, communities, invitations, memberships, other_address, policy, sessions, sign_in
 from service.links import LinkFacts, by_token
 from service.models import Role
 from service.refusals import InviteLinkInvalid, NotSignedIn
@@ -58,6 +58,62 @@ async def _invite(info: Info, input: InviteMemberInput) -> InviteMemberSuccess:
         settings=context.settings,
     )
     return InviteMemberSuccess(invitation=Invitation.of(view))
+
+
+@strawberry.input
+class InviteeInput:
+    email: str
+    role: Role = Role.MEMBER
+    message: str | None = None
+    locale: str | None = None
+
+
+@strawberry.input
+class InviteMembersInput:
+    community_id: strawberry.ID
+    invitees: list[InviteeInput]
+
+
+@strawberry.type
+class InviteeOutcome:
+    email: str
+    result: InviteMemberResult
+
+
+@strawberry.type
+class InviteMembersSuccess:
+    outcomes: list[InviteeOutcome]
+    invited_count: int
+
+
+InviteMembersResult = Annotated[
+    InviteMembersSuccess
+    | problems.InvalidInput
+    | problems.NotFound
+    | problems.NotPermitted
+    | problems.NotSignedIn
+    | problems.RateLimited,
+    strawberry.union("InviteMembersResult"),
+]
+
+
+async def _invite_many(info: Info, input: InviteMembersInput) -> InviteMembersSuccess:
+    context = info.context
+    outcomes = await bulk.invite_many(
+        str(input.community_id),
+        [bulk.Invitee(row.email, row.role, row.message, row.locale) for row in input.invitees],
+        caller=context.caller,
+        now=context.now,
+        settings=context.settings,
+    )
+    answers = [InviteeOutcome(email=outcome.email, result=_result_of(outcome)) for outcome in outcomes]
+    return InviteMembersSuccess(outcomes=answers, invited_count=sum(outcome.refused is None for outcome in outcomes))
+
+
+def _result_of(outcome: bulk.Outcome) -> Any:
+    if outcome.refused is not None:
+        return problems.problem_of(outcome.refused)
+    return InviteMemberSuccess(invitation=Invitation.of(outcome.invited()))
 
 
 @strawberry.input
@@ -217,6 +273,32 @@ async def _confirm(info: Info, input: ConfirmAcceptanceInput) -> ConfirmAcceptan
     if acceptance is None:
         raise InviteLinkInvalid
     return ConfirmAcceptanceSuccess(acceptance=acceptance)
+
+
+@strawberry.input
+class RequestOtherAddressInput:
+    acceptance_id: strawberry.ID
+
+
+@strawberry.type
+class RequestOtherAddressSuccess:
+    acceptance: Acceptance
+
+
+RequestOtherAddressResult = Annotated[
+    RequestOtherAddressSuccess | problems.InviteLinkInvalid | problems.RateLimited,
+    strawberry.union("RequestOtherAddressResult"),
+]
+
+
+async def _request_other_address(info: Info, input: RequestOtherAddressInput) -> RequestOtherAddressSuccess:
+    context = info.context
+    await context.count_attempt()
+    flow = await other_address.request(str(input.acceptance_id), cookie=context.flow_cookie, now=context.now)
+    acceptance = await Acceptance.of(flow, info)
+    if acceptance is None:
+        raise InviteLinkInvalid
+    return RequestOtherAddressSuccess(acceptance=acceptance)
 
 
 @strawberry.input
@@ -409,6 +491,159 @@ async def _create_community(info: Info, input: CreateCommunityInput) -> CreateCo
     return CreateCommunitySuccess(community=Community.of(place))
 
 
+@strawberry.input
+class ChangeRoleInput:
+    membership_id: strawberry.ID
+    role: Role
+
+
+@strawberry.type
+class ChangeRoleSuccess:
+    membership: Membership
+
+
+ChangeRoleResult = Annotated[
+    ChangeRoleSuccess | problems.LastOwner | problems.NotFound | problems.NotPermitted | problems.NotSignedIn,
+    strawberry.union("ChangeRoleResult"),
+]
+
+
+async def _change_role(info: Info, input: ChangeRoleInput) -> ChangeRoleSuccess:
+    context = info.context
+    view = await memberships.change_role(
+        str(input.membership_id), input.role, caller=context.caller, now=context.now, settings=context.settings
+    )
+    return ChangeRoleSuccess(membership=Membership.of(view))
+
+
+@strawberry.input
+class RemoveMemberInput:
+    membership_id: strawberry.ID
+
+
+@strawberry.type
+class RemoveMemberSuccess:
+    removed_membership_id: strawberry.ID
+
+
+RemoveMemberResult = Annotated[
+    RemoveMemberSuccess | problems.LastOwner | problems.NotFound | problems.NotPermitted | problems.NotSignedIn,
+    strawberry.union("RemoveMemberResult"),
+]
+
+
+async def _remove_member(info: Info, input: RemoveMemberInput) -> RemoveMemberSuccess:
+    context = info.context
+    removed = await memberships.remove(
+        str(input.membership_id), caller=context.caller, now=context.now, settings=context.settings
+    )
+    return RemoveMemberSuccess(removed_membership_id=strawberry.ID(removed))
+
+
+@strawberry.input(
+    description="A field left out stays as it is; null removes seatLimit, and is InvalidInput anywhere else."
+)
+class UpdateInvitationPolicyInput:
+    community_id: strawberry.ID
+    link_minutes: strawberry.Maybe[int | None]
+    invitation_days: strawberry.Maybe[int | None]
+    allowed_email_domains: strawberry.Maybe[list[str] | None]
+    seat_limit: strawberry.Maybe[int | None]
+
+
+@strawberry.type
+class UpdateInvitationPolicySuccess:
+    community: Community
+
+
+UpdateInvitationPolicyResult = Annotated[
+    UpdateInvitationPolicySuccess
+    | problems.InvalidInput
+    | problems.NotFound
+    | problems.NotPermitted
+    | problems.NotSignedIn,
+    strawberry.union("UpdateInvitationPolicyResult"),
+]
+
+
+async def _update_policy(info: Info, input: UpdateInvitationPolicyInput) -> UpdateInvitationPolicySuccess:
+    context = info.context
+    change = policy.PolicyChange(
+        _given(input.link_minutes),
+        _given(input.invitation_days),
+        _given(input.allowed_email_domains),
+        _given(input.seat_limit),
+    )
+    place = await policy.update(
+        str(input.community_id), change, caller=context.caller, now=context.now, settings=context.settings
+    )
+    return UpdateInvitationPolicySuccess(community=Community.of(place))
+
+
+def _given(maybe: Any) -> Any:
+    """What the client gave, null included, or that it left the field out."""
+    return policy.UNCHANGED if maybe is None else maybe.value
+
+
+# ---------------------------------------------------------------------------------------------------- access for scripts
+
+
+@strawberry.input
+class CreateAccessTokenInput:
+    name: str = strawberry.field(description="What it is for; at most 100 characters.")
+    scopes: list[access_tokens.Scope]
+    community_ids: list[strawberry.ID] = strawberry.field(description="The communities that it is for; at least one.")
+    expires_in_days: int = strawberry.field(default=90, description="1 to 365.")
+
+
+@strawberry.type(description="The token is shown this once: send it as `Authorization: Bearer`.")
+class CreateAccessTokenSuccess:
+    token: str
+    access_token: AccessToken
+
+
+CreateAccessTokenResult = Annotated[
+    CreateAccessTokenSuccess | problems.InvalidInput | problems.NotFound | problems.NotPermitted | problems.NotSignedIn,
+    strawberry.union("CreateAccessTokenResult"),
+]
+
+
+async def _create_access_token(info: Info, input: CreateAccessTokenInput) -> CreateAccessTokenSuccess:
+    context = info.context
+    token, view = await access_tokens.create(
+        input.name,
+        input.scopes,
+        [str(community_id) for community_id in input.community_ids],
+        input.expires_in_days,
+        caller=context.caller,
+        now=context.now,
+        settings=context.settings,
+    )
+    return CreateAccessTokenSuccess(token=token, access_token=AccessToken.of(view))
+
+
+@strawberry.input
+class RevokeAccessTokenInput:
+    access_token_id: strawberry.ID
+
+
+@strawberry.type
+class RevokeAccessTokenSuccess:
+    revoked_access_token_id: strawberry.ID
+
+
+RevokeAccessTokenResult = Annotated[
+    RevokeAccessTokenSuccess | problems.NotFound | problems.NotPermitted | problems.NotSignedIn,
+    strawberry.union("RevokeAccessTokenResult"),
+]
+
+
+async def _revoke_access_token(info: Info, input: RevokeAccessTokenInput) -> RevokeAccessTokenSuccess:
+    context = info.context
+    revoked = await access_tokens.revoke(str(input.access_token_id), caller=context.caller, now=context.now)
+    return RevokeAccessTokenSuccess(revoked_access_token_id=strawberry.ID(revoked))
+
+
 @strawberry.type
 class Mutation:
     @strawberry.mutation(
@@ -417,6 +652,12 @@ class Mutation:
     )
     async def invite_member(self, info: Info, input: InviteMemberInput) -> InviteMemberResult:
         return await answered(_invite(info, input))
+
+    @strawberry.mutation(
+        description="Invite many at once (at most 1,000): one outcome a row, in order; a bad row stops no other."
+    )
+    async def invite_members(self, info: Info, input: InviteMembersInput) -> InviteMembersResult:
+        return await answered(_invite_many(info, input))
 
     @strawberry.mutation(
         description="Send a new link; every earlier link of the invitation, and every flow begun with one, dies at once."
@@ -442,6 +683,12 @@ class Mutation:
     )
     async def confirm_acceptance(self, info: Info, input: ConfirmAcceptanceInput) -> ConfirmAcceptanceResult:
         return await answered(_confirm(info, input))
+
+    @strawberry.mutation(
+        description="After EMAIL_MISMATCH: ask the admins to invite the address that this browser just proved instead."
+    )
+    async def request_other_address(self, info: Info, input: RequestOtherAddressInput) -> RequestOtherAddressResult:
+        return await answered(_request_other_address(info, input))
 
     @strawberry.mutation(
         description="The invitee says no. Needs a live link; no sign-in. An admin can reopen it by resending."
@@ -480,3 +727,27 @@ class Mutation:
     )
     async def create_community(self, info: Info, input: CreateCommunityInput) -> CreateCommunityResult:
         return await answered(_create_community(info, input))
+
+    @strawberry.mutation
+    async def change_role(self, info: Info, input: ChangeRoleInput) -> ChangeRoleResult:
+        return await answered(_change_role(info, input))
+
+    @strawberry.mutation(description="Also how one leaves.")
+    async def remove_member(self, info: Info, input: RemoveMemberInput) -> RemoveMemberResult:
+        return await answered(_remove_member(info, input))
+
+    @strawberry.mutation
+    async def update_invitation_policy(
+        self, info: Info, input: UpdateInvitationPolicyInput
+    ) -> UpdateInvitationPolicyResult:
+        return await answered(_update_policy(info, input))
+
+    @strawberry.mutation(
+        description="A token for a script of one's own: for some of one's communities, to read or to invite, for a while."
+    )
+    async def create_access_token(self, info: Info, input: CreateAccessTokenInput) -> CreateAccessTokenResult:
+        return await answered(_create_access_token(info, input))
+
+    @strawberry.mutation(description="Ends one of one's own access tokens at once.")
+    async def revoke_access_token(self, info: Info, input: RevokeAccessTokenInput) -> RevokeAccessTokenResult:
+        return await answered(_revoke_access_token(info, input))

@@ -7,7 +7,7 @@ import strawberry
 
 from schema import types
 from service import openid, refusals
-from service.invitation_views import Status
+from service.invitation_status import Status
 
 
 @strawberry.interface
@@ -85,6 +85,11 @@ class ProviderUnavailable(Problem):
     pass
 
 
+@strawberry.type(description="A community keeps at least one owner.")
+class LastOwner(Problem):
+    pass
+
+
 @strawberry.type
 class InvalidCode(Problem):
     tries_left: int
@@ -97,6 +102,7 @@ _PLAIN: dict[type[Exception], type[Any]] = {
     refusals.InvalidEmail: InvalidEmail,
     refusals.InviteLinkInvalid: InviteLinkInvalid,
     refusals.UnknownProvider: UnknownProvider,
+    refusals.LastOwner: LastOwner,
     openid.ProviderUnavailable: ProviderUnavailable,
 }
 

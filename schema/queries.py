@@ -9,6 +9,7 @@ import strawberry
 from schema.context import Info
 from schema.cursors import BadArgument
 from schema.types import (
+    AccessToken,
     AuditEvent,
     Community,
     Identity,
@@ -19,7 +20,7 @@ from schema.types import (
     Provider,
     Session,
 )
-from service import communities, invitations, lookup, sessions, sign_in
+from service import access_tokens, communities, invitations, lookup, sessions, sign_in
 from service.acceptance import AcceptanceStatus
 from service.addresses import masked
 from service.links import LinkFacts, by_id, by_token
@@ -43,15 +44,28 @@ class Viewer:
 
     @strawberry.field(description="The sign-ins that open this account.")
     async def identities(self, info: Info) -> list[Identity]:
-        return [Identity.of(identity, info) for identity in await lookup.identities(str(self.member.id))]
+        found = [] if person(info) is None else await lookup.identities(str(self.member.id))
+        return [Identity.of(identity, info) for identity in found]
 
     @strawberry.field(description="Where this person is signed in; the current session comes first.")
     async def sessions(self, info: Info) -> list[Session]:
-        context = info.context
-        if context.caller is None:
+        context, caller = info.context, person(info)
+        if caller is None:
             return []
-        found = await sessions.of_member(context.caller, now=context.now, settings=context.settings)
+        found = await sessions.of_member(caller, now=context.now, settings=context.settings)
         return [Session.of(session, info) for session in found]
+
+    @strawberry.field(description="The live access tokens of this person's scripts, the newest first.")
+    async def access_tokens(self, info: Info) -> list[AccessToken]:
+        caller = person(info)
+        found = [] if caller is None else await access_tokens.of_member(caller, now=info.context.now)
+        return [AccessToken.of(view) for view in found]
+
+
+def person(info: Info) -> Caller | None:
+    """The caller where they are signed in themselves; an access token sees nothing of what opens the account."""
+    caller = info.context.caller
+    return None if caller is None or caller.grant is not None else caller
 
 
 @strawberry.type
@@ -254,11 +268,22 @@ async def _find_event(node_id: str, info: Info, caller: Caller) -> AuditEvent | 
 
 async def _find_session(node_id: str, info: Info, caller: Caller) -> Session | None:
     context = info.context
+    if caller.grant is not None:
+        return None
     found = await sessions.of_member(caller, now=context.now, settings=context.settings)
     return next((Session.of(session, info) for session in found if session.id == node_id), None)
 
 
+async def _find_access_token(node_id: str, info: Info, caller: Caller) -> AccessToken | None:
+    if caller.grant is not None:
+        return None
+    found = await access_tokens.of_member(caller, now=info.context.now)
+    return next((AccessToken.of(view) for view in found if view.id == node_id), None)
+
+
 async def _find_identity(node_id: str, info: Info, caller: Caller) -> Identity | None:
+    if caller.grant is not None:
+        return None
     own = await lookup.identities(caller.member_id)
     return next((Identity.of(identity, info) for identity in own if identity.id == node_id), None)
 
@@ -271,4 +296,5 @@ _BY_PREFIX: Final[dict[str, Callable[[str, Info, Caller], Awaitable[Any]]]] = {
     "evt_": _find_event,
     "ses_": _find_session,
     "idn_": _find_identity,
+    "tok_": _find_access_token,
 }

@@ -11,10 +11,12 @@ from strawberry.extensions import AddValidationRules, MaxTokensLimiter, ParserCa
 from strawberry.types import ExecutionContext
 
 from schema.cursors import BadArgument
+from schema.grants import guard
 from schema.mutations import Mutation
 from schema.queries import Query
 from schema.rules import MOST_TOKENS, rules
-from schema.types import Community, Identity, Invitation, Member, Membership, Session
+from schema.subscriptions import Subscription
+from schema.types import AccessToken, Community, Identity, Invitation, Member, Membership, Session
 
 log = structlog.get_logger()
 
@@ -62,9 +64,12 @@ def build(*, development: bool) -> Schema:
         ParserCache,
         ValidationCache,
     )
-    return Schema(
+    schema = Schema(
         Query,
         Mutation,
-        types=[Community, Identity, Invitation, Member, Membership, Session],
+        Subscription,
+        types=[AccessToken, Community, Identity, Invitation, Member, Membership, Session],
         extensions=list(extensions),
     )
+    guard(schema)
+    return schema

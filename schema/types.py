@@ -1,17 +1,29 @@
 """The things that the API speaks of. Rows come with all they need; only what costs a statement is a resolver."""
 
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated, Self
+from typing import Annotated, Self, TypeVar
 
 import strawberry
 
 from schema.context import Info
-from schema.cursors import cursor_at, cut, page_size, position_of
-from service import acceptance, communities, invitation_views, models, sign_in, timeline
+from schema.cursors import BadArgument, cursor_at, cut, page_size, position_of
+from service import (
+    acceptance,
+    access_tokens,
+    communities,
+    invitation_filter,
+    invitation_views,
+    models,
+    sign_in,
+    timeline,
+)
 from service.communities import MembershipView, MemberView, Standing
-from service.invitation_views import InvitationView, Status
+from service.invitation_status import Status
+from service.invitation_views import InvitationView
 from service.models import Delivery, Role
 from service.openid import ProviderLabel
+from service.refusals import InvalidInput
 from service.timeline import EventView
 
 strawberry.enum(Role)
@@ -89,18 +101,29 @@ class AuditEvent(Node):
     )
     at: datetime
     actor: Member | None
-    invitation: Annotated["Invitation", strawberry.lazy("schema.types")] | None
     summary: str = strawberry.field(description="A sentence for a person.")
+    about: strawberry.Private["Invitation | None"]
+    place: strawberry.Private[Standing | None]
+    invitation_id: strawberry.Private[str | None]
+
+    @strawberry.field
+    async def invitation(self, info: Info) -> Annotated["Invitation", strawberry.lazy("schema.types")] | None:
+        if self.about is not None or self.place is None or self.invitation_id is None:
+            return self.about
+        view = await info.context.invitation(self.place, self.invitation_id)
+        return None if view is None else Invitation.of(view)
 
     @classmethod
-    def of(cls, event: EventView, invitation: "Invitation | None") -> Self:
+    def of(cls, event: EventView, about: "Invitation | None", place: Standing | None = None) -> Self:
         return cls(
             id=strawberry.ID(event.id),
             kind=event.kind,
             at=event.at,
             actor=Member.maybe(event.actor),
-            invitation=invitation,
             summary=event.summary,
+            about=about,
+            place=place,
+            invitation_id=event.invitation_id,
         )
 
 
@@ -115,6 +138,27 @@ class AuditEventConnection:
     edges: list[AuditEventEdge]
     nodes: list[AuditEvent]
     page_info: PageInfo
+
+
+@strawberry.input
+class AuditFilter:
+    kinds: list[str] | None = None
+    actor_id: strawberry.ID | None = None
+    after: datetime | None = None
+    before: datetime | None = None
+
+    def wanted(self) -> timeline.AuditFilter:
+        """Raises InvalidInput for a filter that nothing can match."""
+        actor_id = None if self.actor_id is None else str(self.actor_id)
+        return timeline.AuditFilter(_set_of(self.kinds), actor_id, self.after, self.before)
+
+
+def _events(
+    rows: Sequence[EventView], nodes: list[AuditEvent], scope: str, *, more: bool, after: str | None
+) -> AuditEventConnection:
+    cursors = [cursor_at(scope, row.at, row.id) for row in rows]
+    edges = [AuditEventEdge(node=node, cursor=cursor) for node, cursor in zip(nodes, cursors, strict=True)]
+    return AuditEventConnection(edges=edges, nodes=nodes, page_info=_page_info(cursors, more=more, after=after))
 
 
 @strawberry.type
@@ -192,10 +236,7 @@ class Invitation(Node):
         position = position_of(after, scope)
         rows = await timeline.of_invitation(self.id, after=position, limit=size + 1)
         shown, more = cut(rows, size)
-        nodes = [AuditEvent.of(row, self) for row in shown]
-        cursors = [cursor_at(scope, row.at, row.id) for row in shown]
-        edges = [AuditEventEdge(node=node, cursor=cursor) for node, cursor in zip(nodes, cursors, strict=True)]
-        return AuditEventConnection(edges=edges, nodes=nodes, page_info=_page_info(cursors, more=more, after=after))
+        return _events(shown, [AuditEvent.of(row, self) for row in shown], scope, more=more, after=after)
 
 
 @strawberry.type
@@ -210,10 +251,51 @@ class InvitationConnection:
     nodes: list[Invitation]
     page_info: PageInfo
     place: strawberry.Private[Standing]
+    wanted: strawberry.Private[invitation_filter.InvitationFilter]
 
     @strawberry.field
-    async def total_count(self) -> int:
-        return await invitation_views.total(self.place)
+    async def total_count(self, info: Info) -> int:
+        return await invitation_views.total(self.place, self.wanted, now=info.context.now)
+
+
+@strawberry.type
+class InvitationCounts:
+    pending: int
+    accepted: int
+    declined: int
+    revoked: int
+    expired: int
+
+
+@strawberry.input(description="What an admin may ask of invitations. Conditions are joined by AND.")
+class InvitationFilter:
+    statuses: list[Status] | None = None
+    deliveries: list[Delivery] | None = None
+    roles: list[Role] | None = None
+    email_contains: str | None = strawberry.field(default=None, description="Part of the address, in any case.")
+    created_after: datetime | None = None
+    created_before: datetime | None = None
+
+    def wanted(self) -> invitation_filter.InvitationFilter:
+        """Raises BadArgument for a filter that nothing can match."""
+        try:
+            return invitation_filter.InvitationFilter(
+                _set_of(self.statuses),
+                _set_of(self.deliveries),
+                _set_of(self.roles),
+                self.email_contains,
+                self.created_after,
+                self.created_before,
+            )
+        except InvalidInput as refused:
+            raise BadArgument(refused.message) from None
+
+
+Value = TypeVar("Value")
+
+
+def _set_of(values: list[Value] | None) -> frozenset[Value] | None:
+    return None if values is None else frozenset(values)
 
 
 @strawberry.type
@@ -302,21 +384,51 @@ class Community(Node):
 
     @strawberry.field(description="Admins and owners only, null for others; newest first. first is at most 100.")
     async def invitations(
-        self, info: Info, first: int | None = 50, after: str | None = None
+        self, info: Info, filter: InvitationFilter | None = None, first: int | None = 50, after: str | None = None
     ) -> InvitationConnection | None:
         if not self.place.is_admin:
             return None
+        wanted = (filter or InvitationFilter()).wanted()
         size, scope = page_size(first), f"invitations/{self.id}"
         position = position_of(after, scope)
         rows = await invitation_views.page(
-            self.place, after=position, limit=size + 1, now=info.context.now, settings=info.context.settings
+            self.place,
+            wanted=wanted,
+            after=position,
+            limit=size + 1,
+            now=info.context.now,
+            settings=info.context.settings,
         )
         shown, more = cut(rows, size)
         nodes = [Invitation.of(row, self) for row in shown]
         cursors = [cursor_at(scope, row.created_at, row.id) for row in shown]
         edges = [InvitationEdge(node=node, cursor=cursor) for node, cursor in zip(nodes, cursors, strict=True)]
         page_info = _page_info(cursors, more=more, after=after)
-        return InvitationConnection(edges=edges, nodes=nodes, page_info=page_info, place=self.place)
+        return InvitationConnection(edges=edges, nodes=nodes, page_info=page_info, place=self.place, wanted=wanted)
+
+    @strawberry.field(description="How many invitations stand in each status; admins and owners only.")
+    async def invitation_counts(self, info: Info) -> InvitationCounts | None:
+        if not self.place.is_admin:
+            return None
+        counts = await invitation_views.counts(self.place, now=info.context.now)
+        return InvitationCounts(**{status.lower(): number for status, number in counts.items()})
+
+    @strawberry.field(description="Who did what, newest first; admins and owners only.")
+    async def audit_log(
+        self, filter: AuditFilter | None = None, first: int | None = 50, after: str | None = None
+    ) -> AuditEventConnection | None:
+        if not self.place.is_admin:
+            return None
+        size, scope = page_size(first), f"audit/{self.id}"
+        position = position_of(after, scope)
+        try:
+            wanted = (filter or AuditFilter()).wanted()
+            rows = await timeline.of_community(self.place.community_id, wanted, after=position, limit=size + 1)
+        except InvalidInput as refused:
+            raise BadArgument(refused.message) from None
+        shown, more = cut(rows, size)
+        nodes = [AuditEvent.of(row, None, self.place) for row in shown]
+        return _events(shown, nodes, scope, more=more, after=after)
 
 
 @strawberry.type
@@ -357,4 +469,35 @@ class Identity(Node):
             email=identity.email,
             linked_at=identity.linked_at,
             last_used_at=identity.last_used_at,
+        )
+
+
+strawberry.enum(
+    access_tokens.Scope,
+    name="AccessTokenScope",
+    description="What an access token may do in its communities. INVITE includes READ.",
+)
+
+
+@strawberry.type(
+    description="What a script of the viewer carries instead of a session. The token itself was shown once."
+)
+class AccessToken(Node):
+    name: str
+    scopes: list[access_tokens.Scope]
+    community_ids: list[strawberry.ID]
+    created_at: datetime
+    expires_at: datetime
+    last_used_at: datetime | None
+
+    @classmethod
+    def of(cls, view: access_tokens.AccessTokenView) -> Self:
+        return cls(
+            id=strawberry.ID(view.id),
+            name=view.name,
+            scopes=list(view.scopes),
+            community_ids=[strawberry.ID(community_id) for community_id in view.community_ids],
+            created_at=view.created_at,
+            expires_at=view.expires_at,
+            last_used_at=view.last_used_at,
         )

@@ -11,7 +11,7 @@ from enum import StrEnum
 from service import audit, sessions
 from service.addresses import Address, AddressInvalid, canonical, domain_of, masked, same
 from service.communities import lock_seats
-from service.database import execute, select
+from service.database import execute, json_list, select
 from service.events import Changed, announce
 from service.invitation_views import entitled
 from service.links import LinkFacts, by_id
@@ -88,6 +88,7 @@ async def accept(link_id: str, identity: Identity, browser: Browser, *, now: dat
     """
     link = await _seen(link_id, now)
     refuse_other_address(link, identity)
+    await _hold_rules(link)
     await _refuse_seatless(link, identity, now)
     await _refuse_inviter_without_right(link)
     _refuse_disallowed_domain(link)
@@ -135,6 +136,20 @@ def _claimed(identity: Identity) -> Address | None:
         return canonical(identity.email or "")
     except AddressInvalid:
         return None
+
+
+async def _hold_rules(link: LinkFacts) -> None:
+    """The community's rules stay as they were read until the invitee is in, and whoever changes them waits. The lock is
+    the one that counting seats needs, where they are counted: raising a weaker one later could deadlock.
+    """
+    lock = "FOR SHARE" if link.seat_limit is None else "FOR NO KEY UPDATE"
+    sql = f"SELECT seat_limit, allowed_email_domains FROM communities WHERE id = $1 {lock}"  # noqa: S608 -- constants
+    row = (await select(sql, link.community_id))[0]
+    if (row["seat_limit"], json_list(row["allowed_email_domains"])) != (link.seat_limit, link.allowed_email_domains):
+        raise AcceptanceRefused(
+            AcceptanceStatus.NOT_ALLOWED, "rules_changed",
+            "The community's rules changed at this moment. Try again; nothing was used up.",
+        )  # fmt: skip
 
 
 async def _refuse_seatless(link: LinkFacts, identity: Identity, now: datetime) -> None:

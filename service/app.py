@@ -4,28 +4,31 @@ import asyncio
 import contextvars
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import structlog
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
-from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
-from starlette.routing import BaseRoute, Route
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response, StreamingResponse
+from starlette.routing import BaseRoute, Route, WebSocketRoute
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from schema.context import Context
-from schema.http import MOST_BYTES, GraphQLEndpoint
+from schema.http import MOST_BYTES, BadRequest, GraphQLEndpoint, bearer_of
 from schema.root import build
-from service import database, events, metrics, pages, sessions, sign_in
+from service import access_tokens, communities, database, events, exports, metrics, pages, sessions, sign_in
 from service.acceptance import Browser
 from service.clock import Clock, system_clock
+from service.communities import Standing
 from service.delivery import Worker
 from service.headers import AccessLog, SecurityHeaders
 from service.mail import MailSender
 from service.openid import RelyingParty
+from service.refusals import NotPermitted, Refused
+from service.sessions import Caller
 from service.settings import Settings
 from service.tokens import Token
 
@@ -68,6 +71,23 @@ class Guestlist:
             self._set_session(response, returned.session)
         return response
 
+    async def export(self, request: Request) -> Response:
+        """GET /export/{community_id}/{what}.csv: for an admin by session or access token; 404 alike for everybody else."""
+        try:
+            what, bearer = exports.Export(request.path_params["what"]), bearer_of(request)
+            context = await self._context(request, bearer)
+            await _admin_place(context, request.path_params["community_id"])
+        except BadRequest as error:
+            return PlainTextResponse(error.message, error.status)
+        except (Refused, ValueError):
+            return PlainTextResponse("There is no such export that you may have.", 404)
+        community_id = request.path_params["community_id"]
+        lines = exports.export(
+            what, lambda: _admin_place(context, community_id), now=context.now, settings=self.settings
+        )
+        headers = {"content-disposition": f'attachment; filename="{what}.csv"'}
+        return StreamingResponse(lines, media_type="text/csv; charset=utf-8", headers=headers)
+
     async def readyz(self, _: Request) -> Response:
         """Ready to serve: the database answers and every migration is applied."""
         try:
@@ -80,21 +100,33 @@ class Guestlist:
 
     # ----------------------------------------------------------------------------------------------- requests and answers
 
-    async def _context(self, request: Request) -> Context:
-        now, cookies = self.clock(), request.cookies
+    async def _context(self, request: HTTPConnection, bearer: str | None = None) -> Context:
+        """Who asks, by their access token where they sent one, and otherwise by their cookies; never by both."""
+        now = self.clock()
+        cookies = request.cookies if bearer is None else {}
         session_cookie = cookies.get(self.settings.session_cookie)
         return Context(
             settings=self.settings,
             relying_party=self.relying_party,
             now=now,
-            caller=await sessions.caller_of(session_cookie, now=now, settings=self.settings),
+            clock=self.clock,
+            caller_now=lambda: self._caller(session_cookie, bearer, self.clock()),
+            caller=await self._caller(session_cookie, bearer, now),
             client=request.client.host if request.client else "unknown",
             user_agent=request.headers.get("user-agent"),
             session_cookie=session_cookie,
             flow_cookie=cookies.get(self.settings.flow_cookie),
         )
 
+    async def _caller(self, session_cookie: str | None, bearer: str | None, now: datetime) -> Caller | None:
+        if bearer is not None:
+            return await access_tokens.caller_of(bearer, now=now)
+        return await sessions.caller_of(session_cookie, now=now, settings=self.settings)
+
     async def _set_cookies(self, response: Response, context: Context) -> None:
+        if context.caller is not None and context.caller.grant is not None:
+            await access_tokens.used(context.caller, now=context.now)
+            return
         if context.set_flow is not None:
             self._set_cookie(response, self.settings.flow_cookie, context.set_flow, _FLOW_COOKIE_LIFETIME)
         if context.set_session is not None:
@@ -132,6 +164,15 @@ class Guestlist:
             yield
 
 
+async def _admin_place(context: Context, community_id: str) -> Standing:
+    """The caller's place as an admin, at this moment. Raises a refusal for everybody else."""
+    caller = await context.caller_now()
+    place = await communities.standing(caller, community_id, context.settings)
+    if not place.is_admin:
+        raise NotPermitted("Only admins and owners export.")
+    return place
+
+
 @asynccontextmanager
 async def _background(work: Callable[[], Coroutine[Any, Any, None]], stopping: asyncio.Event) -> AsyncIterator[None]:
     """Runs something beside the requests, in a context of its own, and lets it finish what it is doing at the end."""
@@ -159,7 +200,9 @@ def create_app(
     guestlist = Guestlist(settings, clock, sender=sender)
     routes: list[BaseRoute] = [
         Route("/graphql", guestlist.graphql.answer, methods=["POST"]),
+        WebSocketRoute("/graphql", guestlist.graphql.live.websocket),
         Route("/auth/{provider_id}/callback", guestlist.callback, methods=["GET"]),
+        Route("/export/{community_id}/{what}.csv", guestlist.export, methods=["GET"]),
         Route("/healthz", _healthz, methods=["GET"]),
         Route("/readyz", guestlist.readyz, methods=["GET"]),
         Route("/metrics", metrics.endpoint, methods=["GET"]),

@@ -3,9 +3,10 @@
 import asyncio
 import contextlib
 import signal
+import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TextIO, TypeVar
 
 import typer
 from rich.console import Console
@@ -13,10 +14,16 @@ from rich.console import Console
 from service import database, logs
 from service.addresses import Address, AddressInvalid, canonical
 from service.clock import system_clock
-from service.refusals import Refused
+from service.refusals import AlreadyInvited, AlreadyMember, Refused
 from service.settings import Settings, SettingsInvalid, load_settings
 
+if TYPE_CHECKING:
+    from service.exports import Export
+    from service.invitee_list import ListedInvitee
+
 Result = TypeVar("Result")
+
+_PORTION = 200  # rows invited at once: each portion stands, whatever becomes of the next
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 community_app = typer.Typer(help="Communities, as the operator makes them.", no_args_is_help=True)
@@ -203,6 +210,135 @@ async def _release_identity(settings: Settings, email: Address) -> None:
 
     async with _database(settings):
         await identities.release(email, now=system_clock(), settings=settings)
+
+
+@app.command()
+def invite(
+    community: Annotated[str, typer.Argument(help="The community's id, or its name.")],
+    emails: Annotated[list[str] | None, typer.Argument(help="Whom to invite.")] = None,
+    *,
+    csv: Annotated[
+        Path | None, typer.Option("--csv", help="A file of rows: email[,role[,message]], with a header or without.")
+    ] = None,
+    role: Annotated[
+        str, typer.Option(help="The role of those whose row names none: member, admin or owner.")
+    ] = "member",
+    config: ConfigOption = None,
+) -> None:
+    """Invites one person or a list of them; running it again invites nobody twice."""
+    from service.invitee_list import ListUnreadable  # noqa: PLC0415 -- the parts of this command only
+
+    settings = _settings(lambda: load_settings(config=config))
+    if (csv is None) == (not emails):
+        _refuse("Give either addresses or --csv FILE.")
+    try:
+        rows = _listed(emails or [], csv, role)
+    except ListUnreadable as error:
+        _refuse(str(error))
+    refused = _work(_invite_all(settings, community, rows))
+    if refused:
+        raise typer.Exit(1)
+
+
+def _listed(emails: list[str], csv: Path | None, role: str) -> "list[ListedInvitee]":
+    from service.bulk import Invitee  # noqa: PLC0415
+    from service.invitee_list import ListedInvitee, read_list  # noqa: PLC0415
+    from service.models import Role  # noqa: PLC0415
+
+    if role.upper() not in Role.__members__:
+        _refuse(f"--role: {role} is no role; one of {', '.join(known.lower() for known in Role)} was expected.")
+    wanted = Role(role.upper())
+    if csv is not None:
+        return read_list(csv, role=wanted)
+    return [ListedInvitee(line, email, Invitee(email, wanted)) for line, email in enumerate(emails, start=1)]
+
+
+async def _invite_all(settings: Settings, community: str, rows: "list[ListedInvitee]") -> int:
+    """Invites in portions, so that the bar moves; how many rows were refused."""
+    from rich.progress import Progress  # noqa: PLC0415
+
+    from service import communities  # noqa: PLC0415
+
+    tally = {"invited": 0, "known": 0, "refused": 0}
+    async with _database(settings):
+        community_id = await communities.find_by_name(community)
+        with Progress(console=err, transient=True) as progress:
+            task = progress.add_task("Inviting", total=len(rows))
+            for start in range(0, len(rows), _PORTION):
+                portion = rows[start : start + _PORTION]
+                await _invite_portion(settings, community_id, portion, tally)
+                progress.advance(task, len(portion))
+    out.print(
+        f"{tally['invited']} invited, {tally['known']} invited or members already, {tally['refused']} refused."
+        + (" The mails are sent by the worker." if tally["invited"] else ""),
+        highlight=False,
+    )
+    return tally["refused"]
+
+
+async def _invite_portion(
+    settings: Settings, community_id: str, portion: "list[ListedInvitee]", tally: dict[str, int]
+) -> None:
+    from service import bulk  # noqa: PLC0415
+
+    readable = [row for row in portion if row.invitee is not None]
+    invitees = [row.invitee for row in readable if row.invitee is not None]
+    outcomes = []
+    if invitees:
+        outcomes = await bulk.invite_many_as_operator(community_id, invitees, now=system_clock(), settings=settings)
+    problems = {row.line: row.problem for row in portion if row.invitee is None}
+    for row, outcome in zip(readable, outcomes, strict=True):
+        if outcome.refused is None:
+            tally["invited"] += 1
+        elif isinstance(outcome.refused, AlreadyInvited | AlreadyMember):
+            tally["known"] += 1
+        else:
+            problems[row.line] = outcome.refused.message
+    tally["refused"] += len(problems)
+    for row in portion:
+        if row.line in problems:
+            err.print(
+                f"Row {row.line} ({row.email or 'no address'}): {problems[row.line]}", markup=False, highlight=False
+            )
+
+
+@app.command()
+def export(
+    what: Annotated[str, typer.Argument(help="invitations or audit.")],
+    community: Annotated[str, typer.Argument(help="The community's id, or its name.")],
+    *,
+    to: Annotated[Path | None, typer.Option(help="A file to write; the standard output without it.")] = None,
+    config: ConfigOption = None,
+) -> None:
+    """A community's invitations or audit log as CSV, safe to open in a spreadsheet."""
+    from service.exports import Export  # noqa: PLC0415
+
+    settings = _settings(lambda: load_settings(config=config))
+    if what not in {known.value for known in Export}:
+        _refuse(f"{what} cannot be exported; {' or '.join(Export)} was expected.")
+    if to is None:
+        _work(_export(settings, Export(what), community, sys.stdout))
+        return
+    try:
+        with to.open("w", encoding="utf-8", newline="") as file:
+            _work(_export(settings, Export(what), community, file))
+    except OSError as error:
+        _refuse(f"{to} cannot be written: {error.strerror}.")
+
+
+async def _export(settings: Settings, what: "Export", community: str, file: TextIO) -> None:
+    from service import communities, exports  # noqa: PLC0415
+
+    async with _database(settings):
+        community_id = await communities.find_by_name(community)
+        lines = exports.export(
+            what,
+            lambda: communities.operators_place(community_id, settings),
+            now=system_clock(),
+            settings=settings,
+        )
+        async for text in lines:
+            file.write(text)
 
 
 @app.command()

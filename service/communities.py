@@ -96,24 +96,43 @@ def standing_of(row: dict[str, Any], settings: Settings) -> Standing:
     )
 
 
+async def operators_place(community_id: str, settings: Settings) -> Standing:
+    """What the operator may do in a community: what an owner may, as nobody in particular. Raises NotFound."""
+    sql = f"SELECT {STANDING_COLUMNS} FROM communities c LEFT JOIN memberships m ON 1 = 0 WHERE c.id = $1"  # noqa: S608 -- constants
+    rows = await select(sql, community_id)
+    if not rows:
+        raise NotFound("There is no such community.")
+    return standing_of(rows[0] | {"role": Role.OWNER, "membership_id": "", "member_id": ""}, settings)
+
+
+async def find_by_name(text: str) -> str:
+    """The id of the one community that has this id or, in any case, this name. Raises NotFound, saying what to give."""
+    rows = await select("SELECT id FROM communities WHERE id = $1 OR lower(name) = lower($1) LIMIT 3", text)
+    if len(rows) > 1:
+        raise NotFound(f"Several communities are called {text}: {', '.join(row['id'] for row in rows)}. Give an id.")
+    if not rows:
+        raise NotFound(f"There is no community with the name or id {text}.")
+    return str(rows[0]["id"])
+
+
 async def standing(caller: Caller | None, community_id: str, settings: Settings) -> Standing:
     """The caller's place in a community. Raises NotSignedIn, and NotFound alike for what is not and what is not theirs."""
     if caller is None:
         raise NotSignedIn
-    found = await standings(caller.member_id, settings, community_id=community_id) if is_id(community_id) else []
+    found = await standings(caller, settings, community_id=community_id) if is_id(community_id) else []
     if not found:
         raise NotFound("There is no such community among yours.")
     return found[0]
 
 
-async def standings(member_id: str, settings: Settings, *, community_id: str | None = None) -> list[Standing]:
-    """All communities that a member belongs to, by name; or the one asked for."""
+async def standings(caller: Caller, settings: Settings, *, community_id: str | None = None) -> list[Standing]:
+    """All communities that the caller belongs to, by name, or the one asked for; an access token sees its own only."""
     sql = f"SELECT {STANDING_COLUMNS} FROM memberships m JOIN communities c ON c.id = m.community_id WHERE m.member_id = $1"  # noqa: S608 -- a constant
     if community_id is None:
-        rows = await select(f"{sql} ORDER BY lower(c.name), c.id", member_id)
+        rows = await select(f"{sql} ORDER BY lower(c.name), c.id", caller.member_id)
     else:
-        rows = await select(f"{sql} AND c.id = $2", member_id, community_id)
-    return [standing_of(row, settings) for row in rows]
+        rows = await select(f"{sql} AND c.id = $2", caller.member_id, community_id)
+    return [standing_of(row, settings) for row in rows if caller.may_enter(row["community_id"])]
 
 
 async def create(name: str, *, caller: Caller | None, now: datetime, settings: Settings) -> Standing:
@@ -188,6 +207,8 @@ async def memberships_page(place: Standing, *, after: tuple[datetime, str] | Non
 async def memberships_named(ids: Iterable[str], place: Standing) -> list[MembershipView]:
     """The memberships of these ids in the caller's community."""
     wanted = list(ids)
+    if not wanted:
+        return []
     marks = ", ".join(f"${number + 2}" for number in range(len(wanted)))
     sql = (
         f"SELECT {_MEMBERSHIP_COLUMNS} FROM memberships m JOIN members p ON p.id = m.member_id"  # noqa: S608 -- constants
@@ -211,7 +232,7 @@ async def memberships_of(
     caller: Caller, settings: Settings, *, community_id: str | None = None
 ) -> list[MembershipView]:
     """The caller's own memberships, by the communities' names; or the one in the community asked for."""
-    places = await standings(caller.member_id, settings, community_id=community_id)
+    places = await standings(caller, settings, community_id=community_id)
     if not places:
         return []
     sql = f"SELECT {_MEMBERSHIP_COLUMNS} FROM memberships m JOIN members p ON p.id = m.member_id WHERE m.member_id = $1"  # noqa: S608 -- constants

@@ -19,7 +19,7 @@ from service.addresses import Address
 from service.clock import Clock
 from service.database import execute, select, transaction
 from service.events import Changed, announce, hub
-from service.invitation_views import Status, status_of
+from service.invitation_status import Status, status_of
 from service.limits import recipient_key, spend
 from service.mail import Mail, MailDeferred, MailRefused, MailSender
 from service.mail.texts import InvitationFacts, code_mail, invitation_mail
@@ -48,6 +48,17 @@ async def order(
     await MailOrder.create(
         id=new_id("ord"), kind=kind, invitation_id=invitation_id, generation=generation, flow_id=flow_id,
         created_at=now, due_at=now,
+    )  # fmt: skip
+
+
+async def order_many(invitation_ids: list[str], *, now: datetime) -> None:
+    """Orders the first mail of each of these new invitations, in the transaction that makes them."""
+    await MailOrder.bulk_create(
+        MailOrder(
+            id=new_id("ord"), kind=MailKind.INVITATION, invitation_id=invitation_id, generation=1, created_at=now,
+            due_at=now,
+        )
+        for invitation_id in invitation_ids
     )  # fmt: skip
 
 

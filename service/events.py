@@ -7,7 +7,7 @@ for the same commit. A notification can be missed (a lost connection), so nobody
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 
 import asyncpg
@@ -18,7 +18,9 @@ from service.database import connection, is_postgres, select
 log = structlog.get_logger()
 
 CHANNEL = "guestlist"
+_IN_ONE = 250  # ids in one notification, whose payload may have 7,999 bytes
 _RECONNECT = 1.0  # seconds between two tries to hear again
+_WATCHED = 2000  # changed invitations that a subscription may have waiting before it is ended
 _WAITING = 256  # events that a slow listener may have waiting before it is told to read everything afresh
 
 
@@ -33,13 +35,46 @@ class Changed:
         return f"{self.community_id} {self.invitation_id}"
 
 
+class Watch:
+    """Which invitations of one community changed, each once, until somebody takes them.
+
+    Who takes them too slowly does not grow memory: past a bound nothing is kept any more, and `lost` says so.
+    """
+
+    def __init__(self, community_id: str) -> None:
+        self.community_id, self.lost = community_id, False
+        self._ids: dict[str, None] = {}
+        self._changed = asyncio.Event()
+
+    def put(self, invitation_id: str) -> None:
+        if len(self._ids) >= _WATCHED and invitation_id not in self._ids:
+            self.lost = True
+        else:
+            self._ids[invitation_id] = None
+        self._changed.set()
+
+    async def take(self, *, most: int, seconds: float) -> list[str]:
+        """The first few ids, in the order of their changes; nothing when nothing changed for so long."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._changed.wait(), seconds)
+        taken = list(self._ids)[:most]
+        for invitation_id in taken:
+            del self._ids[invitation_id]
+        if not self._ids and not self.lost:
+            self._changed.clear()
+        return taken
+
+
 class Hub:
     """Passes events on to the listeners of this process; a listener that does not keep up loses events, not memory."""
 
     def __init__(self) -> None:
         self._listeners: set[asyncio.Queue[Changed]] = set()
+        self._watches: dict[str, set[Watch]] = {}
 
     def dispatch(self, event: Changed) -> None:
+        for watch in self._watches.get(event.community_id, ()):
+            watch.put(event.invitation_id)
         for queue in self._listeners:
             with contextlib.suppress(asyncio.QueueFull):
                 queue.put_nowait(event)
@@ -54,6 +89,19 @@ class Hub:
         finally:
             self._listeners.discard(queue)
 
+    @contextlib.contextmanager
+    def watching(self, community_id: str) -> Iterator[Watch]:
+        """A watch on one community from now on."""
+        watch = Watch(community_id)
+        self._watches.setdefault(community_id, set()).add(watch)
+        try:
+            yield watch
+        finally:
+            others = self._watches[community_id]
+            others.discard(watch)
+            if not others:
+                del self._watches[community_id]
+
 
 hub = Hub()
 
@@ -66,10 +114,20 @@ async def announce(event: Changed) -> None:
         hub.dispatch(event)
 
 
+async def announce_many(community_id: str, invitation_ids: list[str]) -> None:
+    """The same for many invitations of one community, in as few notifications as their payload's size allows."""
+    if not is_postgres():
+        heard(" ".join([community_id, *invitation_ids]))
+        return
+    for start in range(0, len(invitation_ids), _IN_ONE):
+        payload = " ".join([community_id, *invitation_ids[start : start + _IN_ONE]])
+        await select("SELECT pg_notify($1, $2)", CHANNEL, payload)
+
+
 def heard(payload: str) -> None:
-    """Takes in what PostgreSQL notified; what is not ours is passed over."""
-    community_id, _, invitation_id = payload.partition(" ")
-    if invitation_id:
+    """Takes in what PostgreSQL notified: a community's id and those of its invitations that changed."""
+    community_id, *invitation_ids = payload.split(" ")
+    for invitation_id in invitation_ids:
         hub.dispatch(Changed(community_id, invitation_id))
 
 

@@ -3,27 +3,19 @@
 This is a hot path: rows become plain values once, and nothing is looked up per row (statement budget in the tests).
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import Any, Final
 
 from service.communities import MemberView, Standing
 from service.database import select
+from service.invitation_filter import InvitationFilter, Params, condition, newest, status_is
+from service.invitation_status import Status, status_of
 from service.models import Delivery, Role
 from service.settings import RateLimit, Settings
 
 RESEND_PAUSE: Final = timedelta(minutes=1)
-
-
-class Status(StrEnum):
-    """What an invitation is now; derived from facts, never stored."""
-
-    PENDING = "PENDING"
-    ACCEPTED = "ACCEPTED"
-    DECLINED = "DECLINED"
-    REVOKED = "REVOKED"
-    EXPIRED = "EXPIRED"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,18 +48,6 @@ class InvitationView:
     can_revoke: bool
 
 
-def status_of(row: dict[str, Any], now: datetime) -> Status:
-    """The status that the facts of an invitation's row add up to at an instant."""
-    if row["accepted_at"] is not None:
-        return Status.ACCEPTED
-    if row["declined_at"] is not None:
-        return Status.DECLINED
-    if row["revoked_at"] is not None:
-        return Status.REVOKED
-    expired = row["superseded_at"] is not None or row["expires_at"] <= now
-    return Status.EXPIRED if expired else Status.PENDING
-
-
 # A person's address is shown to admins only while both belong to the community.
 _COLUMNS = """
     i.id, i.email, i.role, i.message, i.locale, i.created_at, i.expires_at, i.accepted_at, i.declined_at, i.revoked_at,
@@ -79,7 +59,9 @@ _COLUMNS = """
     CASE WHEN am.id IS NULL THEN NULL ELSE a.email END AS acceptor_email,
     r.id AS revoker_id, r.name AS revoker_name, r.created_at AS revoker_created_at,
     CASE WHEN rm.id IS NULL THEN NULL ELSE r.email END AS revoker_email
-    FROM invitations i
+"""
+
+_PEOPLE = """
     LEFT JOIN members v ON v.id = i.inviter_id
     LEFT JOIN memberships vm ON vm.member_id = i.inviter_id AND vm.community_id = i.community_id
     LEFT JOIN members a ON a.id = i.accepted_by_id
@@ -90,25 +72,46 @@ _COLUMNS = """
 
 
 async def page(
-    place: Standing, *, after: tuple[datetime, str] | None, limit: int, now: datetime, settings: Settings
-) -> list[InvitationView]:
+    place: Standing, *, after: tuple[datetime, str] | None, limit: int, now: datetime, settings: Settings,
+    wanted: InvitationFilter | None = None,
+) -> list[InvitationView]:  # fmt: skip
     """Invitations of a community, newest first, after a keyset position; the caller must be its admin."""
-    where = "i.community_id = $1" + ("" if after is None else " AND (i.created_at, i.id) < ($3, $4)")
-    sql = f"SELECT {_COLUMNS} WHERE {where} ORDER BY i.created_at DESC, i.id DESC LIMIT $2"
-    rows = await select(sql, place.community_id, limit, *(after or ()))
-    return [view_of(row, place, now=now, settings=settings) for row in rows]
+    params = Params(place.community_id)
+    ids = newest(wanted or InvitationFilter(), params, after=after, limit=limit, now=now)
+    sql = (
+        f"SELECT {_COLUMNS} FROM ({ids}) k JOIN invitations i ON i.id = k.id {_PEOPLE}"  # noqa: S608 -- constants and placeholders
+        " ORDER BY i.created_at DESC, i.id DESC"
+    )
+    return [view_of(row, place, now=now, settings=settings) for row in await select(sql, *params.values)]
 
 
-async def total(place: Standing) -> int:
-    rows = await select("SELECT count(*) AS invitations FROM invitations WHERE community_id = $1", place.community_id)
+async def total(place: Standing, wanted: InvitationFilter | None = None, *, now: datetime) -> int:
+    """How many invitations of a community a filter selects."""
+    params = Params(place.community_id)
+    where = condition(wanted or InvitationFilter(), params, now=now)
+    rows = await select(f"SELECT count(*) AS invitations FROM invitations i WHERE {where}", *params.values)  # noqa: S608 -- constants and placeholders
     return int(rows[0]["invitations"])
+
+
+async def counts(place: Standing, *, now: datetime) -> dict[Status, int]:
+    """How many invitations of a community stand in each status, in one statement."""
+    columns = ", ".join(f"count(*) FILTER (WHERE {status_is(status, '$2')}) AS {status.lower()}" for status in Status)
+    rows = await select(f"SELECT {columns} FROM invitations i WHERE i.community_id = $1", place.community_id, now)  # noqa: S608 -- constants
+    return {status: rows[0][status.lower()] for status in Status}
 
 
 async def one(place: Standing, invitation_id: str, *, now: datetime, settings: Settings) -> InvitationView | None:
     """The invitation of that id in the caller's community."""
-    sql = f"SELECT {_COLUMNS} WHERE i.community_id = $1 AND i.id = $2"
-    rows = await select(sql, place.community_id, invitation_id)
-    return view_of(rows[0], place, now=now, settings=settings) if rows else None
+    return (await named(place, [invitation_id], now=now, settings=settings)).get(invitation_id)
+
+
+async def named(place: Standing, ids: Iterable[str], *, now: datetime, settings: Settings) -> dict[str, InvitationView]:
+    """The invitations of these ids in the caller's community, by id, in one statement."""
+    params = Params(place.community_id)
+    marks = params.listed(ids)
+    sql = f"SELECT {_COLUMNS} FROM invitations i {_PEOPLE} WHERE i.community_id = $1 AND i.id IN ({marks})"  # noqa: S608 -- constants and placeholders
+    rows = await select(sql, *params.values) if marks else []
+    return {row["id"]: view_of(row, place, now=now, settings=settings) for row in rows}
 
 
 def view_of(row: dict[str, Any], place: Standing, *, now: datetime, settings: Settings) -> InvitationView:

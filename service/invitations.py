@@ -16,7 +16,8 @@ from service.addresses import Address, AddressInvalid, canonical, domain_of
 from service.communities import STANDING_COLUMNS, Standing, lock_seats, memberships_named, standing, standing_of
 from service.database import execute, select, transaction
 from service.events import Changed, announce
-from service.invitation_views import InvitationView, Status
+from service.invitation_status import Status
+from service.invitation_views import InvitationView
 from service.limits import refuse_over, spend
 from service.links import LinkFacts
 from service.models import Block, Community, MailKind, Role
@@ -56,7 +57,7 @@ class Invitee:
 
 
 @dataclass(frozen=True, slots=True)
-class _Checked:
+class Checked:
     """Whom to invite, in the form that is stored."""
 
     email: Address
@@ -82,8 +83,8 @@ async def invite(
     if caller is None:
         raise NotSignedIn
     facts = await _invite_facts(community_id, invitee.email, caller, settings)
-    _refuse_above_own_role(facts.place, invitee.role)
-    checked = _checked(invitee, facts.place)
+    refuse_above_own_role(facts.place, invitee.role)
+    checked = checked_invitee(invitee, facts.place)
     await _refuse_known(facts, now, settings)
     async with transaction():
         await _refuse_without_seat(facts, now)
@@ -107,7 +108,7 @@ ORDER BY am.id NULLS LAST LIMIT 1
 async def _invite_facts(community_id: str, email: str, caller: Caller, settings: Settings) -> _InviteFacts:
     """Everything that decides on an invitation, in one statement; an address that is none matches nothing."""
     facts = (caller.member_id, community_id, _canonical_or_nothing(email))
-    rows = await select(_INVITE_FACTS, *facts) if is_id(community_id) else []
+    rows = await select(_INVITE_FACTS, *facts) if is_id(community_id) and caller.may_enter(community_id) else []
     if not rows:
         raise NotFound("There is no such community among yours.")
     row = rows[0]
@@ -122,14 +123,14 @@ def _canonical_or_nothing(email: str) -> str:
         return ""
 
 
-def _refuse_above_own_role(place: Standing, role: Role) -> None:
+def refuse_above_own_role(place: Standing, role: Role) -> None:
     if not place.is_admin:
         raise NotPermitted("Only admins and owners invite people to this community.")
     if not place.may_manage(role):
         raise NotPermitted(f"You are {place.role.lower()} here, so you cannot invite to the role {role.lower()}.")
 
 
-def _checked(invitee: Invitee, place: Standing) -> _Checked:
+def checked_invitee(invitee: Invitee, place: Standing) -> Checked:
     try:
         email = canonical(invitee.email)
     except AddressInvalid as error:
@@ -138,7 +139,7 @@ def _checked(invitee: Invitee, place: Standing) -> _Checked:
     locale = _known_locale(invitee.locale)
     if place.allowed_email_domains and domain_of(email) not in place.allowed_email_domains:
         raise EmailDomainNotAllowed(list(place.allowed_email_domains))
-    return _Checked(email, invitee.role, message, locale)
+    return Checked(email, invitee.role, message, locale)
 
 
 def _known_locale(locale: str | None) -> str | None:
@@ -183,15 +184,13 @@ async def _spend_invites(place: Standing, number: int, now: datetime, settings: 
 
 _INSERT = """
 INSERT INTO invitations (id, community_id, email, role, message, locale, inviter_id, generation, created_at, expires_at,
-    delivery, delivery_at, resends, for_member_id)
-VALUES ($1, $2, $3, $4, $5, $6, $7, 1, $8, $9, 'QUEUED', $8, 0, $10)
+    days, delivery, delivery_at, resends, for_member_id)
+VALUES ($1, $2, $3, $4, $5, $6, $7, 1, $8, $9, $10, 'QUEUED', $8, 0, $11)
 ON CONFLICT DO NOTHING
 """
 
 
-async def _write_invitation(
-    facts: _InviteFacts, invitee: _Checked, now: datetime, settings: Settings
-) -> InvitationView:
+async def _write_invitation(facts: _InviteFacts, invitee: Checked, now: datetime, settings: Settings) -> InvitationView:
     """The invitation, its mail order and its audit event; loses to a simultaneous invite of the same address (H084)."""
     place, invitation_id = facts.place, new_id("inv")
     if facts.open_id is not None:
@@ -201,7 +200,7 @@ async def _write_invitation(
     expires_at = now + timedelta(days=place.invitation_days)
     written = await execute(
         _INSERT, invitation_id, place.community_id, invitee.email, invitee.role, invitee.message, invitee.locale,
-        place.member_id, now, expires_at, None,
+        place.member_id, now, expires_at, place.invitation_days, None,
     )  # fmt: skip
     if not written:
         raise await _already_invited(place, invitee.email, now, settings)
@@ -259,7 +258,8 @@ async def invite_for_operator(
 
     With `for_member_id` it readmits the owner of that very account.
     """
-    invitation_id, expires_at = new_id("inv"), now + timedelta(days=settings.invitation_days)
+    invitation_id, days = new_id("inv"), settings.invitation_days
+    expires_at = now + timedelta(days=days)
     async with transaction():
         await execute(
             "UPDATE invitations SET superseded_at = $1 WHERE community_id = $2 AND email = $3 AND accepted_at IS NULL"
@@ -267,7 +267,7 @@ async def invite_for_operator(
             now, community_id, email,
         )  # fmt: skip
         await execute(
-            _INSERT, invitation_id, community_id, email, role, None, None, None, now, expires_at, for_member_id
+            _INSERT, invitation_id, community_id, email, role, None, None, None, now, expires_at, days, for_member_id
         )
         await delivery.order(invitation_id, generation=1, kind=MailKind.INVITATION, now=now)
         await audit.record(now, audit.Event("invitation.created", community_id, None, invitation_id, {"role": role}))
@@ -310,6 +310,7 @@ async def resend(invitation_id: str, *, caller: Caller | None, now: datetime, se
 
 _RESEND = """
 UPDATE invitations SET generation = generation + 1, inviter_id = $2, declined_at = NULL, expires_at = $3,
+    days = CASE WHEN declined_at IS NULL THEN days END,
     delivery = 'QUEUED', delivery_reason = NULL, delivery_at = $4, delivered_at = NULL, resent_at = $4,
     resends = CASE WHEN resends_since_at > $5 THEN resends + 1 ELSE 1 END,
     resends_since_at = CASE WHEN resends_since_at > $5 THEN resends_since_at ELSE $4 END

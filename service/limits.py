@@ -29,6 +29,17 @@ async def spend(limit: RateLimit | None, key: str, *, now: datetime, times: int 
     return None if row["count"] <= limit.count else row["started_at"] + limit.period - now
 
 
+async def spend_up_to(limit: RateLimit | None, key: str, *, now: datetime, times: int) -> tuple[int, timedelta]:
+    """Counts as many of `times` as the limit allows; how many those are, and how long until it opens again."""
+    if limit is None or times == 0:
+        return times, timedelta(0)
+    row = (await select(_COUNT, key, now, times, now - limit.period))[0]
+    over = min(times, max(0, row["count"] - limit.count))
+    if over:
+        await select(_COUNT, key, now, -over, now - limit.period)
+    return times - over, row["started_at"] + limit.period - now
+
+
 async def refuse_over(limit: RateLimit | None, key: str, message: str, *, now: datetime, times: int = 1) -> None:
     """Counts, and raises RateLimited when the limit is used up."""
     wait = await spend(limit, key, now=now, times=times)

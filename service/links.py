@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from service.addresses import Address
 from service.database import execute, json_list, select
-from service.invitation_views import Status, status_of
+from service.invitation_status import Status, status_of
 from service.models import Link, Role
 from service.tokens import Token, digest_of, new_id, new_token
 

@@ -3,6 +3,7 @@
 from service import communities, timeline
 from service.communities import MembershipView, MemberView
 from service.database import select
+from service.invitation_filter import Params
 from service.models import Identity
 from service.sessions import Caller
 from service.settings import Settings
@@ -22,7 +23,7 @@ SELECT p.id, p.name, p.created_at,
 FROM members p JOIN (
     SELECT o.member_id, MAX(CASE WHEN m.role IN ('OWNER', 'ADMIN') THEN 1 ELSE 0 END) = 1 AS administered
     FROM memberships m JOIN memberships o ON o.community_id = m.community_id
-    WHERE m.member_id = $2 AND o.member_id = $1 GROUP BY o.member_id
+    WHERE m.member_id = $2 AND o.member_id = $1{within} GROUP BY o.member_id
 ) shared ON shared.member_id = p.id
 """
 
@@ -31,7 +32,10 @@ async def visible_member(member_id: str, caller: Caller) -> MemberView | None:
     """A person of one of the caller's communities; their address only where the caller is an admin beside them."""
     if member_id == caller.member_id:
         return await member(member_id)
-    rows = await select(_VISIBLE, member_id, caller.member_id) if is_id(member_id) else []
+    params, within = Params(member_id, caller.member_id), ""
+    if caller.grant is not None:
+        within = f" AND m.community_id IN ({params.listed(caller.grant.community_ids)})"
+    rows = await select(_VISIBLE.format(within=within), *params.values) if is_id(member_id) else []
     return MemberView(rows[0]["id"], rows[0]["name"], rows[0]["email"], rows[0]["created_at"]) if rows else None
 
 
@@ -40,9 +44,7 @@ async def membership(membership_id: str, caller: Caller, settings: Settings) -> 
     rows = []
     if is_id(membership_id):
         rows = await select("SELECT community_id FROM memberships WHERE id = $1", membership_id)
-    places = (
-        await communities.standings(caller.member_id, settings, community_id=rows[0]["community_id"]) if rows else []
-    )
+    places = await communities.standings(caller, settings, community_id=rows[0]["community_id"]) if rows else []
     found = await communities.memberships_named([membership_id], places[0]) if places else []
     return found[0] if found else None
 
@@ -56,5 +58,5 @@ async def audit_event(event_id: str, caller: Caller, settings: Settings) -> Even
     """An event of a community that the caller administers."""
     if not is_id(event_id):
         return None
-    places = await communities.standings(caller.member_id, settings)
+    places = await communities.standings(caller, settings)
     return await timeline.one(event_id, [place.community_id for place in places if place.is_admin])

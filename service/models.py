@@ -170,7 +170,9 @@ class Membership(Model):
 class Invitation(Model):
     """An address on the list of a community, for days. At most one is open per community and address.
 
-    `generation` counts how often an admin had it sent: links and flows of an earlier generation are dead.
+    `generation` counts how often an admin had it sent: links and flows of an earlier generation are dead. `days` says
+    that `expires_at` is exactly so many days after `created_at`; null says that it is not (a declined invitation that
+    was reopened). It lets an index tell the pending from the expired (`service.invitation_filter`).
     `for_member` is set when the operator lets the owner of an account sign in anew (`service.identities`).
     """
 
@@ -194,6 +196,7 @@ class Invitation(Model):
     generation = fields.IntField(default=1)
     created_at = fields.DatetimeField()
     expires_at = fields.DatetimeField()
+    days = fields.SmallIntField(null=True)
     accepted_at = fields.DatetimeField(null=True)
     accepted_by: fields.ForeignKeyNullableRelation[Member] = fields.ForeignKeyField(
         "guestlist.Member", related_name="accepted", on_delete=fields.RESTRICT, null=True
@@ -388,6 +391,29 @@ class Suppression(Model):
         ]
 
 
+class AccessToken(Model):
+    """What a script carries instead of a session: found by digest, for some communities, to read or to invite too."""
+
+    id = fields.CharField(primary_key=True, max_length=ID)
+    member: fields.ForeignKeyRelation[Member] = fields.ForeignKeyField(
+        "guestlist.Member", related_name="access_tokens", on_delete=fields.RESTRICT
+    )
+    member_id: str
+    name = fields.CharField(max_length=NAME)
+    digest = fields.CharField(max_length=DIGEST, unique=True)
+    scopes: fields.Field[list[str]] = fields.JSONField(default=list)
+    community_ids: fields.Field[list[str]] = fields.JSONField(default=list)
+    created_at = fields.DatetimeField()
+    expires_at = fields.DatetimeField()
+    last_used_at = fields.DatetimeField(null=True)
+    revoked_at = fields.DatetimeField(null=True)
+
+    class Meta:
+        table = "access_tokens"
+        indexes = [Index(fields=("member_id",), name="ix_access_tokens_member")]
+        constraints = [CheckConstraint(name="ck_access_tokens_deadline", check="expires_at > created_at")]
+
+
 class Counter(Model):
     """How often something happened since `started_at`, shared by all processes (`service.limits`)."""
 
@@ -422,11 +448,15 @@ class AuditEvent(Model):
 
 __models__ = [
     Member, Identity, Session, Community, Membership, Invitation, MailOrder, Link, UnsubscribeToken, Flow, Block,
-    Suppression, Counter, AuditEvent,
+    Suppression, AccessToken, Counter, AuditEvent,
 ]  # fmt: skip
 
-# Unique and partial indexes that Tortoise cannot say; the migrations make them in plain SQL.
-PARTIAL_INDEXES = ("uq_invitations_open", "ix_mail_orders_due")
+# Indexes that Tortoise cannot say, or would rebuild a table for; the migrations make them in plain SQL.
+PARTIAL_INDEXES = (
+    "uq_invitations_open", "ix_mail_orders_due", "ix_invitations_role", "ix_invitations_delivery",
+    "ix_invitations_accepted", "ix_invitations_declined", "ix_invitations_revoked", "ix_invitations_superseded",
+    "ix_invitations_open", "ix_audit_events_page", "ix_audit_events_kind", "ix_audit_events_actor",
+)  # fmt: skip
 
 # The docstrings above are for readers of this file: as comments of the tables, a reworded one would be a migration.
 for _model in __models__:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from service.communities import MembershipView
-    from service.invitation_views import InvitationView, Status
+    from service.invitation_status import Status
+    from service.invitation_views import InvitationView
 
 
 class Refused(Exception):

@@ -26,6 +26,7 @@ OPTIONS: Final[dict[str, Any]] = {
     "timeout_graceful_shutdown": 20,
     # A busy machine takes its time to start a process, which is no reason to start another instead.
     "timeout_worker_healthcheck": 60,
+    "ws_max_size": 512 * 1024,
 }
 
 

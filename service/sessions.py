@@ -16,12 +16,27 @@ _SEEN_EVERY = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
+class Grant:
+    """What an access token lets its bearer do: scopes, and the communities in which it has them."""
+
+    scopes: frozenset[str]
+    community_ids: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Caller:
-    """Who is asking: the member and the session in which they are signed in."""
+    """Who is asking: the member, and the session in which they are signed in; or the access token that they gave to
+    what is asking, with `grant` saying what it may.
+    """
 
     member_id: str
     session_id: str
     last_seen_at: datetime
+    grant: Grant | None = None
+
+    def may_enter(self, community_id: str) -> bool:
+        """Whether this session or token is for the community; whether the member belongs to it is another question."""
+        return self.grant is None or community_id in self.grant.community_ids
 
 
 _CALLER = """

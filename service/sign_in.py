@@ -91,7 +91,14 @@ async def begin_acceptance(
 ) -> Begun:  # fmt: skip
     """Binds a link to a login that begins now in this browser; consumes nothing. A retry keeps its first start."""
     flow = Flow(kind=FlowKind.ACCEPT, link_id=link.id, first_started_at=first_started_at or now)
-    return await _begin(flow, provider_id, return_to or "/confirm", browser, relying_party, now, settings)
+    begun = await _begin(flow, provider_id, return_to or "/confirm", browser, relying_party, now, settings)
+    started = audit.Event(
+        "invitation.sign_in_started", link.community_id, None, link.invitation_id, {"provider": provider_id}
+    )
+    async with transaction():
+        await audit.record(now, started)
+        await announce(Changed(link.community_id, link.invitation_id))
+    return begun
 
 
 async def begin_sign_in(

@@ -46,11 +46,13 @@ async def test_an_invitation_from_the_list_to_the_door(service: Service) -> None
         assert [event["kind"] for event in seen["timeline"]["nodes"]] == [
             "invitation.created",
             "invitation.sent",
+            "invitation.sign_in_started",
             "invitation.accept_refused",
+            "invitation.sign_in_started",
             "invitation.accepted",
             "membership.joined",
         ]
-        assert "o•••@example.com" in seen["timeline"]["nodes"][2]["summary"]
+        assert "o•••@example.com" in seen["timeline"]["nodes"][3]["summary"]
 
 
 async def test_an_email_that_the_provider_does_not_vouch_for_opens_nothing(service: Service) -> None:

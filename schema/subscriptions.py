@@ -1,0 +1,51 @@
+"""What can be listened to. Rights are those of the moment: read again before anything is told, and every few seconds."""
+
+from collections.abc import AsyncGenerator
+from typing import Final
+
+import strawberry
+
+from schema.context import Context, Info
+from schema.cursors import BadArgument
+from schema.types import Invitation
+from service import communities, invitation_views
+from service.communities import Standing
+from service.events import hub
+from service.refusals import NotFound, NotSignedIn
+
+RECHECK: Final = 2.0  # seconds; who lost the right is cut off after so long at the latest (H162)
+_AT_ONCE: Final = 50
+
+
+@strawberry.type
+class Subscription:
+    @strawberry.subscription(
+        description="Every change of an invitation of the community: created, sent, delivered, refused, accepted, ..."
+        " Admins and owners only. No replay: after a reconnect, ask again."
+    )
+    async def invitation_changed(self, info: Info, community_id: strawberry.ID) -> AsyncGenerator[Invitation, None]:
+        context = info.context
+        with hub.watching(str(community_id)) as watch:
+            while True:
+                place = await _place(context, str(community_id))
+                if watch.lost:
+                    raise BadArgument("Too much changed at once to tell it all. Ask for the list again.", code="LOST")
+                ids = await watch.take(most=_AT_ONCE, seconds=RECHECK)
+                if not ids:
+                    continue
+                place = await _place(context, str(community_id))
+                views = await invitation_views.named(place, ids, now=context.now, settings=context.settings)
+                for view in (views[invitation_id] for invitation_id in ids if invitation_id in views):
+                    yield Invitation.of(view)
+
+
+async def _place(context: Context, community_id: str) -> Standing:
+    """The caller's place as an admin, at this moment; the same words for what is not and what is not theirs."""
+    caller = await context.refresh()
+    try:
+        place = await communities.standing(caller, community_id, context.settings)
+    except (NotSignedIn, NotFound):
+        place = None
+    if place is None or not place.is_admin:
+        raise BadArgument("There is no such community among those that you administer.", code="NOT_FOUND")
+    return place

@@ -1,0 +1,54 @@
+"""An invitee who signed in as somebody else than the invitation says may ask to be invited at the address they proved.
+
+The admins see it and decide; nothing is granted, and the invitation stays what it was.
+"""
+
+from datetime import datetime
+
+from service import audit
+from service.acceptance import AcceptanceStatus
+from service.addresses import Address, AddressInvalid, canonical, masked
+from service.database import execute, transaction
+from service.events import Changed, announce
+from service.links import LinkFacts
+from service.models import Flow
+from service.openid import Verdict
+from service.refusals import InviteLinkInvalid
+from service.sign_in import link_of_flow
+
+
+async def request(flow_id: str, *, cookie: str | None, now: datetime) -> Flow:
+    """Puts the address that this very flow proved beside the invitation; asking again changes nothing.
+
+    Raises InviteLinkInvalid when the flow did not end in EMAIL_MISMATCH, when its provider does not vouch for the
+    address, and when the link may no longer return.
+    """
+    link, flow = await link_of_flow(cookie, flow_id=flow_id, now=now)
+    proved = _proved(flow)
+    async with transaction():
+        if await _propose(link, proved):
+            await audit.record(now, audit.Event(
+                "invitation.other_address_requested", link.community_id, None, link.invitation_id,
+                {"email": masked(proved), "provider": flow.provider_id},
+            ))  # fmt: skip
+            await announce(Changed(link.community_id, link.invitation_id))
+    return flow
+
+
+def _proved(flow: Flow) -> Address:
+    vouched = (flow.evidence or {}).get("verdict") in {Verdict.AUTHORITATIVE, Verdict.THIRD_PARTY}
+    if flow.status != AcceptanceStatus.EMAIL_MISMATCH or not vouched:
+        raise InviteLinkInvalid
+    try:
+        return canonical(flow.signed_in_email or "")
+    except AddressInvalid:
+        raise InviteLinkInvalid from None
+
+
+async def _propose(link: LinkFacts, proved: Address) -> bool:
+    return await execute(
+        "UPDATE invitations SET proposed_email = $1 WHERE id = $2 AND generation = $3 AND accepted_at IS NULL"
+        " AND declined_at IS NULL AND revoked_at IS NULL AND superseded_at IS NULL"
+        " AND (proposed_email IS NULL OR proposed_email <> $1)",
+        proved, link.invitation_id, link.generation,
+    ) == 1  # fmt: skip

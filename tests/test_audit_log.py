@@ -1,0 +1,141 @@
+"""The audit log and the timelines: what they tell, to whom, in which order, and at which price."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from service import openid
+from service.audit_sentences import EVIDENCE, REASONS, in_words, sentence
+from tests.story import Browser, Service
+
+pytestmark = pytest.mark.anyio
+
+GUEST = "guest@example.com"
+
+LOG = """
+query($id: ID!, $filter: AuditFilter, $first: Int, $after: String) { community(id: $id) {
+  auditLog(filter: $filter, first: $first, after: $after) { nodes { id kind at summary actor { id email }
+    invitation { id email } } pageInfo { hasNextPage endCursor } } } }
+"""
+
+OTHER_ADDRESS = """
+mutation($input: RequestOtherAddressInput!) { requestOtherAddress(input: $input) { __typename
+  ...on RequestOtherAddressSuccess { acceptance { id status } } ...on Problem { message } } }
+"""
+
+
+async def _owner(service: Service, browser: Browser) -> str:
+    await browser.accept_as(await service.token_for("owner@example.com"), "owner@example.com")
+    return await browser.community_id()
+
+
+async def _log(browser: Browser, community: str, **variables: Any) -> Any:
+    return (await browser.ask(LOG, id=community, **variables))["community"]["auditLog"]
+
+
+async def test_the_log_is_paged_and_filtered(service: Service) -> None:
+    """Newest first, pages without gaps or repeats, by kind, actor and time, each event with its invitation."""
+    async with service.browser() as owner:
+        community = await _owner(service, owner)
+        began = service.clock().isoformat()
+        for number in range(5):
+            service.clock.advance(seconds=1)
+            await owner.invite(community, f"guest{number}@example.com")
+        await service.deliver()
+        whole = await _log(owner, community)
+        pages, after = [], None
+        while True:
+            page = await _log(owner, community, first=3, after=after)
+            pages += page["nodes"]
+            after = page["pageInfo"]["endCursor"]
+            if not page["pageInfo"]["hasNextPage"]:
+                break
+        assert pages == whole["nodes"]
+        assert pages[-1]["kind"] == "community.created"
+        created = (await _log(owner, community, filter={"kinds": ["invitation.created"], "after": began}))["nodes"]
+        assert [event["invitation"]["email"][5] for event in created] == ["4", "3", "2", "1", "0"]
+        me = created[0]["actor"]["id"]
+        both = {"kinds": ["invitation.created", "membership.joined"], "actorId": me}
+        found = [event["kind"] for event in (await _log(owner, community, filter=both))["nodes"]]
+        assert found == ["invitation.created"] * 5 + ["membership.joined"]
+        early = await _log(owner, community, filter={"before": created[-1]["at"]}, first=2)
+        rest = await _log(owner, community, filter={"before": created[-1]["at"]}, after=early["pageInfo"]["endCursor"])
+        assert len(early["nodes"] + rest["nodes"]) == len(whole["nodes"]) - 10
+        assert (await _log(owner, community, filter={"actorId": "per_nobody"}))["nodes"] == []
+
+
+async def test_a_bad_question_to_the_log_is_answered_in_words(service: Service) -> None:
+    """An empty list of kinds, an empty period, and cursors of other lists are refused; nobody but admins reads it."""
+    async with service.browser() as owner, service.browser() as guest:
+        community = await _owner(service, owner)
+        for variables, words in (
+            ({"filter": {"kinds": []}}, "between 1 and 50"),
+            ({"filter": {"after": "2026-02-01T00:00:00Z", "before": "2026-01-01T00:00:00Z"}}, "not earlier"),
+            ({"first": 0}, "between 1 and 100"),
+            ({"after": "x"}, "no cursor"),
+        ):
+            messages = await owner.errors(LOG, id=community, **variables)
+            assert len(messages) == 1
+            assert words in messages[0], messages
+        await owner.invite(community, GUEST)
+        await guest.accept_as(await service.token_for(GUEST), GUEST)
+        assert await _log(guest, community) is None
+
+
+async def test_the_timeline_tells_who_tried_and_asks_for_the_other_address(service: Service) -> None:
+    """EMAIL_MISMATCH shows the masked address; after requestOtherAddress the proved one stands beside the invitation,
+    once, and an admin invites it.
+    """
+    async with service.browser() as owner, service.browser() as guest, service.browser() as stranger:
+        community = await _owner(service, owner)
+        invited = (await owner.invite(community, GUEST))["invitation"]["id"]
+        acceptance = await guest.accept_as(await service.token_for(GUEST), "other@example.com")
+        assert acceptance["status"] == "EMAIL_MISMATCH"
+        wanted = {"acceptanceId": acceptance["id"]}
+        foreign = (await stranger.ask(OTHER_ADDRESS, input=wanted))["requestOtherAddress"]
+        assert foreign["__typename"] == "InviteLinkInvalid"
+        for _ in range(2):
+            answer = (await guest.ask(OTHER_ADDRESS, input=wanted))["requestOtherAddress"]
+            assert answer["acceptance"] == {"id": acceptance["id"], "status": "EMAIL_MISMATCH"}
+        seen = (await owner.ask(
+            "query($id: ID!) { invitation(id: $id) { proposedEmail status timeline { nodes { kind summary } } } }", id=invited
+        ))["invitation"]  # fmt: skip
+        assert (seen["proposedEmail"], seen["status"]) == ("other@example.com", "PENDING")
+        told = {event["kind"]: event["summary"] for event in seen["timeline"]["nodes"]}
+        assert "o•••@example.com" in told["invitation.accept_refused"]
+        assert "other@example.com" not in str(told)
+        assert "Development" not in told["invitation.sign_in_started"]
+        assert [event["kind"] for event in seen["timeline"]["nodes"]].count("invitation.other_address_requested") == 1
+        assert (await owner.invite(community, seen["proposedEmail"]))["__typename"] == "InviteMemberSuccess"
+
+
+@pytest.mark.parametrize("verified", [False, True])
+async def test_only_a_proved_address_can_be_asked_for(service: Service, verified: bool) -> None:
+    """An address that the provider does not vouch for, or a flow that did not end in a mismatch, proposes nothing."""
+    async with service.browser() as owner, service.browser() as guest:
+        community = await _owner(service, owner)
+        invited = (await owner.invite(community, GUEST))["invitation"]["id"]
+        login = GUEST if verified else "other@example.com"
+        acceptance = await guest.accept_as(await service.token_for(GUEST), login, verified=verified)
+        answer = (await guest.ask(OTHER_ADDRESS, input={"acceptanceId": acceptance["id"]}))["requestOtherAddress"]
+        assert answer["__typename"] == "InviteLinkInvalid"
+        query = "query($id: ID!) { invitation(id: $id) { proposedEmail } }"
+        assert (await owner.ask(query, id=invited))["invitation"]["proposedEmail"] is None
+
+
+def test_every_rule_of_the_evidence_has_words() -> None:
+    """Each rule that lets somebody in, and each that refuses an address, is a sentence for the admins."""
+    source = (Path(openid.__file__).parent / "evidence.py").read_text("utf-8")
+    accepting = set(re.findall(r'_authoritative\("(\w+)"\)', source))
+    parties = set(re.findall(r'_third_party\(provider, "(\w+)"\)', source))
+    accepting |= {f"{party}_third_party{end}" for party in parties for end in ("", "_trusted_by_operator")}
+    assert accepting == set(EVIDENCE)
+    refusing = set(re.findall(r'_refused\("(\w+)"\)', source)) | set(
+        re.findall(r'^    "(\w+)": \($', source, re.MULTILINE)
+    )
+    assert refusing
+    assert refusing <= set(REASONS)
+    assert in_words("google_third_party_and_code").endswith("the code from the invited mailbox was entered")
+    assert "_" not in sentence("invitation.accept_refused", {"status": "SIGN_IN_FAILED", "reason": "nonce_wrong"}, None)

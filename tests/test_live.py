@@ -1,0 +1,248 @@
+"""Subscriptions over WebSocket and server-sent events: what is told, to whom, for how long, and how much at most."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import orjson
+import pytest
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from schema.live import MOST_OF_MEMBER, MOST_ON_SOCKET
+from service.events import Hub, Watch, heard
+from tests.cast import let_in, owner_in
+from tests.story import Browser, Service
+from tests.test_access_tokens import CREATE
+
+pytestmark = pytest.mark.anyio
+
+CHANGED = """
+subscription($id: ID!) { invitationChanged(communityId: $id) { email status delivery community { memberCount } } }
+"""
+WITHIN = 5.0  # seconds, the bound that the contract names
+
+
+@asynccontextmanager
+async def _socket(
+    service: Service, browser: Browser | None = None, *, greet: bool = True, token: str | None = None, **headers: str
+) -> AsyncIterator[ClientConnection]:
+    """A WebSocket as a page opens it: with the browser's cookies and its origin."""
+    given = {"origin": service.url} if browser is not None else {}
+    if browser is not None:
+        given["cookie"] = "; ".join(f"{name}={value}" for name, value in browser.client.cookies.items())
+    url = service.url.replace("http", "ws", 1) + "/graphql"
+    async with connect(url, subprotocols=["graphql-transport-ws"], additional_headers=given | headers) as socket:  # type: ignore[list-item]
+        if greet:
+            payload = {} if token is None else {"payload": {"authorization": f"Bearer {token}"}}
+            await _say(socket, {"type": "connection_init", **payload})
+            assert await _hear(socket) == {"type": "connection_ack"}
+        yield socket
+
+
+async def _say(socket: ClientConnection, message: Any) -> None:
+    await socket.send(orjson.dumps(message).decode())
+
+
+async def _hear(socket: ClientConnection) -> Any:
+    return orjson.loads(await asyncio.wait_for(socket.recv(), WITHIN))
+
+
+async def _subscribe(socket: ClientConnection, community: str, name: str = "1") -> None:
+    await _say(socket, {"type": "subscribe", "id": name, "payload": {"query": CHANGED, "variables": {"id": community}}})
+    await _say(socket, {"type": "ping"})
+    assert await _hear(socket) == {"type": "pong"}
+    await asyncio.sleep(0.2)  # the subscription is begun in a task of its own, and nothing is replayed
+
+
+async def _heard_of(socket: ClientConnection, email: str, **facts: str) -> None:
+    """Hears changes until one of this address has these facts."""
+    while True:
+        message = await _hear(socket)
+        assert message["type"] == "next", message
+        told = message["payload"]["data"]["invitationChanged"]
+        if told["email"] == email and facts.items() <= told.items():
+            return
+
+
+async def _close_code(socket: ClientConnection) -> int:
+    try:
+        while True:
+            await asyncio.wait_for(socket.recv(), WITHIN)
+    except ConnectionClosed as closed:
+        return closed.rcvd.code if closed.rcvd is not None else 0
+
+
+async def test_every_change_is_told_over_a_websocket(service: Service) -> None:
+    """Created, sent and accepted arrive, of this community only, until complete; then nothing more."""
+    async with service.browser() as owner, service.browser() as guest:
+        community = await owner_in(service, owner)
+        made = (
+            'mutation { createCommunity(input: {name: "Other"}) { ...on CreateCommunitySuccess { community { id } } } }'
+        )
+        other = (await owner.ask(made))["createCommunity"]["community"]["id"]
+        async with _socket(service, owner) as socket:
+            await _subscribe(socket, community)
+            await owner.invite(other, "other@example.com")
+            await let_in(service, owner, guest, "guest@example.com")
+            await _heard_of(socket, "guest@example.com", status="ACCEPTED", delivery="SENT")
+            await _say(socket, {"type": "complete", "id": "1"})
+            await _subscribe(socket, other, "2")
+            await owner.invite(community, "more@example.com")
+            await owner.invite(other, "late@example.com")
+            message = await _hear(socket)
+            assert (message["id"], message["payload"]["data"]["invitationChanged"]["email"]) == (
+                "2",
+                "late@example.com",
+            )
+
+
+async def test_every_change_is_told_over_server_sent_events(service: Service) -> None:
+    """The answer to a POST that accepts text/event-stream brings the change as an event; without, words say so."""
+    async with service.browser() as owner:
+        community = await owner_in(service, owner)
+        body = {"query": CHANGED, "variables": {"id": community}}
+        assert (await owner.client.post("/graphql", json=body)).status_code == 400
+        headers = {"accept": "text/event-stream"}
+        async with owner.client.stream("POST", "/graphql", json=body, headers=headers) as response:
+            assert response.headers["content-type"].startswith("text/event-stream")
+            await asyncio.sleep(0.3)
+            await owner.invite(community, "guest@example.com")
+            lines = response.aiter_lines()
+            assert await asyncio.wait_for(anext(lines), WITHIN) == "event: next"
+            data = orjson.loads((await anext(lines)).removeprefix("data: "))
+            assert data["data"]["invitationChanged"]["email"] == "guest@example.com"
+        plain = await owner.client.post("/graphql", json={"query": "{ providers { id } }"}, headers=headers)
+        assert plain.json()["data"]["providers"][0]["id"] == "dev"
+
+
+async def test_who_loses_the_right_hears_nothing_more(service: Service) -> None:
+    """H162: a removed admin, a lowered one and an ended session are cut off within five seconds, with nothing leaked."""
+    async with service.browser() as owner, service.browser() as removed, service.browser() as lowered:
+        community = await owner_in(service, owner)
+        place = await let_in(service, owner, removed, "removed@example.com", "ADMIN")
+        other = await let_in(service, owner, lowered, "lowered@example.com", "ADMIN")
+        async with (
+            _socket(service, removed) as first, _socket(service, lowered) as second, _socket(service, owner) as third,
+        ):  # fmt: skip
+            for socket in (first, second, third):
+                await _subscribe(socket, community)
+            await owner.do("removeMember", membershipId=place)
+            await owner.do("changeRole", membershipId=other, role="MEMBER")
+            await owner.invite(community, "secret@example.com")
+            await _heard_of(third, "secret@example.com")
+            await owner.do("signOut")
+            for socket in (first, second, third):
+                message = await _hear(socket)
+                assert message["type"] == "error", message
+                assert "secret" not in str(message)
+
+
+async def test_the_door_of_the_socket(service: Service) -> None:
+    """H160, H161: no foreign origin, no session, no other protocol, no subscribe before connection_init, no nonsense."""
+    async with service.browser() as owner, service.browser() as stranger:
+        community = await owner_in(service, owner)
+        with pytest.raises(InvalidStatus) as refused:
+            async with _socket(service, owner, greet=False, origin="https://evil.example"):
+                pass
+        assert refused.value.response.status_code == 403
+        async with _socket(service, stranger, greet=False) as socket:
+            await _say(socket, {"type": "connection_init"})
+            assert await _close_code(socket) == 4401
+        async with _socket(service, owner, greet=False) as socket:
+            await _say(socket, {"type": "subscribe", "id": "1", "payload": {"query": CHANGED}})
+            assert await _close_code(socket) == 4401
+        for message, code in (
+            ("no json", 4400), ({"type": "start"}, 4400), ({"type": "connection_init"}, 4429),
+            ({"type": "subscribe", "id": "1", "payload": {"query": 1}}, 4400),
+        ):  # fmt: skip
+            async with _socket(service, owner) as socket:
+                await _say(socket, message)
+                assert await _close_code(socket) == code
+        url = service.url.replace("http", "ws", 1) + "/graphql"
+        async with connect(url, subprotocols=["graphql-ws"], additional_headers={"origin": service.url}) as legacy:  # type: ignore[list-item]
+            assert await _close_code(legacy) == 4406
+        async with _socket(service, owner) as socket:
+            await _subscribe(socket, community)
+            await _say(
+                socket, {"type": "subscribe", "id": "1", "payload": {"query": CHANGED, "variables": {"id": community}}}
+            )
+            assert await _close_code(socket) == 4409
+
+
+async def test_only_admins_and_only_subscriptions(service: Service) -> None:
+    """A member, another community's admin and a mutation get an error and no event; the words do not tell them apart."""
+    async with service.browser() as owner, service.browser() as guest:
+        community = await owner_in(service, owner)
+        await let_in(service, owner, guest, "guest@example.com")
+        async with _socket(service, guest) as socket:
+            said = set()
+            for number, wanted in enumerate((community, "com_AAAAAAAAAAAAAAAAAAAAAA", "x")):
+                payload = {"query": CHANGED, "variables": {"id": wanted}}
+                await _say(socket, {"type": "subscribe", "id": str(number), "payload": payload})
+                message = await _hear(socket)
+                assert message["type"] == "error"
+                said.add(message["payload"][0]["message"])
+            assert len(said) == 1
+            payload = {"query": "mutation { signOut { __typename } }"}
+            await _say(socket, {"type": "subscribe", "id": "m", "payload": payload})
+            assert (await _hear(socket))["type"] == "error"
+        assert await guest.viewer_email() == "guest@example.com"
+
+
+async def test_live_connections_are_capped(service: Service) -> None:
+    """H163: subscriptions on one socket, and sockets of one member, have a bound; a freed place can be taken again."""
+    async with service.browser() as owner:
+        community = await owner_in(service, owner)
+        async with _socket(service, owner) as socket:
+            payload = {"query": CHANGED, "variables": {"id": community}}
+            for number in range(MOST_ON_SOCKET + 1):
+                await _say(socket, {"type": "subscribe", "id": str(number), "payload": payload})
+            assert await _close_code(socket) == 4429
+        sockets = [_socket(service, owner) for _ in range(MOST_OF_MEMBER)]
+        for opened in sockets:
+            await opened.__aenter__()
+        async with _socket(service, owner, greet=False) as one_more:
+            await _say(one_more, {"type": "connection_init"})
+            assert await _close_code(one_more) == 4429
+        body = {"query": CHANGED, "variables": {"id": community}}
+        refused = await owner.client.post("/graphql", json=body, headers={"accept": "text/event-stream"})
+        assert refused.status_code == 429
+        for opened in sockets:
+            await opened.__aexit__(None, None, None)
+        async with _socket(service, owner):
+            pass
+
+
+async def test_a_script_listens_with_its_token(service: Service) -> None:
+    """A bearer in connection_init listens without Origin; cookies without Origin count for nothing."""
+    async with service.browser() as owner:
+        community = await owner_in(service, owner)
+        wanted = {"name": "Watcher", "scopes": ["READ"], "communityIds": [community]}
+        token = (await owner.ask(CREATE, input=wanted))["createAccessToken"]["token"]
+        async with _socket(service, token=token) as socket:
+            await _subscribe(socket, community)
+            await owner.invite(community, "guest@example.com")
+            await _heard_of(socket, "guest@example.com", status="PENDING")
+        cookie = "; ".join(f"{name}={value}" for name, value in owner.client.cookies.items())
+        async with _socket(service, greet=False, cookie=cookie) as socket:
+            await _say(socket, {"type": "connection_init"})
+            assert await _close_code(socket) == 4401
+
+
+async def test_a_slow_listener_loses_events_and_not_memory() -> None:
+    """A watch keeps each id once, and past its bound only the fact that something was lost."""
+    hub = Hub()
+    with hub.watching("com_x") as watch:
+        for _ in range(3):
+            for number in range(5000):
+                watch.put(f"inv_{number}")
+        assert watch.lost
+        assert len(watch._ids) == 2000
+        assert await watch.take(most=2, seconds=1) == ["inv_0", "inv_1"]
+    assert hub._watches == {}
+    quiet = Watch("com_x")
+    assert await quiet.take(most=2, seconds=0) == []
+    heard("com_x inv_1 inv_2")
+    heard("nonsense")
