@@ -1,0 +1,162 @@
+// The console of members and admins: who is signed in, and which view the address asks for.
+
+import { Unanswered, ask } from "./api.js";
+import { account } from "./console/account.js";
+import { community } from "./console/community.js";
+import { home } from "./console/home.js";
+import { invitation } from "./console/invitation.js";
+import { members } from "./console/members.js";
+import { signIn } from "./console/sign-in.js";
+import * as api from "./operations.js";
+import { announce, button, busy, h, notice, part, show, translate } from "./page.js";
+import { t } from "./words.js";
+
+/** @typedef {import("./operations.js").Viewer} Viewer */
+/** @typedef {import("./operations.js").Provider} Provider */
+/** @typedef {import("./operations.js").SignInOutcome} SignInOutcome */
+
+/**
+ * What every view is given: who looks, and how to go on from there.
+ * @typedef {object} Scene
+ * @property {Viewer} viewer
+ * @property {AbortSignal} left aborted when the reader goes elsewhere
+ * @property {() => HTMLElement | null} flash what the last view or a return wants said here, once
+ * @property {(flash: Flash) => void} say what the next showing of this view says
+ * @property {() => string} returnTo where a sign-in that begins here comes back to
+ * @property {(flash?: Flash) => Promise<void>} again reads anew who is signed in, and shows the view from the start
+ */
+/** @typedef {{ kind: import("./page.js").Kind, text: string }} Flash */
+/** @typedef {(scene: Scene, ...ids: string[]) => Promise<void>} View */
+
+/** @type {[RegExp, View][]} Every view has an address of its own. */
+const VIEWS = [
+  [/^\/?$/, home],
+  [/^\/account$/, account],
+  [/^\/communities\/([\w-]+)$/, community],
+  [/^\/communities\/([\w-]+)\/members$/, members],
+  [/^\/communities\/([\w-]+)\/invitations\/([\w-]+)$/, invitation],
+];
+
+/** @type {{ viewer: Viewer | null, signInOutcome: SignInOutcome | null, providers: Provider[] } | null} */
+let who = null;
+/** @type {Flash | null} */
+let flash = null;
+let scene = new AbortController();
+
+const path = () => decodeURI(location.hash.slice(1)) || "/";
+
+/** Shows the view of the address; asks first who is signed in, where that is not known. */
+async function open() {
+  scene.abort();
+  scene = new AbortController();
+  const { signal } = scene;
+  const slow = setTimeout(() => part("view").setAttribute("aria-busy", "true"), 200);
+  try {
+    if (!who || path() === "/") who = await whoLooks();
+    if (!signal.aborted) await perform(signal);
+  } catch (error) {
+    if (!(error instanceof Unanswered)) throw error;
+    if (!signal.aborted) unanswered(error.message);
+  } finally {
+    clearTimeout(slow);
+    if (!signal.aborted) part("view").removeAttribute("aria-busy");
+  }
+}
+
+async function whoLooks() {
+  const answer = await ask(api.WHO, {});
+  if (cameBack()) flash = told(answer.signInOutcome);
+  topBar(answer.viewer);
+  return answer;
+}
+
+/** @param {AbortSignal} left */
+async function perform(left) {
+  if (!who?.viewer) return signIn(who?.providers ?? [], flashed(), returnTo());
+  const [pattern, view] = VIEWS.find(([pattern]) => pattern.test(path())) ?? [/^/, nowhere];
+  const ids = pattern.exec(path())?.slice(1) ?? [];
+  const say = (/** @type {Flash} */ told) => void (flash = told);
+  return view({ viewer: who.viewer, left, flash: flashed, say, returnTo, again }, ...ids);
+}
+
+/** @type {View} */
+async function nowhere() {
+  show(
+    [h("h1", null, t("not_found.title")), h("p", null, t("not_found.text")), h("p", null, h("a", { href: "#/" }, t("home.title")))],
+    { title: t("not_found.title") },
+  );
+}
+
+function flashed() {
+  if (!flash) return null;
+  const { kind, text } = flash;
+  flash = null;
+  announce(text);
+  return notice(kind, text);
+}
+
+/** @type {Scene["again"]} */
+async function again(told) {
+  who = null;
+  flash = told ?? null;
+  await open();
+}
+
+/** @param {string} message */
+function unanswered(message) {
+  show(
+    [
+      h("h1", null, t("failed.title")),
+      notice("problem", message),
+      h("div", { class: "actions" }, button(t("again"), { class: "button primary" }, open)),
+    ],
+    { title: t("failed.title") },
+  );
+}
+
+// ----------------------------------------------------------------------------------------------- leaving for a provider
+
+const BACK = "back";
+
+/** Where a sign-in comes back to: this very view, and a mark that makes its outcome be told, once. */
+const returnTo = () => `/?${BACK}${location.hash}`;
+
+function cameBack() {
+  if (!new URLSearchParams(location.search).has(BACK)) return false;
+  history.replaceState(history.state, "", location.pathname + location.hash);
+  return true;
+}
+
+/**
+ * @param {SignInOutcome | null} outcome
+ * @returns {Flash | null}
+ */
+function told(outcome) {
+  if (!outcome || outcome.status === "SIGNED_IN") return null;
+  return { kind: outcome.status === "IDENTITY_LINKED" ? "done" : "problem", text: outcome.message };
+}
+
+// -------------------------------------------------------------------------------------------------------------- top bar
+
+/** @param {Viewer | null} viewer */
+function topBar(viewer) {
+  const nav = part("account-nav");
+  nav.replaceChildren();
+  if (!viewer) return;
+  const out = h("button", { type: "button", class: "link" }, t("nav.sign_out"));
+  out.addEventListener("click", () => void busy(out, part("view"), signOut));
+  nav.append(h("a", { class: "link", href: "#/account" }, t("nav.account")), out);
+}
+
+async function signOut() {
+  await ask(api.SIGN_OUT, { input: {} });
+  history.replaceState(null, "", "/");
+  await again({ kind: "done", text: t("sign_in.out") });
+}
+
+translate(document);
+addEventListener("hashchange", () => void open());
+addEventListener("pageshow", (event) => {
+  if (event.persisted) void again();
+});
+void open();

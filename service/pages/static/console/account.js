@@ -1,0 +1,110 @@
+// My account: the sign-ins that open it, and where I am signed in.
+
+import { ask } from "../api.js";
+import * as api from "../operations.js";
+import { button, confirm, h, notice, problemWords, said, show } from "../page.js";
+import { timeAgo } from "../times.js";
+import { day, rich, t } from "../words.js";
+import { linkButtons } from "./sign-in.js";
+
+/** @typedef {import("../console.js").Scene} Scene */
+/** @typedef {import("../operations.js").Identity} Identity */
+/** @typedef {import("../operations.js").Session} Session */
+
+/** @type {import("../console.js").View} */
+export async function account(scene) {
+  const { viewer, providers } = await ask(api.ACCOUNT, {});
+  if (scene.left.aborted) return;
+  if (!viewer) return scene.again({ kind: "note", text: t("sign_in.ended") });
+  const { name, email } = scene.viewer.member;
+  const parts = [
+    h("h1", null, t("account.title")),
+    h("p", { class: "quiet" }, name && [said(name), " · "], email && said(email)),
+    scene.flash(),
+    h("h2", null, t("account.sign_ins")),
+    h("p", { class: "quiet" }, t("account.sign_ins.text")),
+    h("ul", { class: "rows" }, viewer.identities.map(identity)),
+    addition(linkButtons(providers, scene.returnTo())),
+    h("div", { class: "section-head" }, h("h2", null, t("account.sessions")), everywhere(scene)),
+    h("ul", { class: "rows" }, viewer.sessions.map((session) => sessionRow(scene, session))),
+  ];
+  show(parts.filter((part) => part !== null), { title: t("account.title") });
+}
+
+/** @param {Node} buttons */
+const addition = (buttons) =>
+  h("section", { class: "panel" }, h("h3", null, t("account.add")), h("p", { class: "quiet" }, t("account.add.text")), buttons);
+
+/** @param {Identity} identity */
+function identity({ provider, email, linkedAt, lastUsedAt }) {
+  const used = lastUsedAt ? [" · ", ...rich("account.used", { when: timeAgo(lastUsedAt) })] : [];
+  return h(
+    "li",
+    { class: "row" },
+    h("span", { class: "email" }, provider?.label ?? ""),
+    h("span", { class: "progress quiet" }, email && [said(email), " · "], t("account.linked", { date: day(linkedAt) }), used),
+  );
+}
+
+/**
+ * @param {Scene} scene
+ * @param {Session} session
+ */
+function sessionRow(scene, session) {
+  const { id, current, lastSeenAt, provider, userAgent } = session;
+  const problems = h("div", { class: "problems" });
+  const device = deviceOf(userAgent);
+  const label = [t("account.session.end"), h("span", { class: "visually-hidden" }, ` ${device}`)];
+  const end = button(label, { class: "button small", problems }, () => endSession(scene, id, problems));
+  const seen = current ? [] : [" · ", ...rich("account.session.seen", { when: timeAgo(lastSeenAt) })];
+  return h(
+    "li",
+    { class: "row" },
+    h("span", { class: "email" }, device),
+    current ? h("span", { class: "badge accepted" }, t("account.session.current")) : end,
+    h("span", { class: "progress quiet" }, provider && t("account.session.with", { provider: provider.label }), seen),
+    problems,
+  );
+}
+
+/**
+ * @param {Scene} scene
+ * @param {string} sessionId
+ * @param {Element} problems
+ */
+async function endSession(scene, sessionId, problems) {
+  const { signOut: answer } = await ask(api.SIGN_OUT, { input: { sessionId } });
+  if (!("signedOut" in answer)) return problems.replaceChildren(notice("problem", ...problemWords(answer)));
+  return scene.again({ kind: "done", text: t("account.session.ended") });
+}
+
+/** @param {Scene} scene */
+function everywhere(scene) {
+  const words = {
+    title: t("account.everywhere.title"),
+    text: t("account.everywhere.text"),
+    yes: t("account.everywhere"),
+    no: t("cancel"),
+  };
+  return button(t("account.everywhere"), { class: "button small" }, () =>
+    confirm(words, async () => {
+      await ask(api.SIGN_OUT, { input: { everywhere: true } });
+      history.replaceState(null, "", "/");
+      await scene.again({ kind: "done", text: t("sign_in.out.everywhere") });
+      return true;
+    }),
+  );
+}
+
+/** @type {[RegExp, string][]} The more particular first: each browser also names those that it resembles. */
+const BROWSERS = [[/Edg\//, "Edge"], [/OPR\//, "Opera"], [/Firefox\//, "Firefox"], [/Chrom(e|ium)\//, "Chrome"], [/Safari\//, "Safari"]];
+/** @type {[RegExp, string][]} */
+const SYSTEMS = [[/iPhone|iPad/, "iOS"], [/Android/, "Android"], [/Windows/, "Windows"], [/Mac OS X/, "macOS"], [/Linux/, "Linux"]];
+
+/** @param {string | null} userAgent */
+function deviceOf(userAgent) {
+  const browser = BROWSERS.find(([pattern]) => pattern.test(userAgent ?? ""))?.[1];
+  const system = SYSTEMS.find(([pattern]) => pattern.test(userAgent ?? ""))?.[1];
+  if (browser && system) return t("account.session.on", { browser, system });
+  return browser ?? userAgent?.slice(0, 60) ?? t("account.session.unknown");
+}

@@ -1,0 +1,127 @@
+// The list of invitations. Rows are kept by id, so that news changes what is read there and nothing else: focus stays.
+
+import { h, said } from "../page.js";
+import { timeAgo } from "../times.js";
+import { day, rich, t } from "../words.js";
+
+/** @typedef {import("../operations.js").Invitation} Invitation */
+/** @typedef {import("../page.js").Child} Child */
+
+export const TROUBLE = ["BOUNCED", "COMPLAINED", "SUPPRESSED", "FAILED"];
+
+export class InvitationRows {
+  /** @type {Map<string, { invitation: Invitation, item: HTMLLIElement, link: HTMLAnchorElement }>} */
+  #rows = new Map();
+
+  /**
+   * @param {string} communityId
+   * @param {Invitation[]} invitations newest first
+   */
+  constructor(communityId, invitations) {
+    this.communityId = communityId;
+    this.element = h("ul", { class: "rows", "aria-labelledby": "invitation-count" });
+    this.append(invitations);
+  }
+
+  /**
+   * Brings the newest up to date: what is known changes in its place, what is new comes on top.
+   * @param {Invitation[]} invitations newest first
+   * @returns {number} how many were new
+   */
+  put(invitations) {
+    const before = this.#rows.size;
+    for (const invitation of [...invitations].reverse()) {
+      const row = this.#rows.get(invitation.id);
+      if (row) this.#change(row, invitation);
+      else this.element.prepend(this.#add(invitation));
+    }
+    return this.#rows.size - before;
+  }
+
+  /**
+   * @param {Invitation[]} invitations older than all that are there
+   * @returns {HTMLElement | undefined} the first of those that were new
+   */
+  append(invitations) {
+    const fresh = invitations.filter(({ id }) => !this.#rows.has(id));
+    this.element.append(...fresh.map((invitation) => this.#add(invitation)));
+    return this.#rows.get(fresh[0]?.id ?? "")?.link;
+  }
+
+  /** @param {(invitation: Invitation) => boolean} test */
+  some(test) {
+    return [...this.#rows.values()].some(({ invitation }) => test(invitation));
+  }
+
+  /** @param {Invitation} invitation */
+  #add(invitation) {
+    const link = h("a", { class: "row", href: `#/communities/${this.communityId}/invitations/${invitation.id}` }, content(invitation));
+    const item = h("li", null, link);
+    this.#rows.set(invitation.id, { invitation, item, link });
+    return item;
+  }
+
+  /**
+   * @param {{ invitation: Invitation, link: HTMLAnchorElement }} row
+   * @param {Invitation} invitation
+   */
+  #change(row, invitation) {
+    if (JSON.stringify(row.invitation) === JSON.stringify(invitation)) return;
+    row.invitation = invitation;
+    row.link.replaceChildren(...content(invitation));
+  }
+}
+
+/** @param {Invitation} invitation */
+function content(invitation) {
+  const reason = invitation.status === "PENDING" ? reasonOf(invitation) : null;
+  return [
+    h("span", { class: "email" }, said(invitation.email)),
+    statusBadge(invitation),
+    h("span", { class: "role quiet" }, t(`invite.role.${invitation.role}`)),
+    h("span", { class: "progress quiet" }, progress(invitation)),
+    reason ? h("span", { class: "reason", lang: "en" }, reason) : "",
+  ].filter((child) => child !== "");
+}
+
+/** @param {Invitation} invitation */
+const reasonOf = (invitation) =>
+  invitation.blockedReason ?? (TROUBLE.includes(invitation.delivery) ? invitation.deliveryReason : null);
+
+/** @param {Invitation} invitation */
+export function statusBadge({ status, blockedReason, delivery }) {
+  const shown = blockedReason ? "BLOCKED" : status;
+  const trouble = status === "PENDING" && (blockedReason || TROUBLE.includes(delivery));
+  return h("span", { class: `badge ${trouble ? "trouble" : status.toLowerCase()}` }, worded(`status.${shown}`, status));
+}
+
+/**
+ * How far it has come: the delivery of its newest mail while it waits, and afterwards when it ended.
+ * @param {Invitation} invitation
+ * @returns {Child[]}
+ */
+function progress(invitation) {
+  const { status, createdAt, expiresAt } = invitation;
+  const ended = invitation.acceptedAt ?? invitation.declinedAt ?? invitation.revokedAt;
+  if (status === "EXPIRED") return [day(expiresAt)];
+  if (status !== "PENDING") return ended ? [timeAgo(ended)] : [];
+  return [...deliveryWords(invitation), " · ", ...rich("row.invited", { when: timeAgo(createdAt) })];
+}
+
+/**
+ * @param {Invitation} invitation
+ * @returns {Child[]}
+ */
+export function deliveryWords({ delivery }) {
+  const kind = TROUBLE.includes(delivery) ? "trouble" : delivery.toLowerCase();
+  return [h("span", { class: `delivery ${kind}` }, worded(`delivery.${delivery}`, delivery))];
+}
+
+/**
+ * The words of a value of the API; a value that is newer than these pages is shown as it is called there.
+ * @param {string} id
+ * @param {string} value
+ */
+function worded(id, value) {
+  return t(/** @type {import("../words.js").WordId} */ (id)) || value;
+}

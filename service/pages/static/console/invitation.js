@@ -1,0 +1,219 @@
+// One invitation: how it stands, what can be done with it, and everything that happened to it.
+
+import { Unanswered, ask } from "../api.js";
+import * as api from "../operations.js";
+import { announce, button, confirm, fromService, h, notice, problemWords, said, show } from "../page.js";
+import { timeAgo, timeUntil } from "../times.js";
+import { moment, rich, t } from "../words.js";
+import { TROUBLE, deliveryWords, statusBadge } from "./invitation-rows.js";
+import { nothingThere } from "./place.js";
+
+/** @typedef {import("../console.js").Scene} Scene */
+/** @typedef {import("../operations.js").AuditEvent} AuditEvent */
+/** @typedef {import("../operations.js").Invitation & import("../operations.js").Detail} Invitation */
+/** @typedef {import("../operations.js").Member} Member */
+/** @typedef {import("../page.js").Child} Child */
+
+const EVENTS = 100;
+const LOOK_EVERY_MS = 5_000;
+
+/** @param {string} id */
+const read = async (id) => (await ask(api.INVITATION, { id, first: EVENTS })).invitation;
+
+/** @type {import("../console.js").View} */
+export async function invitation(scene, communityId = "", id = "") {
+  const found = await read(id);
+  if (scene.left.aborted) return;
+  if (!found || found.community.id !== communityId) return nothingThere(t("invitation.gone.title"), t("invitation.gone"));
+  const stage = { shown: found };
+  const refresh = async () => {
+    const fresh = await read(id);
+    if (!fresh || scene.left.aborted || JSON.stringify(fresh) === JSON.stringify(stage.shown)) return;
+    stage.shown = fresh;
+    keepingFocus(() => present(scene, fresh, refresh, false));
+  };
+  present(scene, found, refresh, true);
+  keepFresh(scene, refresh);
+}
+
+/**
+ * @param {Scene} scene
+ * @param {Invitation} shown
+ * @param {() => Promise<void>} refresh
+ * @param {boolean} focus
+ */
+function present(scene, shown, refresh, focus) {
+  const flash = scene.flash();
+  const parts = [
+    h("p", { class: "crumb" }, h("a", { href: `#/communities/${shown.community.id}`, "data-key": "back" }, "← ", t("invitation.back"))),
+    h("header", { class: "subject" }, h("h1", null, said(shown.email)), statusBadge(shown)),
+    flash,
+    shown.blockedReason && notice("problem", fromService(shown.blockedReason)),
+    trouble(shown),
+    actions(scene, shown, refresh),
+    h("div", { class: "columns" }, story(shown), facts(shown)),
+  ];
+  show(parts.filter((node) => node instanceof Node), { title: shown.email, focus });
+}
+
+/** @param {Invitation} shown */
+function trouble({ status, delivery, deliveryReason }) {
+  if (status !== "PENDING" || !deliveryReason || !TROUBLE.includes(delivery)) return null;
+  return notice("problem", fromService(deliveryReason));
+}
+
+// ------------------------------------------------------------------------------------------------------------- actions
+
+/**
+ * @param {Scene} scene
+ * @param {Invitation} shown
+ * @param {() => Promise<void>} refresh
+ */
+function actions(scene, shown, refresh) {
+  const problems = h("div", { class: "problems" });
+  const children = [
+    shown.canResend &&
+      button(t("invitation.resend"), { class: "button primary", problems, "data-key": "resend", "aria-describedby": "resend-hint" }, () =>
+        resend(scene, shown, refresh, problems),
+      ),
+    shown.canRevoke &&
+      button(t("invitation.revoke"), { class: "button", "data-key": "revoke" }, () => askToRevoke(scene, shown, refresh)),
+    shown.canResendAt &&
+      h("p", { class: "hint" }, rich("invitation.resend.soon", { when: timeUntil(shown.canResendAt, () => void refresh().catch(ignore)) })),
+    shown.canResend && h("p", { class: "hint", id: "resend-hint" }, t("invitation.resend.hint")),
+  ];
+  return children.some(Boolean) ? h("div", { class: "actions wide" }, ...children, problems) : null;
+}
+
+/**
+ * @param {Scene} scene
+ * @param {Invitation} shown
+ * @param {() => Promise<void>} refresh
+ * @param {Element} problems
+ */
+async function resend(scene, shown, refresh, problems) {
+  const { resendInvite: answer } = await ask(api.RESEND, { input: { invitationId: shown.id } });
+  if ("invitation" in answer) return told(scene, refresh, t("invitation.resent", { email: shown.email }));
+  if (answer.__typename === "NotSignedIn") return scene.again({ kind: "note", text: t("sign_in.ended") });
+  await refresh();
+  announce(answer.message);
+  return problems.replaceChildren(notice("problem", ...problemWords(answer)));
+}
+
+/**
+ * @param {Scene} scene
+ * @param {Invitation} shown
+ * @param {() => Promise<void>} refresh
+ */
+function askToRevoke(scene, shown, refresh) {
+  const words = {
+    title: t("invitation.revoke.title"),
+    text: rich("invitation.revoke.text", { email: said(shown.email) }),
+    yes: t("invitation.revoke"),
+    no: t("invitation.revoke.keep"),
+  };
+  confirm(words, async (problems) => {
+    const { revokeInvite: answer } = await ask(api.REVOKE, { input: { invitationId: shown.id } });
+    if ("invitation" in answer) {
+      await told(scene, refresh, t("invitation.revoked", { email: shown.email }));
+      return true;
+    }
+    if (answer.__typename === "NotSignedIn") await scene.again({ kind: "note", text: t("sign_in.ended") });
+    problems.replaceChildren(notice("problem", ...problemWords(answer)));
+    return answer.__typename === "NotSignedIn";
+  });
+}
+
+/**
+ * @param {Scene} scene
+ * @param {() => Promise<void>} refresh
+ * @param {string} text
+ */
+async function told(scene, refresh, text) {
+  scene.say({ kind: "done", text });
+  await refresh();
+}
+
+// --------------------------------------------------------------------------------------------------------------- facts
+
+/** @param {Invitation} shown */
+function facts(shown) {
+  /** @type {[string, Child | Child[]][]} */
+  const known = [
+    [t("invitation.role"), t(`invite.role.${shown.role}`)],
+    [t("invitation.inviter"), shown.inviter ? person(shown.inviter) : t("invitation.operator")],
+    [t("invitation.created"), moment(shown.createdAt)],
+    [t("invitation.expires"), shown.status === "PENDING" ? moment(shown.expiresAt) : null],
+    [t("invitation.delivery"), delivery(shown)],
+    [t("invitation.accepted_by"), shown.acceptedBy && person(shown.acceptedBy)],
+    [t("invitation.revoked_by"), shown.revokedBy && person(shown.revokedBy)],
+    [t("invitation.proposed"), shown.proposedEmail && said(shown.proposedEmail)],
+    [t("invitation.language"), shown.locale && languageName(shown.locale)],
+    [t("invitation.message"), shown.message && h("span", { class: "message", dir: "auto" }, shown.message)],
+  ];
+  const list = known.filter(([, value]) => value).map(([name, value]) => h("div", null, h("dt", null, name), h("dd", null, value)));
+  return h("section", null, h("h2", null, t("invitation.facts")), h("dl", null, ...list));
+}
+
+/** @param {Invitation} shown */
+function delivery(shown) {
+  const at = shown.delivery === "DELIVERED" ? shown.deliveredAt : shown.lastSentAt;
+  const reason = TROUBLE.includes(shown.delivery) ? null : shown.deliveryReason;
+  return [...deliveryWords(shown), at && [" · ", timeAgo(at)], reason && h("span", { class: "hint", lang: "en" }, reason)].flat();
+}
+
+/** @param {Member} member */
+const person = ({ name, email }) => said(name ?? email ?? t("members.nameless"));
+
+/** @param {string} tag */
+function languageName(tag) {
+  try {
+    return new Intl.DisplayNames(navigator.languages, { type: "language" }).of(tag) ?? tag;
+  } catch {
+    return tag;
+  }
+}
+
+// ------------------------------------------------------------------------------------------------------------ timeline
+
+/** @param {Invitation} shown */
+function story({ timeline }) {
+  const events = h("ol", { class: "timeline" }, timeline.nodes.map(event));
+  return h("section", null, h("h2", null, t("invitation.timeline")), events);
+}
+
+/** @param {AuditEvent} event */
+function event({ kind, at, summary }) {
+  const tone = kind.endsWith("refused") || kind.endsWith("failed") || kind.endsWith("suppressed") ? "trouble" : kind.replace(/^.*\./, "");
+  return h("li", { class: tone }, h("span", { lang: "en", dir: "auto" }, summary), h("time", { datetime: at }, moment(at)));
+}
+
+// -------------------------------------------------------------------------------------------------------------- liveness
+
+/** @param {unknown} error */
+function ignore(error) {
+  if (!(error instanceof Unanswered)) throw error;
+}
+
+/**
+ * @param {Scene} scene
+ * @param {() => Promise<void>} refresh
+ */
+function keepFresh(scene, refresh) {
+  const timer = setInterval(() => {
+    if (!document.hidden && !document.querySelector("dialog[open]")) void refresh().catch(ignore);
+  }, LOOK_EVERY_MS);
+  scene.left.addEventListener("abort", () => clearInterval(timer), { once: true });
+}
+
+/**
+ * Draws anew without taking the focus from what the reader is at.
+ * @param {() => void} draw
+ */
+function keepingFocus(draw) {
+  const focused = document.activeElement?.closest("main") ? document.activeElement : null;
+  const key = focused?.getAttribute("data-key");
+  draw();
+  const next = (key ? document.querySelector(`[data-key="${key}"]`) : null) ?? (focused ? document.querySelector("h1") : null);
+  if (next instanceof HTMLElement) next.focus({ preventScroll: true });
+}

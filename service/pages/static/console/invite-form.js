@@ -1,0 +1,146 @@
+// Inviting one person.
+
+import { ask } from "../api.js";
+import * as api from "../operations.js";
+import { announce, button, field, fromService, h, notice, problemWords, whenSubmitted } from "../page.js";
+import { listed, t } from "../words.js";
+import { ROLES } from "./place.js";
+
+/** @typedef {import("../operations.js").Community} Community */
+/** @typedef {import("../operations.js").Invitation} Invitation */
+/** @typedef {import("../operations.js").NotInvited} NotInvited */
+/** @typedef {import("../operations.js").Role} Role */
+/** @typedef {import("../console.js").Scene} Scene */
+
+const LONGEST_MESSAGE = 1000;
+const LANGUAGES = ["en", "de", "fr", "es"];
+
+/**
+ * @param {Scene} scene
+ * @param {Community} community
+ * @param {(invitation: Invitation) => void} invited
+ */
+export function inviteForm(scene, community, invited) {
+  const fields = makeFields(community);
+  const problems = h("div", { class: "problems" });
+  const submit = button(t("invite.button"), { class: "button primary", type: "submit" }, null);
+  const more = h("details", { class: "more-fields" }, h("summary", null, t("invite.more")), fields.message.element, fields.locale.element);
+  const form = h(
+    "form",
+    { class: "invite", "aria-labelledby": "invite-title" },
+    h("div", { class: "invite-line" }, fields.email.element, fields.role.element),
+    more,
+    h("div", { class: "invite-end" }, submit, h("p", { class: "hint" }, policyWords(community))),
+    problems,
+  );
+  whenSubmitted(form, submit, problems, async () => {
+    clear(fields);
+    if (!fields.email.control.value.trim()) return fields.email.wrong(t("invite.email.missing"));
+    const { inviteMember: answer } = await ask(api.INVITE, { input: inputOf(fields, community) });
+    if (!("email" in (answer.invitation ?? {}))) return refused(answer, { fields, problems, community, scene, more });
+    more.open = false;
+    return done(answer.invitation, fields, problems, invited);
+  });
+  return h("section", { class: "panel" }, h("h2", { id: "invite-title" }, t("invite.title")), form);
+}
+
+/** @typedef {ReturnType<typeof makeFields>} Fields */
+
+/** @param {Community} community */
+function makeFields({ viewerRole }) {
+  const roles = ROLES.slice(0, ROLES.indexOf(viewerRole) + 1);
+  const select = h("select", null, roles.map((role) => h("option", { value: role }, t(`invite.role.${role}`))));
+  const email = h("input", { type: "email", autocomplete: "off", spellcheck: "false", autocapitalize: "off", maxlength: "320" });
+  const role = field(select, t("invite.role"), t("invite.role.hint.MEMBER"));
+  select.addEventListener("change", () => role.hint?.replaceChildren(t(`invite.role.hint.${/** @type {Role} */ (select.value)}`)));
+  const message = h("textarea", { rows: "3", maxlength: String(LONGEST_MESSAGE) });
+  return {
+    email: field(email, t("invite.email")),
+    role,
+    message: field(message, t("invite.message"), t("invite.message.hint")),
+    locale: field(h("select", null, languages()), t("invite.language")),
+  };
+}
+
+function languages() {
+  const options = LANGUAGES.map((tag) => {
+    const name = new Intl.DisplayNames([tag], { type: "language" }).of(tag) ?? tag;
+    return h("option", { value: tag, lang: tag }, name.charAt(0).toLocaleUpperCase(tag) + name.slice(1));
+  });
+  return [h("option", { value: "" }, t("invite.language.default")), ...options];
+}
+
+/** @param {Community} community */
+function policyWords({ policy }) {
+  const { linkMinutes, invitationDays, allowedEmailDomains, seatLimit } = policy;
+  const days = t("policy.days", { count: invitationDays });
+  const minutes = t("policy.minutes", { count: linkMinutes });
+  return [
+    t("policy.line", { days, minutes }),
+    allowedEmailDomains.length > 0 && t("policy.domains", { domains: listed(allowedEmailDomains) }),
+    seatLimit !== null && t("policy.seats", { count: seatLimit }),
+  ].filter(Boolean).join(" ");
+}
+
+/**
+ * @param {Fields} fields
+ * @param {Community} community
+ */
+function inputOf(fields, community) {
+  const message = fields.message.control.value.trim();
+  const locale = fields.locale.control.value;
+  return {
+    communityId: community.id,
+    email: fields.email.control.value.trim(),
+    role: /** @type {Role} */ (fields.role.control.value),
+    ...(message ? { message } : {}),
+    ...(locale ? { locale } : {}),
+  };
+}
+
+/** @param {Fields} fields */
+const clear = (fields) => Object.values(fields).forEach((field) => field.wrong(null));
+
+/**
+ * Tells of the invitation, and is ready for the next address; role and language often stay the same.
+ * @param {any} invitation
+ * @param {Fields} fields
+ * @param {Element} problems
+ * @param {(invitation: Invitation) => void} invited
+ */
+function done(invitation, fields, problems, invited) {
+  const words = t("invite.done", { email: invitation.email });
+  problems.replaceChildren(notice("done", words));
+  announce(words);
+  fields.email.control.value = "";
+  fields.message.control.value = "";
+  fields.email.control.focus();
+  invited(invitation);
+}
+
+/**
+ * Tells what was refused next to what caused it.
+ * @param {any} answer
+ * @param {{ fields: Fields, problems: Element, community: Community, scene: Scene, more: HTMLDetailsElement }} form
+ */
+function refused(answer, { fields, problems, community, scene, more }) {
+  const words = problemWords(answer);
+  const members = `#/communities/${community.id}`;
+  switch (answer.__typename) {
+    case "NotSignedIn":
+      return scene.again({ kind: "note", text: t("sign_in.ended") });
+    case "AlreadyInvited":
+      return fields.email.wrong([...words, " ", h("a", { href: `${members}/invitations/${answer.invitation.id}` }, t("invite.open"))]);
+    case "AlreadyMember":
+    case "InvalidEmail":
+    case "EmailDomainNotAllowed":
+      return fields.email.wrong(words);
+    case "InvalidInput": {
+      const wrong = answer.field in fields ? fields[/** @type {keyof Fields} */ (answer.field)] : null;
+      if (wrong && (wrong === fields.message || wrong === fields.locale)) more.open = true;
+      return wrong ? wrong.wrong(words) : problems.replaceChildren(notice("problem", ...words));
+    }
+    default:
+      return problems.replaceChildren(notice("problem", fromService(answer.message), words.slice(1)));
+  }
+}
