@@ -37,7 +37,8 @@ class GraphQLEndpoint:
 
     def __init__(self, schema: Schema, settings: Settings, make_context: MakeContext, finish: Finish) -> None:
         self._schema, self._settings, self._make_context, self._finish = schema, settings, make_context, finish
-        self.live = Live(schema, settings, make_context, partial(masked, development=settings.development))
+        mask = partial(masked, development=settings.development)
+        self.live = Live(schema, settings, make_context, mask)
 
     async def answer(self, request: Request) -> Response:
         """POST /graphql."""

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import contextvars
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from typing import Any, Final
 
 import orjson
@@ -117,7 +117,7 @@ class Live:
             return Response(orjson.dumps({"errors": [{"message": message}]}), 429, media_type="application/json")
         return _EventStream(self._events(operation, context), places)
 
-    async def _events(self, operation: dict[str, Any], context: Context) -> AsyncIterator[bytes]:
+    async def _events(self, operation: dict[str, Any], context: Context) -> AsyncGenerator[bytes, None]:
         async with contextlib.aclosing(_with_signs_of_life(self.results(operation, context))) as bodies:
             async for body in bodies:
                 yield _STILL_THERE if body is None else b"event: next\ndata: " + orjson.dumps(body) + b"\n\n"
@@ -152,7 +152,7 @@ class Live:
 class _EventStream(StreamingResponse):
     """Gives its places back however it ends."""
 
-    def __init__(self, events: AsyncIterator[bytes], places: contextlib.ExitStack) -> None:
+    def __init__(self, events: AsyncGenerator[bytes, None], places: contextlib.ExitStack) -> None:
         super().__init__(events, media_type="text/event-stream", headers={"x-accel-buffering": "no"})
         self._places, self._events = places, events
 
@@ -165,6 +165,7 @@ class _EventStream(StreamingResponse):
                 await super().__call__(scope, receive, bounded)
         finally:
             self._places.close()
+            await self._events.aclose()
 
 
 async def _with_signs_of_life(

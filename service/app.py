@@ -12,20 +12,22 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import HTTPConnection, Request
-from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from schema.context import Context
-from schema.http import MOST_BYTES, GraphQLEndpoint
+from schema.http import MOST_BYTES, BadRequest, GraphQLEndpoint, bearer_of
 from schema.root import build
-from service import access_tokens, database, events, metrics, pages, sessions, sign_in, sns
+from service import access_tokens, communities, database, events, exports, metrics, pages, sessions, sign_in, sns
 from service.acceptance import Browser
 from service.clock import Clock, system_clock
+from service.communities import Standing
 from service.delivery import Worker
 from service.headers import AccessLog, SecurityHeaders
 from service.mail import MailSender
 from service.openid import RelyingParty
+from service.refusals import NotPermitted, Refused
 from service.sessions import Caller
 from service.settings import Settings
 from service.sns import FetchCertificate
@@ -75,6 +77,23 @@ class Guestlist:
         if returned.session is not None:
             self._set_session(response, returned.session)
         return response
+
+    async def export(self, request: Request) -> Response:
+        """GET /export/{community_id}/{what}.csv: for an admin by session or access token; 404 alike for everybody else."""
+        try:
+            what, bearer = exports.Export(request.path_params["what"]), bearer_of(request)
+            context = await self._context(request, bearer)
+            await _admin_place(context, request.path_params["community_id"])
+        except BadRequest as error:
+            return PlainTextResponse(error.message, error.status)
+        except (Refused, ValueError):
+            return PlainTextResponse("There is no such export that you may have.", 404)
+        community_id = request.path_params["community_id"]
+        lines = exports.export(
+            what, lambda: _admin_place(context, community_id), now=context.now, settings=self.settings
+        )
+        headers = {"content-disposition": f'attachment; filename="{what}.csv"'}
+        return StreamingResponse(lines, media_type="text/csv; charset=utf-8", headers=headers)
 
     async def readyz(self, _: Request) -> Response:
         """Ready to serve: the database answers and every migration is applied."""
@@ -153,6 +172,15 @@ class Guestlist:
             yield
 
 
+async def _admin_place(context: Context, community_id: str) -> Standing:
+    """The caller's place as an admin, at this moment. Raises a refusal for everybody else."""
+    caller = await context.caller_now()
+    place = await communities.standing(caller, community_id, context.settings)
+    if not place.is_admin:
+        raise NotPermitted("Only admins and owners export.")
+    return place
+
+
 @asynccontextmanager
 async def _background(work: Callable[[], Coroutine[Any, Any, None]], stopping: asyncio.Event) -> AsyncIterator[None]:
     """Runs something beside the requests, in a context of its own, and lets it finish what it is doing at the end."""
@@ -189,6 +217,7 @@ def create_app(
         Route("/unsubscribe/{token}", guestlist.unsubscribe.ask, methods=["GET"]),
         Route("/unsubscribe/{token}", guestlist.unsubscribe.stop, methods=["POST"]),
         Route("/webhooks/ses", guestlist.ses_webhook.answer, methods=["POST"]),
+        Route("/export/{community_id}/{what}.csv", guestlist.export, methods=["GET"]),
         Route("/healthz", _healthz, methods=["GET"]),
         Route("/readyz", guestlist.readyz, methods=["GET"]),
         Route("/metrics", metrics.endpoint, methods=["GET"]),

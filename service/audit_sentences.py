@@ -14,7 +14,6 @@ _SENTENCES: Final[Mapping[str, str]] = {
     "invitation.complained": "The recipient marked the mail as spam; nothing more is sent to this address.",
     "invitation.erased": "The operator erased the person whom this was for.",
     "member.erased": "The operator erased a person who was here as {role}.",
-    "member.identity_released": "The operator ended the sign-ins of {actor}, who was sent a link to sign in anew.",
     "invitation.delivery_failed": "The mail could not be sent: {reason}",
     "invitation.resent": "{actor} sent a new link; every earlier one died.",
     "invitation.reopened": "{actor} reopened the declined invitation and sent a new link.",
@@ -34,6 +33,7 @@ _SENTENCES: Final[Mapping[str, str]] = {
     "access_token.revoked": "{actor} revoked an access token.",
     "member.signed_in": "{actor} signed in with {provider}.",
     "member.signed_out": "{actor} signed out ({sessions} ended).",
+    "member.identity_released": "The operator ended the sign-ins of {actor}, who was sent a link to sign in anew.",
     "member.identity_linked": "{actor} added a sign-in with {provider}.",
 }
 

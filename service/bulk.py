@@ -225,7 +225,11 @@ async def _insert(place: Standing, new: list[_Row], inviter_id: str | None, now:
     """The ids of what was written, by address; who lost to a simultaneous invitation is not among them (H084)."""
     expires_at = now + timedelta(days=place.invitation_days)
     params = Params(place.community_id, inviter_id, now, expires_at, place.invitation_days)
-    values = ", ".join(f"({params.listed(_columns(row))}, $1, $2, 1, $3, $4, $5, 'QUEUED', $3, 0)" for row in new)
+    # In one order, so that two who invite the same people at once wait for each other and do not deadlock.
+    values = ", ".join(
+        f"({params.listed(_columns(row))}, $1, $2, 1, $3, $4, $5, 'QUEUED', $3, 0)"
+        for row in sorted(new, key=lambda row: row.email)
+    )
     rows = await select(
         "INSERT INTO invitations (id, email, role, message, locale, community_id, inviter_id, generation, created_at,"  # noqa: S608 -- placeholders
         f" expires_at, days, delivery, delivery_at, resends) VALUES {values} ON CONFLICT DO NOTHING RETURNING id, email",

@@ -3,9 +3,10 @@
 import asyncio
 import contextlib
 import signal
+import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TextIO, TypeVar
 
 import typer
 from rich.console import Console
@@ -19,6 +20,7 @@ from service.settings import Settings, SettingsInvalid, load_settings
 
 if TYPE_CHECKING:
     from service.erasure import Erased
+    from service.exports import Export
     from service.invitee_list import ListedInvitee
     from service.mail import MailSender
     from service.suppression import Suppressed
@@ -392,6 +394,45 @@ async def _invite_portion(
             err.print(
                 f"Row {row.line} ({row.email or 'no address'}): {problems[row.line]}", markup=False, highlight=False
             )
+
+
+@app.command()
+def export(
+    what: Annotated[str, typer.Argument(help="invitations or audit.")],
+    community: Annotated[str, typer.Argument(help="The community's id, or its name.")],
+    *,
+    to: Annotated[Path | None, typer.Option(help="A file to write; the standard output without it.")] = None,
+    config: ConfigOption = None,
+) -> None:
+    """A community's invitations or audit log as CSV, safe to open in a spreadsheet."""
+    from service.exports import Export  # noqa: PLC0415
+
+    settings = _settings(lambda: load_settings(config=config))
+    if what not in {known.value for known in Export}:
+        _refuse(f"{what} cannot be exported; {' or '.join(Export)} was expected.")
+    if to is None:
+        _work(_export(settings, Export(what), community, sys.stdout))
+        return
+    try:
+        with to.open("w", encoding="utf-8", newline="") as file:
+            _work(_export(settings, Export(what), community, file))
+    except OSError as error:
+        _refuse(f"{to} cannot be written: {error.strerror}.")
+
+
+async def _export(settings: Settings, what: "Export", community: str, file: TextIO) -> None:
+    from service import communities, exports  # noqa: PLC0415
+
+    async with _database(settings):
+        community_id = await communities.find_by_name(community)
+        lines = exports.export(
+            what,
+            lambda: communities.operators_place(community_id, settings),
+            now=system_clock(),
+            settings=settings,
+        )
+        async for text in lines:
+            file.write(text)
 
 
 @app.command()

@@ -90,6 +90,7 @@ async def _erase_member(member_id: str, now: datetime) -> int:
         member_id,
     )
     await execute("DELETE FROM sessions WHERE member_id = $1", member_id)
+    await execute("DELETE FROM access_tokens WHERE member_id = $1", member_id)
     await execute("DELETE FROM identities WHERE member_id = $1", member_id)
     await execute("DELETE FROM memberships WHERE member_id = $1", member_id)
     await execute("UPDATE members SET name = NULL, email = NULL, erased_at = $1 WHERE id = $2", now, member_id)

@@ -39,9 +39,10 @@ class InvitationFilter:
                     name, f"{name} is an empty list, which nothing can match; leave it out to ask for all."
                 )
         refuse_empty_period(self.created_after, self.created_before, "createdAfter", "createdBefore")
-        if self.email_contains is not None and not 1 <= len(self.email_contains.strip()) <= _LONGEST_PART:
+        part = self.email_contains
+        if part is not None and not (1 <= len(part.strip()) <= _LONGEST_PART and part.isprintable()):
             raise InvalidInput(
-                "emailContains", "emailContains is empty or too long; a part of an address was expected."
+                "emailContains", "emailContains is empty, too long or no plain text; a part of an address was expected."
             )
 
 

@@ -1,5 +1,6 @@
 """Audit events as people read them: the timeline of an invitation, and the log of a community."""
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -11,8 +12,10 @@ from service.communities import MemberView
 from service.database import select
 from service.invitation_filter import Params, refuse_empty_period
 from service.refusals import InvalidInput
+from service.tokens import is_id
 
 _MOST_KINDS: Final = 50
+_KIND: Final = re.compile(r"[a-z_.]{1,50}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,10 @@ class AuditFilter:
         if self.kinds is not None and not 1 <= len(self.kinds) <= _MOST_KINDS:
             raise InvalidInput(
                 "kinds", f"kinds has {len(self.kinds)} entries; between 1 and {_MOST_KINDS} were expected."
+            )
+        if not all(_KIND.fullmatch(kind) for kind in self.kinds or ()):
+            raise InvalidInput(
+                "kinds", "kinds has an entry that is no kind of event; one like invitation.created was expected."
             )
         refuse_empty_period(self.after, self.before, "after", "before")
 
@@ -74,7 +81,7 @@ async def of_community(
     params = Params(community_id)
     conditions = ["e.community_id = $1", *_bounds(wanted, await _position(community_id, after), params)]
     if wanted.actor_id is not None:
-        conditions.append(f"e.actor_id = {params.add(wanted.actor_id)}")
+        conditions.append(f"e.actor_id = {params.add(wanted.actor_id if is_id(wanted.actor_id) else '')}")
     leads = [f"e.kind = {params.add(kind)}" for kind in sorted(wanted.kinds or ())] or ["e.seq > 0"]
     walks = [
         f"SELECT * FROM (SELECT e.seq FROM audit_events e WHERE {' AND '.join([*conditions, lead])}"  # noqa: S608 -- constants and placeholders

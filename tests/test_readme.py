@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import typer
-from starlette.routing import BaseRoute, Mount, Route
+from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 
 from service.app import create_app
 from service.cli import app as command_line
@@ -48,5 +48,7 @@ def test_every_endpoint_is_in_the_reference() -> None:
 def _lines(route: BaseRoute) -> list[str]:
     if isinstance(route, Mount):
         return [f"GET {route.path}/*"]
+    if isinstance(route, WebSocketRoute):
+        return [f"WS {route.path}"]
     assert isinstance(route, Route)
     return [f"{method} {route.path}" for method in sorted((route.methods or set()) - {"HEAD"})]

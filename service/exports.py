@@ -1,0 +1,98 @@
+"""Invitations and the audit log as CSV: read in pages however long, and safe to open in a spreadsheet."""
+
+import csv
+import io
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any, Final
+
+from service import invitation_views, timeline
+from service.communities import MemberView, Standing
+from service.invitation_views import InvitationView
+from service.settings import Settings
+from service.timeline import AuditFilter, EventView
+
+_PAGE: Final = 500
+_FORMULAS: Final = ("=", "+", "-", "@", "\t", "\r")
+
+Place = Callable[[], Awaitable[Standing]]
+
+
+class Export(StrEnum):
+    """What can be exported of a community."""
+
+    INVITATIONS = "invitations"
+    AUDIT = "audit"
+
+
+def export(what: Export, place: Place, *, now: datetime, settings: Settings) -> AsyncIterator[str]:
+    """The lines of a CSV file, header first. `place` is asked before every page, so that who loses the right while it
+    is read gets no more; it raises NotFound or NotPermitted then.
+    """
+    return _invitations(place, now, settings) if what is Export.INVITATIONS else _audit(place)
+
+
+_INVITATIONS: Final = (
+    "id", "email", "role", "status", "delivery", "delivery reason", "inviter", "created at", "expires at",
+    "last sent at", "delivered at", "accepted at", "accepted by", "declined at", "revoked at", "revoked by",
+    "proposed email", "message",
+)  # fmt: skip
+_AUDIT: Final = ("id", "at", "kind", "actor", "invitation", "summary")
+
+
+async def _invitations(place: Place, now: datetime, settings: Settings) -> AsyncIterator[str]:
+    yield line(_INVITATIONS)
+    after = None
+    while True:
+        views = await invitation_views.page(await place(), after=after, limit=_PAGE, now=now, settings=settings)
+        yield "".join(line(_invitation_cells(view)) for view in views)
+        if len(views) < _PAGE:
+            return
+        after = views[-1].created_at, views[-1].id
+
+
+def _invitation_cells(view: InvitationView) -> Iterable[Any]:
+    return (
+        view.id, view.email, view.role, view.status, view.delivery, view.delivery_reason, _person(view.inviter),
+        view.created_at, view.expires_at, view.last_sent_at, view.delivered_at, view.accepted_at,
+        _person(view.accepted_by), view.declined_at, view.revoked_at, _person(view.revoked_by), view.proposed_email,
+        view.message,
+    )  # fmt: skip
+
+
+async def _audit(place: Place) -> AsyncIterator[str]:
+    yield line(_AUDIT)
+    after = None
+    while True:
+        community_id = (await place()).community_id
+        events = await timeline.of_community(community_id, AuditFilter(), after=after, limit=_PAGE)
+        yield "".join(line(_event_cells(event)) for event in events)
+        if len(events) < _PAGE:
+            return
+        after = events[-1].at, events[-1].id
+
+
+def _event_cells(event: EventView) -> Iterable[Any]:
+    return event.id, event.at, event.kind, _person(event.actor), event.invitation_id, event.summary
+
+
+def _person(member: MemberView | None) -> str | None:
+    return None if member is None else member.email or member.name or member.id
+
+
+def line(cells: Iterable[Any]) -> str:
+    """One line of CSV (RFC 4180)."""
+    text = io.StringIO()
+    csv.writer(text).writerow([_cell(cell) for cell in cells])
+    return text.getvalue()
+
+
+def _cell(value: Any) -> str:
+    """A cell that no spreadsheet runs as a formula: what begins like one gets an apostrophe before it."""
+    if value is None:
+        return ""
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    text = str(value)
+    return f"'{text}" if text.startswith(_FORMULAS) else text

@@ -1,0 +1,42 @@
+"""The documents for client authors say what the schema says."""
+
+import re
+from pathlib import Path
+
+import pytest
+from graphql import GraphQLError, parse, validate
+
+from schema.grants import GRANTS
+from schema.live import MOST_OF_MEMBER, MOST_ON_SOCKET
+from tests.test_contract import RUNNING
+
+_DOCS = Path(__file__).parent.parent / "docs"
+_BLOCK = re.compile(r"```graphql\n(.*?)```", re.DOTALL)
+_OPERATIONS = [
+    (name, block) for name in ("clients.md", "backends.md") for block in _BLOCK.findall((_DOCS / name).read_text("utf-8"))
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "operation"), _OPERATIONS)
+def test_every_operation_is_valid(name: str, operation: str) -> None:
+    """Each operation in the documents asks only for what the schema has."""
+    assert validate(RUNNING, parse(operation)) == []
+
+
+def test_each_document_has_its_operations() -> None:
+    """The documents show a query, a union, a subscription and a token, and none of their blocks escapes the check."""
+    names = {name for name, _ in _OPERATIONS}
+    assert names == {"clients.md", "backends.md"}
+    operations = "\n".join(block for _, block in _OPERATIONS)
+    for word in ("subscription", "... on Problem", "createAccessToken", "viewer"):
+        assert word in operations
+    with pytest.raises(GraphQLError):
+        parse("query {")
+
+
+def test_backends_document_names_every_grant() -> None:
+    """What a token may ask for, and the caps on live connections, are in the documents as they are in the code."""
+    text = (_DOCS / "backends.md").read_text("utf-8")
+    assert [field for fields in GRANTS.values() for field in fields if f"`{field}`" not in text] == []
+    clients = (_DOCS / "clients.md").read_text("utf-8")
+    assert f"at most {MOST_OF_MEMBER} live connections a member, and {MOST_ON_SOCKET} subscriptions" in clients

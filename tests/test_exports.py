@@ -1,0 +1,70 @@
+"""Exports: the same rows as the API shows, to admins only, in cells that no spreadsheet runs."""
+
+import csv
+import io
+
+import pytest
+
+from service.exports import line
+from service.models import Invitation
+from service.tokens import new_id
+from tests.cast import let_in, owner_in
+from tests.story import Service
+from tests.test_access_tokens import CREATE
+from tests.test_invite_command import _guestlist
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_admins_download_what_they_see(service: Service) -> None:
+    """Every invitation and event is a line, over more than one page; members, strangers and others get 404."""
+    async with service.browser() as owner, service.browser() as guest, service.browser() as stranger:
+        community = await owner_in(service, owner)
+        await let_in(service, owner, guest, "guest@example.com")
+        await owner.invite(community, "more@example.com", message="=1+1")
+        await Invitation.bulk_create(
+            Invitation(
+                id=new_id("inv"), community_id=community, email=f"filler{number}@example.com", role="MEMBER",
+                created_at=service.clock(), expires_at=service.clock.time.replace(year=2099),
+            )
+            for number in range(600)
+        )  # fmt: skip
+        found = await owner.client.get(f"/export/{community}/invitations.csv")
+        assert found.headers["content-type"] == "text/csv; charset=utf-8"
+        rows = list(csv.DictReader(io.StringIO(found.text)))
+        assert len({row["id"] for row in rows}) == 603
+        more = next(row for row in rows if row["email"] == "more@example.com")
+        assert (more["status"], more["message"], more["inviter"]) == ("PENDING", "'=1+1", "owner@example.com")
+        log = await owner.client.get(f"/export/{community}/audit.csv")
+        kinds = [row["kind"] for row in csv.DictReader(io.StringIO(log.text))]
+        assert (kinds[0], kinds[-1]) == ("invitation.created", "community.created")
+        wanted = {"name": "Backup", "scopes": ["READ"], "communityIds": [community]}
+        token = (await owner.ask(CREATE, input=wanted))["createAccessToken"]["token"]
+        bearer = {"authorization": f"Bearer {token}"}
+        assert (await stranger.client.get(f"/export/{community}/audit.csv", headers=bearer)).status_code == 200
+        for browser, path in ((guest, community), (stranger, community), (owner, "com_unknown")):
+            assert (await browser.client.get(f"/export/{path}/invitations.csv")).status_code == 404
+        assert (await owner.client.get(f"/export/{community}/members.csv")).status_code == 404
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\rx"])
+def test_no_cell_is_a_formula(text: str) -> None:
+    """What begins like a formula gets an apostrophe before it; other text stays as it is."""
+    assert next(csv.reader(io.StringIO(line([text, "a=1"]), newline=""))) == [f"'{text}", "a=1"]
+
+
+@pytest.mark.parametrize("engine", ["sqlite", "postgres"])
+async def test_operators_export_on_the_command_line(database_url: str) -> None:
+    """`guestlist export` writes a header and the rows; what cannot be exported is refused in words."""
+    await _guestlist("community", "create", "Demo", "--owner", "o@example.com", url=database_url)
+    code, out, _ = await _guestlist("export", "invitations", "Demo", url=database_url)
+    rows = list(csv.DictReader(io.StringIO(out)))
+    assert (code, [row["email"] for row in rows]) == (0, ["o@example.com"])
+    code, out, _ = await _guestlist("export", "audit", "Demo", url=database_url)
+    assert (code, "invitation.created" in out) == (0, True)
+    for arguments, status, words in (
+        (("export", "members", "Demo"), 2, "cannot be exported"),
+        (("export", "audit", "Nowhere"), 1, "no community"),
+    ):
+        code, _, said = await _guestlist(*arguments, url=database_url)
+        assert (code, words in said) == (status, True), said
