@@ -197,7 +197,7 @@ _ANSWERS = ("Success", "Connection", "Edge", "Started", "Answer", "Outcome")
 
 
 def test_every_field_has_a_row() -> None:
-    """A field that is added to the schema fails here until somebody has said who may see it."""
+    """H125: a field that is added to the schema fails here until somebody has said who may see it."""
     roots = {"Query": set(QUERIES), "Mutation": set(MUTATIONS), "Subscription": {"invitationChanged"}}
     for name, kind in RUNNING.type_map.items():
         if not isinstance(kind, GraphQLObjectType) or name.startswith("__"):
@@ -216,7 +216,7 @@ def _is_answer(name: str, kind: GraphQLObjectType) -> bool:
 
 
 async def test_every_mutation_answers_each_role_by_the_table(world: World) -> None:
-    """Deny by default; NotFound for another community's things; and a refusal changes nothing and sends nothing."""
+    """H125, H126: deny by default; NotFound for another community's things; and a refusal changes nothing and sends nothing."""
     for name, (make, expected) in MUTATIONS.items():
         for role, answer in zip(ROLES, expected, strict=True):
             wanted = await make(world)
@@ -230,7 +230,7 @@ async def test_every_mutation_answers_each_role_by_the_table(world: World) -> No
 
 
 async def test_every_query_answers_each_role_by_the_table(world: World) -> None:
-    """What a role may not see is null, like what is not there."""
+    """H125: what a role may not see is null, like what is not there."""
     for name, (head, make, expected) in QUERIES.items():
         arguments = f"({', '.join(f'{key}: ${key}' for key in make(world))})" if make(world) else ""
         for role, answer in zip(ROLES, expected, strict=True):
@@ -263,7 +263,7 @@ async def _node(world: World, role: str, id: str) -> str:
 
 
 async def test_guarded_fields_are_null_for_others(world: World) -> None:
-    """A member sees no invitations, counts, log or addresses of others, and cannot change anybody else."""
+    """H125: a member sees no invitations, counts, log or addresses of others, and cannot change anybody else."""
     for name, (selection, expected) in GUARDED.items():
         for role, answer in zip(("member", "admin", "owner"), expected, strict=True):
             query = f"query($id: ID!) {{ community(id: $id) {{ {selection} }} }}"
@@ -281,7 +281,7 @@ def _value(found: Any, role: str) -> str:
 
 
 async def test_the_subscription_opens_by_the_table(world: World) -> None:
-    """Only admins and owners hear of a change; the others get an error and the end of the stream."""
+    """H125: only admins and owners hear of a change; the others get an error and the end of the stream."""
     query = "subscription($id: ID!) { invitationChanged(communityId: $id) { id } }"
     body = {"query": query, "variables": {"id": world.community}}
     for role, expected in zip(ROLES, ("error", "error", "error", "open", "open"), strict=True):

@@ -1,0 +1,53 @@
+"""docs/security.md maps every hostile case to the tests that hold it, and this keeps the map true."""
+
+import ast
+import re
+from collections import defaultdict
+from pathlib import Path
+
+_TESTS = Path(__file__).parent
+_TABLE = (_TESTS.parent / "docs" / "security.md").read_text("utf-8")
+_ROW = re.compile(r"^\| (H\d{3}) \| (.+?) \| (.+?) \|$", re.MULTILINE)
+_CASES = 102
+
+
+def cases_of(docstring: str) -> set[str]:
+    """The cases that a test's docstring begins with: `H001, H005-H007: ...`."""
+    begins = re.match(r"((?:H\d{3}(?:-H\d{3})?(?:, )?)+):", docstring)
+    found: set[str] = set()
+    for first, last in re.findall(r"(H\d{3})(?:-(H\d{3}))?", begins[1] if begins else ""):
+        found |= {f"H{number:03}" for number in range(int(first[1:]), int((last or first)[1:]) + 1)}
+    return found
+
+
+def proofs_by_case() -> dict[str, set[str]]:
+    """The tests, as file::name, by the cases of their docstrings."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for path in sorted(_TESTS.glob("test_*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
+                for case in cases_of(ast.get_docstring(node) or ""):
+                    found[case].add(f"{path.stem}::{node.name}")
+    return found
+
+
+def test_every_case_has_its_tests_or_says_why_not() -> None:
+    """Each of the 102 cases stands in the table once, with exactly the tests that name it, or with a reason."""
+    rows = {case: proof for case, _, proof in _ROW.findall(_TABLE)}
+    assert len(rows) == _CASES == len(_ROW.findall(_TABLE))
+    tests = proofs_by_case()
+    wrong = {
+        case: proof
+        for case, proof in rows.items()
+        if not proof.startswith("does not apply: ")
+        and set(re.findall(r"`(\w+::\w+)`", proof)) != tests.get(case, set())
+    }
+    assert not wrong
+    unproven = [case for case, proof in rows.items() if not proof.startswith("does not apply: ") and "`" not in proof]
+    assert not unproven
+
+
+def test_no_case_that_does_not_apply_is_tested() -> None:
+    """A case with a reason for not applying has no test, or the reason is out of date."""
+    excused = {case for case, _, proof in _ROW.findall(_TABLE) if proof.startswith("does not apply: ")}
+    assert excused.isdisjoint(proofs_by_case())
