@@ -23,9 +23,7 @@ from service.sns import FetchCertificate, fetch_certificate
 from tests.postgres import PostgresServer
 from tests.story import Service, TestClock
 
-pytest_plugins = ("tests.left_out", "tests.postgres")
-
-pytest_plugins = ("tests.postgres", "tests.left_out")
+pytest_plugins = ("tests.left_out", "tests.postgres", "tests.stage")
 
 Serve = Callable[..., AbstractAsyncContextManager[Service]]
 

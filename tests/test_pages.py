@@ -1,196 +1,42 @@
-"""The pages in Chromium, on the real application: the invitee's minute, and the admin's console."""
+"""The pages in Chromium, on the real application: the story of two, the invitee's minute, and the files."""
 
 import re
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any
 
 import httpx2
 import orjson
 import pytest
-from axe_playwright_python.base import AXE_SCRIPT
 from graphql import parse, validate
-from playwright.async_api import Browser as Chromium
-from playwright.async_api import BrowserContext, Locator, Page, Request, Route, ViewportSize, async_playwright, expect
+from playwright.async_api import BrowserContext, Page, Request, expect
 
-from service import pages
 from service.models import Community, Flow, FlowKind, Invitation, Membership, Role
-from tests.conftest import Serve
-from tests.openid_provider import CLIENT_ID, CLIENT_SECRET, HostileProvider, running_provider
-from tests.story import Browser, Service
+from tests.stage import (
+    GUEST,
+    OWNER,
+    STATIC,
+    Open,
+    Stage,
+    accept_as,
+    assert_accessible,
+    choose,
+    heading,
+    log_in,
+    press,
+    told,
+)
+from tests.story import Browser
 
 pytestmark = pytest.mark.anyio
 
-STATIC: Final = Path(pages.__file__).parent / "static"
-FLAGS: Final = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--no-first-run",
-    "--disable-sync",
-    "--disable-quic",
-]
-GUEST: Final = "guest@example.com"
-OWNER: Final = "owner@example.com"
-PHONE: Final[ViewportSize] = {"width": 390, "height": 844}
-DESK: Final[ViewportSize] = {"width": 1280, "height": 800}
-
-
-THEMES: Final[dict[Literal["light", "dark"], Any]] = {
-    "light": {},
-    "dark": {"runOnly": {"type": "rule", "values": ["color-contrast"]}},
-}
+pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
 def engine() -> str:
     """The pages see the API only, so one engine is enough for them."""
     return "sqlite"
-
-
-@pytest.fixture(scope="module")
-async def browser(chromium: str, anyio_backend: str) -> AsyncIterator[Chromium]:
-    del anyio_backend
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        yield browser
-        await browser.close()
-
-
-@dataclass
-class Stage:
-    """The service with two providers, `google` (a third party to example.com) and `dev`; and browsers to meet it with."""
-
-    service: Service
-    google: HostileProvider
-    chromium: Chromium
-    errors: list[str] = field(default_factory=list)
-
-    async def person(self, *, language: str = "en-GB", scripts: bool = True) -> Page:
-        """A page in a browser of its own, whose script errors and policy violations fail the test."""
-        context = await self.chromium.new_context(
-            viewport=PHONE, locale=language, base_url=self.service.url, java_script_enabled=scripts
-        )
-        context.set_default_timeout(8_000)
-        context.on("weberror", lambda error: self.errors.append(str(error.error)))
-        context.on("console", lambda told: self.errors.append(told.text) if "Policy" in told.text else None)
-        return await context.new_page()
-
-    async def link(self, email: str = GUEST) -> str:
-        """The link in the newest mail to an address."""
-        return f"/confirm#{await self.service.token_for(email)}"
-
-    @asynccontextmanager
-    async def owner(self) -> AsyncIterator[Browser]:
-        """The owner of Demo, over HTTP."""
-        async with self.service.browser() as owner:
-            accepted = await owner.accept_as(await self.service.token_for(OWNER), OWNER)
-            assert accepted["status"] == "ACCEPTED"
-            yield owner
-
-    @asynccontextmanager
-    async def invited(self, email: str = GUEST, **arguments: Any) -> AsyncIterator[tuple[Browser, str]]:
-        """The owner, and the id of the invitation that they sent."""
-        async with self.owner() as owner:
-            answer = await owner.invite(await owner.community_id(), email, **arguments)
-            yield owner, answer["invitation"]["id"]
-
-
-Open = Callable[..., AbstractAsyncContextManager[Stage]]
-
-
-@pytest.fixture
-def open_stage(serve: Serve, browser: Chromium) -> Open:
-    @asynccontextmanager
-    async def opened(**settings: Any) -> AsyncIterator[Stage]:
-        async with running_provider() as google:
-            providers = {"google": google.registration(kind="google", label="Google", position=1)}
-            async with serve(providers=providers, **settings) as service:
-                google.clients = {CLIENT_ID: (CLIENT_SECRET, (f"{service.url}/auth/google/callback",))}
-                stage = Stage(service, google, browser)
-                try:
-                    yield stage
-                finally:
-                    for context in browser.contexts:
-                        await context.close()
-                assert stage.errors == []
-
-    return opened
-
-
-@pytest.fixture
-async def stage(open_stage: Open) -> AsyncIterator[Stage]:
-    async with open_stage() as stage:
-        yield stage
-
-
-# ---------------------------------------------------------------------------------------------------- what people do
-
-
-def heading(page: Page) -> Locator:
-    return page.get_by_role("heading", level=1)
-
-
-def told(page: Page, words: str | re.Pattern[str]) -> Locator:
-    """The words where they are seen; those that are said aloud stand elsewhere too."""
-    return page.locator("#view").get_by_text(words)
-
-
-def press(page: Page, name: str) -> Any:
-    return page.get_by_role("button", name=name, exact=True).click()
-
-
-async def choose(page: Page, provider: str = "dev") -> None:
-    """Goes to a provider, and waits for its page."""
-    await page.locator(f"[data-provider={provider}]").click()
-    await page.locator("#email").wait_for()
-
-
-async def log_in(page: Page, email: str, *, verified: bool = True, sub: str | None = None) -> None:
-    """Fills in the provider's page, and waits for the service's."""
-    await page.locator("#email").fill(email)
-    await page.locator("#email_verified").set_checked(verified)
-    if sub is not None:
-        await page.locator("summary").click()
-        await page.locator("#sub").fill(sub)
-    await press(page, "Sign in")
-    await page.wait_for_url(re.compile(r"/confirm$|/\?back|/#|/$"))
-
-
-async def accept_as(page: Page, link: str | None, email: str, provider: str = "dev", **login: Any) -> None:
-    if link is not None:
-        await page.goto(link)
-    await choose(page, provider)
-    await log_in(page, email, **login)
-
-
-async def sign_in(page: Page, email: str = OWNER) -> None:
-    """Signs in on the console's first page."""
-    await page.goto("/")
-    await accept_as(page, None, email)
-    await expect(heading(page)).to_have_text("My communities")
-
-
-_VIOLATIONS: Final = """rules => axe.run(document, {resultTypes: ["violations"], ...rules}).then(({violations}) =>
-    violations.map(({id, nodes}) => [id, ...nodes.map(({html}) => html.slice(0, 160))]))"""
-
-
-async def assert_accessible(page: Page, name: str = "") -> None:
-    """No violation of axe's rules on a phone and on a desk, light and dark, and nothing wider than the window.
-
-    The themes differ in their colours alone, so for the second one the rule about those is enough.
-    """
-    await page.evaluate(AXE_SCRIPT)
-    for viewport in (DESK, PHONE):
-        await page.set_viewport_size(viewport)
-        for scheme, rules in THEMES.items():
-            await page.emulate_media(color_scheme=scheme)
-            assert await page.evaluate(_VIOLATIONS, rules) == [], (name, viewport, scheme)
-        overflow = await page.evaluate("document.documentElement.scrollWidth - innerWidth")
-        assert overflow <= 0, (name, viewport, "wider than the window")
 
 
 # ---------------------------------------------------------------------------------------------------------- the story
@@ -723,220 +569,6 @@ async def test_pages_speak_the_readers_language(stage: Stage, language: str, tit
     spoken = language[:2] if language != "ja" else "en"
     await expect(page.locator("html")).to_have_attribute("lang", spoken)
     await assert_accessible(page, language)
-
-
-# ------------------------------------------------------------------------------------------------------------- the console
-
-
-async def test_an_invitation_is_sent_again_and_revoked(stage: Stage) -> None:
-    """Both are confirmed in words; sending again too soon is no button but a time; the link dies with the revocation."""
-    async with stage.invited() as (owner, invitation_id):
-        page = await stage.person()
-        await sign_in(page)
-        await page.goto(f"/#/communities/{await owner.community_id()}/invitations/{invitation_id}")
-        await expect(heading(page)).to_have_text(GUEST)
-        await assert_accessible(page, "invitation")
-        first = await stage.service.token_for(GUEST)
-        await press(page, "Send again")
-        await expect(told(page, f"A new link is on its way to {GUEST}.")).to_be_visible()
-        await expect(page.get_by_role("button", name="Send again")).to_have_count(0)
-        await expect(told(page, re.compile("Can be sent again in"))).to_be_visible()
-        second = await stage.service.token_for(GUEST)
-        assert second != first
-        await press(page, "Revoke")
-        await expect(page.get_by_role("button", name="Keep it")).to_be_focused()
-        await assert_accessible(page, "revoke")
-        await page.keyboard.press("Escape")
-        assert (await owner.invitation(invitation_id))["status"] == "PENDING"
-        await press(page, "Revoke")
-        await page.get_by_role("dialog").get_by_role("button", name="Revoke").click()
-        await expect(told(page, f"The invitation to {GUEST} is revoked.")).to_be_visible()
-        await expect(page.get_by_role("button", name="Revoke")).to_have_count(0)
-        await expect(heading(page)).to_be_focused()
-        assert (await owner.invitation(invitation_id))["status"] == "REVOKED"
-        dead = await stage.person()
-        await dead.goto(f"/confirm#{second}")
-        await expect(heading(dead)).to_have_text("This link has run out")
-
-
-async def test_refused_invitations_say_why_beside_the_field(stage: Stage) -> None:
-    """No address, a wrong one, a pending one and a member's each have their words at the address; nothing is sent."""
-    async with stage.invited() as (owner, invitation_id):
-        page = await stage.person()
-        await sign_in(page)
-        await page.get_by_role("link", name="Demo").click()
-        email = page.get_by_label("Email address")
-        for text, words in {
-            "": "Enter the address",
-            "not an address": "",
-            GUEST: "pending invitation",
-            OWNER: "member",
-        }.items():
-            await email.fill(text)
-            await press(page, "Send invitation")
-            await expect(email).to_have_attribute("aria-invalid", "true")
-            await expect(email).to_be_focused()
-            await expect(page.locator(".field-error").first).to_contain_text(words)
-            if text == GUEST:
-                target = f"#/communities/{await owner.community_id()}/invitations/{invitation_id}"
-                await expect(page.get_by_role("link", name="Open that invitation")).to_have_attribute("href", target)
-        await assert_accessible(page, "refused invitation")
-        assert await Invitation.all().count() == 2
-
-
-async def test_roles_above_ones_own_are_not_offered(stage: Stage) -> None:
-    """H128: an admin's form offers no owner; a member sees the members and nothing of the invitations."""
-    async with stage.invited(role="ADMIN"):
-        page = await stage.person()
-        await accept_as(page, await stage.link(), GUEST)
-        await page.get_by_role("link", name="Go to Demo").click()
-        await expect(page.get_by_label("Role").get_by_role("option")).to_have_text(["Member", "Admin"])
-        await Membership.filter(role=Role.ADMIN).update(role=Role.MEMBER)
-        await page.reload()
-        await expect(page.get_by_role("heading", name="Members")).to_be_visible()
-        await expect(page.get_by_label("Role")).to_have_count(0)
-        await expect(page.get_by_role("link", name="Invitations")).to_have_count(0)
-        await assert_accessible(page, "a member's view")
-
-
-async def test_long_lists_come_in_pages(stage: Stage) -> None:
-    """A page of invitations is shown, newest first, and the rest on a press; the button goes with the last."""
-    async with stage.owner() as owner:
-        community_id = await owner.community_id()
-        for number in range(4):
-            stage.service.clock.advance(seconds=1)
-            await owner.invite(community_id, f"guest{number}@example.com")
-        page = await stage.person()
-        await page.route("**/graphql", _ask_for_three)
-        await sign_in(page)
-        await page.goto(f"/#/communities/{community_id}")
-        rows = page.get_by_role("main").get_by_role("list").last.get_by_role("link")
-        await expect(rows).to_have_count(3)
-        await expect(rows.first).to_contain_text("guest3@example.com")
-        await press(page, "Show more")
-        await expect(rows).to_have_count(5)
-        await expect(rows.nth(3)).to_be_focused()
-        await expect(rows.last).to_contain_text(OWNER)
-        await expect(page.get_by_role("button", name="Show more")).to_have_count(0)
-
-
-async def _ask_for_three(route: Route) -> None:
-    """Makes the pages of a list so short that five invitations fill two."""
-    await route.continue_(post_data=re.sub(r'"first":\d+', '"first":3', route.request.post_data or ""))
-
-
-async def test_every_view_of_the_console_is_accessible_and_has_an_address(stage: Stage) -> None:
-    """Sign-in, communities, invitations, members and account: each opens by its own address, by itself."""
-    async with stage.invited() as (owner, invitation_id):
-        page = await stage.person()
-        await page.goto("/")
-        await expect(heading(page)).to_have_text("Sign in")
-        await assert_accessible(page, "sign in")
-        await sign_in(page)
-        await expect(page.get_by_role("button", name="Create community")).to_be_visible()
-        community = f"/#/communities/{await owner.community_id()}"
-        views = {"/": "My communities", community: "Demo", f"{community}/members": "Demo", "/#/account": "My account"}
-        views |= {f"{community}/invitations/{invitation_id}": GUEST, "/#/communities/com_none": "No such community"}
-        for address, title in views.items():
-            await page.goto("about:blank")
-            await page.goto(address)
-            await expect(heading(page)).to_have_text(title)
-            await assert_accessible(page, address)
-
-
-async def test_a_deep_link_survives_the_sign_in(stage: Stage) -> None:
-    """Who must sign in first comes back to the very view that they opened, and the address keeps no mark of it."""
-    async with stage.invited() as (owner, invitation_id):
-        page = await stage.person()
-        address = f"/#/communities/{await owner.community_id()}/invitations/{invitation_id}"
-        await page.goto(address)
-        await expect(heading(page)).to_have_text("Sign in")
-        await accept_as(page, None, OWNER)
-        await expect(heading(page)).to_have_text(GUEST)
-        assert page.url == stage.service.url + address
-
-
-async def test_a_sign_in_that_nobody_invited_is_told_so(stage: Stage) -> None:
-    """H020: the words come once, stay away after a reload, and nobody is signed in."""
-    page = await stage.person()
-    await page.goto("/")
-    await accept_as(page, None, "stranger@example.com")
-    await expect(told(page, "Nobody with this sign-in is a member here.")).to_be_visible()
-    await assert_accessible(page, "not invited")
-    await page.reload()
-    await expect(heading(page)).to_have_text("Sign in")
-    await expect(told(page, "Nobody with this sign-in")).to_have_count(0)
-
-
-async def test_another_sign_in_is_added_to_ones_account(stage: Stage) -> None:
-    """Linking comes back to the account, says so, and the new sign-in opens the same account elsewhere."""
-    async with stage.owner():
-        page = await stage.person()
-        await sign_in(page)
-        await page.get_by_role("link", name="My account").click()
-        await choose(page, "google")
-        await log_in(page, "owner@gmail.com")
-        await expect(told(page, "From now on this sign-in opens your account too.")).to_be_visible()
-        await expect(told(page, "owner@gmail.com")).to_be_visible()
-        elsewhere = await stage.person()
-        await elsewhere.goto("/")
-        await accept_as(elsewhere, None, "owner@gmail.com", provider="google")
-        await expect(elsewhere.get_by_role("link", name="Demo")).to_be_visible()
-
-
-async def test_sessions_end_where_they_are_told_to(stage: Stage) -> None:
-    """H105: another device is signed out from here; signing out everywhere is confirmed and ends this one too."""
-    async with stage.owner() as owner:
-        page = await stage.person()
-        await sign_in(page)
-        await page.get_by_role("link", name="My account").click()
-        await expect(told(page, "This device")).to_have_count(1)
-        await page.get_by_role("button", name=re.compile("^Sign out Test browser")).click()
-        await expect(told(page, "That device is signed out.")).to_be_visible()
-        assert await owner.viewer_email() is None
-        await press(page, "Sign out everywhere")
-        await page.get_by_role("dialog").get_by_role("button", name="Sign out everywhere").click()
-        await expect(told(page, "You are signed out everywhere.")).to_be_visible()
-        await page.goto("/#/account")
-        await expect(heading(page)).to_have_text("Sign in")
-
-
-async def test_a_session_that_ended_meanwhile_is_told(stage: Stage) -> None:
-    """Inviting without a session any more leads to the sign-in, in words, and sends nothing."""
-    async with stage.owner():
-        page = await stage.person()
-        await sign_in(page)
-        await page.get_by_role("link", name="Demo").click()
-        await page.get_by_label("Email address").fill(GUEST)
-        await page.context.clear_cookies()
-        await press(page, "Send invitation")
-        await expect(told(page, "You were signed out. Sign in to go on.")).to_be_visible()
-        assert await Invitation.all().count() == 1
-
-
-async def test_communities_are_founded_where_the_operator_allows_it(open_stage: Open) -> None:
-    """With `members` the form makes a community and opens it, ready to invite."""
-    async with open_stage() as stage, stage.owner():
-        page = await stage.person()
-        await sign_in(page)
-        await press(page, "Create community")
-        await expect(page.get_by_label("Name")).to_be_focused()
-        await page.get_by_label("Name").fill("Chess")
-        await press(page, "Create community")
-        await expect(heading(page)).to_have_text("Chess")
-        await expect(told(page, "Chess is there. Now invite somebody.")).to_be_visible()
-        await assert_accessible(page, "empty community")
-
-
-async def test_where_operators_found_communities_no_form_says_otherwise(open_stage: Open) -> None:
-    """With `operators` there is no form for a new community, and nothing was made by finding that out."""
-    async with open_stage(community_creation="operators") as stage, stage.owner():
-        page = await stage.person()
-        async with page.expect_response(lambda answer: "CreateCommunity" in (answer.request.post_data or "")) as asked:
-            await sign_in(page)
-        assert "NotPermitted" in await (await asked.value).text()
-        await expect(page.get_by_role("button", name="Create community")).to_have_count(0)
-        assert await Community.all().count() == 1
 
 
 # --------------------------------------------------------------------------------------------------------- files and words
