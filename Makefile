@@ -10,6 +10,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 HASHED := install --no-deps --require-hashes
+NPM_QUIETLY := --ignore-scripts --no-audit --no-fund --loglevel=error
+COMPILER := node_modules/.installed
 PYTHONS := python3 python3.14 python3.13 python3.12 python3.11
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--custom-compile-command 'make lock'
@@ -31,6 +33,7 @@ CHECKS := 'ruff check .' 'ruff format --check .' 'mypy'
 .PHONY: test
 test: CHECKS += 'pytest -n auto --dist worksteal $(ARGS)'
 .PHONY: lint
+test: $(COMPILER)
 test lint: $(VENV)/.dev
 	@summary=''; status=0; \
 	for check in $(CHECKS); do \
@@ -46,10 +49,11 @@ lock: $(VENV)/.dev
 	$(COMPILE) $(UPGRADE) --extra dev pyproject.toml --output-file requirements-dev.lock
 	$(COMPILE) $(UPGRADE) --constraint requirements-dev.lock pyproject.toml --output-file requirements.lock
 	$(COMPILE) $(UPGRADE) --constraint requirements-dev.lock requirements-build.in --output-file requirements-build.lock
+	npm install $(NPM_QUIETLY) --package-lock-only --omit-lockfile-registry-resolved
 
 .PHONY: clean
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) node_modules build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The build requirements stand in a lock file of their own, so that building the package looks nothing up either.
@@ -64,6 +68,12 @@ $(VENV)/.dev: requirements-dev.lock $(VENV)/.runtime
 	@echo 'Setting up $(VENV) for tests'
 	@$(PIP) $(HASHED) -r requirements-dev.lock
 	@touch $@
+
+# The TypeScript compiler, which only checks the pages' scripts. Where it cannot be had, its test is left out and says so.
+$(COMPILER): package-lock.json package.json
+	@echo 'Setting up node_modules for the types of the scripts'
+	@rm -rf node_modules
+	@if npm ci $(NPM_QUIETLY); then touch $@; else echo 'No TypeScript compiler: npm is not there, or reaches nothing.' >&2; fi
 
 $(BIN)/python:
 	@for python in $(PYTHONS); do \

@@ -69,16 +69,29 @@ def test_a_lock_says_why_each_package_is_there(lock: str) -> None:
     assert not {"graphql-cop", "graphw00f"} & set(locked(lock))
 
 
-@pytest.mark.parametrize("name", [*LOCKS, "Makefile", ".ci/run", "docker/Dockerfile", "pyproject.toml"])
+@pytest.mark.parametrize(
+    "name", [*LOCKS, "package-lock.json", "package.json", "Makefile", ".ci/run", "docker/Dockerfile", "pyproject.toml"]
+)
 def test_no_file_names_a_package_index(name: str) -> None:
     """Whoever installs chooses the index; the files leave it to pip's own configuration."""
     text = (ROOT / name).read_text()
     assert not re.search(
         r"(?<!emit-)index-url\b|--find-links|--trusted-host|file://|/simple\b|pypi\b|pythonhosted", text
     )
-    if name in LOCKS:
+    if name in {*LOCKS, "package-lock.json"}:
         assert "://" not in text
+    if name in LOCKS:
         assert re.search(r"^#    make lock$", text, re.MULTILINE), "the header says how to write it anew"
+
+
+def test_the_compiler_of_the_scripts_types_is_pinned_by_hash() -> None:
+    """H168: every package of the npm lock has its digest, and no version is a range."""
+    packages = json.loads((ROOT / "package-lock.json").read_text())["packages"]
+    asked = json.loads((ROOT / "package.json").read_text())
+    assert packages.pop("")["devDependencies"] == asked["devDependencies"] == {"typescript": packages[
+        "node_modules/typescript"
+    ]["version"]}  # fmt: skip
+    assert all(package["integrity"].startswith("sha512-") and package["dev"] for package in packages.values())
 
 
 @pytest.mark.parametrize(
@@ -164,7 +177,7 @@ def make(*arguments: str, folder: Path = ROOT, **environ: str) -> subprocess.Com
 
 def bare_project(folder: Path) -> Path:
     """A folder in which `make` would have to set up everything."""
-    for name in (*LOCKS, "pyproject.toml", "Makefile"):
+    for name in (*LOCKS, "package.json", "package-lock.json", "pyproject.toml", "Makefile"):
         shutil.copy(ROOT / name, folder)
     (folder / "bin").mkdir()
     return folder
@@ -191,8 +204,22 @@ def test_make_run_installs_no_test_tools(tmp_path: Path) -> None:
 def test_make_test_runs_every_check(tmp_path: Path) -> None:
     """From a fresh clone `make test` installs the dev lock by hash and runs linters, types and tests."""
     said = make("--dry-run", "test", folder=bare_project(tmp_path)).stdout
-    for part in ("--require-hashes -r requirements-dev.lock", "ruff check", "ruff format --check", "mypy", "pytest"):
+    checks = ("ruff check", "ruff format --check", "mypy", "pytest")
+    for part in ("--require-hashes -r requirements-dev.lock", "npm ci --ignore-scripts", *checks):
         assert part in said
+
+
+def test_make_test_goes_on_without_npm(tmp_path: Path) -> None:
+    """Where npm reaches nothing it is said, everything else runs, and the next run tries again."""
+    folder = bare_project(tmp_path)
+    (folder / ".venv" / "bin").mkdir(parents=True)
+    for name in ("python", "ruff", "mypy", "pytest"):
+        program(folder / ".venv" / "bin" / name, "exit 0")
+    program(folder / "bin" / "npm", "exit 1")
+    for _ in range(2):
+        done = make("test", folder=folder, PATH=f"{folder / 'bin'}:{os.environ['PATH']}")
+        assert (done.returncode, "passed  pytest" in done.stdout) == (0, True), done.stderr
+        assert "No TypeScript compiler" in done.stderr
 
 
 def test_make_goes_on_after_a_failed_check_and_fails(tmp_path: Path) -> None:
@@ -206,7 +233,8 @@ def test_make_goes_on_after_a_failed_check_and_fails(tmp_path: Path) -> None:
         "pytest": "echo tested",
     }.items():
         program(folder / ".venv" / "bin" / name, script)
-    done = make("test", folder=folder)
+    program(folder / "bin" / "npm", "mkdir node_modules")
+    done = make("test", folder=folder, PATH=f"{folder / 'bin'}:{os.environ['PATH']}")
     assert done.returncode == 2
     assert "tested" in done.stdout
     assert "FAILED  ruff check" in done.stdout
@@ -240,16 +268,21 @@ def test_the_build_script_is_a_safe_script() -> None:
 
 
 @pytest.mark.parametrize(
-    ("account", "has_chromium", "said", "exit_status"),
+    ("account", "prepared", "said", "exit_status"),
     [
-        ("0", False, ["apt-get update", "apt-get install -y --no-install-recommends chromium", "make test true"], 0),
+        (
+            "0",
+            False,
+            ["apt-get update", "apt-get install -y --no-install-recommends chromium npm", "make test true"],
+            0,
+        ),
         ("0", True, ["make test true"], 0),
         ("1000", False, [], 1),
     ],
     ids=["bare machine", "prepared machine", "no right to install"],
 )
 def test_the_build_script_installs_what_is_lacking(
-    tmp_path: Path, account: str, has_chromium: bool, said: list[str], exit_status: int
+    tmp_path: Path, account: str, prepared: bool, said: list[str], exit_status: int
 ) -> None:
     """Only what is not there is installed, and the tests run with CI set; without the right to, nothing is done."""
     log = tmp_path / "log"
@@ -260,7 +293,7 @@ def test_the_build_script_installs_what_is_lacking(
         "id": f"echo {account}",
         "python3": "exit 0",
         "dirname": 'echo "${1%/*}"',
-        **({"chromium": "exit 0"} if has_chromium else {}),
+        **({"chromium": "exit 0", "npm": "exit 0"} if prepared else {}),
     }.items():
         program(tmp_path / name, script)
     done = subprocess.run(  # noqa: S603 -- our own script, among programs that do nothing
