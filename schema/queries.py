@@ -55,6 +55,10 @@ class Viewer:
         found = await sessions.of_member(caller, now=context.now, settings=context.settings)
         return [Session.of(session, info) for session in found]
 
+    @strawberry.field(description="Whether createCommunity is open to this person.")
+    async def may_create_communities(self, info: Info) -> bool:
+        return communities.may_create(info.context.caller, info.context.settings)
+
     @strawberry.field(description="The live access tokens of this person's scripts, the newest first.")
     async def access_tokens(self, info: Info) -> list[AccessToken]:
         caller = person(info)

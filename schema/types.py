@@ -12,6 +12,7 @@ from service import (
     acceptance,
     access_tokens,
     communities,
+    funnel,
     invitation_filter,
     invitation_views,
     models,
@@ -267,6 +268,28 @@ class InvitationCounts:
     expired: int
 
 
+@strawberry.type(
+    description="The invitations that were created in one week, and how many of them came how far until now: each number"
+    " holds the next."
+)
+class InvitationWeek:
+    starts_at: datetime
+    invited: int
+    delivered: int = strawberry.field(description="Taken by the invitee's mail server, as far as that is reported.")
+    opened: int = strawberry.field(description="The invitee went from the link to a sign-in.")
+    accepted: int
+
+    @classmethod
+    def of(cls, week: funnel.FunnelWeek) -> Self:
+        return cls(
+            starts_at=week.starts_at,
+            invited=week.invited,
+            delivered=week.delivered,
+            opened=week.opened,
+            accepted=week.accepted,
+        )
+
+
 @strawberry.input(description="What an admin may ask of invitations. Conditions are joined by AND.")
 class InvitationFilter:
     statuses: list[Status] | None = None
@@ -412,6 +435,19 @@ class Community(Node):
             return None
         counts = await invitation_views.counts(self.place, now=info.context.now)
         return InvitationCounts(**{status.lower(): number for status, number in counts.items()})
+
+    @strawberry.field(
+        description="How far the invitations of the last weeks came, the oldest week first; admins and owners only. A week"
+        " is seven days back from now; weeks is at most 26."
+    )
+    async def invitation_funnel(self, info: Info, weeks: int = 8) -> list[InvitationWeek] | None:
+        if not self.place.is_admin:
+            return None
+        try:
+            found = await funnel.last_weeks(self.place, weeks, now=info.context.now)
+        except InvalidInput as refused:
+            raise BadArgument(refused.message) from None
+        return [InvitationWeek.of(week) for week in found]
 
     @strawberry.field(description="Who did what, newest first; admins and owners only.")
     async def audit_log(

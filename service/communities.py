@@ -135,6 +135,11 @@ async def standings(caller: Caller, settings: Settings, *, community_id: str | N
     return [standing_of(row, settings) for row in rows if caller.may_enter(row["community_id"])]
 
 
+def may_create(caller: Caller | None, settings: Settings) -> bool:
+    """Whether communities are open to be created, and by this caller: an access token opens none."""
+    return caller is not None and caller.grant is None and settings.community_creation == "members"
+
+
 async def create(name: str, *, caller: Caller | None, now: datetime, settings: Settings) -> Standing:
     """A new community with the caller as its owner, where the operator lets members create them."""
     if caller is None:

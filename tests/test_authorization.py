@@ -167,6 +167,7 @@ NODES: dict[str, tuple[Callable[[World], str], tuple[str, str, str, str, str]]] 
 GUARDED: dict[str, tuple[str, tuple[str, str, str]]] = {
     "Community.invitations": ("invitations { nodes { id } }", ("null", "set", "set")),
     "Community.invitationCounts": ("invitationCounts { pending }", ("null", "set", "set")),
+    "Community.invitationFunnel": ("invitationFunnel { invited }", ("null", "set", "set")),
     "Community.auditLog": ("auditLog { nodes { id } }", ("null", "set", "set")),
     "Member.email": ("memberships { nodes { member { email } } }", ("null", "set", "set")),
     "Membership.viewerCanChange": ("memberships { nodes { viewerCanChange } }", ("null", "null", "set")),
@@ -182,13 +183,14 @@ OPEN: dict[str, str] = {
     " expiresAt lastSentAt deliveredAt acceptedAt declinedAt revokedAt revokedBy acceptedBy proposedEmail canResend"
     " canResendAt canRevoke timeline",
     "InvitationCounts": "pending accepted declined revoked expired",
+    "InvitationWeek": "startsAt invited delivered opened accepted",
     "AuditEvent": "id kind at actor invitation summary",
     "Provider": "id label",
     "InvitePreview": "communityName inviterName maskedEmail role message linkExpiresAt providers",
     "Acceptance": "id status communityName membership maskedEmail signedInEmail provider message canRetry",
     "SignInOutcome": "status provider message",
     "PageInfo": "hasNextPage hasPreviousPage startCursor endCursor",
-    "Viewer": "member memberships identities sessions accessTokens",
+    "Viewer": "member memberships identities sessions accessTokens mayCreateCommunities",
     "Identity": "id provider issuer email linkedAt lastUsedAt",
     "Session": "id current createdAt lastSeenAt provider userAgent",
     "AccessToken": "id name scopes communityIds createdAt expiresAt lastUsedAt",

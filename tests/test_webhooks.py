@@ -4,7 +4,7 @@ import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final
 
 import httpx2
 import pytest
@@ -135,6 +135,35 @@ async def test_a_permanent_bounce_is_explained_and_suppresses(stage: Stage) -> N
     await stage.service.deliver()
     assert len(stage.service.mailbox.entries) == sent
     assert (await stage.seen())[0] == "SUPPRESSED"
+
+
+FUNNEL: Final = """query($id: ID!, $weeks: Int!) { community(id: $id) { invitationFunnel(weeks: $weeks) {
+  startsAt invited delivered opened accepted } } }"""
+
+
+async def test_the_funnel_counts_how_far_each_weeks_invitations_came(stage: Stage) -> None:
+    """Weeks are those of inviting; a delivery counts also after a resend; who opened or accepted counts as delivered."""
+    clock, owner, service = stage.service.clock, stage.owner, stage.service
+    community = await owner.community_id()
+    await stage.tell("Delivery", timestamp=stamp(clock()))
+    clock.advance(minutes=2)
+    await owner.do("resendInvite", invitationId=stage.invitation_id)
+    clock.advance(days=7)
+    await owner.sign_in(OWNER)
+    for name in ("only.sent", "opens", "accepts"):
+        await owner.invite(community, f"{name}@example.com")
+    async with service.browser() as opens, service.browser() as accepts:
+        await opens.accept(await service.token_for("opens@example.com"))
+        await accepts.accept_as(await service.token_for("accepts@example.com"), "accepts@example.com")
+    funnel = (await owner.ask(FUNNEL, id=community, weeks=3))["community"]["invitationFunnel"]
+    numbers = [[week[stage] for stage in ("invited", "delivered", "opened", "accepted")] for week in funnel]
+    assert numbers == [[0, 0, 0, 0], [2, 2, 1, 1], [3, 2, 2, 1]]
+    for weeks in (0, 27):
+        assert await owner.errors(FUNNEL, id=community, weeks=weeks) == [
+            f"weeks is {weeks}; between 1 and 26 were expected."
+        ]
+    everything = (await owner.ask(FUNNEL, id=community, weeks=26))["community"]["invitationFunnel"]
+    assert sum(week["invited"] for week in everything) == 5
 
 
 async def test_another_community_learns_nothing_of_a_bounce(stage: Stage) -> None:
