@@ -7,6 +7,7 @@ count decides who won (H006). Every refusal comes before, and consumes nothing.
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 from service import audit, sessions
 from service.addresses import Address, AddressInvalid, canonical, domain_of, masked, same
@@ -20,6 +21,8 @@ from service.models import Member, Membership
 from service.openid import Identity
 from service.settings import Settings
 from service.tokens import Token, new_id
+
+_LONGEST_SHOWN: Final = 100
 
 
 class AcceptanceStatus(StrEnum):
@@ -126,7 +129,7 @@ def refuse_other_address(link: LinkFacts, identity: Identity) -> None:
     if claimed is None or not same(claimed, link.email):
         raise AcceptanceRefused(
             AcceptanceStatus.EMAIL_MISMATCH, "email_mismatch",
-            f"You signed in as {identity.email or 'an account without an address'}, but this invitation is for"
+            f"You signed in as {_shown(identity.email)}, but this invitation is for"
             f" {masked(link.email)}. Sign in with the account of that address. Nothing was used up.",
         )  # fmt: skip
 
@@ -136,6 +139,13 @@ def _claimed(identity: Identity) -> Address | None:
         return canonical(identity.email or "")
     except AddressInvalid:
         return None
+
+
+def _shown(email: str | None) -> str:
+    """The address as a sentence can hold it."""
+    if email is None:
+        return "an account without an address"
+    return email if len(email) <= _LONGEST_SHOWN else f"{email[: _LONGEST_SHOWN // 2]}…{email[-_LONGEST_SHOWN // 2 :]}"
 
 
 async def _hold_rules(link: LinkFacts) -> None:

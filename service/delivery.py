@@ -76,6 +76,16 @@ async def waits(invitation_id: str) -> bool:
     return await waiting.exclude(kind=MailKind.CODE).exists()
 
 
+async def code_waits(flow_id: str) -> bool:
+    """Whether the mail with the code of this flow is ordered and not sent yet."""
+    rows = await select(
+        "SELECT 1 AS one FROM mail_orders WHERE kind <> 'invitation' AND sent_at IS NULL AND failed_at IS NULL"
+        " AND cancelled_at IS NULL AND flow_id = $1",
+        flow_id,
+    )
+    return bool(rows)
+
+
 # ------------------------------------------------------------------------------------------------------------ delivering
 
 

@@ -5,8 +5,8 @@ code is exchanged, so it counts once; what comes of it is written with it, and t
 """
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
@@ -289,15 +289,21 @@ def _refuse_mixed_up(flow: Flow, provider_id: str) -> None:
 
 
 async def _decide(flow: Flow, identity: Identity, browser: Browser, now: datetime, settings: Settings) -> _Outcome:
-    """Runs the flow's own step and writes its outcome in one transaction; again, when a simultaneous return of the
-    same person created the same account first.
-    """
+    """Runs the step of the flow's own kind."""
     decide = {FlowKind.ACCEPT: _accept, FlowKind.SIGN_IN: _sign_in, FlowKind.LINK_IDENTITY: _link_identity}
+    return await _settle(flow, lambda: decide[FlowKind(flow.kind)](flow, identity, browser, now, settings))
+
+
+async def _settle(flow: Flow, step: Callable[[], Awaitable[_Outcome]]) -> _Outcome:
+    """Runs a step and writes its outcome in one transaction; again, when a simultaneous return of the same person
+    created the same account first.
+    """
     for last in (False, False, True):
         try:
             async with transaction():
-                outcome = await decide[FlowKind(flow.kind)](flow, identity, browser, now, settings)
-                await _write(flow, outcome, now)
+                outcome = await step()
+                if not await _write(flow, outcome):
+                    raise link_invalid()
                 return outcome
         except IntegrityError:
             if last:
@@ -403,12 +409,14 @@ async def _add_identity(member_id: str, identity: Identity, now: datetime) -> No
 # ---------------------------------------------------------------------------------------------------- writing outcomes
 
 
-async def _write(flow: Flow, outcome: _Outcome, now: datetime) -> None:
-    """The outcome stands with what it tells of, in one transaction; what was verified stays for the code's step."""
-    del now
+async def _write(flow: Flow, outcome: _Outcome) -> bool:
+    """The outcome stands with what it tells of, in one transaction; what was verified stays for the code's step.
+
+    False when another request of this browser wrote an outcome since the flow was read: that one stays.
+    """
     identity = outcome.identity
     evidence = None if identity is None else {"rule": identity.evidence.rule, "verdict": str(identity.evidence.verdict)}
-    await Flow.filter(id=flow.id).update(
+    written = await Flow.filter(id=flow.id, status=flow.status).update(
         status=str(outcome.status),
         reason=outcome.reason,
         message=outcome.message,
@@ -419,14 +427,15 @@ async def _write(flow: Flow, outcome: _Outcome, now: datetime) -> None:
         signed_in_name=identity and identity.name,
         evidence=evidence,
     )
+    return written == 1
 
 
 async def _write_refusal(flow: Flow, refused: AcceptanceRefused, identity: Identity | None, now: datetime) -> _Outcome:
     """A refusal leaves the invitation as it was; it stands on the flow for the person and in the audit for the admins."""
     outcome = _Outcome(refused.status, refused.message, refused.reason, identity)
     async with transaction():
-        await _write(flow, outcome, now)
-        link = await by_id(flow.link_id, now=now) if flow.link_id else None
+        written = await _write(flow, outcome)
+        link = await by_id(flow.link_id, now=now) if written and flow.link_id else None
         if link is not None:
             await audit.record(now, _refusal_event(flow, link, refused, identity))
             await announce(Changed(link.community_id, link.invitation_id))
@@ -449,14 +458,8 @@ class Confirmed:
 
     flow: Flow
     tries_left: int | None = None
+    message: str = ""
     session: Token | None = None
-
-    @property
-    def message(self) -> str:
-        """What to tell the person after a wrong code."""
-        if self.tries_left:
-            return f"That is not the code. {self.tries_left} tries are left."
-        return "This code cannot be used any more. Sign in again, and a new one is sent."
 
 
 async def confirm(
@@ -472,12 +475,24 @@ async def confirm(
         raise InviteLinkInvalid
     spent = await codes.spend_try(flow.id, now=now)
     if spent is None:
-        return Confirmed(flow, tries_left=0)
+        return await _without_a_code(flow)
     if await codes.matches(code, spent.digest):
         return await _confirm(flow, browser, now, settings)
-    if spent.left == 0:
-        await _write_refusal(flow, _guessed_too_often(), _proven(flow), now)
-    return Confirmed(flow, tries_left=spent.left)
+    if spent.left:
+        return Confirmed(flow, spent.left, f"That is not the code. {spent.left} tries are left.")
+    await _write_refusal(flow, _guessed_too_often(), _verified(flow), now)
+    return Confirmed(flow, 0, _DEAD_CODE)
+
+
+_DEAD_CODE: Final = "This code cannot be used any more. Sign in again, and a new one is sent."
+_COMING_CODE: Final = "The code was not sent yet. It comes to the invited mailbox in a moment; nothing was counted."
+
+
+async def _without_a_code(flow: Flow) -> Confirmed:
+    """Either the code still waits to be sent, and no earlier one counts, or it is too old."""
+    if await delivery.code_waits(flow.id):
+        return Confirmed(flow, codes.TRIES, _COMING_CODE)
+    return Confirmed(flow, 0, _DEAD_CODE)
 
 
 def _guessed_too_often() -> AcceptanceRefused:
@@ -488,24 +503,31 @@ def _guessed_too_often() -> AcceptanceRefused:
 
 
 async def _confirm(flow: Flow, browser: Browser, now: datetime, settings: Settings) -> Confirmed:
-    """The same one transaction as a return that needed no code; a refusal stands on the flow like any other."""
+    """The same one transaction as a return that needed no code; a refusal stands on the flow like any other. Of two that
+    confirm at once, one comes in, and the other finds the outcome.
+    """
     identity = _proven(flow)
-    session: Token | None = None
     try:
-        async with transaction():
-            link = await by_id(flow.link_id or "", now=now)
-            if link is None:
-                raise link_invalid()
-            accepted = await accept(link.id, identity, browser, now=now, settings=settings)
-            await _write(flow, _let_in(accepted, link, identity), now)
-            session = accepted.session
+        outcome = await _settle(flow, lambda: _enter(flow, identity, browser, now, settings))
     except AcceptanceRefused as refused:
-        await _write_refusal(flow, refused, identity, now)
-    return Confirmed(await Flow.get(id=flow.id), session=session)
+        outcome = await _write_refusal(flow, refused, identity, now)
+    return Confirmed(await Flow.get(id=flow.id), session=outcome.session)
+
+
+async def _enter(flow: Flow, identity: Identity, browser: Browser, now: datetime, settings: Settings) -> _Outcome:
+    link = await by_id(flow.link_id or "", now=now)
+    if link is None:
+        raise link_invalid()
+    return _let_in(await accept(link.id, identity, browser, now=now, settings=settings), link, identity)
 
 
 def _proven(flow: Flow) -> Identity:
-    """The identity that this very flow verified: a proof is never carried to another flow (H042)."""
+    """The identity that this very flow verified, after its code: a proof is never carried to another flow (H042)."""
+    verified = _verified(flow)
+    return replace(verified, evidence=Evidence(Verdict.AUTHORITATIVE, f"{verified.evidence.rule}_and_code"))
+
+
+def _verified(flow: Flow) -> Identity:
     evidence = flow.evidence or {}
     return Identity(
         provider_id=flow.provider_id,
@@ -513,5 +535,5 @@ def _proven(flow: Flow) -> Identity:
         subject=flow.subject or "",
         email=flow.signed_in_email,
         name=flow.signed_in_name,
-        evidence=Evidence(Verdict.AUTHORITATIVE, f"{evidence.get('rule', '')}_and_code", ""),
+        evidence=Evidence(Verdict(evidence.get("verdict", Verdict.REFUSED)), evidence.get("rule", "")),
     )

@@ -1,5 +1,6 @@
 """What a provider's word is worth at the door: each kind of provider, each verdict, and the code to the mailbox."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -9,7 +10,7 @@ import pytest
 
 from service import identities
 from service.addresses import Address
-from service.models import AuditEvent, Flow, Identity, Member, Membership
+from service.models import AuditEvent, Flow, Identity, Member, Membership, Session
 from service.refusals import NotFound
 from tests.conftest import Serve
 from tests.openid_provider import ABSENT, CLIENT_ID, CLIENT_SECRET, HostileProvider, running_provider
@@ -177,6 +178,42 @@ async def test_the_code_completes_the_proof(door: Door) -> None:
         assert events[-1] == "google_third_party_and_code"
 
 
+async def test_a_code_that_is_sent_twice_at_once_lets_in_once(door: Door) -> None:
+    """H006: two requests with the right code at once both find ACCEPTED, and there is one membership and one session more."""
+    async with _at_the_code(door) as (service, _, guest, acceptance_id, __):
+        code, sessions = await _code(service), await Session.all().count()
+        both = await asyncio.gather(*(_confirm(guest, acceptance_id, code) for _ in range(2)))
+        assert [answer["acceptance"]["status"] for answer in both] == ["ACCEPTED", "ACCEPTED"]
+        assert (await guest.acceptance())["status"] == "ACCEPTED"
+        assert await guest.viewer_email() == EMAIL
+        assert (await Membership.all().count(), await Session.all().count()) == (2, sessions + 1)
+        assert await AuditEvent.filter(kind="invitation.accept_refused").count() == 0
+
+
+async def test_simultaneous_guesses_are_counted_one_by_one(door: Door) -> None:
+    """Twenty wrong codes at once are five tries; nobody gets in, and the code is dead."""
+    async with _at_the_code(door) as (service, _, guest, acceptance_id, __):
+        code = await _code(service)
+        answers = await asyncio.gather(*(_confirm(guest, acceptance_id, _wrong(code)) for _ in range(20)))
+        left = sorted(answer["triesLeft"] for answer in answers if answer["__typename"] == "InvalidCode")
+        assert left[-5:] == [0, 1, 2, 3, 4]
+        assert set(left[:-5]) <= {0}
+        assert (await _confirm(guest, acceptance_id, code))["__typename"] == "InviteLinkInvalid"
+        assert (await guest.acceptance())["status"] == "SIGN_IN_FAILED"
+        assert (await Flow.get(id=acceptance_id)).evidence == {"rule": "google_third_party", "verdict": "third_party"}
+        assert await AuditEvent.filter(kind="invitation.accept_refused").count() == 1
+        await _nobody_new()
+
+
+async def test_a_code_that_was_not_sent_yet_costs_no_try(door: Door) -> None:
+    """Before its mail has left, any code is InvalidCode with all tries and words that say so; the code itself then works."""
+    async with _at_the_code(door) as (service, _, guest, acceptance_id, __):
+        early = await _confirm(guest, acceptance_id, "000000")
+        assert (early["__typename"], early["triesLeft"], "not sent yet" in early["message"]) == ("InvalidCode", 5, True)
+        code = await _code(service)
+        assert (await _confirm(guest, acceptance_id, code))["acceptance"]["status"] == "ACCEPTED"
+
+
 async def test_five_wrong_codes_end_the_flow(door: Door) -> None:
     """The tries count down, the sixth is refused though it is right, and a new sign-in sends a new code."""
     async with _at_the_code(door) as (service, provider, guest, acceptance_id, _):
@@ -233,6 +270,32 @@ async def test_a_code_counts_only_while_the_invitation_stands(door: Door) -> Non
             await owner.do("revokeInvite", invitationId=invitation_id)
         assert (await _confirm(guest, acceptance_id, code))["acceptance"]["status"] == "LINK_INVALID"
         await _nobody_new()
+
+
+# --------------------------------------------------------------------------------------------------------- odd identities
+
+LONGEST = f"{'a' * 63}@{'b' * 62}.{'b' * 62}.{'b' * 56}.example"
+
+
+@pytest.mark.parametrize(
+    ("claims", "status"),
+    [
+        ({"name": "N" * 100}, "ACCEPTED"),
+        ({"name": "N" * 5000}, "ACCEPTED"),
+        ({"email": f"x{LONGEST}"}, "EMAIL_NOT_VERIFIED"),
+        ({"email": f"y{LONGEST[1:]}"}, "EMAIL_MISMATCH"),
+        ({"email": f"{'x' * 300}@example.com"}, "EMAIL_NOT_VERIFIED"),
+    ],
+)
+async def test_long_names_and_addresses_have_an_outcome(door: Door, claims: dict[str, Any], status: str) -> None:
+    """H068: however long a name or an address is, the return is answered, and only the invited address lets in."""
+    async with door() as (service, provider), service.browser() as owner, service.browser() as guest:
+        token = await _invited(service, owner, LONGEST)
+        provider.claim_changes = claims
+        found = await _through(guest, provider, token, LONGEST)
+        assert found["status"] == status
+        assert await guest.viewer_email() == (LONGEST if status == "ACCEPTED" else None)
+        assert found["canRetry"] is (status != "ACCEPTED")
 
 
 # ------------------------------------------------------------------------------------------------- accounts and identities

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
+from service.models import ADDRESS, NAME
 from service.openid.evidence import Evidence, weigh
 from service.openid.failures import ProviderUnavailable, SignInFailed
 from service.openid.id_token import Expected, check_claims, read_id_token
@@ -29,8 +30,6 @@ log = structlog.get_logger()
 
 _VERIFIER_BYTES: Final = 48  # 64 characters; RFC 7636 section 4.1 wants 43 to 128
 _LONGEST_CODE: Final = 4096
-_LONGEST_NAME: Final = 200
-_LONGEST_ADDRESS: Final = 320
 _NAMES: Final = {"google": "Google", "microsoft": "Microsoft"}
 
 # What vouches for an address does so only beside it: these never mix between ID token and userinfo.
@@ -219,8 +218,8 @@ async def _identity(
         provider_id=provider_id,
         issuer=claims["iss"],
         subject=claims["sub"],
-        email=_presentable(claims.get("email"), _LONGEST_ADDRESS),
-        name=_presentable(claims.get("name"), _LONGEST_NAME),
+        email=_presentable(claims.get("email"), ADDRESS),
+        name=_presentable(claims.get("name"), NAME),
         evidence=weigh(provider.settings, claims),
     )
 
@@ -239,7 +238,7 @@ def _with_userinfo(claims: dict[str, Any], userinfo: dict[str, Any] | None) -> d
 
 
 def _presentable(value: Any, longest: int) -> str | None:
-    """A claim that may be shown and stored: one line of printable text."""
+    """A claim that may be shown and stored: one line of printable text, no longer than its column."""
     return value if isinstance(value, str) and 0 < len(value) <= longest and value.isprintable() else None
 
 
