@@ -20,7 +20,7 @@ from schema.types import (
     Provider,
     Session,
 )
-from service import access_tokens, communities, invitations, lookup, sessions, sign_in
+from service import access_tokens, communities, invitations, lookup, other_address, sessions, sign_in
 from service.acceptance import AcceptanceStatus
 from service.addresses import masked
 from service.links import LinkFacts, by_id, by_token
@@ -120,6 +120,16 @@ class Acceptance:
     can_retry: bool = strawberry.field(
         description="Whether acceptInvite without a token will try again with the same link."
     )
+    reason: str | None = strawberry.field(
+        description="Why it was refused, as a stable word for clients that have words of their own: email_unverified,"
+        " access_denied, inviter_not_entitled, ... Null while nothing was refused."
+    )
+    can_request_other_address: bool = strawberry.field(
+        description="Whether requestOtherAddress would ask the admins for the address that was signed in with."
+    )
+    other_address_requested: bool = strawberry.field(
+        description="Whether the admins are asked already to invite the address that was signed in with."
+    )
 
     @classmethod
     async def of(cls, flow: Flow, info: Info) -> Self | None:
@@ -137,6 +147,9 @@ class Acceptance:
             provider=Provider.maybe(context.provider(flow.provider_id)),
             message=flow.message or "You were sent to sign in. Come back here when you have done so.",
             can_retry=sign_in.may_retry(flow, link, context.now),
+            reason=flow.reason,
+            can_request_other_address=other_address.may_request(flow, link, context.now),
+            other_address_requested=other_address.is_requested(flow, link),
         )
 
 

@@ -35,6 +35,7 @@ class LinkFacts:
     email: Address
     role: Role
     message: str | None
+    proposed_email: str | None
 
     @property
     def may_return(self) -> bool:
@@ -49,7 +50,7 @@ class LinkFacts:
 _FACTS = """
 SELECT l.id, l.generation, l.expires_at AS link_expires_at, l.replaced_at, i.id AS invitation_id,
     i.generation AS invitation_generation, i.expires_at, i.accepted_at, i.declined_at, i.revoked_at, i.superseded_at,
-    i.email, i.role, i.message, i.inviter_id, i.for_member_id, v.name AS inviter_name, c.id AS community_id, c.name AS community_name,
+    i.email, i.role, i.message, i.proposed_email, i.inviter_id, i.for_member_id, v.name AS inviter_name, c.id AS community_id, c.name AS community_name,
     c.seat_limit, c.allowed_email_domains
 FROM links l JOIN invitations i ON i.id = l.invitation_id JOIN communities c ON c.id = i.community_id
 LEFT JOIN members v ON v.id = i.inviter_id
@@ -92,6 +93,7 @@ def _facts_of(row: dict[str, Any], now: datetime) -> LinkFacts:
         email=Address(row["email"]),
         role=Role(row["role"]),
         message=row["message"],
+        proposed_email=row["proposed_email"],
     )
 
 

@@ -14,7 +14,7 @@ from service.links import LinkFacts
 from service.models import Flow
 from service.openid import Verdict
 from service.refusals import InviteLinkInvalid
-from service.sign_in import link_of_flow
+from service.sign_in import link_of_flow, may_retry
 
 
 async def request(flow_id: str, *, cookie: str | None, now: datetime) -> Flow:
@@ -25,6 +25,8 @@ async def request(flow_id: str, *, cookie: str | None, now: datetime) -> Flow:
     """
     link, flow = await link_of_flow(cookie, flow_id=flow_id, now=now)
     proved = _proved(flow)
+    if proved is None:
+        raise InviteLinkInvalid
     async with transaction():
         if await _propose(link, proved):
             await audit.record(now, audit.Event(
@@ -35,14 +37,25 @@ async def request(flow_id: str, *, cookie: str | None, now: datetime) -> Flow:
     return flow
 
 
-def _proved(flow: Flow) -> Address:
+def may_request(flow: Flow, link: LinkFacts, now: datetime) -> bool:
+    """Whether asking would put an address beside the invitation that does not stand there yet."""
+    return may_retry(flow, link, now) and _proved(flow) is not None and not is_requested(flow, link)
+
+
+def is_requested(flow: Flow, link: LinkFacts) -> bool:
+    """Whether the address that this flow proved is the one that the admins are asked to invite."""
+    proved = _proved(flow)
+    return proved is not None and proved == link.proposed_email
+
+
+def _proved(flow: Flow) -> Address | None:
     vouched = (flow.evidence or {}).get("verdict") in {Verdict.AUTHORITATIVE, Verdict.THIRD_PARTY}
     if flow.status != AcceptanceStatus.EMAIL_MISMATCH or not vouched:
-        raise InviteLinkInvalid
+        return None
     try:
         return canonical(flow.signed_in_email or "")
     except AddressInvalid:
-        raise InviteLinkInvalid from None
+        return None
 
 
 async def _propose(link: LinkFacts, proved: Address) -> bool:

@@ -94,12 +94,21 @@ async def test_the_timeline_tells_who_tried_and_asks_for_the_other_address(servi
         invited = (await owner.invite(community, GUEST))["invitation"]["id"]
         acceptance = await guest.accept_as(await service.token_for(GUEST), "other@example.com")
         assert acceptance["status"] == "EMAIL_MISMATCH"
+        before = await _may_ask(guest)
+        assert before == {
+            "reason": "email_mismatch", "canRequestOtherAddress": True, "otherAddressRequested": False,
+        }  # fmt: skip
         wanted = {"acceptanceId": acceptance["id"]}
         foreign = (await stranger.ask(OTHER_ADDRESS, input=wanted))["requestOtherAddress"]
         assert foreign["__typename"] == "InviteLinkInvalid"
         for _ in range(2):
             answer = (await guest.ask(OTHER_ADDRESS, input=wanted))["requestOtherAddress"]
             assert answer["acceptance"] == {"id": acceptance["id"], "status": "EMAIL_MISMATCH"}
+            assert await _may_ask(guest) == {
+                **before,
+                "canRequestOtherAddress": False,
+                "otherAddressRequested": True,
+            }
         seen = (await owner.ask(
             "query($id: ID!) { invitation(id: $id) { proposedEmail status timeline { nodes { kind summary } } } }", id=invited
         ))["invitation"]  # fmt: skip
@@ -112,6 +121,11 @@ async def test_the_timeline_tells_who_tried_and_asks_for_the_other_address(servi
         assert (await owner.invite(community, seen["proposedEmail"]))["__typename"] == "InviteMemberSuccess"
 
 
+async def _may_ask(guest: Browser) -> Any:
+    query = "{ acceptance { reason canRequestOtherAddress otherAddressRequested } }"
+    return (await guest.ask(query))["acceptance"]
+
+
 @pytest.mark.parametrize("verified", [False, True])
 async def test_only_a_proved_address_can_be_asked_for(service: Service, verified: bool) -> None:
     """An address that the provider does not vouch for, or a flow that did not end in a mismatch, proposes nothing."""
@@ -122,6 +136,7 @@ async def test_only_a_proved_address_can_be_asked_for(service: Service, verified
         acceptance = await guest.accept_as(await service.token_for(GUEST), login, verified=verified)
         answer = (await guest.ask(OTHER_ADDRESS, input={"acceptanceId": acceptance["id"]}))["requestOtherAddress"]
         assert answer["__typename"] == "InviteLinkInvalid"
+        assert not (await _may_ask(guest))["canRequestOtherAddress"]
         query = "query($id: ID!) { invitation(id: $id) { proposedEmail } }"
         assert (await owner.ask(query, id=invited))["invitation"]["proposedEmail"] is None
 

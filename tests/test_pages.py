@@ -327,7 +327,7 @@ Happen = Callable[[Stage, Page, Browser], Any]
     [
         (_mismatch, "That was another account", "Sign in with another account"),
         (_not_verified, "Your address could not be confirmed", "Sign in with another account"),
-        (_cancelled, "The sign-in did not work", "Try again with Development sign-in"),
+        (_cancelled, "The sign-in did not work", "Try again with Development"),
         (_no_seat, "No seat is free just now", "Try again"),
         (_inviter_demoted, "This invitation is on hold", "Try again"),
         (_revoked_meanwhile, "This link has run out", "Send me a fresh link"),
@@ -410,7 +410,7 @@ async def test_back_reload_and_a_second_tab_go_on_where_it_stood(stage: Stage) -
         await page.goto(await stage.link())
         await choose(page)
         await page.go_back()
-        started = page.get_by_text("You were on your way to sign in with Development sign-in.")
+        started = page.get_by_text("You were on your way to sign in with Development.")
         await expect(started).to_be_visible()
         await assert_accessible(page, "started")
         await page.reload()

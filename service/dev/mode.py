@@ -95,7 +95,7 @@ def with_provider(settings: Settings) -> Settings:
         issuer=f"{settings.public_url}{_ISSUER_PATH}",
         client_id=_CLIENT_ID,
         client_secret=SecretStr(secrets.token_urlsafe(32)),
-        label="Development sign-in",
+        label="Development",
         email_domains=("*",),
         position=1000,
     )
