@@ -125,7 +125,7 @@ def link_invalid() -> AcceptanceRefused:
 
 def refuse_other_address(link: LinkFacts, identity: Identity) -> None:
     """Refuses a login that does not speak for the invited address: an email only ever refuses (H021, H045)."""
-    claimed = _claimed(identity)
+    claimed = claimed_address(identity)
     if claimed is None or not same(claimed, link.email):
         raise AcceptanceRefused(
             AcceptanceStatus.EMAIL_MISMATCH, "email_mismatch",
@@ -134,7 +134,8 @@ def refuse_other_address(link: LinkFacts, identity: Identity) -> None:
         )  # fmt: skip
 
 
-def _claimed(identity: Identity) -> Address | None:
+def claimed_address(identity: Identity) -> Address | None:
+    """The address that a login claims, in its canonical form; None where it claims none that could be one."""
     try:
         return canonical(identity.email or "")
     except AddressInvalid:
@@ -208,7 +209,7 @@ FROM (SELECT 1 AS one) o
 LEFT JOIN identities d ON d.issuer = $1 AND d.subject = $2
 LEFT JOIN memberships m ON m.member_id = COALESCE(d.member_id, $5) AND m.community_id = $3
 LEFT JOIN identities n ON n.id = (SELECT q.id FROM identities q JOIN members p ON p.id = q.member_id
-    WHERE (p.email = $4 OR q.email = $4) AND p.erased_at IS NULL LIMIT 1)
+    WHERE (p.email = $4 OR (q.email = $4 AND q.email_proven)) AND p.erased_at IS NULL LIMIT 1)
 """
 
 
@@ -221,7 +222,9 @@ async def _account_of(identity: Identity, link: LinkFacts) -> _Account:
 
 
 def _refuse_namesake(account: _Account, link: LinkFacts) -> None:
-    """Another account of the same address keeps it: nothing is merged, and nothing is made beside it."""
+    """Another account of the same address keeps it: nothing is merged, and nothing is made beside it. A member who only
+    claims the address, by a sign-in that does not prove it, keeps nobody out.
+    """
     if account.known_member_id is not None and link.for_member_id not in {None, account.known_member_id}:
         raise AcceptanceRefused(
             AcceptanceStatus.IDENTITY_CONFLICT, "identity_in_use",
@@ -254,11 +257,13 @@ async def _new_member(link: LinkFacts, identity: Identity, now: datetime) -> str
 
 async def _remember_identity(account: _Account, member_id: str, identity: Identity, now: datetime) -> None:
     if account.identity_id is not None:
-        await IdentityRow.filter(id=account.identity_id).update(last_used_at=now, email=_claimed(identity))
+        await IdentityRow.filter(id=account.identity_id).update(
+            last_used_at=now, email=claimed_address(identity), email_proven=True
+        )
         return
     await IdentityRow.create(
         id=new_id("idn"), member_id=member_id, provider_id=identity.provider_id, issuer=identity.issuer,
-        subject=identity.subject, email=_claimed(identity), linked_at=now, last_used_at=now,
+        subject=identity.subject, email=claimed_address(identity), email_proven=True, linked_at=now, last_used_at=now,
     )  # fmt: skip
 
 

@@ -74,7 +74,11 @@ class Member(Model):
 
 
 class Identity(Model):
-    """A sign-in that opens an account; its key is (issuer, subject)."""
+    """A sign-in that opens an account; its key is (issuer, subject).
+
+    `email` is what its provider called it by; `email_proven` says that the provider runs that mailbox, or that the
+    address was the invited one at an acceptance. Any other address is a claim that anybody could make.
+    """
 
     id = fields.CharField(primary_key=True, max_length=ID)
     member: fields.ForeignKeyRelation[Member] = fields.ForeignKeyField(
@@ -85,6 +89,7 @@ class Identity(Model):
     issuer = fields.CharField(max_length=500)
     subject = fields.CharField(max_length=255)
     email = fields.CharField(max_length=ADDRESS, null=True)
+    email_proven = fields.BooleanField(default=False, db_default=False)
     linked_at = fields.DatetimeField()
     last_used_at = fields.DatetimeField(null=True)
 

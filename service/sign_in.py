@@ -22,6 +22,7 @@ from service.acceptance import (
     Accepted,
     Browser,
     accept,
+    claimed_address,
     link_invalid,
     refuse_other_address,
 )
@@ -398,9 +399,11 @@ async def _link_identity(
 
 
 async def _add_identity(member_id: str, identity: Identity, now: datetime) -> None:
+    """Whatever address the sign-in has is shown; whether it is proved decides if it counts for anything else."""
     await IdentityRow.create(
         id=new_id("idn"), member_id=member_id, provider_id=identity.provider_id, issuer=identity.issuer,
-        subject=identity.subject, email=identity.email, linked_at=now,
+        subject=identity.subject, email=claimed_address(identity),
+        email_proven=identity.evidence.verdict is Verdict.AUTHORITATIVE, linked_at=now,
     )  # fmt: skip
     details = {"provider": identity.provider_id, "issuer": identity.issuer}
     await audit.record(now, audit.Event("member.identity_linked", None, member_id, None, details))

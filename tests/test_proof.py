@@ -344,6 +344,23 @@ async def _link(browser: Browser, provider: HostileProvider, email: str, **claim
     return (await browser.ask("{ signInOutcome { status message } }"))["signInOutcome"]
 
 
+async def test_a_claimed_address_keeps_nobody_out(door: Door) -> None:
+    """H037: a member whose linked sign-in claims a stranger's address without proof has it shown, and keeps the stranger
+    from nothing; a proved one is an account's, in whatever case it is written.
+    """
+    async with door() as (service, provider), service.browser() as owner, service.browser() as guest:
+        token = await _invited(service, owner, "ann@example.com")
+        assert (await _link(owner, provider, "Ann@Example.com", email_verified=False))["status"] == "IDENTITY_LINKED"
+        shown = (await owner.ask("{ viewer { identities { email } } }"))["viewer"]["identities"]
+        assert {"email": "ann@example.com"} in shown
+        assert (await guest.accept_as(token, "ann@example.com"))["status"] == "ACCEPTED"
+        token = await _invited(service, owner, "bob@example.com")
+        assert (await _link(owner, provider, "Bob@Example.com", sub="bob"))["status"] == "IDENTITY_LINKED"
+        async with service.browser() as bob:
+            assert (await bob.accept_as(token, "bob@example.com"))["status"] == "IDENTITY_CONFLICT"
+        assert await Member.all().count() == 2
+
+
 async def test_a_second_sign_in_is_linked_from_a_session(door: Door) -> None:
     """A linked sign-in opens the same account and is listed; linking another's is IDENTITY_IN_USE and changes nothing."""
     async with door() as (service, provider), service.browser() as owner, service.browser() as guest:
