@@ -5,7 +5,7 @@ code is exchanged, so it counts once; what comes of it is written with it, and t
 """
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -13,6 +13,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 import structlog
+from starlette.datastructures import QueryParams
 from tortoise.exceptions import IntegrityError
 
 from service import audit, codes, delivery, sessions
@@ -226,7 +227,7 @@ class _Outcome:
 
 
 async def finish(
-    provider_id: str, response: Mapping[str, str], *, cookie: str | None, browser: Browser, relying_party: RelyingParty,
+    provider_id: str, response: QueryParams, *, cookie: str | None, browser: Browser, relying_party: RelyingParty,
     now: datetime, settings: Settings,
 ) -> Returned | None:  # fmt: skip
     """The login's return. None when this browser began no such flow: nothing is told, nothing happens (H058, H059)."""
@@ -254,7 +255,7 @@ async def _claim(flow: Flow, now: datetime) -> bool:
 
 
 async def _outcome(
-    flow: Flow, provider_id: str, response: Mapping[str, str], code_verifier: str, browser: Browser,
+    flow: Flow, provider_id: str, response: QueryParams, code_verifier: str, browser: Browser,
     relying_party: RelyingParty, now: datetime, settings: Settings,
 ) -> _Outcome:  # fmt: skip
     """Verifies the login, then lets one of the three kinds of flow decide; writes what came of it."""

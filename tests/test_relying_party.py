@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 from joserfc.errors import SecurityWarning
 from joserfc.jwk import ECKey, RSAKey
 from joserfc.jws import JWSRegistry
+from starlette.datastructures import QueryParams
 from starlette.types import Receive, Scope, Send
 
 from service import logs
@@ -114,10 +115,14 @@ async def party(provider: HostileProvider) -> AsyncIterator[RelyingParty]:
 
 
 async def finish(
-    party: RelyingParty, started: Started, response: dict[str, str], name: str = "idp", **changes: Any
+    party: RelyingParty,
+    started: Started,
+    response: dict[str, str] | list[tuple[str, str]],
+    name: str = "idp",
+    **changes: Any,
 ) -> Identity:
     given: dict[str, Any] = {
-        "response": response,
+        "response": QueryParams(response),
         "nonce_digest": digest_of(started.nonce),
         "code_verifier": started.code_verifier,
         "now": _clock(),
@@ -279,7 +284,7 @@ async def test_unknown_providers_are_refused(party: RelyingParty, provider: Host
     """A provider that is not configured begins and finishes nothing, and nobody is asked."""
     for login in (
         party.begin("nobody", now=NOW),
-        party.finish("nobody", response={"code": "c"}, nonce_digest=digest_of("n"), code_verifier="v", now=NOW),
+        party.finish("nobody", response=QueryParams(code="c"), nonce_digest=digest_of("n"), code_verifier="v", now=NOW),
     ):
         with pytest.raises(SignInFailed, match="provider_unknown"):
             await login
@@ -303,6 +308,23 @@ async def test_an_answer_of_another_issuer_is_refused(
     with pytest.raises(SignInFailed, match="response_issuer_mismatch"):
         await finish(party, started, response)
     assert provider.requests["/token"] == 0
+
+
+@pytest.mark.parametrize("name", ["iss", "code", "state", "error"])
+@pytest.mark.parametrize("first", ["https://evil.example", ""])
+async def test_a_repeated_parameter_is_refused(
+    party: RelyingParty, provider: HostileProvider, name: str, first: str
+) -> None:
+    """H054: a callback with a parameter twice is refused unexchanged, wherever the honest value stands."""
+    started = await party.begin("idp", now=NOW)
+    honest = list((await provider.sign_in(started.authorization_url)).items())
+    once = honest if name in dict(honest) else [*honest, (name, "access_denied")]
+    for response in ([(name, first), *once], [*once, (name, first)], [*once, (name, dict(once)[name])]):
+        with pytest.raises(SignInFailed) as refusal:
+            await finish(party, started, response)
+        assert refusal.value.reason == "response_parameter_repeated"
+    assert provider.requests["/token"] == 0
+    assert (await finish(party, started, honest)).provider_id == "idp"
 
 
 async def test_an_answer_without_the_advertised_issuer_is_refused(

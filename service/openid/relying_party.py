@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
+from starlette.datastructures import QueryParams
 
 from service.models import ADDRESS, NAME
 from service.openid.evidence import Evidence, weigh
@@ -30,6 +31,7 @@ log = structlog.get_logger()
 
 _VERIFIER_BYTES: Final = 48  # 64 characters; RFC 7636 section 4.1 wants 43 to 128
 _LONGEST_CODE: Final = 4096
+_RESPONSE: Final = ("state", "iss", "error", "code")
 _NAMES: Final = {"google": "Google", "microsoft": "Microsoft"}
 
 # What vouches for an address does so only beside it: these never mix between ID token and userinfo.
@@ -96,7 +98,7 @@ class RelyingParty:
             return self._started(provider_id, provider.settings, metadata)
 
     async def finish(
-        self, provider_id: str, *, response: Mapping[str, str], nonce_digest: Digest, code_verifier: str, now: datetime
+        self, provider_id: str, *, response: QueryParams, nonce_digest: Digest, code_verifier: str, now: datetime
     ) -> Identity:
         """Who came back, from the callback's query parameters. The caller has checked and used up the state before.
 
@@ -105,6 +107,7 @@ class RelyingParty:
         with _told(provider_id):
             provider = self._provider(provider_id)
             metadata = await provider.metadata(now)
+            _check_response_repeats(response)
             _check_response_issuer(response, provider, metadata)
             _check_response_error(response, _label(provider_id, provider.settings))
             tokens = await self._exchange(provider_id, provider, metadata, _code(response), code_verifier)
@@ -168,7 +171,13 @@ def _prompt(settings: ProviderSettings, metadata: Metadata) -> str | None:
     return "login" if "login" in metadata.prompts else None
 
 
-def _check_response_issuer(response: Mapping[str, str], provider: Provider, metadata: Metadata) -> None:
+def _check_response_repeats(response: QueryParams) -> None:
+    """Of a parameter that stands there twice, one value could be checked and the other believed (RFC 6749 section 3.1)."""
+    if any(len(response.getlist(name)) > 1 for name in _RESPONSE):
+        raise SignInFailed("response_parameter_repeated")
+
+
+def _check_response_issuer(response: QueryParams, provider: Provider, metadata: Metadata) -> None:
     """Mix-up: an answer that another authorization server sent must not have its code exchanged here (RFC 9207, H054).
     It comes before everything else in the response, errors too.
     """
@@ -179,13 +188,13 @@ def _check_response_issuer(response: Mapping[str, str], provider: Provider, meta
         raise SignInFailed("response_issuer_mismatch")
 
 
-def _check_same_issuer(response: Mapping[str, str], metadata: Metadata, claims: Mapping[str, Any]) -> None:
+def _check_same_issuer(response: QueryParams, metadata: Metadata, claims: Mapping[str, Any]) -> None:
     """A tenant that named itself in the response is the one that signed the token."""
     if response.get("iss") not in {None, metadata.issuer, claims["iss"]}:
         raise SignInFailed("response_issuer_mismatch")
 
 
-def _check_response_error(response: Mapping[str, str], label: str) -> None:
+def _check_response_error(response: QueryParams, label: str) -> None:
     """RFC 6749 section 4.1.2.1, OpenID Connect Core 3.1.2.6. The description is never used: it may be anything (H063)."""
     error = response.get("error")
     if error is None:
@@ -202,7 +211,7 @@ def _check_response_error(response: Mapping[str, str], label: str) -> None:
                        " happens again, tell whoever runs this service: provider_refused.")  # fmt: skip
 
 
-def _code(response: Mapping[str, str]) -> str:
+def _code(response: QueryParams) -> str:
     code = response.get("code", "")
     if not code or len(code) > _LONGEST_CODE:
         raise SignInFailed("code_missing")
