@@ -10,7 +10,6 @@ from graphql import GraphQLError
 from strawberry.extensions import AddValidationRules, MaxTokensLimiter, ParserCache, ValidationCache
 from strawberry.types import ExecutionContext
 
-from schema.cursors import BadArgument
 from schema.grants import guard
 from schema.mutations import Mutation
 from schema.queries import Query
@@ -34,11 +33,15 @@ class Schema(strawberry.Schema):
 
 
 def is_expected(error: GraphQLError) -> bool:
-    """Whether an error is the client's to read: a fault of its document, or a bad argument in our own words."""
-    return error.original_error is None or isinstance(error.original_error, BadArgument)
+    """Whether an error is the client's to read: a fault of its document or its variables, which GraphQL words itself,
+    or a bad argument in our own words.
+    """
+    return error.original_error is None or isinstance(error.original_error, GraphQLError)
 
 
 _SUGGESTION: Final = re.compile(r" Did you mean .*$", re.DOTALL)
+_ECHO: Final = re.compile(r"(, found| cannot represent [^:]*): .*$", re.DOTALL)
+_INSTANT: Final = "cannot represent a DateTime."
 
 
 def masked(error: GraphQLError, *, development: bool) -> dict[str, Any]:
@@ -47,8 +50,14 @@ def masked(error: GraphQLError, *, development: bool) -> dict[str, Any]:
     """
     if not is_expected(error):
         error = GraphQLError(MASKED, error.nodes, path=error.path, extensions={"code": "INTERNAL"})
-    formatted = dict(error.formatted)
-    return formatted if development else formatted | {"message": _SUGGESTION.sub("", error.message)}
+    message = _without_echo(error.message)
+    return dict(error.formatted) | {"message": message if development else _SUGGESTION.sub("", message)}
+
+
+def _without_echo(message: str) -> str:
+    """GraphQL repeats the value that it cannot read, and that may be a link's token."""
+    told = _ECHO.sub(lambda found: f"{found[1].removesuffix(', found')}.", message)
+    return f"{told} One like 2026-01-31T12:00:00Z was expected." if told.endswith(_INSTANT) else told
 
 
 def _path(error: GraphQLError) -> str:

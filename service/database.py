@@ -3,7 +3,7 @@
 import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
@@ -103,7 +103,7 @@ def _for_engine(sql: str) -> str:
 
 async def select(sql: str, *params: Any) -> list[dict[str, Any]]:
     """The rows of a statement written with $1 placeholders; columns named `..._at` are instants on both engines."""
-    rows = await connection().execute_query_dict(_for_engine(sql), list(params))
+    rows = await connection().execute_query_dict(_for_engine(sql), _values(params))
     return rows if is_postgres() else [_with_instants(row) for row in rows]
 
 
@@ -117,8 +117,15 @@ async def execute(sql: str, *params: Any) -> int:
 
 
 async def _execute(sql: str, params: Sequence[Any]) -> int:
-    count, _ = await connection().execute_query(_for_engine(sql), list(params))
+    count, _ = await connection().execute_query(_for_engine(sql), _values(params))
     return count
+
+
+def _values(params: Sequence[Any]) -> list[Any]:
+    """The values as the engine compares them: SQLite has instants as text, which is in order only when all are UTC."""
+    if is_postgres():
+        return list(params)
+    return [value.astimezone(UTC) if isinstance(value, datetime) else value for value in params]
 
 
 def _with_instants(row: dict[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ expired ones are two ranges of one index.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from service.invitation_status import Status
@@ -18,6 +18,9 @@ from service.refusals import InvalidInput
 
 _LIFETIMES: Final = range(1, 31)  # days
 _LONGEST_PART: Final = 254
+# A day within what can be told, so that any offset from UTC stays within it.
+_EARLIEST: Final = datetime.min.replace(tzinfo=UTC) + timedelta(days=1)
+_LATEST: Final = datetime.max.replace(tzinfo=UTC) - timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,8 @@ def refuse_empty_period(after: datetime | None, before: datetime | None, first: 
             raise InvalidInput(
                 name, f"{name} has no offset from UTC; an instant like 2026-01-31T12:00:00Z was expected."
             )
+        if bound is not None and not _EARLIEST <= bound <= _LATEST:
+            raise InvalidInput(name, f"{name} is out of reach; an instant like 2026-01-31T12:00:00Z was expected.")
     if after is not None and before is not None and after >= before:
         raise InvalidInput(first, f"{first} is not earlier than {last}, so nothing can lie between them.")
 

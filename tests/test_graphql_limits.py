@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import AsyncIterator
+from typing import Any
 
 import httpx2
 import pytest
@@ -136,6 +137,34 @@ async def test_unexpected_errors_are_masked(serve: Serve) -> None:
         assert [error["message"] for error in answer.json()["errors"]] == [MASKED]
         assert "counters" not in answer.text
         await database.execute("ALTER TABLE counters_gone RENAME TO counters")
+
+
+@pytest.mark.parametrize(
+    ("head", "variables", "words"),
+    [
+        ("($input: AcceptInviteInput!) { acceptInvite(input: $input)", {"input": {"token": "SECRET"}}, "'providerId'"),
+        ("($input: AcceptInviteInput!) { acceptInvite(input: $input)", {"input": "SECRET"}, "to be an object"),
+        (
+            "($input: DeclineInviteInput!) { declineInvite(input: $input)",
+            {"input": {"token": ["SECRET"]}},
+            "non string",
+        ),
+        ("($input: DeclineInviteInput!) { declineInvite(input: $input)", {"input": {"block": "SECRET"}}, "non boolean"),
+        ("($input: InviteMemberInput!) { inviteMember(input: $input)", {"input": {"tokn": "SECRET"}}, "'tokn'"),
+        ('{ declineInvite(input: {token: ["SECRET"]})', {}, "non string"),
+    ],
+)
+async def test_a_variable_that_does_not_fit_is_named_and_not_repeated(
+    production: httpx2.AsyncClient, head: str, variables: dict[str, Any], words: str
+) -> None:
+    """H098: the answer says which variable or field does not fit and why, and never its value, which may be a token."""
+    answer = await production.post(
+        "/graphql", json={"query": f"mutation{head} {{ __typename }} }}", "variables": variables}
+    )
+    messages = " ".join(error["message"] for error in answer.json()["errors"])
+    assert words in messages
+    assert "SECRET" not in answer.text
+    assert MASKED not in messages
 
 
 async def test_attempts_are_counted_by_resolver_call(serve: Serve) -> None:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from itertools import product
 from typing import Any
 
@@ -139,6 +139,8 @@ async def test_a_part_of_an_address_means_itself(place: communities.Standing) ->
         ({"email_contains": "a\x00b"}, "emailContains"),
         ({"created_after": NOW, "created_before": NOW}, "createdAfter"),
         ({"created_after": NOW.replace(tzinfo=None)}, "createdAfter"),
+        ({"created_after": datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=14)))}, "createdAfter"),
+        ({"created_before": datetime.max.replace(tzinfo=timezone(-timedelta(hours=14)))}, "createdBefore"),
     ],
 )
 def test_a_filter_that_nothing_can_match_is_refused(facts: dict[str, Any], field: str) -> None:
@@ -182,6 +184,25 @@ async def test_cursors_hold_while_rows_come_and_go(service: Service) -> None:
         }  # fmt: skip
 
 
+async def test_an_instant_is_the_same_in_every_time_zone(service: Service) -> None:
+    """Bounds with an offset from UTC select what the same instant in UTC does, of invitations and of the log."""
+    async with service.browser() as owner:
+        community = await _owner(service, owner)
+        service.clock.advance(minutes=1)
+        between = service.clock()
+        service.clock.advance(minutes=1)
+        await owner.invite(community, "guest@example.com")
+        for hours in (-11, 0, 5, 14):
+            bound = between.astimezone(timezone(timedelta(hours=hours))).isoformat()
+            for period, emails in (("createdAfter", ["guest@example.com"]), ("createdBefore", ["owner@example.com"])):
+                page = (await owner.ask(PAGE, id=community, filter={period: bound}))["community"]["invitations"]
+                assert [node["email"] for node in page["nodes"]] == emails, (hours, period)
+                assert page["totalCount"] == 1
+            log = "query($id: ID!, $after: DateTime) { community(id: $id) { auditLog(filter: {after: $after}) { nodes { kind } } } }"
+            nodes = (await owner.ask(log, id=community, after=bound))["community"]["auditLog"]["nodes"]
+            assert [node["kind"] for node in nodes] == ["invitation.created"], hours
+
+
 async def test_a_bad_question_is_answered_in_words(service: Service) -> None:
     """Too large a page, foreign and damaged cursors, and contradictions each get a sentence and no data."""
     async with service.browser() as owner:
@@ -201,6 +222,9 @@ async def test_a_bad_question_is_answered_in_words(service: Service) -> None:
                 {"id": community, "filter": {"createdAfter": "2026-02-01T00:00:00Z", "createdBefore": "2026-01-01T00:00:00Z"}},
                 "not earlier",
             ),
+            ({"id": community, "filter": {"createdAfter": "yesterday"}}, "One like 2026-01-31T12:00:00Z was expected"),
+            ({"id": community, "filter": {"statuses": ["NOPE"]}}, "'NOPE' does not exist in 'InvitationStatus'"),
+            ({"id": community, "first": 2**40}, "non 32-bit"),
         ):  # fmt: skip
             messages = await owner.errors(PAGE, **variables)
             assert len(messages) == 1
