@@ -29,7 +29,8 @@ from service import models
 APP = "guestlist"
 _MIGRATION_LOCK = 7_165_739_812  # any number that nobody else locks on the same PostgreSQL database
 _POOL = {"minsize": "1", "maxsize": "10"}
-_PRAGMAS = {"busy_timeout": "10000", "synchronous": "NORMAL"}
+# What was deleted is overwritten in the file, however SQLite was built: an erased address shall not be found in it.
+_PRAGMAS = {"busy_timeout": "10000", "synchronous": "NORMAL", "secure_delete": "ON"}
 
 
 class DatabaseUnavailable(Exception):
@@ -114,6 +115,12 @@ async def execute(sql: str, *params: Any) -> int:
         sql = f"{sql} RETURNING 1 AS written" if sql.lstrip().upper().startswith("INSERT") else sql
         return len(await select(sql, *params)) if "RETURNING" in sql else (await _execute(sql, params))
     return await _execute(sql, params)
+
+
+async def empty_write_ahead_log() -> None:
+    """SQLite's log still has the pages as they were before rows were erased; PostgreSQL looks after its own."""
+    if not is_postgres():
+        await select("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 async def _execute(sql: str, params: Sequence[Any]) -> int:

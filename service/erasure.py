@@ -10,7 +10,7 @@ from typing import Any
 
 from service import audit
 from service.addresses import Address, masked
-from service.database import execute, select, transaction
+from service.database import empty_write_ahead_log, execute, select, transaction
 from service.events import Changed, announce
 from service.limits import recipient_key
 from service.models import Role
@@ -42,20 +42,28 @@ class Erased:
 async def erase(address: Address, *, even_last_owner: bool, now: datetime) -> Erased:
     """Removes whoever has this address, or was invited at it. Raises LeavesNoOwner."""
     async with transaction():
-        members = [
-            row["id"] for row in await select("SELECT id FROM members WHERE email = $1 ORDER BY id FOR UPDATE", address)
-        ]
-        if not even_last_owner:
-            await _refuse_last_owner(members)
-        memberships = sum([await _erase_member(member_id, now) for member_id in members])
-        invitations = await _erase_invitations(address, now)
-        await _erase_traces(address)
-        await audit.record(now, audit.Event("person.erased", details={"email": masked(address)}))
-        return Erased(
-            len(members), memberships, invitations,
-            bool(await select("SELECT 1 AS one FROM suppressions WHERE email = $1", address)),
-            len(await select("SELECT 1 AS one FROM blocks WHERE email = $1", address)),
-        )  # fmt: skip
+        erased = await _erase(address, even_last_owner=even_last_owner, now=now)
+    await empty_write_ahead_log()
+    return erased
+
+
+async def _erase(address: Address, *, even_last_owner: bool, now: datetime) -> Erased:
+    rows = await select("SELECT id FROM members WHERE email = $1 ORDER BY id FOR UPDATE", address)
+    members = [row["id"] for row in rows]
+    if not even_last_owner:
+        await _refuse_last_owner(members)
+    memberships = sum([await _erase_member(member_id, now) for member_id in members])
+    invitations = await _invitations_of(address, members)
+    for row in invitations:
+        await _erase_invitation(row, now)
+    for known in {address, *(Address(row["email"]) for row in invitations)}:
+        await _erase_traces(known)
+    await audit.record(now, audit.Event("person.erased", details={"email": masked(address)}))
+    return Erased(
+        len(members), memberships, len(invitations),
+        bool(await select("SELECT 1 AS one FROM suppressions WHERE email = $1", address)),
+        len(await select("SELECT 1 AS one FROM blocks WHERE email = $1", address)),
+    )  # fmt: skip
 
 
 _ONLY_OWNER = """
@@ -103,25 +111,36 @@ def _left(place: dict[str, Any], member_id: str) -> audit.Event:
     return audit.Event("member.erased", place["community_id"], details=details)
 
 
-async def _erase_invitations(address: Address, now: datetime) -> int:
-    """Invitations to the address, open ones taken back first."""
-    rows = await select("SELECT id, community_id FROM invitations WHERE email = $1 ORDER BY id FOR UPDATE", address)
-    for row in rows:
-        await execute(
-            "UPDATE invitations SET revoked_at = $1 WHERE id = $2 AND accepted_at IS NULL AND declined_at IS NULL"
-            " AND revoked_at IS NULL AND superseded_at IS NULL AND expires_at > $1",
-            now, row["id"],
+async def _invitations_of(address: Address, members: list[str]) -> list[dict[str, Any]]:
+    """Those to the address, and those to any other address that one of these accounts accepted."""
+    found = await select(
+        "SELECT id, community_id, email FROM invitations WHERE email = $1 ORDER BY id FOR UPDATE", address
+    )
+    for member_id in members:
+        found += await select(
+            "SELECT id, community_id, email FROM invitations WHERE accepted_by_id = $1 AND email <> $2"
+            " AND erased_at IS NULL ORDER BY id FOR UPDATE",
+            member_id, address,
         )  # fmt: skip
-        await erase_invitation(row["id"], now=now)
-        await audit.record(now, audit.Event("invitation.erased", row["community_id"], None, row["id"]))
-        await announce(Changed(row["community_id"], row["id"]))
-    return len(rows)
+    return found
+
+
+async def _erase_invitation(row: dict[str, Any], now: datetime) -> None:
+    """An open one is taken back first."""
+    await execute(
+        "UPDATE invitations SET revoked_at = $1 WHERE id = $2 AND accepted_at IS NULL AND declined_at IS NULL"
+        " AND revoked_at IS NULL AND superseded_at IS NULL AND expires_at > $1",
+        now, row["id"],
+    )  # fmt: skip
+    await erase_invitation(row["id"], now=now)
+    await audit.record(now, audit.Event("invitation.erased", row["community_id"], None, row["id"]))
+    await announce(Changed(row["community_id"], row["id"]))
 
 
 async def _erase_traces(address: Address) -> None:
-    """Where else the address stands: other sign-ins that claimed it, proposals, tokens, counters."""
-    await execute("UPDATE identities SET email = NULL WHERE email = $1", address)
+    """Where else the address stands: other sign-ins that claimed it in any case, proposals, tokens, counters."""
+    await execute("UPDATE identities SET email = NULL WHERE lower(email) = $1", address)
     await execute("UPDATE invitations SET proposed_email = NULL WHERE proposed_email = $1", address)
-    await execute("DELETE FROM flows WHERE signed_in_email = $1", address)
+    await execute("DELETE FROM flows WHERE lower(signed_in_email) = $1", address)
     await execute("DELETE FROM unsubscribe_tokens WHERE email = $1", address)
     await execute("DELETE FROM counters WHERE key = $1", recipient_key(address))

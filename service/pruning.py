@@ -8,7 +8,7 @@ from typing import Final
 
 import structlog
 
-from service.database import execute, select, transaction
+from service.database import empty_write_ahead_log, execute, select, transaction
 from service.limits import spend
 from service.settings import RateLimit, Settings
 
@@ -100,7 +100,10 @@ async def _retain(until: datetime, now: datetime) -> int:
                 await erase_invitation(row["id"], now=now)
         erased += len(rows)
         if len(rows) < _BITE:
-            return erased
+            break
+    if erased:
+        await empty_write_ahead_log()
+    return erased
 
 
 async def erase_invitation(invitation_id: str, *, now: datetime) -> None:

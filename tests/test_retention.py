@@ -1,6 +1,7 @@
 """What is over goes, and a person's data goes when they wish it; what happened stays known."""
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -200,6 +201,49 @@ async def test_erasing_leaves_no_trace_of_the_person(service: Service) -> None:
         assert (await owner.invitation(other["invitation"]["id"]))["status"] == "PENDING"
         again = await owner.invite(community, GUEST)
         assert again["__typename"] == "InviteMemberSuccess"
+
+
+async def test_erasing_finds_the_person_s_other_addresses(service: Service) -> None:
+    """An invitation that the same account accepted at another address is erased too, and so is a sign-in in capitals."""
+    async with service.browser() as owner, service.browser() as guest, service.browser() as stranger:
+        await owner.invite(await _owner_in(service, owner), GUEST)
+        await guest.accept_as(await service.token_for(GUEST), GUEST, sub="the-subject-of-guest")
+        created = await owner.ask(
+            'mutation { createCommunity(input: {name: "Other"}) { ...on CreateCommunitySuccess { community { id } } } }'
+        )
+        elsewhere = await owner.invite(created["createCommunity"]["community"]["id"], "at-work@example.com")
+        token = await service.token_for("at-work@example.com")
+        joined = await guest.accept_as(token, "at-work@example.com", sub="the-subject-of-guest")
+        assert joined["status"] == "ACCEPTED"
+        await stranger.sign_in(GUEST.upper())
+        assert (await erase(canonical(GUEST), even_last_owner=False, now=service.clock())).invitations == 2
+        stored = (await _everything()).lower()
+        assert not [gone for gone in (GUEST, "at-work@example.com", "the-subject-of-guest") if gone in stored]
+        seen = await owner.invitation(elsewhere["invitation"]["id"])
+        assert (seen["status"], seen["email"]) == ("ACCEPTED", pruning.ERASED_ADDRESS)
+
+
+@pytest.mark.parametrize("engine", ["sqlite"])
+async def test_erased_bytes_are_gone_from_the_files(service: Service, tmp_path: Path) -> None:
+    """Neither SQLite's file nor its log has a byte left of an erased person, or of what retention erased."""
+
+    def bytes_on_disk() -> bytes:
+        return b"".join(path.read_bytes() for path in tmp_path.glob("guestlist.db*"))
+
+    async with service.browser() as owner, service.browser() as guest:
+        community = await _owner_in(service, owner)
+        await owner.invite(community, GUEST, message="Dear guest")
+        await guest.accept_as(await service.token_for(GUEST), GUEST, sub="the-subject-of-guest")
+        revoked = await owner.invite(community, "second@example.com", message="Dear second")
+        await service.deliver()
+        await owner.do("revokeInvite", invitationId=revoked["invitation"]["id"])
+        assert not [kept for kept in (GUEST, "second@example.com") if kept.encode() not in bytes_on_disk()]
+        await erase(canonical(GUEST), even_last_owner=False, now=service.clock())
+        gone = (GUEST, "Dear guest", "the-subject-of-guest")
+        assert not [word for word in gone if word.encode() in bytes_on_disk()]
+        service.clock.advance(days=91)
+        await _prune(service)
+        assert not [word for word in ("second@example.com", "Dear second") if word.encode() in bytes_on_disk()]
 
 
 async def test_erasing_takes_open_invitations_back(service: Service) -> None:
