@@ -33,6 +33,7 @@ _LEASE: Final = timedelta(minutes=2)
 _SENDING: Final = 100.0  # seconds for handing over one mail, less than its lease
 _POLL: Final = 2.0  # seconds; only what a missed notification costs
 _AT_ONCE: Final = 10
+_AHEAD: Final = 3.0  # seconds; turns further ahead are left to whoever comes
 _FIRST_PAUSE: Final = timedelta(seconds=10)
 _LONGEST_PAUSE: Final = timedelta(hours=1)
 _TRIES: Final = 14  # with the pauses between them about seven hours
@@ -70,9 +71,11 @@ async def order_many(invitation_ids: list[str], *, now: datetime) -> None:
     )  # fmt: skip
 
 
-async def waits(invitation_id: str) -> bool:
-    """Whether a mail with a link of this invitation is ordered and not sent yet."""
-    waiting = MailOrder.filter(invitation_id=invitation_id, sent_at=None, failed_at=None, cancelled_at=None)
+async def waits(invitation_id: str, generation: int) -> bool:
+    """Whether a mail with a link of this invitation is ordered, not sent yet, and not overtaken by a resend."""
+    waiting = MailOrder.filter(
+        invitation_id=invitation_id, generation=generation, sent_at=None, failed_at=None, cancelled_at=None
+    )
     return await waiting.exclude(kind=MailKind.CODE).exists()
 
 
@@ -151,33 +154,40 @@ class Worker:
         pruning_now_and_then = asyncio.create_task(self._prune(stopping), context=contextvars.Context())
         async with hub.listening() as changes:
             while not stopping.is_set():
-                room = _AT_ONCE - len(self._sending)
-                started = await self._start_what_is_due(room, stopping)
-                await self._woken(stopping, changes, busy=started == room)
+                busy = await self._start_what_is_due(stopping)
+                await self._woken(stopping, changes, busy=busy)
         await asyncio.gather(pruning_now_and_then, *self._sending)
 
     async def deliver_due(self) -> int:
         """Delivers orders that are due now, a few at once; how many there were."""
-        leases = await self._lease(_AT_ONCE)
-        await self._begin(leases, asyncio.Event())
+        rate = await self._rate()
+        leases = await self._lease(_at_once(rate))
+        await self._begin(leases, rate, asyncio.Event())
         await asyncio.gather(*self._sending)
         return len(leases)
 
-    async def _start_what_is_due(self, room: int, stopping: asyncio.Event) -> int:
-        """Begins as many mails as there is room for; a database that fails is asked again after a while."""
+    async def _rate(self) -> float | None:
+        return self._settings.mails_per_second or await self._sender.rate()
+
+    async def _start_what_is_due(self, stopping: asyncio.Event) -> bool:
+        """Begins as many mails as there is room for; whether that was all the room there is.
+
+        A database that fails is asked again after a while.
+        """
         try:
+            rate = await self._rate()
+            room = max(0, _at_once(rate) - len(self._sending))
             leases = await self._lease(room) if room else []
-            await self._begin(leases, stopping)
+            await self._begin(leases, rate, stopping)
         except Exception:
             log.exception("worker.failed")
-            return 0
-        return len(leases)
+            return False
+        return len(leases) == room
 
-    async def _begin(self, leases: list[_Lease], stopping: asyncio.Event) -> None:
+    async def _begin(self, leases: list[_Lease], rate: float | None, stopping: asyncio.Event) -> None:
         """Each mail is a task of its own, outside any transaction: a task inherits the one it was created in."""
         if not leases:
             return
-        rate = self._settings.mails_per_second or await self._sender.rate()
         waits = await pace.reserve(len(leases), rate=rate, now=self._clock())
         for lease, wait in zip(leases, waits, strict=True):
             task = asyncio.create_task(self._take_turn(lease, wait, stopping), context=contextvars.Context())
@@ -228,13 +238,11 @@ class Worker:
 
     async def _take_turn(self, lease: _Lease, wait: timedelta, stopping: asyncio.Event) -> None:
         """Waits until this mail may leave; a worker that is told to stop meanwhile gives the order back."""
-        if wait > timedelta(0):
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stopping.wait(), wait.total_seconds())
-                await self._wait_again(lease, timedelta(0))
-                return
         try:
-            await self._deliver(lease)
+            if await _stopped_within(wait, stopping):
+                await self._wait_again(lease, timedelta(0))
+            else:
+                await self._deliver(lease)
         except Exception:
             # What cannot even be recorded is tried again when the lease ends.
             log.exception("mail.attempt_failed", order_id=lease.order_id)
@@ -386,10 +394,12 @@ class Worker:
                 " AND sent_at IS NULL",
                 now, lease.order_id, lease.attempt,
             )  # fmt: skip
+            if not failed:  # the order is another worker's by now, or was erased
+                return
             row = (await select(_LETTER_FACTS, lease.order_id))[0]
-            if failed and suppressed:
+            if suppressed:
                 await suppression.add(Address(row["email"]), suppression.Reason.BOUNCED, now=now)
-            if failed and row["kind"] != MailKind.CODE:
+            if row["kind"] != MailKind.CODE:
                 outcome = ("SUPPRESSED", SUPPRESSED) if suppressed else ("FAILED", reason)
                 await _write_delivery(row, *outcome, now)
         _count(row["kind"], "suppressed" if suppressed else "failed")
@@ -468,6 +478,19 @@ async def _write_delivery(row: dict[str, Any], delivery: str, reason: str, now: 
     kind = "invitation.suppressed" if delivery == "SUPPRESSED" else "invitation.delivery_failed"
     await audit.record(now, audit.Event(kind, row["community_id"], None, row["invitation_id"], {"reason": reason}))
     await announce(Changed(row["community_id"], row["invitation_id"]))
+
+
+def _at_once(rate: float | None) -> int:
+    """How many mails a worker has under way: at a slow rate few, so that what is more urgent soon gets a turn."""
+    return _AT_ONCE if rate is None else max(1, min(_AT_ONCE, round(rate * _AHEAD)))
+
+
+async def _stopped_within(wait: timedelta, stopping: asyncio.Event) -> bool:
+    if wait <= timedelta(0):
+        return False
+    with contextlib.suppress(TimeoutError):
+        return await asyncio.wait_for(stopping.wait(), wait.total_seconds())
+    return False
 
 
 def _pause_after(tries: int) -> timedelta:

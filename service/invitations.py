@@ -426,9 +426,12 @@ async def send_fresh_link(link: LinkFacts, *, now: datetime, settings: Settings)
     """
     if link.status is not Status.PENDING:
         return
+    limit, key = settings.rate_limits.fresh_links_per_invitation, f"fresh:{link.invitation_id}"
     async with transaction():
-        over = await spend(settings.rate_limits.fresh_links_per_invitation, f"fresh:{link.invitation_id}", now=now)
-        if over is not None or await delivery.waits(link.invitation_id):
+        if await spend(limit, key, now=now) is not None:
+            return
+        if await delivery.waits(link.invitation_id, link.invitation_generation):
+            await spend(limit, key, now=now, times=-1)  # whoever asks again while the mail waits uses nothing up
             return
         await delivery.order(
             link.invitation_id, generation=link.invitation_generation, kind=MailKind.FRESH_LINK, now=now

@@ -270,6 +270,9 @@ async def test_a_slow_pace_does_not_hold_up_the_end(service: Service) -> None:
         assert len(service.mailbox.entries) == sent + 1
         due = "SELECT tries FROM mail_orders WHERE sent_at IS NULL AND due_at <= $1"
         assert [row["tries"] for row in await database.select(due, service.clock())] == [0, 0]
+        # At this pace no more than one mail stands in line at a time: a code would be the next but one.
+        leased = "SELECT sum(attempt) AS leases FROM mail_orders o JOIN invitations i ON i.id = o.invitation_id"
+        assert (await database.select(f"{leased} WHERE i.email <> $1", OWNER))[0]["leases"] <= 2
 
 
 async def test_codes_and_fresh_links_overtake(service: Service) -> None:
@@ -287,6 +290,36 @@ async def test_codes_and_fresh_links_overtake(service: Service) -> None:
         assert GUEST in {mail.to for mail in newest}
         assert len([mail for mail in service.mailbox.entries if mail.to.startswith("bulk")]) == 9
         assert (await owner.invitation(first))["delivery"] == "SENT"
+
+
+async def test_asking_while_a_mail_waits_uses_nothing_up(service: Service) -> None:
+    """However often a fresh link is asked for while one waits, one is sent, and all the others of the day are still there."""
+    async with service.browser() as guest:
+        token = await service.token_for(OWNER)
+        service.clock.advance(minutes=11)
+        for _ in range(7):
+            await guest.do("requestFreshLink", token=token)
+        await service.deliver()
+        assert len([mail for mail in service.mailbox.entries if mail.to == OWNER]) == 1 + 1
+        for _ in range(5):
+            service.clock.advance(minutes=11)
+            await guest.do("requestFreshLink", token=token)
+            await service.deliver()
+        assert len([mail for mail in service.mailbox.entries if mail.to == OWNER]) == 1 + 5
+
+
+async def test_an_overtaken_mail_keeps_no_fresh_link_back(service: Service) -> None:
+    """A first mail that still waits for its next try after a resend was sent does not swallow the wish for a fresh link."""
+    async with service.browser() as owner, service.browser() as guest:
+        (invitation_id,) = await _invite(service, owner, GUEST)
+        await _through(service, _sender(service, "smtp://127.0.0.1:9")).deliver_due()
+        hour = service.clock() + timedelta(hours=1)
+        await database.execute("UPDATE mail_orders SET due_at = $1 WHERE sent_at IS NULL", hour)
+        await owner.do("resendInvite", invitationId=invitation_id)
+        token = await service.token_for(GUEST)
+        service.clock.advance(minutes=11)
+        await guest.do("requestFreshLink", token=token)
+        assert await service.token_for(GUEST) != token
 
 
 async def test_the_invitation_s_language_wins_over_the_community_s(service: Service) -> None:
