@@ -56,7 +56,9 @@ def key_for(algorithm: str, name: str = "first") -> Key:
 
 
 class HostileProvider(OpenIDProvider):
-    """Honest until one of its `..._changes`, its `signing` or its `faults` says otherwise."""
+    """Honest until one of its `..._changes`, its `signing` or its `faults` says otherwise; `moved` endpoints are gone from
+    where they were, and the discovery document says where they are now.
+    """
 
     def __init__(
         self,
@@ -89,6 +91,7 @@ class HostileProvider(OpenIDProvider):
         self.published: dict[str, Any] | None = None
         self.signing = "honest"
         self.faults: dict[str, Fault] = {}
+        self.moved: dict[str, str] = {}
         self._further_claims: dict[str, dict[str, Any]] = {}
 
     def rotate(self, name: str, *, kid: str | None = None) -> None:
@@ -101,7 +104,9 @@ class HostileProvider(OpenIDProvider):
     # --------------------------------------------------------------------------------------------- what can be broken
 
     def metadata(self) -> dict[str, Any]:
-        return changed(super().metadata(), self.metadata_changes)
+        moved = {f"{self.location}{old}": f"{self.location}{new}" for old, new in self.moved.items()}
+        honest = {name: moved.get(str(value), value) for name, value in super().metadata().items()}
+        return changed(honest, self.metadata_changes)
 
     def jwks(self) -> dict[str, Any]:
         if self.published is not None:
@@ -193,7 +198,9 @@ class HostileProvider(OpenIDProvider):
             name = scope["path"].removeprefix(path)
             self.requests[name] += 1
             self.received[name] = httpx2.Headers(scope["headers"])
-            await self.faults.get(name, honest)(scope, receive, send)
+            fault = answering("gone", 410) if name in self.moved else self.faults.get(name, honest)
+            old = next((old for old, new in self.moved.items() if new == name), name)
+            await fault({**scope, "path": path + old, "raw_path": (path + old).encode()}, receive, send)
 
         return counting
 

@@ -16,7 +16,7 @@ from service.openid.transport import Outside
 from service.settings import ProviderSettings
 
 KEPT_FOR: Final = timedelta(hours=1)
-REFETCHES: Final = 5
+REFETCHES: Final = 10
 REFETCH_PERIOD: Final = timedelta(minutes=1)
 
 T = TypeVar("T")
@@ -82,6 +82,13 @@ class Provider:
             self._metadata = _Kept(await self._fetch_metadata(), now)
         return self._metadata.value
 
+    def doubt_metadata(self, now: datetime) -> None:
+        """Reads the document anew at the next login, because it may have led astray: endpoints move. One of this very
+        minute is believed all the same, so that failures do not make us flood the provider.
+        """
+        if self._metadata is not None and now >= self._metadata.fetched_at + REFETCH_PERIOD:
+            self._metadata = _Kept(self._metadata.value, now - KEPT_FOR)
+
     async def verify_signature(self, token: Unverified, now: datetime) -> None:
         """Raises SignInFailed unless one of the provider's keys signed the token. A provider that changed its keys since
         they were fetched, under a new `kid` or under the same, is asked once more (H047).
@@ -89,9 +96,11 @@ class Provider:
         keys = await self._current_keys(now)
         if token.signed_by(keys):
             return
-        newer = await self._newer_keys(keys, now)
-        if newer is None or not token.signed_by(newer):
+        if not token.signed_by(await self._newer_keys(keys, now)):
+            self.doubt_metadata(now)
             raise SignInFailed("id_token_signature_invalid")
+        # The keys did change: what is limited is asking in vain.
+        self._refetched.clear()
 
     async def userinfo(self, access_token: str, now: datetime) -> dict[str, Any] | None:
         """The claims of the userinfo endpoint, unverified; None where the provider has none."""
@@ -113,14 +122,14 @@ class Provider:
             self._keys = _Kept(await self._fetch_keys(), now)
         return self._keys.value
 
-    async def _newer_keys(self, tried: tuple[SigningKey, ...], now: datetime) -> tuple[SigningKey, ...] | None:
-        """Other keys than those that were tried; None when the provider was asked often enough for this minute, so that
-        bad tokens do not make us flood it.
+    async def _newer_keys(self, tried: tuple[SigningKey, ...], now: datetime) -> tuple[SigningKey, ...]:
+        """Other keys than those that were tried; none when the provider was asked in vain often enough for this minute,
+        so that bad tokens do not make us flood it.
         """
         if self._keys is not None and self._keys.value is not tried:
             return self._keys.value
         if not self._fetch_keys.is_under_way and not self._may_refetch(now):
-            return None
+            return ()
         self._keys = _Kept(await self._fetch_keys(), now)
         return self._keys.value
 

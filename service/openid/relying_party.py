@@ -106,20 +106,30 @@ class RelyingParty:
         """
         with _told(provider_id):
             provider = self._provider(provider_id)
-            metadata = await provider.metadata(now)
-            _check_response_repeats(response)
-            _check_response_issuer(response, provider, metadata)
-            _check_response_error(response, _label(provider_id, provider.settings))
-            tokens = await self._exchange(provider_id, provider, metadata, _code(response), code_verifier)
-            token = read_id_token(tokens.id_token)
-            await provider.verify_signature(token, now)
-            expected = Expected(
-                issuer=provider.issuer, issuer_name=metadata.issuer, client_id=provider.settings.client_id,
-                nonce_digest=nonce_digest, access_token=tokens.access_token, now=now,
-            )  # fmt: skip
-            claims = check_claims(token, expected)
-            _check_same_issuer(response, metadata, claims)
-            return await _identity(provider_id, provider, claims, tokens.access_token, now)
+            try:
+                return await self._believe(provider_id, provider, response, nonce_digest, code_verifier, now)
+            except ProviderUnavailable:
+                provider.doubt_metadata(now)
+                raise
+
+    async def _believe(
+        self, provider_id: str, provider: Provider, response: QueryParams, nonce_digest: Digest, code_verifier: str,
+        now: datetime,
+    ) -> Identity:  # fmt: skip
+        metadata = await provider.metadata(now)
+        _check_response_repeats(response)
+        _check_response_issuer(response, provider, metadata)
+        _check_response_error(response, _label(provider_id, provider.settings))
+        tokens = await self._exchange(provider_id, provider, metadata, _code(response), code_verifier)
+        token = read_id_token(tokens.id_token)
+        await provider.verify_signature(token, now)
+        expected = Expected(
+            issuer=provider.issuer, issuer_name=metadata.issuer, client_id=provider.settings.client_id,
+            nonce_digest=nonce_digest, access_token=tokens.access_token, now=now,
+        )  # fmt: skip
+        claims = check_claims(token, expected)
+        _check_same_issuer(response, metadata, claims)
+        return await _identity(provider_id, provider, claims, tokens.access_token, now)
 
     async def check(self, provider_id: str, *, now: datetime) -> None:
         """Asks a provider for its metadata and keys, for the operator. Raises ProviderUnavailable with a detail."""
