@@ -94,11 +94,11 @@ async def test_roles_above_ones_own_are_not_offered(stage: Stage) -> None:
         page = await stage.person()
         await accept_as(page, await stage.link(), GUEST)
         await page.get_by_role("link", name="Go to Demo").click()
-        await expect(page.get_by_label("Role").get_by_role("option")).to_have_text(["Member", "Admin"])
+        await expect(page.get_by_label("Role", exact=True).get_by_role("option")).to_have_text(["Member", "Admin"])
         await Membership.filter(role=Role.ADMIN).update(role=Role.MEMBER)
         await page.reload()
         await expect(page.get_by_role("heading", name="Members")).to_be_visible()
-        await expect(page.get_by_label("Role")).to_have_count(0)
+        await expect(page.get_by_label("Role", exact=True)).to_have_count(0)
         await expect(page.get_by_role("link", name="Invitations")).to_have_count(0)
         await assert_accessible(page, "a member's view")
 
@@ -233,11 +233,10 @@ async def test_communities_are_founded_where_the_operator_allows_it(open_stage: 
 
 
 async def test_where_operators_found_communities_no_form_says_otherwise(open_stage: Open) -> None:
-    """With `operators` there is no form for a new community, and nothing was made by finding that out."""
+    """With `operators` there is no form for a new community, and nothing was tried to find that out."""
     async with open_stage(community_creation="operators") as stage, stage.owner():
         page = await stage.person()
-        async with page.expect_response(lambda answer: "CreateCommunity" in (answer.request.post_data or "")) as asked:
-            await sign_in(page)
-        assert "NotPermitted" in await (await asked.value).text()
+        await sign_in(page)
+        await expect(page.get_by_role("link", name="Demo")).to_be_visible()
         await expect(page.get_by_role("button", name="Create community")).to_have_count(0)
         assert await Community.all().count() == 1

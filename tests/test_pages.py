@@ -575,10 +575,14 @@ async def test_pages_speak_the_readers_language(stage: Stage, language: str, tit
 
 
 async def test_the_pages_are_light_and_kept(stage: Stage) -> None:
-    """Both pages with all that they load stay below 100 kB on the wire; files are kept for good under their version only."""
+    """Both pages with all that they load in any language stay below 100 kB on the wire; files are kept for good under
+    their version only.
+    """
     async with httpx2.AsyncClient(base_url=stage.service.url) as client:
-        weights = [await _weight(client, path) for path in ("/", "/confirm")]
-        assert sum(weights) < 100_000, weights
+        weights = await _weights(client, "/") | await _weights(client, "/confirm")
+        languages = [path.name for path in (STATIC / "words").glob("*.js") if path.name != "en.js"]
+        catalogues = await _weights(client, *(f"/static/x/words/{name}" for name in languages))
+        assert sum(weights.values()) + max(catalogues.values()) < 100_000, weights
         page = (await client.get("/confirm")).text
         script = re.findall(r'src="(/static/\w+/confirm\.js)"', page)[0]
         kept = await client.get(script)
@@ -592,15 +596,23 @@ async def test_the_pages_are_light_and_kept(stage: Stage) -> None:
             assert (await client.get(path)).status_code == 404
 
 
-async def _weight(client: httpx2.AsyncClient, path: str) -> int:
-    """The bytes of a page and of everything that its markup names, as they are sent."""
-    page = await client.get(path, headers={"accept-encoding": "gzip"})
-    total = int(page.headers["content-length"])
-    for address in set(re.findall(r'(?:src|href)="(/static/[^"]+)"', page.text)):
+async def _weights(client: httpx2.AsyncClient, *addresses: str) -> dict[str, int]:
+    """The bytes of files and of everything that their markup names, as they are sent, by address."""
+    weights = {}
+    for address in addresses:
         file = await client.get(address, headers={"accept-encoding": "gzip"})
         assert (file.status_code, file.headers["content-encoding"]) == (200, "gzip")
-        total += int(file.headers["content-length"])
-    return total
+        weights[address] = int(file.headers["content-length"])
+        weights |= await _weights(client, *re.findall(r'(?:src|href)="(/static/[^"]+)"', file.text))
+    return weights
+
+
+def test_every_script_of_the_pages_is_named_in_their_markup() -> None:
+    """A page asks for all its scripts at once; only further languages, and what says one thing, come on demand."""
+    markup = "".join(path.read_text("utf-8") for path in STATIC.parent.glob("*.html"))
+    scripts = {path.relative_to(STATIC).as_posix() for path in STATIC.rglob("*.js")}
+    unnamed = {script for script in scripts if f'"/static/{script}"' not in markup}
+    assert unnamed == {"words/de.js", "words/fr.js", "words/es.js"}
 
 
 def test_every_operation_of_the_pages_fits_the_schema() -> None:

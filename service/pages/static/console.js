@@ -2,10 +2,14 @@
 
 import { Unanswered, ask } from "./api.js";
 import { account } from "./console/account.js";
+import { audit } from "./console/audit.js";
 import { community } from "./console/community.js";
+import { keepDraft, restoreDraft } from "./console/drafts.js";
 import { home } from "./console/home.js";
 import { invitation } from "./console/invitation.js";
+import { inviteMany } from "./console/invite-many.js";
 import { members } from "./console/members.js";
+import { policy } from "./console/policy.js";
 import { signIn } from "./console/sign-in.js";
 import * as api from "./operations.js";
 import { announce, button, busy, h, notice, part, show, translate } from "./page.js";
@@ -20,10 +24,13 @@ import { t } from "./words.js";
  * @typedef {object} Scene
  * @property {Viewer} viewer
  * @property {AbortSignal} left aborted when the reader goes elsewhere
+ * @property {URLSearchParams} asked what the address asks of the view, behind its "?"
+ * @property {(asked: URLSearchParams, how?: { step?: boolean }) => void} address writes that into the address; as a step that "back" takes back
  * @property {() => HTMLElement | null} flash what the last view or a return wants said here, once
  * @property {(flash: Flash) => void} say what the next showing of this view says
  * @property {() => string} returnTo where a sign-in that begins here comes back to
  * @property {(flash?: Flash) => Promise<void>} again reads anew who is signed in, and shows the view from the start
+ * @property {() => Promise<void>} signedOut leads to the sign-in and back here, and keeps what was typed
  */
 /** @typedef {{ kind: import("./page.js").Kind, text: string }} Flash */
 /** @typedef {(scene: Scene, ...ids: string[]) => Promise<void>} View */
@@ -34,6 +41,9 @@ const VIEWS = [
   [/^\/account$/, account],
   [/^\/communities\/([\w-]+)$/, community],
   [/^\/communities\/([\w-]+)\/members$/, members],
+  [/^\/communities\/([\w-]+)\/audit$/, audit],
+  [/^\/communities\/([\w-]+)\/rules$/, policy],
+  [/^\/communities\/([\w-]+)\/invite$/, inviteMany],
   [/^\/communities\/([\w-]+)\/invitations\/([\w-]+)$/, invitation],
 ];
 
@@ -43,7 +53,9 @@ let who = null;
 let flash = null;
 let scene = new AbortController();
 
-const path = () => decodeURI(location.hash.slice(1)) || "/";
+/** The view's part of the address, and what it asks of it. */
+const path = () => location.hash.slice(1).split("?")[0] || "/";
+const asked = () => new URLSearchParams(location.hash.split("?")[1] ?? "");
 
 /** Shows the view of the address; asks first who is signed in, where that is not known. */
 async function open() {
@@ -76,7 +88,23 @@ async function perform(left) {
   const [pattern, view] = VIEWS.find(([pattern]) => pattern.test(path())) ?? [/^/, nowhere];
   const ids = pattern.exec(path())?.slice(1) ?? [];
   const say = (/** @type {Flash} */ told) => void (flash = told);
-  return view({ viewer: who.viewer, left, flash: flashed, say, returnTo, again }, ...ids);
+  const { viewer } = who;
+  const signedOut = () => leave(viewer);
+  await view({ viewer, left, asked: asked(), address, flash: flashed, say, returnTo, again, signedOut }, ...ids);
+  if (!left.aborted) restoreDraft(viewer.member.id, path());
+}
+
+/** @type {Scene["address"]} */
+function address(wanted, { step = false } = {}) {
+  const query = wanted.toString();
+  const hash = `#${path()}${query && `?${query}`}`;
+  if (hash !== location.hash) history[step ? "pushState" : "replaceState"](null, "", hash);
+}
+
+/** @param {Viewer} viewer whose session has ended */
+async function leave(viewer) {
+  keepDraft(viewer.member.id, path());
+  await again({ kind: "note", text: t("sign_in.ended") });
 }
 
 /** @type {View} */

@@ -117,13 +117,16 @@ export const FRESH_LINK = {
 
 /** @typedef {{ id: string, name: string | null, email: string | null }} Member */
 /** @typedef {{ id: string, role: Role, community: { id: string, name: string, memberCount: number } }} OwnMembership */
-/** @typedef {{ member: Member, memberships: OwnMembership[] }} Viewer */
+/** @typedef {{ member: Member, memberships: OwnMembership[], mayCreateCommunities: boolean }} Viewer */
 /** @typedef {{ status: string, provider: Provider | null, message: string }} SignInOutcome */
 
 /** @type {Operation<{ viewer: Viewer | null, signInOutcome: SignInOutcome | null, providers: Provider[] }, {}>} */
 export const WHO = {
   document: `query Who {
-    viewer { member { id name email } memberships { id role community { id name memberCount } } }
+    viewer {
+      member { id name email } mayCreateCommunities
+      memberships { id role community { id name memberCount } }
+    }
     signInOutcome { status provider { id label } message }
     providers { id label }
   }`,
@@ -172,7 +175,25 @@ export const SIGN_OUT = {
  * @property {Provider | null} provider
  * @property {string | null} userAgent
  */
-/** @typedef {{ viewer: { identities: Identity[], sessions: Session[] } | null, providers: Provider[] }} Account */
+/**
+ * @typedef {object} AccessToken
+ * @property {string} id
+ * @property {string} name
+ * @property {string[]} scopes
+ * @property {string[]} communityIds
+ * @property {string} createdAt
+ * @property {string} expiresAt
+ * @property {string | null} lastUsedAt
+ */
+/**
+ * @typedef {object} Own
+ * @property {Identity[]} identities
+ * @property {Session[]} sessions
+ * @property {AccessToken[]} accessTokens
+ */
+/** @typedef {{ viewer: Own | null, providers: Provider[] }} Account */
+
+const TOKEN = `id name scopes communityIds createdAt expiresAt lastUsedAt`;
 
 /** @type {Operation<Account, {}>} */
 export const ACCOUNT = {
@@ -180,8 +201,35 @@ export const ACCOUNT = {
     viewer {
       identities { id provider { id label } email linkedAt lastUsedAt }
       sessions { id current createdAt lastSeenAt provider { id label } userAgent }
+      accessTokens { ${TOKEN} }
     }
     providers { id label }
+  }`,
+};
+
+/** @typedef {{ name: string, scopes: string[], communityIds: string[], expiresInDays: number }} TokenInput */
+/** @typedef {{ __typename: "CreateAccessTokenSuccess", token: string, accessToken: AccessToken }} TokenCreated */
+/** @type {Operation<{ createAccessToken: TokenCreated | Problem }, { input: TokenInput }>} */
+export const CREATE_TOKEN = {
+  document: `mutation CreateAccessToken($input: CreateAccessTokenInput!) {
+    createAccessToken(input: $input) {
+      __typename
+      ... on CreateAccessTokenSuccess { token accessToken { ${TOKEN} } }
+      ... on Problem { message }
+      ... on InvalidInput { field }
+    }
+  }`,
+};
+
+/** @typedef {{ __typename: "RevokeAccessTokenSuccess", revokedAccessTokenId: string }} TokenRevoked */
+/** @type {Operation<{ revokeAccessToken: TokenRevoked | Problem }, { input: { accessTokenId: string } }>} */
+export const REVOKE_TOKEN = {
+  document: `mutation RevokeAccessToken($input: RevokeAccessTokenInput!) {
+    revokeAccessToken(input: $input) {
+      __typename
+      ... on RevokeAccessTokenSuccess { revokedAccessTokenId }
+      ... on Problem { message }
+    }
   }`,
 };
 
@@ -222,6 +270,7 @@ export const CREATE_COMMUNITY = {
  * @property {string | null} acceptedAt
  * @property {string | null} declinedAt
  * @property {string | null} revokedAt
+ * @property {string | null} proposedEmail
  */
 /**
  * @template Node
@@ -237,38 +286,137 @@ export const CREATE_COMMUNITY = {
  */
 
 const ROW = `id email role status blockedReason delivery deliveryReason createdAt expiresAt lastSentAt deliveredAt
-  acceptedAt declinedAt revokedAt`;
+  acceptedAt declinedAt revokedAt proposedEmail`;
 
 const PLACE = `id name viewerRole memberCount policy { linkMinutes invitationDays allowedEmailDomains seatLimit }`;
 
-/** @typedef {Community & { invitations: Page<Invitation> | null }} WithInvitations */
-/** @type {Operation<{ community: WithInvitations | null }, { id: string, first: number, after: string | null }>} */
+/** Who asks, with every list: null when the session has ended meanwhile, and the community is then null for that reason. */
+const WHO_ASKS = `viewer { member { id } }`;
+
+/** @typedef {{ id: string, first: number, after: string | null }} PageWanted */
+/** @typedef {{ viewer: { member: { id: string } } | null }} Asked */
+
+/**
+ * @typedef {object} InvitationFilter
+ * @property {string[]} [statuses]
+ * @property {string[]} [deliveries]
+ * @property {string[]} [roles]
+ * @property {string} [emailContains]
+ */
+/** @typedef {{ pending: number, accepted: number, declined: number, revoked: number, expired: number }} Counts */
+/** @typedef {Community & { invitationCounts: Counts | null, invitations: Page<Invitation> | null }} WithInvitations */
+/** @type {Operation<Asked & { community: WithInvitations | null }, PageWanted & { filter: InvitationFilter }>} */
 export const INVITATIONS = {
-  document: `query Invitations($id: ID!, $first: Int!, $after: String) {
+  document: `query Invitations($id: ID!, $filter: InvitationFilter, $first: Int!, $after: String) {
+    ${WHO_ASKS}
     community(id: $id) {
-      ${PLACE}
-      invitations(first: $first, after: $after) {
+      ${PLACE} invitationCounts { pending accepted declined revoked expired }
+      invitations(filter: $filter, first: $first, after: $after) {
         nodes { ${ROW} } pageInfo { hasNextPage endCursor } totalCount
       }
     }
   }`,
 };
 
-/** @typedef {{ id: string, role: Role, joinedAt: string, member: Member }} Membership */
+/** @typedef {{ memberCount: number, viewerRole: Role, invitationCounts: Counts, invitations: { totalCount: number } }} Tally */
+/** @type {Operation<{ community: Tally | null }, { id: string, filter: InvitationFilter }>} */
+export const TALLY = {
+  document: `query Tally($id: ID!, $filter: InvitationFilter) {
+    community(id: $id) {
+      memberCount viewerRole invitationCounts { pending accepted declined revoked expired }
+      invitations(filter: $filter) { totalCount }
+    }
+  }`,
+};
+
+/** @typedef {{ startsAt: string, invited: number, delivered: number, opened: number, accepted: number }} FunnelWeek */
+/** @type {Operation<{ community: { invitationFunnel: FunnelWeek[] | null } | null }, { id: string, weeks: number }>} */
+export const FUNNEL = {
+  document: `query Funnel($id: ID!, $weeks: Int!) {
+    community(id: $id) { invitationFunnel(weeks: $weeks) { startsAt invited delivered opened accepted } }
+  }`,
+};
+
+/** @type {Operation<{ invitationChanged: Invitation }, { communityId: string }>} */
+export const INVITATION_CHANGED = {
+  document: `subscription InvitationChanged($communityId: ID!) {
+    invitationChanged(communityId: $communityId) { ${ROW} }
+  }`,
+};
+
+/** @typedef {{ id: string, role: Role, joinedAt: string, viewerCanChange: boolean, member: Member }} Membership */
 /** @typedef {Community & { memberships: Page<Membership> }} WithMembers */
-/** @type {Operation<{ community: WithMembers | null }, { id: string, first: number, after: string | null }>} */
+/** @type {Operation<Asked & { community: WithMembers | null }, PageWanted>} */
 export const MEMBERS = {
   document: `query Members($id: ID!, $first: Int!, $after: String) {
+    ${WHO_ASKS}
     community(id: $id) {
       ${PLACE}
       memberships(first: $first, after: $after) {
-        nodes { id role joinedAt member { id name email } } pageInfo { hasNextPage endCursor } totalCount
+        nodes { id role joinedAt viewerCanChange member { id name email } } pageInfo { hasNextPage endCursor } totalCount
       }
     }
   }`,
 };
 
+/** @typedef {{ __typename: "ChangeRoleSuccess", membership: { id: string, role: Role } }} RoleChanged */
+/** @type {Operation<{ changeRole: RoleChanged | Problem }, { input: { membershipId: string, role: Role } }>} */
+export const CHANGE_ROLE = {
+  document: `mutation ChangeRole($input: ChangeRoleInput!) {
+    changeRole(input: $input) {
+      __typename ... on ChangeRoleSuccess { membership { id role } } ... on Problem { message }
+    }
+  }`,
+};
+
+/** @typedef {{ __typename: "RemoveMemberSuccess", removedMembershipId: string }} MemberRemoved */
+/** @type {Operation<{ removeMember: MemberRemoved | Problem }, { input: { membershipId: string } }>} */
+export const REMOVE_MEMBER = {
+  document: `mutation RemoveMember($input: RemoveMemberInput!) {
+    removeMember(input: $input) {
+      __typename ... on RemoveMemberSuccess { removedMembershipId } ... on Problem { message }
+    }
+  }`,
+};
+
+/** @typedef {{ communityId: string } & Partial<Policy>} PolicyInput */
+/** @typedef {{ __typename: "UpdateInvitationPolicySuccess", community: Community }} PolicyUpdated */
+/** @type {Operation<{ updateInvitationPolicy: PolicyUpdated | Problem }, { input: PolicyInput }>} */
+export const UPDATE_POLICY = {
+  document: `mutation UpdatePolicy($input: UpdateInvitationPolicyInput!) {
+    updateInvitationPolicy(input: $input) {
+      __typename
+      ... on UpdateInvitationPolicySuccess { community { ${PLACE} } }
+      ... on Problem { message }
+      ... on InvalidInput { field }
+    }
+  }`,
+};
+
+/** @type {Operation<Asked & { community: Community | null }, { id: string }>} */
+export const PLACE_ALONE = {
+  document: `query Place($id: ID!) { ${WHO_ASKS} community(id: $id) { ${PLACE} } }`,
+};
+
 /** @typedef {{ id: string, kind: string, at: string, summary: string }} AuditEvent */
+/** @typedef {AuditEvent & { actor: Member | null, invitation: { id: string, email: string } | null }} LogEntry */
+/** @typedef {{ kinds?: string[], actorId?: string, after?: string, before?: string }} AuditFilter */
+/** @typedef {{ nodes: LogEntry[], pageInfo: { hasNextPage: boolean, endCursor: string | null } }} LogPage */
+/** @typedef {Community & { auditLog: LogPage | null }} WithLog */
+/** @type {Operation<Asked & { community: WithLog | null }, PageWanted & { filter: AuditFilter }>} */
+export const AUDIT = {
+  document: `query Audit($id: ID!, $filter: AuditFilter, $first: Int!, $after: String) {
+    ${WHO_ASKS}
+    community(id: $id) {
+      ${PLACE}
+      auditLog(filter: $filter, first: $first, after: $after) {
+        nodes { id kind at summary actor { id name email } invitation { id email } }
+        pageInfo { hasNextPage endCursor }
+      }
+    }
+  }`,
+};
+
 /**
  * @typedef {object} Detail
  * @property {string | null} message
@@ -276,19 +424,19 @@ export const MEMBERS = {
  * @property {Member | null} inviter
  * @property {Member | null} revokedBy
  * @property {Member | null} acceptedBy
- * @property {string | null} proposedEmail
  * @property {boolean} canResend
  * @property {string | null} canResendAt
  * @property {boolean} canRevoke
  * @property {{ id: string, name: string, viewerRole: Role }} community
  * @property {{ nodes: AuditEvent[], pageInfo: { hasNextPage: boolean, endCursor: string | null } }} timeline
  */
-/** @type {Operation<{ invitation: (Invitation & Detail) | null }, { id: string, first: number }>} */
+/** @type {Operation<Asked & { invitation: (Invitation & Detail) | null }, { id: string, first: number }>} */
 export const INVITATION = {
   document: `query Invitation($id: ID!, $first: Int!) {
+    ${WHO_ASKS}
     invitation(id: $id) {
       ${ROW} message locale inviter { id name email } revokedBy { id name email } acceptedBy { id name email }
-      proposedEmail canResend canResendAt canRevoke community { id name viewerRole }
+      canResend canResendAt canRevoke community { id name viewerRole }
       timeline(first: $first) { nodes { id kind at summary } pageInfo { hasNextPage endCursor } }
     }
   }`,
@@ -306,6 +454,33 @@ export const INVITE = {
       ... on Problem { message }
       ... on AlreadyInvited { invitation { id } }
       ... on AlreadyMember { membership { id } }
+      ... on InvalidInput { field }
+      ... on RateLimited { retryAfterSeconds }
+    }
+  }`,
+};
+
+/** @typedef {{ email: string, role: Role, message?: string, locale?: string }} InviteeInput */
+/** @typedef {{ email: string, result: Invited | NotInvited }} Outcome */
+/** @typedef {{ __typename: "InviteMembersSuccess", outcomes: Outcome[] }} ManyInvited */
+/** @type {Operation<{ inviteMembers: ManyInvited | Problem }, { input: { communityId: string, invitees: InviteeInput[] } }>} */
+export const INVITE_MANY = {
+  document: `mutation InviteMany($input: InviteMembersInput!) {
+    inviteMembers(input: $input) {
+      __typename
+      ... on InviteMembersSuccess {
+        outcomes {
+          email
+          result {
+            __typename
+            ... on InviteMemberSuccess { invitation { ${ROW} } }
+            ... on Problem { message }
+            ... on AlreadyInvited { invitation { id } }
+            ... on RateLimited { retryAfterSeconds }
+          }
+        }
+      }
+      ... on Problem { message }
       ... on InvalidInput { field }
       ... on RateLimited { retryAfterSeconds }
     }

@@ -209,13 +209,13 @@ function marker(control, error) {
 
 /**
  * Asks before something that matters. Work that raises leaves the dialog open, with the reason in it.
- * @param {{ title: string, text: Child | Child[], yes: string, no: string, extra?: Node }} words
- * @param {(problems: Element) => Promise<boolean>} work whether it is done and the dialog can go
+ * @param {{ title: string, text: Child | Child[], yes: string, no: string, extra?: Node, danger?: boolean }} words
+ * @param {(problems: Element, dialog: HTMLDialogElement) => Promise<boolean>} work whether it is done and the dialog can go
  */
-export function confirm({ title, text, yes, no, extra }, work) {
+export function confirm({ title, text, yes, no, extra, danger = true }, work) {
   const problems = h("div", { class: "problems" });
-  const done = button(yes, { class: "button danger", problems }, async () => {
-    if (await work(problems)) dialog.close();
+  const done = button(yes, { class: `button ${danger ? "danger" : "primary"}`, problems }, async () => {
+    if (await work(problems, dialog)) dialog.close();
   });
   const closed = () => {
     dialog.remove();

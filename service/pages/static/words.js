@@ -85,6 +85,11 @@ export const moment = (instant) => dateAndTime.format(new Date(instant));
 /** @param {string} instant */
 export const day = (instant) => dateOnly.format(new Date(instant));
 
+const share = new Intl.NumberFormat(locale, { style: "percent" });
+
+/** @param {number} part of one */
+export const percent = (part) => share.format(part);
+
 /** @param {string[]} items */
 export const listed = (items) => list.format(items);
 

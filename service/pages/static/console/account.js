@@ -5,6 +5,7 @@ import * as api from "../operations.js";
 import { button, confirm, h, notice, problemWords, said, show } from "../page.js";
 import { timeAgo } from "../times.js";
 import { day, rich, t } from "../words.js";
+import { accessTokens } from "./access-tokens.js";
 import { linkButtons } from "./sign-in.js";
 
 /** @typedef {import("../console.js").Scene} Scene */
@@ -15,7 +16,7 @@ import { linkButtons } from "./sign-in.js";
 export async function account(scene) {
   const { viewer, providers } = await ask(api.ACCOUNT, {});
   if (scene.left.aborted) return;
-  if (!viewer) return scene.again({ kind: "note", text: t("sign_in.ended") });
+  if (!viewer) return scene.signedOut();
   const { name, email } = scene.viewer.member;
   const parts = [
     h("h1", null, t("account.title")),
@@ -27,6 +28,7 @@ export async function account(scene) {
     addition(linkButtons(providers, scene.returnTo())),
     h("div", { class: "section-head" }, h("h2", null, t("account.sessions")), everywhere(scene)),
     h("ul", { class: "rows" }, viewer.sessions.map((session) => sessionRow(scene, session))),
+    ...accessTokens(scene, viewer.accessTokens),
   ];
   show(parts.filter((part) => part !== null), { title: t("account.title") });
 }

@@ -1,35 +1,32 @@
-// One community as its admins see it: inviting, and what became of every invitation. Members see the members.
+// One community as its admins see it: inviting, how far it came, and what became of every invitation. Members see the members.
 
 import { Unanswered, ask } from "../api.js";
 import * as api from "../operations.js";
-import { h, part, show } from "../page.js";
+import { announce, button, h, part } from "../page.js";
 import { t } from "../words.js";
+import { drawFunnel, funnelPlace } from "./funnel.js";
+import { FilterForm, asksNothing, matches, wantedIn } from "./invitation-filter.js";
 import { InvitationRows } from "./invitation-rows.js";
 import { inviteForm } from "./invite-form.js";
+import { follow } from "./live.js";
 import { members } from "./members.js";
-import { facts, head, moreButton, nothingThere } from "./place.js";
+import { facts, gone, moreButton, showPlace } from "./place.js";
 
 /** @typedef {import("../console.js").Scene} Scene */
 /** @typedef {import("../operations.js").Invitation} Invitation */
 /** @typedef {import("../operations.js").WithInvitations} WithInvitations */
 
 const PAGE = 50;
-const SOON_MS = 3_000;
-const LATER_MS = 20_000;
-const ON_ITS_WAY = ["QUEUED", "SENT", "DELAYED"];
-
-/**
- * @param {string} id
- * @param {string | null} after
- */
-const read = async (id, after = null) => (await ask(api.INVITATIONS, { id, first: PAGE, after })).community;
+const MOST = 100;
+const SOON_MS = 400;
+const FUNNEL_MS = 4_000;
 
 /** @type {import("../console.js").View} */
 export async function community(scene, id = "") {
-  const found = await read(id);
+  const answer = await ask(api.INVITATIONS, { id, filter: wantedIn(scene.asked), first: PAGE, after: null });
   if (scene.left.aborted) return;
-  if (!found) return nothingThere(t("community.gone.title"), t("community.gone"));
-  return isReadable(found) ? present(scene, found) : members(scene, id);
+  if (!answer.community) return gone(scene, answer);
+  return isReadable(answer.community) ? new Invitations(scene, answer.community).show() : members(scene, id);
 }
 
 /** @typedef {WithInvitations & { invitations: NonNullable<WithInvitations["invitations"]> }} Readable */
@@ -41,83 +38,178 @@ export async function community(scene, id = "") {
  */
 const isReadable = (place) => place.invitations !== null;
 
-/**
- * @param {Scene} scene
- * @param {Readable} place
- */
-function present(scene, place) {
-  const page = place.invitations;
-  const rows = new InvitationRows(place.id, page.nodes);
-  const count = h("span", { class: "quiet", id: "invitation-count" });
-  const empty = emptiness();
-  const state = { total: page.totalCount };
-  const recount = () => {
-    count.textContent = t("invitations.count", { count: state.total });
-    count.hidden = state.total === 0;
-    empty.hidden = state.total > 0;
-    rows.element.hidden = state.total === 0;
-  };
-  const form = inviteForm(scene, place, (invitation) => {
-    state.total += rows.put([invitation]);
-    recount();
-  });
-  recount();
-  const title = h("div", { class: "section-head" }, h("h2", null, t("invitations.title")), count);
-  const more = page.pageInfo.hasNextPage ? [further(place.id, rows, page.pageInfo.endCursor)] : [];
-  const flash = scene.flash();
-  show([head(place, "invitations"), ...(flash ? [flash] : []), form, title, empty, rows.element, ...more], { title: place.name });
-  keepFresh(scene, place.id, (fresh) => {
-    part("place-facts").textContent = facts(fresh.viewerRole, fresh.memberCount);
-    rows.put(fresh.invitations.nodes);
-    state.total = fresh.invitations.totalCount;
-    recount();
-    return rows.some(({ status, delivery }) => status === "PENDING" && ON_ITS_WAY.includes(delivery));
-  });
-}
+/** The invitations that are asked for, and everything that is told beside them. */
+class Invitations {
+  total = 0;
+  /** Of several questions only the answer to the newest counts. */
+  asking = 0;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  tallying;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  drawing;
 
-const emptiness = () =>
-  h("div", { class: "empty" }, h("h3", null, t("invitations.empty.title")), h("p", null, t("invitations.empty")));
+  /**
+   * @param {Scene} scene
+   * @param {Readable} place
+   */
+  constructor(scene, place) {
+    this.scene = scene;
+    this.place = place;
+    this.wanted = wantedIn(scene.asked);
+    this.rows = new InvitationRows(place.id, place.invitations.nodes);
+    this.page = place.invitations.pageInfo;
+    this.filter = new FilterForm(scene.asked, (asked, how) => void this.#narrow(asked, how).catch(ignore));
+    this.funnel = funnelPlace();
+    this.count = h("span", { class: "quiet", id: "invitation-count" });
+    this.live = h("span", { class: "quiet", id: "live" });
+    this.empty = h("div", { class: "empty" });
+    this.more = h("div");
+  }
 
-/**
- * @param {string} id
- * @param {InvitationRows} rows
- * @param {string | null} cursor
- */
-const further = (id, rows, cursor) =>
-  moreButton(async () => {
-    const page = (await read(id, cursor))?.invitations;
-    cursor = page?.pageInfo.endCursor ?? null;
-    const first = rows.append(page?.nodes ?? []);
+  show() {
+    const { scene, place } = this;
+    const invited = (/** @type {Invitation} */ invitation) => this.#changed(invitation);
+    const title = h("div", { class: "section-head" }, h("h2", null, t("invitations.title")), this.live, this.count, exportLink(place.id));
+    this.#tally(place, place.invitations.totalCount);
+    this.#offerMore();
+    showPlace(place, "invitations", [
+      scene.flash(),
+      inviteForm(scene, place, invited),
+      this.funnel,
+      title,
+      this.filter.element,
+      this.empty,
+      this.rows.element,
+      this.more,
+    ]);
+    void this.#draw();
+    void follow(place.id, {
+      left: scene.left,
+      changed: (invitation) => this.#changed(invitation),
+      catchUp: () => this.#catchUp(),
+      told: (live) => this.live.replaceChildren(...(live ? [] : [t("live.waiting")])),
+    });
+  }
+
+  // ------------------------------------------------------------------------------------------------------ asking
+
+  /**
+   * Shows what a changed filter asks for.
+   * @param {URLSearchParams} asked
+   * @param {{ step: boolean }} how
+   */
+  async #narrow(asked, how) {
+    this.scene.address(asked, how);
+    this.wanted = wantedIn(asked);
+    const question = ++this.asking;
+    this.rows.element.setAttribute("aria-busy", "true");
+    const fresh = await this.#read(null, PAGE);
+    if (!fresh || question !== this.asking) return;
+    this.rows.element.removeAttribute("aria-busy");
+    this.rows.replace(fresh.invitations.nodes);
+    this.page = fresh.invitations.pageInfo;
+    this.#tally(fresh, fresh.invitations.totalCount);
+    this.#offerMore();
+    announce(t("invitations.count", { count: this.total }));
+  }
+
+  /**
+   * @param {string | null} after
+   * @param {number} first
+   */
+  async #read(after, first) {
+    const answer = await ask(api.INVITATIONS, { id: this.place.id, filter: this.wanted, first, after });
+    if (this.scene.left.aborted) return null;
+    if (!answer.viewer) void this.scene.signedOut();
+    else if (!answer.community || !isReadable(answer.community)) void this.scene.again();
+    else return answer.community;
+    return null;
+  }
+
+  /** Asks anew for all that is shown: changes may have been missed. */
+  async #catchUp() {
+    const question = ++this.asking;
+    const nodes = [];
+    let after = null;
+    for (;;) {
+      const fresh = await this.#read(after, Math.min(MOST, Math.max(PAGE, this.rows.size - nodes.length)));
+      if (!fresh || question !== this.asking) return;
+      nodes.push(...fresh.invitations.nodes);
+      this.page = fresh.invitations.pageInfo;
+      after = this.page.endCursor;
+      if (nodes.length >= this.rows.size || !this.page.hasNextPage) {
+        this.rows.replace(nodes);
+        this.#tally(fresh, fresh.invitations.totalCount);
+        this.#offerMore();
+        return;
+      }
+    }
+  }
+
+  #offerMore() {
+    this.more.replaceChildren(...(this.page.hasNextPage ? [moreButton(() => this.#further())] : []));
+  }
+
+  async #further() {
+    const fresh = await this.#read(this.page.endCursor, PAGE);
+    const page = fresh?.invitations;
+    if (page) this.page = page.pageInfo;
+    const first = this.rows.append(page?.nodes ?? []);
     return { first, count: page?.nodes.length ?? 0, more: page?.pageInfo.hasNextPage ?? false };
-  });
+  }
 
-/**
- * Asks again now and then, sooner while a mail is on its way, and only while somebody looks.
- * @param {Scene} scene
- * @param {string} id
- * @param {(fresh: Readable) => boolean} update whether something is on its way
- */
-function keepFresh(scene, id, update) {
-  /** @type {ReturnType<typeof setTimeout>} */
-  let timer;
-  const look = async () => {
-    clearTimeout(timer);
-    const fresh = document.hidden ? null : await glance(id);
-    if (scene.left.aborted) return;
-    const soon = fresh !== null && isReadable(fresh) && update(fresh);
-    timer = setTimeout(look, soon ? SOON_MS : LATER_MS);
-  };
-  timer = setTimeout(look, SOON_MS);
-  document.addEventListener("visibilitychange", look, { signal: scene.left });
-  scene.left.addEventListener("abort", () => clearTimeout(timer));
+  // ------------------------------------------------------------------------------------------------------ changes
+
+  /** @param {Invitation} invitation */
+  #changed(invitation) {
+    if (matches(invitation, this.wanted)) this.rows.put(invitation, { further: this.page.hasNextPage });
+    else this.rows.remove(invitation.id);
+    this.tallying ??= setTimeout(() => void this.#recount().catch(ignore), SOON_MS);
+    this.drawing ??= setTimeout(() => void this.#draw(), FUNNEL_MS);
+  }
+
+  async #recount() {
+    this.tallying = undefined;
+    const { community } = await ask(api.TALLY, { id: this.place.id, filter: this.wanted });
+    if (this.scene.left.aborted || !community) return;
+    part("place-facts").textContent = facts(community.viewerRole, community.memberCount);
+    this.#tally(community, community.invitations.totalCount);
+  }
+
+  async #draw() {
+    this.drawing = undefined;
+    if (!this.scene.left.aborted) await drawFunnel(this.place.id, this.funnel).catch(ignore);
+  }
+
+  /**
+   * @param {{ invitationCounts: import("../operations.js").Counts | null }} place
+   * @param {number} total
+   */
+  #tally({ invitationCounts }, total) {
+    this.total = total;
+    const all = Object.values(invitationCounts ?? {}).reduce((sum, number) => sum + number, 0);
+    const narrowed = !asksNothing(this.wanted);
+    this.filter.count(invitationCounts);
+    this.filter.element.hidden = all === 0 && !narrowed;
+    this.count.textContent = narrowed ? t("invitations.of", { count: total, all }) : t("invitations.count", { count: total });
+    this.count.hidden = all === 0;
+    this.rows.element.hidden = total === 0;
+    this.empty.hidden = total > 0;
+    this.empty.replaceChildren(...(narrowed ? this.#noMatch() : emptiness()));
+  }
+
+  #noMatch() {
+    const clear = button(t("filter.clear"), { class: "button small" }, () => this.filter.clear());
+    return [h("h3", null, t("invitations.none.title")), h("p", null, t("invitations.none")), clear];
+  }
 }
+
+const emptiness = () => [h("h3", null, t("invitations.empty.title")), h("p", null, t("invitations.empty"))];
 
 /** @param {string} id */
-async function glance(id) {
-  try {
-    return await read(id);
-  } catch (error) {
-    if (error instanceof Unanswered) return null;
-    throw error;
-  }
+const exportLink = (id) => h("a", { class: "link", href: `/export/${id}/invitations.csv`, download: "invitations.csv" }, t("export"));
+
+/** @param {unknown} error */
+function ignore(error) {
+  if (!(error instanceof Unanswered)) throw error;
 }

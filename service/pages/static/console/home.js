@@ -2,27 +2,40 @@
 
 import { ask } from "../api.js";
 import * as api from "../operations.js";
-import { button, emblem, field, h, notice, problemWords, said, show, whenSubmitted } from "../page.js";
+import { button, emblem, field, h, problemWords, said, show, whenSubmitted } from "../page.js";
 import { t } from "../words.js";
-import { facts } from "./place.js";
+import { facts, refused } from "./place.js";
 
 /** @typedef {import("../console.js").Scene} Scene */
 /** @typedef {import("../operations.js").OwnMembership} OwnMembership */
 
+const MANY = 12;
+
 /** @type {import("../console.js").View} */
 export async function home(scene) {
-  const { memberships } = scene.viewer;
-  const creating = h("div");
-  show([h("h1", null, t("home.title")), scene.flash(), communities(memberships), creating].filter((node) => node !== null), {
-    title: t("home.title"),
-  });
-  if ((await mayCreate()) && !scene.left.aborted) creating.replaceChildren(creation(scene));
+  const { memberships, mayCreateCommunities } = scene.viewer;
+  const parts = [h("h1", null, t("home.title")), scene.flash(), ...communities(memberships), mayCreateCommunities && creation(scene)];
+  show(parts.filter((node) => node instanceof Node), { title: t("home.title") });
 }
 
 /** @param {OwnMembership[]} memberships */
 function communities(memberships) {
-  if (memberships.length > 0) return h("ul", { class: "tiles" }, memberships.map(tile));
-  return h("div", { class: "empty" }, h("h2", null, t("home.empty.title")), h("p", null, t("home.empty")));
+  if (memberships.length === 0) return [h("div", { class: "empty" }, h("h2", null, t("home.empty.title")), h("p", null, t("home.empty")))];
+  const tiles = memberships.map((membership) => ({ name: membership.community.name.toLowerCase(), element: tile(membership) }));
+  const list = h("ul", { class: "tiles" }, tiles.map(({ element }) => element));
+  return memberships.length > MANY ? [search(tiles), list] : [list];
+}
+
+/** @param {{ name: string, element: HTMLElement }[]} tiles */
+function search(tiles) {
+  const input = h("input", { type: "search", placeholder: t("home.search"), "aria-label": t("home.search"), autocomplete: "off" });
+  const none = h("p", { class: "quiet", role: "status" });
+  input.addEventListener("input", () => {
+    const part = input.value.trim().toLowerCase();
+    for (const { name, element } of tiles) element.hidden = !name.includes(part);
+    none.textContent = tiles.every(({ element }) => element.hidden) ? t("home.search.none") : "";
+  });
+  return h("search", null, input, none);
 }
 
 /** @param {OwnMembership} membership */
@@ -39,22 +52,10 @@ function tile({ role, community }) {
   );
 }
 
-/** @type {boolean | undefined} */
-let allowed;
-
-/**
- * Whether members may create communities. The API has no field for it, but tells a caller who may not so before it looks
- * at the name; and an empty name creates nothing.
- */
-async function mayCreate() {
-  allowed ??= (await ask(api.CREATE_COMMUNITY, { input: { name: "" } })).createCommunity.__typename === "InvalidInput";
-  return allowed;
-}
-
 /** @param {Scene} scene */
 function creation(scene) {
   const problems = h("div", { class: "problems" });
-  const name = field(h("input", { type: "text", maxlength: "100", autocomplete: "off" }), t("create.label"));
+  const name = field(h("input", { type: "text", name: "name", maxlength: "100", autocomplete: "off" }), t("create.label"));
   const submit = button(t("create.button"), { type: "submit" }, null);
   const form = h("form", { class: "inline-form" }, name.element, submit, problems);
   whenSubmitted(form, submit, problems, async () => {
@@ -62,8 +63,7 @@ function creation(scene) {
     const { createCommunity: answer } = await ask(api.CREATE_COMMUNITY, { input: { name: name.control.value } });
     if ("community" in answer) return created(scene, answer.community);
     if (answer.__typename === "InvalidInput") return name.wrong(problemWords(answer));
-    if (answer.__typename === "NotSignedIn") return scene.again({ kind: "note", text: t("sign_in.ended") });
-    return problems.replaceChildren(notice("problem", ...problemWords(answer)));
+    return refused(scene, answer, problems);
   });
   return h("section", { class: "panel" }, h("h2", null, t("create.title")), h("p", { class: "quiet" }, t("create.text")), form);
 }

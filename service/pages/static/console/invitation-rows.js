@@ -23,19 +23,50 @@ export class InvitationRows {
     this.append(invitations);
   }
 
+  get size() {
+    return this.#rows.size;
+  }
+
   /**
-   * Brings the newest up to date: what is known changes in its place, what is new comes on top.
-   * @param {Invitation[]} invitations newest first
-   * @returns {number} how many were new
+   * Brings one up to date in its place, or puts it where it belongs among the others.
+   * @param {Invitation} invitation
+   * @param {{ further: boolean }} list whether it goes on below the last one that is shown
    */
-  put(invitations) {
-    const before = this.#rows.size;
-    for (const invitation of [...invitations].reverse()) {
+  put(invitation, { further }) {
+    const row = this.#rows.get(invitation.id);
+    if (row) return this.#change(row, invitation);
+    const older = [...this.#rows.values()].find(({ invitation: { createdAt } }) => createdAt < invitation.createdAt);
+    if (!older && further) return;
+    const item = this.#add(invitation);
+    this.element.insertBefore(item, older?.item ?? null);
+    this.#sort();
+  }
+
+  /**
+   * Shows these and no others. What is there already stays the very same element.
+   * @param {Invitation[]} invitations newest first
+   */
+  replace(invitations) {
+    const wanted = new Set(invitations.map(({ id }) => id));
+    for (const id of [...this.#rows.keys()].filter((id) => !wanted.has(id))) this.remove(id);
+    for (const invitation of invitations) {
       const row = this.#rows.get(invitation.id);
       if (row) this.#change(row, invitation);
-      else this.element.prepend(this.#add(invitation));
+      else this.element.append(this.#add(invitation));
     }
-    return this.#rows.size - before;
+    this.#sort();
+    for (const [index, { item }] of [...this.#rows.values()].entries()) {
+      if (this.element.children[index] !== item) this.element.insertBefore(item, this.element.children[index] ?? null);
+    }
+  }
+
+  /** @param {string} id */
+  remove(id) {
+    const row = this.#rows.get(id);
+    // Who is at it just now keeps it until they go on.
+    if (!row || row.item.contains(document.activeElement)) return;
+    row.item.remove();
+    this.#rows.delete(id);
   }
 
   /**
@@ -48,9 +79,10 @@ export class InvitationRows {
     return this.#rows.get(fresh[0]?.id ?? "")?.link;
   }
 
-  /** @param {(invitation: Invitation) => boolean} test */
-  some(test) {
-    return [...this.#rows.values()].some(({ invitation }) => test(invitation));
+  /** Keeps the rows in their order, newest first, also where they came in between. */
+  #sort() {
+    const rows = [...this.#rows].sort(([, a], [, b]) => (a.invitation.createdAt < b.invitation.createdAt ? 1 : -1));
+    this.#rows = new Map(rows);
   }
 
   /** @param {Invitation} invitation */
@@ -69,18 +101,21 @@ export class InvitationRows {
     if (JSON.stringify(row.invitation) === JSON.stringify(invitation)) return;
     row.invitation = invitation;
     row.link.replaceChildren(...content(invitation));
+    row.link.classList.add("fresh");
   }
 }
 
 /** @param {Invitation} invitation */
 function content(invitation) {
-  const reason = invitation.status === "PENDING" ? reasonOf(invitation) : null;
+  const waiting = invitation.status === "PENDING";
+  const reason = waiting ? reasonOf(invitation) : null;
   return [
     h("span", { class: "email" }, said(invitation.email)),
     statusBadge(invitation),
     h("span", { class: "role quiet" }, t(`invite.role.${invitation.role}`)),
     h("span", { class: "progress quiet" }, progress(invitation)),
     reason ? h("span", { class: "reason", lang: "en" }, reason) : "",
+    waiting && invitation.proposedEmail ? h("span", { class: "reason asks" }, rich("row.asks", { email: said(invitation.proposedEmail) })) : "",
   ].filter((child) => child !== "");
 }
 

@@ -6,7 +6,8 @@ import { announce, button, confirm, fromService, h, notice, problemWords, said, 
 import { timeAgo, timeUntil } from "../times.js";
 import { moment, rich, t } from "../words.js";
 import { TROUBLE, deliveryWords, statusBadge } from "./invitation-rows.js";
-import { nothingThere } from "./place.js";
+import { follow } from "./live.js";
+import { nothingThere, refused } from "./place.js";
 
 /** @typedef {import("../console.js").Scene} Scene */
 /** @typedef {import("../operations.js").AuditEvent} AuditEvent */
@@ -15,25 +16,27 @@ import { nothingThere } from "./place.js";
 /** @typedef {import("../page.js").Child} Child */
 
 const EVENTS = 100;
-const LOOK_EVERY_MS = 5_000;
 
 /** @param {string} id */
-const read = async (id) => (await ask(api.INVITATION, { id, first: EVENTS })).invitation;
+const read = (id) => ask(api.INVITATION, { id, first: EVENTS });
 
 /** @type {import("../console.js").View} */
 export async function invitation(scene, communityId = "", id = "") {
-  const found = await read(id);
+  const { viewer, invitation: found } = await read(id);
   if (scene.left.aborted) return;
+  if (!viewer) return scene.signedOut();
   if (!found || found.community.id !== communityId) return nothingThere(t("invitation.gone.title"), t("invitation.gone"));
   const stage = { shown: found };
   const refresh = async () => {
-    const fresh = await read(id);
-    if (!fresh || scene.left.aborted || JSON.stringify(fresh) === JSON.stringify(stage.shown)) return;
+    const { viewer, invitation: fresh } = await read(id);
+    if (scene.left.aborted) return;
+    if (!viewer) return scene.signedOut();
+    if (!fresh || JSON.stringify(fresh) === JSON.stringify(stage.shown)) return;
     stage.shown = fresh;
     keepingFocus(() => present(scene, fresh, refresh, false));
   };
   present(scene, found, refresh, true);
-  keepFresh(scene, refresh);
+  keepFresh(scene, found, refresh);
 }
 
 /**
@@ -50,6 +53,7 @@ function present(scene, shown, refresh, focus) {
     flash,
     shown.blockedReason && notice("problem", fromService(shown.blockedReason)),
     trouble(shown),
+    proposal(scene, shown),
     actions(scene, shown, refresh),
     h("div", { class: "columns" }, story(shown), facts(shown)),
   ];
@@ -60,6 +64,26 @@ function present(scene, shown, refresh, focus) {
 function trouble({ status, delivery, deliveryReason }) {
   if (status !== "PENDING" || !deliveryReason || !TROUBLE.includes(delivery)) return null;
   return notice("problem", fromService(deliveryReason));
+}
+
+/**
+ * Another address that the invitee proved and asked for: invited with one press, as this one was.
+ * @param {Scene} scene
+ * @param {Invitation} shown
+ */
+function proposal(scene, shown) {
+  const { proposedEmail: email, status, role, message, locale, community } = shown;
+  if (!email || status === "ACCEPTED") return null;
+  const problems = h("div", { class: "problems" });
+  const invite = button(t("proposal.button", { email }), { class: "button", problems, "data-key": "proposal" }, async () => {
+    const input = { communityId: community.id, email, role, ...(message && { message }), ...(locale && { locale }) };
+    const { inviteMember: answer } = await ask(api.INVITE, { input });
+    const there = answer.invitation?.id;
+    if (!there) return refused(scene, /** @type {import("../api.js").Problem} */ (answer), problems);
+    scene.say({ kind: "done", text: answer.__typename === "AlreadyInvited" ? t("proposal.already", { email }) : t("proposal.done", { email }) });
+    location.hash = `/communities/${community.id}/invitations/${there}`;
+  });
+  return h("div", { class: "notice" }, h("p", null, rich("proposal", { email: said(email) })), h("div", { class: "actions" }, invite), problems);
 }
 
 // ------------------------------------------------------------------------------------------------------------- actions
@@ -94,7 +118,7 @@ function actions(scene, shown, refresh) {
 async function resend(scene, shown, refresh, problems) {
   const { resendInvite: answer } = await ask(api.RESEND, { input: { invitationId: shown.id } });
   if ("invitation" in answer) return told(scene, refresh, t("invitation.resent", { email: shown.email }));
-  if (answer.__typename === "NotSignedIn") return scene.again({ kind: "note", text: t("sign_in.ended") });
+  if (answer.__typename === "NotSignedIn") return scene.signedOut();
   await refresh();
   announce(answer.message);
   return problems.replaceChildren(notice("problem", ...problemWords(answer)));
@@ -118,8 +142,7 @@ function askToRevoke(scene, shown, refresh) {
       await told(scene, refresh, t("invitation.revoked", { email: shown.email }));
       return true;
     }
-    if (answer.__typename === "NotSignedIn") await scene.again({ kind: "note", text: t("sign_in.ended") });
-    problems.replaceChildren(notice("problem", ...problemWords(answer)));
+    await refused(scene, answer, problems);
     return answer.__typename === "NotSignedIn";
   });
 }
@@ -196,14 +219,21 @@ function ignore(error) {
 }
 
 /**
+ * Follows what becomes of it. While a question stands open, nothing changes behind it.
  * @param {Scene} scene
+ * @param {Invitation} shown
  * @param {() => Promise<void>} refresh
  */
-function keepFresh(scene, refresh) {
-  const timer = setInterval(() => {
-    if (!document.hidden && !document.querySelector("dialog[open]")) void refresh().catch(ignore);
-  }, LOOK_EVERY_MS);
-  scene.left.addEventListener("abort", () => clearInterval(timer), { once: true });
+function keepFresh({ left }, { id, community }, refresh) {
+  const look = async () => {
+    if (!document.querySelector("dialog[open]")) await refresh();
+  };
+  void follow(community.id, {
+    left,
+    changed: (invitation) => void (invitation.id === id && look().catch(ignore)),
+    catchUp: look,
+    told: () => {},
+  });
 }
 
 /**

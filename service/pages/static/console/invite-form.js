@@ -2,9 +2,9 @@
 
 import { ask } from "../api.js";
 import * as api from "../operations.js";
-import { announce, button, field, fromService, h, notice, problemWords, whenSubmitted } from "../page.js";
+import { announce, button, field, h, notice, problemWords, whenSubmitted } from "../page.js";
 import { listed, t } from "../words.js";
-import { ROLES } from "./place.js";
+import { ROLES, refused } from "./place.js";
 
 /** @typedef {import("../operations.js").Community} Community */
 /** @typedef {import("../operations.js").Invitation} Invitation */
@@ -12,7 +12,7 @@ import { ROLES } from "./place.js";
 /** @typedef {import("../operations.js").Role} Role */
 /** @typedef {import("../console.js").Scene} Scene */
 
-const LONGEST_MESSAGE = 1000;
+export const LONGEST_MESSAGE = 1000;
 const LANGUAGES = ["en", "de", "fr", "es"];
 
 /**
@@ -37,30 +37,38 @@ export function inviteForm(scene, community, invited) {
     clear(fields);
     if (!fields.email.control.value.trim()) return fields.email.wrong(t("invite.email.missing"));
     const { inviteMember: answer } = await ask(api.INVITE, { input: inputOf(fields, community) });
-    if (!("email" in (answer.invitation ?? {}))) return refused(answer, { fields, problems, community, scene, more });
+    if (!("email" in (answer.invitation ?? {}))) return told(answer, { fields, problems, community, scene, more });
     more.open = false;
     return done(answer.invitation, fields, problems, invited);
   });
-  return h("section", { class: "panel" }, h("h2", { id: "invite-title" }, t("invite.title")), form);
+  const many = h("a", { href: `#/communities/${community.id}/invite` }, t("many.link"));
+  const title = h("div", { class: "section-head" }, h("h2", { id: "invite-title" }, t("invite.title")), many);
+  return h("section", { class: "panel" }, title, form);
 }
 
 /** @typedef {ReturnType<typeof makeFields>} Fields */
 
 /** @param {Community} community */
 function makeFields({ viewerRole }) {
-  const roles = ROLES.slice(0, ROLES.indexOf(viewerRole) + 1);
-  const select = h("select", null, roles.map((role) => h("option", { value: role }, t(`invite.role.${role}`))));
-  const email = h("input", { type: "email", autocomplete: "off", spellcheck: "false", autocapitalize: "off", maxlength: "320" });
+  const email = h("input", { type: "email", name: "email", autocomplete: "off", spellcheck: "false", autocapitalize: "off", maxlength: "320" });
+  return { email: field(email, t("invite.email")), role: roleField(viewerRole), message: messageField(), locale: localeField() };
+}
+
+/** @param {Role} highest */
+export function roleField(highest) {
+  const select = h("select", { name: "role" }, rolesUpTo(highest).map((role) => h("option", { value: role }, t(`invite.role.${role}`))));
   const role = field(select, t("invite.role"), t("invite.role.hint.MEMBER"));
   select.addEventListener("change", () => role.hint?.replaceChildren(t(`invite.role.hint.${/** @type {Role} */ (select.value)}`)));
-  const message = h("textarea", { rows: "3", maxlength: String(LONGEST_MESSAGE) });
-  return {
-    email: field(email, t("invite.email")),
-    role,
-    message: field(message, t("invite.message"), t("invite.message.hint")),
-    locale: field(h("select", null, languages()), t("invite.language")),
-  };
+  return role;
 }
+
+/** @param {Role} highest nobody gives a role above their own */
+export const rolesUpTo = (highest) => ROLES.slice(0, ROLES.indexOf(highest) + 1);
+
+export const messageField = () =>
+  field(h("textarea", { name: "message", rows: "3", maxlength: String(LONGEST_MESSAGE) }), t("invite.message"), t("invite.message.hint"));
+
+export const localeField = () => field(h("select", { name: "locale" }, languages()), t("invite.language"));
 
 function languages() {
   const options = LANGUAGES.map((tag) => {
@@ -71,7 +79,7 @@ function languages() {
 }
 
 /** @param {Community} community */
-function policyWords({ policy }) {
+export function policyWords({ policy }) {
   const { linkMinutes, invitationDays, allowedEmailDomains, seatLimit } = policy;
   const days = t("policy.days", { count: invitationDays });
   const minutes = t("policy.minutes", { count: linkMinutes });
@@ -123,12 +131,10 @@ function done(invitation, fields, problems, invited) {
  * @param {any} answer
  * @param {{ fields: Fields, problems: Element, community: Community, scene: Scene, more: HTMLDetailsElement }} form
  */
-function refused(answer, { fields, problems, community, scene, more }) {
+function told(answer, { fields, problems, community, scene, more }) {
   const words = problemWords(answer);
   const members = `#/communities/${community.id}`;
   switch (answer.__typename) {
-    case "NotSignedIn":
-      return scene.again({ kind: "note", text: t("sign_in.ended") });
     case "AlreadyInvited":
       return fields.email.wrong([...words, " ", h("a", { href: `${members}/invitations/${answer.invitation.id}` }, t("invite.open"))]);
     case "AlreadyMember":
@@ -141,6 +147,6 @@ function refused(answer, { fields, problems, community, scene, more }) {
       return wrong ? wrong.wrong(words) : problems.replaceChildren(notice("problem", ...words));
     }
     default:
-      return problems.replaceChildren(notice("problem", fromService(answer.message), words.slice(1)));
+      return refused(scene, answer, problems);
   }
 }

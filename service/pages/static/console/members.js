@@ -1,13 +1,16 @@
-// Who belongs to a community, in the order of joining.
+// Who belongs to a community, in the order of joining; and, for those who may: changing roles, removing, leaving.
 
 import { ask } from "../api.js";
 import * as api from "../operations.js";
-import { h, said, show } from "../page.js";
-import { day, t } from "../words.js";
-import { head, moreButton, nothingThere } from "./place.js";
+import { announce, button, confirm, h, said } from "../page.js";
+import { day, rich, t } from "../words.js";
+import { rolesUpTo } from "./invite-form.js";
+import { gone, isAdmin, moreButton, refused, showPlace } from "./place.js";
 
 /** @typedef {import("../console.js").Scene} Scene */
 /** @typedef {import("../operations.js").Membership} Membership */
+/** @typedef {import("../operations.js").Role} Role */
+/** @typedef {import("../operations.js").WithMembers} WithMembers */
 
 const PAGE = 50;
 
@@ -15,47 +18,172 @@ const PAGE = 50;
  * @param {string} id
  * @param {string | null} after
  */
-const read = async (id, after = null) => (await ask(api.MEMBERS, { id, first: PAGE, after })).community;
+const read = (id, after = null) => ask(api.MEMBERS, { id, first: PAGE, after });
 
 /** @type {import("../console.js").View} */
 export async function members(scene, id = "") {
-  const found = await read(id);
+  const answer = await read(id);
   if (scene.left.aborted) return;
-  if (!found) return nothingThere(t("community.gone.title"), t("community.gone"));
-  const page = found.memberships;
-  const row = (/** @type {Membership} */ membership) => member(scene, membership);
-  const list = h("ul", { class: "rows" }, page.nodes.map(row));
-  const flash = scene.flash();
-  const parts = [head(found, "members"), flash, h("h2", null, t("members.title")), list];
-  if (page.pageInfo.hasNextPage) parts.push(further(id, list, row, page.pageInfo.endCursor));
-  show(parts.filter((part) => part !== null), { title: found.name });
+  if (!answer.community) return gone(scene, answer);
+  const found = answer.community;
+  const { nodes, pageInfo } = found.memberships;
+  const row = (/** @type {Membership} */ membership) => member(scene, found, membership);
+  const list = h("ul", { class: "rows" }, nodes.map(row));
+  const count = h("span", { class: "quiet" }, t("members", { count: found.memberCount }));
+  const title = h("div", { class: "section-head" }, h("h2", null, t("members.title")), count);
+  const more = pageInfo.hasNextPage && further(scene, id, list, row, pageInfo.endCursor);
+  showPlace(found, "members", [scene.flash(), title, list, more]);
 }
+
+/**
+ * @param {Scene} scene
+ * @param {WithMembers} place
+ * @param {Membership} membership
+ */
+function member(scene, place, membership) {
+  const { role, joinedAt, member } = membership;
+  const own = isOwn(scene, membership) && h("span", { class: "quiet" }, ` (${t("members.you")})`);
+  const address = member.name && member.email ? [said(member.email), " · "] : [];
+  return h(
+    "li",
+    { class: "row member" },
+    h("span", { class: "email" }, said(nameOf(membership)), own),
+    h("span", { class: `badge ${role.toLowerCase()}` }, t(`invite.role.${role}`)),
+    h("span", { class: "progress quiet" }, address, t("members.since", { date: day(joinedAt) })),
+    h("span", { class: "row-actions" }, ...actions(scene, place, membership)),
+  );
+}
+
+/** @param {Membership} membership */
+const nameOf = ({ member }) => member.name ?? member.email ?? t("members.nameless");
 
 /**
  * @param {Scene} scene
  * @param {Membership} membership
  */
-function member({ viewer }, { role, joinedAt, member }) {
-  const own = member.id === viewer.member.id && h("span", { class: "quiet" }, ` (${t("members.you")})`);
-  const address = member.name && member.email ? [said(member.email), " · "] : [];
-  return h(
-    "li",
-    { class: "row" },
-    h("span", { class: "email" }, said(member.name ?? member.email ?? t("members.nameless")), own),
-    h("span", { class: `badge ${role.toLowerCase()}` }, t(`invite.role.${role}`)),
-    h("span", { class: "progress quiet" }, address, t("members.since", { date: day(joinedAt) })),
+const isOwn = ({ viewer }, { member }) => member.id === viewer.member.id;
+
+/**
+ * @param {Scene} scene
+ * @param {WithMembers} place
+ * @param {Membership} membership
+ */
+function actions(scene, place, membership) {
+  if (!membership.viewerCanChange) return [];
+  const hidden = h("span", { class: "visually-hidden" }, ` ${nameOf(membership)}`);
+  const own = isOwn(scene, membership);
+  const remove = button([own ? t("members.leave") : t("members.remove"), hidden], { class: "button small" }, () =>
+    own ? askToLeave(scene, place, membership) : askToRemove(scene, membership),
   );
+  if (!isAdmin(place.viewerRole)) return [remove];
+  const change = button([t("members.change"), hidden.cloneNode(true)], { class: "button small" }, () => askForRole(scene, place, membership));
+  return [change, remove];
+}
+
+// -------------------------------------------------------------------------------------------------------------- questions
+
+/**
+ * @param {Scene} scene
+ * @param {WithMembers} place
+ * @param {Membership} membership
+ */
+function askForRole(scene, place, membership) {
+  const name = nameOf(membership);
+  const choices = rolesUpTo(place.viewerRole).map((role) => choice(role, role === membership.role));
+  const words = {
+    title: t("members.change.title"),
+    text: rich(isOwn(scene, membership) ? "members.change.own" : "members.change.text", { name: said(name) }),
+    extra: h("fieldset", { class: "choices" }, h("legend", { class: "visually-hidden" }, t("invite.role")), choices),
+    yes: t("members.change.button"),
+    no: t("cancel"),
+    danger: false,
+  };
+  confirm(words, async (problems, dialog) => {
+    const role = /** @type {Role} */ (dialog.querySelector("input:checked")?.getAttribute("value"));
+    const { changeRole: answer } = await ask(api.CHANGE_ROLE, { input: { membershipId: membership.id, role } });
+    if (!("membership" in answer)) return failed(scene, answer, problems);
+    await scene.again({ kind: "done", text: t("members.changed", { name, role: t(`role.${role}`) }) });
+    return true;
+  });
 }
 
 /**
+ * @param {Role} role
+ * @param {boolean} checked
+ */
+const choice = (role, checked) =>
+  h(
+    "label",
+    { class: "check" },
+    h("input", { type: "radio", name: "new-role", value: role, checked, autofocus: checked }),
+    h("span", null, t(`invite.role.${role}`)),
+    h("span", { class: "hint" }, t(`invite.role.hint.${role}`)),
+  );
+
+/**
+ * @param {Scene} scene
+ * @param {Membership} membership
+ */
+function askToRemove(scene, membership) {
+  const name = nameOf(membership);
+  const words = {
+    title: t("members.remove.title"),
+    text: rich("members.remove.text", { name: said(name) }),
+    yes: t("members.remove"),
+    no: t("cancel"),
+  };
+  confirm(words, async (problems) => {
+    const { removeMember: answer } = await ask(api.REMOVE_MEMBER, { input: { membershipId: membership.id } });
+    if (!("removedMembershipId" in answer)) return failed(scene, answer, problems);
+    await scene.again({ kind: "done", text: t("members.removed", { name }) });
+    return true;
+  });
+}
+
+/**
+ * @param {Scene} scene
+ * @param {WithMembers} place
+ * @param {Membership} membership
+ */
+function askToLeave(scene, place, membership) {
+  const words = {
+    title: t("members.leave.title", { community: place.name }),
+    text: t("members.leave.text"),
+    yes: t("members.leave"),
+    no: t("members.stay"),
+  };
+  confirm(words, async (problems) => {
+    const { removeMember: answer } = await ask(api.REMOVE_MEMBER, { input: { membershipId: membership.id } });
+    if (!("removedMembershipId" in answer)) return failed(scene, answer, problems);
+    history.replaceState(null, "", "#/");
+    await scene.again({ kind: "done", text: t("members.left", { community: place.name }) });
+    return true;
+  });
+}
+
+/**
+ * @param {Scene} scene
+ * @param {import("../api.js").Problem} problem
+ * @param {Element} problems
+ */
+async function failed(scene, problem, problems) {
+  announce(problem.message);
+  await refused(scene, problem, problems);
+  return problem.__typename === "NotSignedIn";
+}
+
+/**
+ * @param {Scene} scene
  * @param {string} id
  * @param {HTMLElement} list
  * @param {(membership: Membership) => HTMLElement} row
  * @param {string | null} cursor
  */
-const further = (id, list, row, cursor) =>
+const further = (scene, id, list, row, cursor) =>
   moreButton(async () => {
-    const page = (await read(id, cursor))?.memberships;
+    const answer = await read(id, cursor);
+    if (!answer.viewer) await scene.signedOut();
+    const page = answer.community?.memberships;
     cursor = page?.pageInfo.endCursor ?? null;
     const items = (page?.nodes ?? []).map(row);
     items[0]?.setAttribute("tabindex", "-1");

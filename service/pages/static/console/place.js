@@ -1,8 +1,9 @@
 // What all views of one community share: its head, its ways, and what is shown where there is none.
 
-import { announce, button, emblem, h, said, show } from "../page.js";
+import { announce, button, emblem, h, notice, problemWords, said, show } from "../page.js";
 import { t } from "../words.js";
 
+/** @typedef {import("../console.js").Scene} Scene */
 /** @typedef {import("../operations.js").Community} Community */
 /** @typedef {import("../operations.js").Role} Role */
 
@@ -12,9 +13,11 @@ export const ROLES = ["MEMBER", "ADMIN", "OWNER"];
 /** @param {Role} role */
 export const isAdmin = (role) => ROLES.indexOf(role) >= ROLES.indexOf("ADMIN");
 
+/** @typedef {"invitations" | "members" | "audit" | "rules"} Way */
+
 /**
  * @param {Community} community
- * @param {"invitations" | "members"} current
+ * @param {Way} current
  */
 export function head(community, current) {
   const { id, name, viewerRole, memberCount } = community;
@@ -28,6 +31,17 @@ export function head(community, current) {
 }
 
 /**
+ * Shows one of the views of a community, under its head.
+ * @param {Community} community
+ * @param {Way} current
+ * @param {(Node | null | false)[]} parts
+ */
+export function showPlace(community, current, parts) {
+  const shown = [head(community, current), ...parts].filter((part) => part instanceof Node);
+  show(shown, { title: `${t(`community.${current}`)} · ${community.name}` });
+}
+
+/**
  * How many belong to a community, and as what the reader does.
  * @param {Role} role
  * @param {number} memberCount
@@ -38,21 +52,37 @@ export function facts(role, memberCount) {
 
 /**
  * @param {string} id
- * @param {string} current
+ * @param {Way} current
  */
 function ways(id, current) {
-  const way = (/** @type {string} */ name, /** @type {string} */ href, /** @type {string} */ words) =>
-    h("li", null, h("a", { href, "aria-current": name === current ? "page" : null }, words));
+  const way = (/** @type {Way} */ name, /** @type {string} */ rest) =>
+    h("li", null, h("a", { href: `#/communities/${id}${rest}`, "aria-current": name === current ? "page" : null }, t(`community.${name}`)));
   return h(
     "nav",
     { "aria-label": t("community.views") },
-    h(
-      "ul",
-      { class: "ways" },
-      way("invitations", `#/communities/${id}`, t("community.invitations")),
-      way("members", `#/communities/${id}/members`, t("community.members")),
-    ),
+    h("ul", { class: "ways" }, way("invitations", ""), way("members", "/members"), way("audit", "/audit"), way("rules", "/rules")),
   );
+}
+
+/**
+ * Where there is nothing: because the session has ended meanwhile, or because there is no such thing for this reader.
+ * @param {Scene} scene
+ * @param {import("../operations.js").Asked} asked
+ */
+export function gone(scene, { viewer }) {
+  return viewer ? nothingThere(t("community.gone.title"), t("community.gone")) : scene.signedOut();
+}
+
+/**
+ * Tells a refusal next to what caused it; a session that has ended leads to the sign-in and back.
+ * @param {Scene} scene
+ * @param {import("../api.js").Problem} problem
+ * @param {Element} problems
+ * @returns {Promise<void> | void}
+ */
+export function refused(scene, problem, problems) {
+  if (problem.__typename === "NotSignedIn") return scene.signedOut();
+  return problems.replaceChildren(notice("problem", ...problemWords(problem)));
 }
 
 /**

@@ -1,0 +1,152 @@
+// Access tokens: what scripts of one's own carry instead of a session. Made here, shown once, ended here.
+
+import { ask } from "../api.js";
+import * as api from "../operations.js";
+import { announce, button, confirm, field, h, notice, problemWords, said, whenSubmitted } from "../page.js";
+import { timeAgo } from "../times.js";
+import { day, listed, rich, t } from "../words.js";
+import { refused } from "./place.js";
+
+/** @typedef {import("../console.js").Scene} Scene */
+/** @typedef {import("../operations.js").AccessToken} AccessToken */
+
+const DAYS = [7, 30, 90, 365];
+const USUAL_DAYS = 90;
+
+/**
+ * The tokens and the form for a new one.
+ * @param {Scene} scene
+ * @param {AccessToken[]} tokens
+ * @returns {Node[]}
+ */
+export function accessTokens(scene, tokens) {
+  const list = h("ul", { class: "rows", hidden: tokens.length === 0 }, tokens.map((token) => row(scene, token)));
+  const added = (/** @type {AccessToken} */ token) => {
+    list.prepend(row(scene, token));
+    list.hidden = false;
+  };
+  const { memberships } = scene.viewer;
+  const empty = memberships.length === 0 && h("p", { class: "quiet" }, t("tokens.no_community"));
+  return [
+    h("h2", null, t("tokens.title")),
+    h("p", { class: "quiet" }, t("tokens.text")),
+    list,
+    empty || h("section", { class: "panel" }, h("h3", null, t("tokens.new")), form(scene, added)),
+  ];
+}
+
+/**
+ * @param {Scene} scene
+ * @param {AccessToken} token
+ */
+function row(scene, token) {
+  const { name, scopes, communityIds, expiresAt, lastUsedAt } = token;
+  const places = scene.viewer.memberships.filter(({ community }) => communityIds.includes(community.id));
+  const used = lastUsedAt ? rich("account.used", { when: timeAgo(lastUsedAt) }) : [t("tokens.unused")];
+  const hidden = h("span", { class: "visually-hidden" }, ` ${name}`);
+  return h(
+    "li",
+    { class: "row" },
+    h("span", { class: "email" }, said(name)),
+    button([t("tokens.revoke"), hidden], { class: "button small" }, () => askToRevoke(scene, token)),
+    h(
+      "span",
+      { class: "progress quiet" },
+      [t(scopes.includes("INVITE") ? "tokens.scope.INVITE" : "tokens.scope.READ"), " · "],
+      [places.length > 0 ? listed(places.map(({ community }) => community.name)) : t("tokens.nowhere"), " · "],
+      [t("tokens.until", { date: day(expiresAt) }), " · "],
+      used,
+    ),
+  );
+}
+
+/**
+ * @param {Scene} scene
+ * @param {AccessToken} token
+ */
+function askToRevoke(scene, { id, name }) {
+  const words = { title: t("tokens.revoke.title"), text: rich("tokens.revoke.text", { name: said(name) }), yes: t("tokens.revoke"), no: t("cancel") };
+  confirm(words, async (problems) => {
+    const { revokeAccessToken: answer } = await ask(api.REVOKE_TOKEN, { input: { accessTokenId: id } });
+    if ("message" in answer) {
+      await refused(scene, answer, problems);
+      return answer.__typename === "NotSignedIn";
+    }
+    await scene.again({ kind: "done", text: t("tokens.revoked", { name }) });
+    return true;
+  });
+}
+
+// ------------------------------------------------------------------------------------------------------------ a new one
+
+/** @param {Scene} scene */
+function makeFields({ viewer }) {
+  const days = DAYS.map((count) => h("option", { value: count, selected: count === USUAL_DAYS }, t("policy.days", { count })));
+  const scopes = /** @type {const} */ (["READ", "INVITE"]).map((scope) => h("option", { value: scope }, t(`tokens.scope.${scope}`)));
+  const boxes = viewer.memberships.map(({ community: { id, name } }, index) => {
+    const box = h("input", { type: "checkbox", name: "community", value: id, checked: index === 0 && viewer.memberships.length === 1 });
+    return { box, element: h("label", { class: "check" }, box, said(name)) };
+  });
+  return {
+    name: field(h("input", { type: "text", name: "token-name", maxlength: "100", autocomplete: "off" }), t("tokens.name"), t("tokens.name.hint")),
+    scopes: field(h("select", { name: "scopes" }, scopes), t("tokens.scope"), t("tokens.scope.hint")),
+    expiresInDays: field(h("select", { name: "days" }, days), t("tokens.days")),
+    boxes,
+  };
+}
+
+/**
+ * @param {Scene} scene
+ * @param {(token: AccessToken) => void} added
+ */
+function form(scene, added) {
+  const fields = makeFields(scene);
+  const problems = h("div", { class: "problems" });
+  const missing = h("p", { class: "field-error", id: "tokens-missing" });
+  const places = h("fieldset", { class: "choices", "aria-describedby": missing.id }, h("legend", null, t("tokens.communities")), fields.boxes.map(({ element }) => element), missing);
+  const submit = button(t("tokens.button"), { type: "submit" }, null);
+  const line = h("div", { class: "invite-line even" }, fields.scopes.element, fields.expiresInDays.element);
+  const form = h("form", null, fields.name.element, places, line, h("div", { class: "actions" }, submit), problems);
+  whenSubmitted(form, submit, problems, async () => {
+    fields.name.wrong(null);
+    missing.replaceChildren();
+    const communityIds = fields.boxes.filter(({ box }) => box.checked).map(({ box }) => box.value);
+    if (communityIds.length === 0) return lacking(missing, fields.boxes[0]?.box);
+    const { createAccessToken: answer } = await ask(api.CREATE_TOKEN, {
+      input: { name: fields.name.control.value, scopes: [fields.scopes.control.value], communityIds, expiresInDays: Number(fields.expiresInDays.control.value) },
+    });
+    if (!("token" in answer)) return answer.field === "name" ? fields.name.wrong(problemWords(answer)) : refused(scene, answer, problems);
+    added(answer.accessToken);
+    fields.name.control.value = "";
+    showOnce(answer.token, problems);
+  });
+  return form;
+}
+
+/**
+ * @param {HTMLElement} missing
+ * @param {HTMLElement | undefined} box
+ */
+function lacking(missing, box) {
+  missing.textContent = t("tokens.communities.missing");
+  announce(missing.textContent);
+  box?.focus();
+}
+
+/**
+ * The one time that the token is seen.
+ * @param {string} token
+ * @param {Element} place
+ */
+function showOnce(token, place) {
+  const shown = field(h("input", { type: "text", readonly: true, value: token, class: "token", spellcheck: "false" }), t("tokens.shown"), t("tokens.shown.hint"));
+  const copy = button(t("tokens.copy"), { class: "button" }, async () => {
+    shown.control.select();
+    await navigator.clipboard.writeText(token);
+    announce(t("tokens.copied"));
+    copy.textContent = t("tokens.copied");
+  });
+  place.replaceChildren(notice("done", shown.element, h("div", { class: "actions" }, copy)));
+  announce(t("tokens.shown"));
+  copy.focus();
+}

@@ -1,0 +1,99 @@
+// A small picture: how far the invitations of the last weeks came. The numbers are text; the bars repeat them week by week.
+
+import { ask } from "../api.js";
+import * as api from "../operations.js";
+import { h } from "../page.js";
+import { day, percent, t } from "../words.js";
+
+/** @typedef {import("../operations.js").FunnelWeek} FunnelWeek */
+/** @typedef {"invited" | "delivered" | "opened" | "accepted"} Stage */
+
+const WEEKS = 8;
+/** @type {Stage[]} Each holds the next. */
+const STAGES = ["invited", "delivered", "opened", "accepted"];
+const SVG = "http://www.w3.org/2000/svg";
+const BAR = { width: 10, gap: 3, height: 32 };
+
+/** The picture's place, empty and hidden while there is nothing to show. */
+export const funnelPlace = () => h("section", { class: "panel funnel", "aria-labelledby": "funnel-title", hidden: true });
+
+/**
+ * @param {string} id of the community
+ * @param {HTMLElement} place
+ */
+export async function drawFunnel(id, place) {
+  const { community } = await ask(api.FUNNEL, { id, weeks: WEEKS });
+  const weeks = community?.invitationFunnel ?? [];
+  const invited = sum(weeks, "invited");
+  place.hidden = invited === 0;
+  if (JSON.stringify(weeks) === place.dataset["shown"]) return;
+  place.dataset["shown"] = JSON.stringify(weeks);
+  const open = place.querySelector("details")?.open ?? false;
+  place.replaceChildren(
+    h("h2", { id: "funnel-title" }, t("funnel.title", { count: WEEKS })),
+    h("ol", { class: "stages" }, STAGES.map((stage) => column(weeks, stage, invited))),
+    h("details", { open }, h("summary", null, t("funnel.table")), table(weeks)),
+  );
+}
+
+/**
+ * @param {FunnelWeek[]} weeks
+ * @param {Stage} stage
+ */
+const sum = (weeks, stage) => weeks.reduce((total, week) => total + week[stage], 0);
+
+/**
+ * @param {FunnelWeek[]} weeks
+ * @param {Stage} stage
+ * @param {number} invited
+ */
+function column(weeks, stage, invited) {
+  const number = sum(weeks, stage);
+  const share = stage === "invited" || invited === 0 ? null : h("span", { class: "quiet" }, percent(number / invited));
+  return h(
+    "li",
+    null,
+    h("span", { class: "stage" }, t(`funnel.${stage}`)),
+    h("span", { class: "total" }, h("strong", null, number), " ", share),
+    bars(weeks, stage),
+  );
+}
+
+/**
+ * @param {FunnelWeek[]} weeks
+ * @param {Stage} stage
+ */
+function bars(weeks, stage) {
+  const most = Math.max(1, ...weeks.map((week) => week.invited));
+  const step = BAR.width + BAR.gap;
+  const picture = shape("svg", { viewBox: `0 0 ${step * weeks.length - BAR.gap} ${BAR.height}`, "aria-hidden": "true" });
+  weeks.forEach((week, index) => {
+    const full = Math.max(1, (week.invited / most) * BAR.height);
+    const height = week[stage] === 0 ? 0 : Math.max(2, (week[stage] / most) * BAR.height);
+    const place = { x: index * step, width: BAR.width, rx: 1.5 };
+    picture.append(
+      shape("rect", { ...place, y: BAR.height - full, height: full, class: "all" }),
+      shape("rect", { ...place, y: BAR.height - height, height, class: "come" }),
+    );
+  });
+  return picture;
+}
+
+/**
+ * @param {string} name
+ * @param {Record<string, string | number>} attributes
+ */
+function shape(name, attributes) {
+  const element = document.createElementNS(SVG, name);
+  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, String(value));
+  return element;
+}
+
+/** @param {FunnelWeek[]} weeks */
+function table(weeks) {
+  const head = h("tr", null, h("th", { scope: "col" }, t("funnel.week")), STAGES.map((stage) => h("th", { scope: "col" }, t(`funnel.${stage}`))));
+  const rows = weeks.map((week) =>
+    h("tr", null, h("th", { scope: "row" }, day(week.startsAt)), STAGES.map((stage) => h("td", null, week[stage]))),
+  );
+  return h("div", { class: "scroll" }, h("table", null, h("thead", null, head), h("tbody", null, rows)));
+}

@@ -1,0 +1,154 @@
+// Lists of people as others have them: pasted from a mail program, typed, or a spreadsheet's CSV. Read, and checked before
+// anything is sent; the service has the last word.
+
+import { t } from "../words.js";
+import { LONGEST_MESSAGE, rolesUpTo } from "./invite-form.js";
+import { ROLES } from "./place.js";
+
+/** @typedef {import("../operations.js").Community} Community */
+/** @typedef {import("../operations.js").Role} Role */
+
+/**
+ * One row of a list: where it stands, whom it asks for, and what is wrong with it, if anything.
+ * @typedef {object} Row
+ * @property {number} line
+ * @property {string} email
+ * @property {string} role as it is written; empty where none is
+ * @property {string} message
+ * @property {string} locale
+ * @property {string} problem empty where there is none
+ */
+
+/** What the columns are called, in the languages of the pages. */
+const COLUMNS = {
+  email: /^(e-?mail|mail|(e-?mail[- ])?address|(e-?mail-?)?adresse( (e-?)?mail)?|courriel|correo( electr[oó]nico)?|direcci[oó]n)$/,
+  role: /^(role|rolle|r[oô]le|rol)$/,
+  message: /^(message|nachricht|mensaje)$/,
+  locale: /^(locale|language|sprache|langue|idioma)$/,
+};
+/** @type {(keyof typeof COLUMNS)[]} */
+const ORDER = ["email", "role", "message", "locale"];
+const ADDRESS = /^[\x21-\x3f\x41-\x7e]+@[^\s@<>,;:"()\\[\]]+\.[^\s@<>,;:"()\\[\]]+$/;
+const NAMED = /^.*<\s*([^<>\s]+)\s*>$/;
+
+/**
+ * The rows of a text. Raises nothing: what cannot be read is a row with a problem.
+ * @param {string} text
+ * @returns {Row[]}
+ */
+export function rowsIn(text) {
+  const lines = cellsIn(text).filter(({ cells }) => cells.some(Boolean));
+  const head = lines[0] && columnsOf(lines[0].cells);
+  const columns = head || ORDER;
+  return lines.slice(head ? 1 : 0).flatMap(({ line, cells }) => {
+    if (!head && cells.length > 1 && cells.every((cell) => !cell || cell.includes("@"))) {
+      return cells.filter(Boolean).map((cell) => rowOf(line, ["email"], [cell]));
+    }
+    return [rowOf(line, columns, cells)];
+  });
+}
+
+/**
+ * @param {string[]} cells
+ * @returns {(keyof typeof COLUMNS | null)[] | null} null where the first line is a row already
+ */
+function columnsOf(cells) {
+  if (cells.some((cell) => cell.includes("@"))) return null;
+  const names = cells.map((cell) => ORDER.find((name) => COLUMNS[name].test(cell.toLowerCase())) ?? null);
+  return names.includes("email") ? names : null;
+}
+
+/**
+ * @param {number} line
+ * @param {(keyof typeof COLUMNS | null)[]} columns
+ * @param {string[]} cells
+ * @returns {Row}
+ */
+function rowOf(line, columns, cells) {
+  const cell = (/** @type {keyof typeof COLUMNS} */ name) => cells[columns.indexOf(name)] ?? "";
+  const email = cell("email").replace(NAMED, "$1").replace(/^mailto:/i, "");
+  return { line, email, role: cell("role").toUpperCase(), message: cell("message"), locale: cell("locale"), problem: "" };
+}
+
+/**
+ * CSV, whichever of comma, semicolon and tab it is written with; quotation marks as spreadsheets set them.
+ * @param {string} text
+ */
+function cellsIn(text) {
+  const first = text.split("\n").find((line) => line.trim()) ?? "";
+  const delimiter = [",", ";", "\t"].reduce((most, mark) => (first.split(mark).length > first.split(most).length ? mark : most));
+  /** @type {{ line: number, cells: string[] }[]} */
+  const rows = [];
+  let [cell, quoted, line] = ["", false, 1];
+  /** @type {{ line: number, cells: string[] }} */
+  let row = { line, cells: [] };
+  const endCell = () => {
+    row.cells.push(cell.trim());
+    cell = "";
+  };
+  for (const [index, mark] of [...text].entries()) {
+    if (mark === "\n") line += 1;
+    if (mark === '"' && (quoted || !cell.trim())) {
+      if (!quoted && text[index - 1] === '"') cell += mark;
+      quoted = !quoted;
+    } else if (quoted) cell += mark;
+    else if (mark === delimiter) endCell();
+    else if (mark === "\n") {
+      endCell();
+      rows.push(row);
+      row = { line, cells: [] };
+    } else cell += mark;
+  }
+  endCell();
+  return [...rows, row];
+}
+
+/**
+ * Says of each row what is wrong with it, as far as can be known here.
+ * @param {Row[]} rows
+ * @param {Community} community
+ */
+export function check(rows, { viewerRole, policy }) {
+  /** @type {Map<string, number>} */
+  const seen = new Map();
+  const allowed = policy.allowedEmailDomains;
+  for (const row of rows) {
+    const address = row.email.toLowerCase();
+    const first = seen.get(address);
+    row.problem = problemOf(row, viewerRole, allowed) || (first === undefined ? "" : t("many.twice", { line: first }));
+    if (!row.problem) seen.set(address, row.line);
+  }
+}
+
+/**
+ * @param {Row} row
+ * @param {Role} highest
+ * @param {string[]} allowed
+ */
+function problemOf({ email, role, message }, highest, allowed) {
+  if (!email) return t("many.no_address");
+  if (!ADDRESS.test(email)) return t("many.bad_address");
+  const domain = email.slice(email.lastIndexOf("@") + 1).toLowerCase();
+  // The rules name domains as the mail knows them; others (bücher.example) are left for the service to judge.
+  if (allowed.length > 0 && /^[\x21-\x7e]+$/.test(domain) && !allowed.includes(domain)) return t("many.domain", { domain });
+  const known = /** @type {Role} */ (role);
+  if (role && !ROLES.includes(known)) return t("many.no_role", { role });
+  if (role && !rolesUpTo(highest).includes(known)) return t("many.high_role");
+  return message.length > LONGEST_MESSAGE ? t("many.long_message") : "";
+}
+
+/**
+ * The text of a file: UTF-8, UTF-16 with its mark, or what older spreadsheets write.
+ * @param {Blob} file
+ */
+export async function textOf(file) {
+  const bytes = new Uint8Array(await file.arrayBuffer());
+  const marks = /** @type {Record<string, string>} */ ({ "255,254": "utf-16le", "254,255": "utf-16be" });
+  const encoding = marks[`${bytes[0]},${bytes[1]}`];
+  if (encoding) return new TextDecoder(encoding).decode(bytes);
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    return new TextDecoder("windows-1252").decode(bytes);
+  }
+}
