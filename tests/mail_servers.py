@@ -235,13 +235,15 @@ class SesFault:
 
 @dataclass
 class SesOnLoopback:
-    """Answers as ordered: `faults` by path prefix, "hang" to answer never, "close" to close in mid-answer."""
+    """Answers as ordered: `faults` by path prefix, "hang" to answer never, "close" to close in mid-answer; "accept and
+    close" takes the mail first.
+    """
 
     url: str = ""
     sent: list[dict[str, Any]] = field(default_factory=list)
     requests: list[tuple[str, str]] = field(default_factory=list)
     bodies: list[bytes] = field(default_factory=list)
-    faults: dict[str, SesFault | Literal["hang", "close", "nonsense"]] = field(default_factory=dict)
+    faults: dict[str, SesFault | Literal["hang", "close", "nonsense", "accept and close"]] = field(default_factory=dict)
     account: dict[str, Any] = field(
         default_factory=lambda: {
             "ProductionAccessEnabled": True,
@@ -306,7 +308,9 @@ class _SesConversation(BaseHTTPRequestHandler):
         self.ses.bodies.append(body)
         fault = next((fault for path, fault in self.ses.faults.items() if self.path.startswith(path)), None)
         if isinstance(fault, str):
-            self._misbehave(fault)
+            if fault.startswith("accept and "):
+                self.ses.answer(self.command, self.path, body)
+            self._misbehave(fault.removeprefix("accept and "))
         elif self.path == "/" and fault is None:  # SNS, which answers in XML
             self._write_bytes(200, b"<r><ConfirmSubscriptionResult/></r>", {})
         else:

@@ -1,6 +1,7 @@
 """The worker between the outbox and the mail servers, whatever these do."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -134,6 +135,30 @@ async def test_throttling_rests_and_costs_no_try(service: Service, ses: SesOnLoo
         await owner.sign_in(OWNER)
         await worker.deliver_due()
         assert (await owner.invitation(invitation_id))["delivery"] == "SENT"
+
+
+async def test_what_ses_took_without_saying_so_is_sent_again(service: Service, ses: SesOnLoopback) -> None:
+    """SES takes the mail and its answer breaks off: the next try sends another, the links of both are alive, and the
+    invitation is SENT once.
+    """
+    async with service.browser() as owner, service.browser() as guest, _ses_sender(service) as sender:
+        (invitation_id,) = await _invite(service, owner, GUEST)
+        ses.faults["/v2/email/outbound-emails"] = "accept and close"
+        worker = _through(service, sender)
+        await worker.deliver_due()
+        waiting = await owner.invitation(invitation_id)
+        assert (len(ses.sent), waiting["delivery"], "tried again" in waiting["deliveryReason"]) == (1, "QUEUED", True)
+        ses.faults.clear()
+        service.clock.advance(minutes=1)
+        await worker.deliver_due()
+        seen = await owner.invitation(invitation_id)
+        assert (len(ses.sent), seen["delivery"], seen["deliveryReason"]) == (2, "SENT", None)
+        assert [node["kind"] for node in seen["timeline"]["nodes"]].count("invitation.sent") == 1
+        texts = [sent["Content"]["Simple"]["Body"]["Text"]["Data"] for sent in ses.sent]
+        tokens = [re.findall(r"/confirm#(\S+)", text)[0] for text in texts]
+        assert tokens[0] != tokens[1]
+        for token in tokens:
+            assert (await guest.accept(token))["__typename"] == "AcceptInviteStarted"
 
 
 async def test_each_mail_carries_its_order(service: Service, ses: SesOnLoopback) -> None:
