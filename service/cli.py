@@ -103,6 +103,8 @@ def serve(
     if with_worker and settings.mail_url is None:
         _refuse("GUESTLIST_MAIL_URL is missing: --with-worker delivers mail, so it must know where to.")
     _refuse_unsendable(settings)
+    if with_worker:
+        _work(_refuse_unsafe_mail(settings))
     server.hand_over(config, with_worker=with_worker)
     server.serve("service.server:make_app", host=host, port=port, workers=workers)
 
@@ -505,6 +507,14 @@ def _refuse_unsendable(settings: Settings) -> None:
         asyncio.run(open_sender(settings).close())
     except MailSettingsInvalid as invalid:
         _refuse(str(invalid))
+
+
+async def _refuse_unsafe_mail(settings: Settings) -> None:
+    """Before any process serves: one that found this out itself could only die, and would be started again."""
+    from service.delivery import refuse_dangers  # noqa: PLC0415 -- the worker's parts are for those who deliver
+
+    async with _sender(settings) as sender:
+        refuse_dangers(await sender.findings())
 
 
 def _refuse(message: str) -> NoReturn:

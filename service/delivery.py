@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import contextvars
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -133,6 +134,13 @@ class _NotAtAll(Exception):
         self.row, self.suppressed = row, suppressed
 
 
+def refuse_dangers(findings: Sequence[str]) -> None:
+    """Raises MailUnsafe where the mail's links would reach others than the invitee (H095)."""
+    dangers = [finding for finding in findings if isinstance(finding, Danger)]
+    if dangers:
+        raise MailUnsafe(" ".join(dangers))
+
+
 class Worker:
     """Delivers what is due. Any number of workers may run at once on PostgreSQL."""
 
@@ -145,9 +153,7 @@ class Worker:
         findings = await self._sender.findings()
         for finding in findings:
             log.warning("mail.finding", finding=finding)
-        dangers = [finding for finding in findings if isinstance(finding, Danger)]
-        if dangers:
-            raise MailUnsafe(" ".join(dangers))
+        refuse_dangers(findings)
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Delivers until told to stop; wakes at once for new orders. What is being sent is finished first."""
