@@ -8,24 +8,15 @@ import strawberry
 
 from schema.context import Info
 from schema.cursors import BadArgument, cursor_at, cut, page_size, position_of
-from service import (
-    acceptance,
-    access_tokens,
-    communities,
-    funnel,
-    invitation_filter,
-    invitation_views,
-    models,
-    sign_in,
-    timeline,
-)
-from service.communities import MembershipView, MemberView, Standing
+from service import acceptance, access_tokens, funnel, invitation_filter, models, sign_in, timeline
+from service.communities import MembersAsked, MembershipView, MemberView, Standing
+from service.funnel import FunnelAsked
 from service.invitation_status import Status
-from service.invitation_views import InvitationView
+from service.invitation_views import InvitationView, PageAsked
 from service.models import Delivery, Role
 from service.openid import ProviderLabel
 from service.refusals import InvalidInput
-from service.timeline import EventView
+from service.timeline import EventView, LogAsked, TimelineAsked
 
 strawberry.enum(Role)
 strawberry.enum(
@@ -111,7 +102,7 @@ class AuditEvent(Node):
     async def invitation(self, info: Info) -> Annotated["Invitation", strawberry.lazy("schema.types")] | None:
         if self.about is not None or self.place is None or self.invitation_id is None:
             return self.about
-        view = await info.context.invitation(self.place, self.invitation_id)
+        view = await info.context.load.invitation.load((self.place, self.invitation_id))
         return None if view is None else Invitation.of(view)
 
     @classmethod
@@ -149,9 +140,12 @@ class AuditFilter:
     before: datetime | None = None
 
     def wanted(self) -> timeline.AuditFilter:
-        """Raises InvalidInput for a filter that nothing can match."""
+        """Raises BadArgument for a filter that nothing can match."""
         actor_id = None if self.actor_id is None else str(self.actor_id)
-        return timeline.AuditFilter(_set_of(self.kinds), actor_id, self.after, self.before)
+        try:
+            return timeline.AuditFilter(_set_of(self.kinds), actor_id, self.after, self.before)
+        except InvalidInput as refused:
+            raise BadArgument(refused.message) from None
 
 
 def _events(
@@ -232,10 +226,9 @@ class Invitation(Node):
         description="What happened to it, oldest first: created, sent, delivered, sign-in refused (and why), resent,"
         " accepted, ..."
     )
-    async def timeline(self, first: int | None = 50, after: str | None = None) -> AuditEventConnection:
+    async def timeline(self, info: Info, first: int | None = 50, after: str | None = None) -> AuditEventConnection:
         size, scope = page_size(first), f"timeline/{self.id}"
-        position = position_of(after, scope)
-        rows = await timeline.of_invitation(self.id, after=position, limit=size + 1)
+        rows = await info.context.load.timeline.load(TimelineAsked(self.id, size + 1, position_of(after, scope)))
         shown, more = cut(rows, size)
         return _events(shown, [AuditEvent.of(row, self) for row in shown], scope, more=more, after=after)
 
@@ -256,7 +249,7 @@ class InvitationConnection:
 
     @strawberry.field
     async def total_count(self, info: Info) -> int:
-        return await invitation_views.total(self.place, self.wanted, now=info.context.now)
+        return await info.context.load.total.load((self.place.community_id, self.wanted))
 
 
 @strawberry.type
@@ -358,7 +351,7 @@ class MembershipConnection:
 
     @strawberry.field
     async def total_count(self, info: Info) -> int:
-        return await info.context.member_count(self.place.community_id)
+        return await info.context.load.member_count.load(self.place.community_id)
 
 
 @strawberry.type
@@ -392,18 +385,18 @@ class Community(Node):
 
     @strawberry.field
     async def member_count(self, info: Info) -> int:
-        return await info.context.member_count(self.place.community_id)
+        return await info.context.load.member_count.load(self.place.community_id)
 
     @strawberry.field
-    async def memberships(self, first: int | None = 50, after: str | None = None) -> MembershipConnection:
+    async def memberships(self, info: Info, first: int | None = 50, after: str | None = None) -> MembershipConnection:
         size, scope = page_size(first), f"members/{self.id}"
-        position = position_of(after, scope)
-        shown, more = cut(await communities.memberships_page(self.place, after=position, limit=size + 1), size)
+        asked = MembersAsked(self.place, size + 1, position_of(after, scope))
+        shown, more = cut(await info.context.load.members.load(asked), size)
         nodes = [Membership.of(row, self) for row in shown]
         cursors = [cursor_at(scope, row.joined_at, row.id) for row in shown]
         edges = [MembershipEdge(node=node, cursor=cursor) for node, cursor in zip(nodes, cursors, strict=True)]
-        info = _page_info(cursors, more=more, after=after)
-        return MembershipConnection(edges=edges, nodes=nodes, page_info=info, place=self.place)
+        page_info = _page_info(cursors, more=more, after=after)
+        return MembershipConnection(edges=edges, nodes=nodes, page_info=page_info, place=self.place)
 
     @strawberry.field(description="Admins and owners only, null for others; newest first. first is at most 100.")
     async def invitations(
@@ -412,17 +405,9 @@ class Community(Node):
         if not self.place.is_admin:
             return None
         wanted = (filter or InvitationFilter()).wanted()
-        size, scope = page_size(first), f"invitations/{self.id}"
-        position = position_of(after, scope)
-        rows = await invitation_views.page(
-            self.place,
-            wanted=wanted,
-            after=position,
-            limit=size + 1,
-            now=info.context.now,
-            settings=info.context.settings,
-        )
-        shown, more = cut(rows, size)
+        size, scope = page_size(first), f"invitations/{self.id}/{wanted.signature}"
+        asked = PageAsked(self.place, size + 1, position_of(after, scope), wanted)
+        shown, more = cut(await info.context.load.invitations.load(asked), size)
         nodes = [Invitation.of(row, self) for row in shown]
         cursors = [cursor_at(scope, row.created_at, row.id) for row in shown]
         edges = [InvitationEdge(node=node, cursor=cursor) for node, cursor in zip(nodes, cursors, strict=True)]
@@ -433,7 +418,7 @@ class Community(Node):
     async def invitation_counts(self, info: Info) -> InvitationCounts | None:
         if not self.place.is_admin:
             return None
-        counts = await invitation_views.counts(self.place, now=info.context.now)
+        counts = await info.context.load.counts.load(self.place.community_id)
         return InvitationCounts(**{status.lower(): number for status, number in counts.items()})
 
     @strawberry.field(
@@ -444,25 +429,21 @@ class Community(Node):
         if not self.place.is_admin:
             return None
         try:
-            found = await funnel.last_weeks(self.place, weeks, now=info.context.now)
+            found = await info.context.load.funnel.load(FunnelAsked(self.place.community_id, weeks))
         except InvalidInput as refused:
             raise BadArgument(refused.message) from None
         return [InvitationWeek.of(week) for week in found]
 
     @strawberry.field(description="Who did what, newest first; admins and owners only.")
     async def audit_log(
-        self, filter: AuditFilter | None = None, first: int | None = 50, after: str | None = None
+        self, info: Info, filter: AuditFilter | None = None, first: int | None = 50, after: str | None = None
     ) -> AuditEventConnection | None:
         if not self.place.is_admin:
             return None
-        size, scope = page_size(first), f"audit/{self.id}"
-        position = position_of(after, scope)
-        try:
-            wanted = (filter or AuditFilter()).wanted()
-            rows = await timeline.of_community(self.place.community_id, wanted, after=position, limit=size + 1)
-        except InvalidInput as refused:
-            raise BadArgument(refused.message) from None
-        shown, more = cut(rows, size)
+        wanted = (filter or AuditFilter()).wanted()
+        size, scope = page_size(first), f"audit/{self.id}/{wanted.signature}"
+        asked = LogAsked(self.place.community_id, size + 1, position_of(after, scope), wanted)
+        shown, more = cut(await info.context.load.log.load(asked), size)
         nodes = [AuditEvent.of(row, None, self.place) for row in shown]
         return _events(shown, nodes, scope, more=more, after=after)
 

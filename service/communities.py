@@ -1,6 +1,6 @@
 """Communities, who belongs to them, and what a member may do there."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -184,12 +184,12 @@ async def lock_seats(community_id: str, now: datetime) -> Seats:
     return Seats(community["seat_limit"], taken["members"], taken["pending"])
 
 
-async def member_counts(community_ids: Iterable[str]) -> dict[str, int]:
-    """How many members each of the communities has."""
-    ids = list(community_ids)
-    marks = ", ".join(f"${number + 1}" for number in range(len(ids)))
+async def member_counts(community_ids: Sequence[str]) -> list[int]:
+    """How many members each of the communities has, in one statement."""
+    marks = ", ".join(f"${number + 1}" for number in range(len(community_ids)))
     sql = f"SELECT community_id, count(*) AS members FROM memberships WHERE community_id IN ({marks}) GROUP BY community_id"  # noqa: S608 -- placeholders
-    return {row["community_id"]: row["members"] for row in await select(sql, *ids)}
+    counts = {row["community_id"]: row["members"] for row in await select(sql, *community_ids)}
+    return [counts.get(community_id, 0) for community_id in community_ids]
 
 
 _MEMBERSHIP_COLUMNS = """
@@ -197,16 +197,37 @@ _MEMBERSHIP_COLUMNS = """
 """
 
 
-async def memberships_page(place: Standing, *, after: tuple[datetime, str] | None, limit: int) -> list[MembershipView]:
-    """Members in the order of joining, after a keyset position."""
-    joined_at, last_id = after or (None, None)
-    where = "m.community_id = $1" + ("" if after is None else " AND (m.joined_at, m.id) > ($3, $4)")
+@dataclass(frozen=True, slots=True)
+class MembersAsked:
+    """A page of the members of a community of the caller's, in the order of joining, after a keyset position."""
+
+    place: Standing
+    limit: int
+    after: tuple[datetime, str] | None = None
+
+
+async def memberships_pages(asked: Sequence[MembersAsked]) -> list[list[MembershipView]]:
+    """All these pages, in one statement."""
+    values: list[Any] = []
+    found = " UNION ALL ".join(f"SELECT * FROM ({_page_sql(n, page, values)}) p{n}" for n, page in enumerate(asked))  # noqa: S608 -- our own SQL
     sql = (
-        f"SELECT {_MEMBERSHIP_COLUMNS} FROM memberships m JOIN members p ON p.id = m.member_id"  # noqa: S608 -- constants
-        f" WHERE {where} ORDER BY m.joined_at, m.id LIMIT $2"
+        f"SELECT k.page, {_MEMBERSHIP_COLUMNS} FROM ({found}) k JOIN memberships m ON m.id = k.id"  # noqa: S608 -- constants
+        " JOIN members p ON p.id = m.member_id ORDER BY k.page, m.joined_at, m.id"
     )
-    keyset = () if after is None else (joined_at, last_id)
-    return [_membership_view(row, place) for row in await select(sql, place.community_id, limit, *keyset)]
+    views: list[list[MembershipView]] = [[] for _ in asked]
+    for row in await select(sql, *values):
+        views[row["page"]].append(_membership_view(row, asked[row["page"]].place))
+    return views
+
+
+def _page_sql(number: int, page: MembersAsked, values: list[Any]) -> str:
+    values.append(page.place.community_id)
+    where = f"m.community_id = ${len(values)}"
+    if page.after is not None:
+        values.extend(page.after)
+        where += f" AND (m.joined_at, m.id) > (${len(values) - 1}, ${len(values)})"
+    order = f"ORDER BY m.joined_at, m.id LIMIT {int(page.limit)}"
+    return f"SELECT {number} AS page, m.id FROM memberships m WHERE {where} {order}"  # noqa: S608 -- placeholders
 
 
 async def memberships_named(ids: Iterable[str], place: Standing) -> list[MembershipView]:

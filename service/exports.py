@@ -9,9 +9,9 @@ from typing import Any, Final
 
 from service import invitation_views, timeline
 from service.communities import MemberView, Standing
-from service.invitation_views import InvitationView
+from service.invitation_views import InvitationView, PageAsked
 from service.settings import Settings
-from service.timeline import AuditFilter, EventView
+from service.timeline import EventView, LogAsked
 
 _PAGE: Final = 500
 _FORMULAS: Final = ("=", "+", "-", "@", "\t", "\r")
@@ -45,7 +45,8 @@ async def _invitations(place: Place, now: datetime, settings: Settings) -> Async
     yield line(_INVITATIONS)
     after = None
     while True:
-        views = await invitation_views.page(await place(), after=after, limit=_PAGE, now=now, settings=settings)
+        asked = PageAsked(await place(), _PAGE, after)
+        (views,) = await invitation_views.pages([asked], now=now, settings=settings)
         yield "".join(line(_invitation_cells(view)) for view in views)
         if len(views) < _PAGE:
             return
@@ -66,7 +67,7 @@ async def _audit(place: Place) -> AsyncIterator[str]:
     after = None
     while True:
         community_id = (await place()).community_id
-        events = await timeline.of_community(community_id, AuditFilter(), after=after, limit=_PAGE)
+        (events,) = await timeline.of_communities([LogAsked(community_id, _PAGE, after)])
         yield "".join(line(_event_cells(event)) for event in events)
         if len(events) < _PAGE:
             return

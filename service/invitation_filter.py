@@ -7,8 +7,8 @@ their lifetime in days: among those of one lifetime whoever was invited earlier 
 expired ones are two ranges of one index.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -34,6 +34,12 @@ class InvitationFilter:
     created_after: datetime | None = None
     created_before: datetime | None = None
 
+    @property
+    def signature(self) -> str:
+        """The same text for equal filters, in every process: a page's cursor is for one filter."""
+        sets = [",".join(sorted(values or ())) for values in (self.statuses, self.deliveries, self.roles)]
+        return "/".join([*sets, self.email_contains or "", *map(in_utc, (self.created_after, self.created_before))])
+
     def __post_init__(self) -> None:
         """Raises InvalidInput where nothing could ever match, because that is never what was meant."""
         for name in ("statuses", "deliveries", "roles"):
@@ -47,6 +53,10 @@ class InvitationFilter:
             raise InvalidInput(
                 "emailContains", "emailContains is empty, too long or no plain text; a part of an address was expected."
             )
+
+
+def in_utc(bound: datetime | None) -> str:
+    return "" if bound is None else bound.astimezone(UTC).isoformat()
 
 
 def refuse_empty_period(after: datetime | None, before: datetime | None, first: str, last: str) -> None:
@@ -79,6 +89,7 @@ class Params:
 
 _OPEN: Final = "i.accepted_at IS NULL AND i.declined_at IS NULL AND i.revoked_at IS NULL AND i.superseded_at IS NULL"
 _UNENDED: Final = "i.accepted_at IS NULL AND i.declined_at IS NULL AND i.revoked_at IS NULL"
+_UNENDED_STATUSES: Final = frozenset({Status.PENDING, Status.EXPIRED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,14 +102,17 @@ class _Walk:
 
 
 def newest(
-    wanted: InvitationFilter, params: Params, *, after: tuple[datetime, str] | None, limit: int, now: datetime
-) -> str:
-    """SQL for (id, created_at) of the newest rows that match, `limit` of them; $1 is the community."""
-    tail = f"ORDER BY i.created_at DESC, i.id DESC LIMIT {int(limit)}"
+    community_id: str, wanted: InvitationFilter, params: Params, *, after: tuple[datetime, str] | None, limit: int,
+    now: datetime,
+) -> str:  # fmt: skip
+    """SQL for (id, created_at) of the newest rows that match, `limit` of them."""
+    wanted, tail = _narrowing(wanted), f"ORDER BY i.created_at DESC, i.id DESC LIMIT {int(limit)}"
+    community = f"i.community_id = {params.add(community_id)}"
     rest = _rest(wanted, params)
     walks = []
     for number, walk in enumerate(_walks(wanted, params, now)):
-        where = " AND ".join([*_all(walk.lead, rest), *_bounds(walk, wanted, after, params)])
+        lead = [walk.lead] if walk.lead else []
+        where = " AND ".join([community, *lead, *rest, *_bounds(walk, wanted, after, params)])
         walks.append(f"SELECT * FROM (SELECT i.id, i.created_at FROM invitations i WHERE {where} {tail}) w{number}")  # noqa: S608 -- constants and placeholders
     union = " UNION ALL ".join(walks)
     return f"SELECT id, created_at FROM ({union}) u ORDER BY created_at DESC, id DESC LIMIT {int(limit)}"  # noqa: S608
@@ -127,16 +141,32 @@ def _upper(tightest: tuple[datetime, int], after: tuple[datetime, str] | None, p
     return f"i.created_at {'<' if kind == 0 else '<='} {params.add(bound)}"
 
 
-def condition(wanted: InvitationFilter, params: Params, *, now: datetime) -> str:
-    """The whole filter as one condition, for counting; $1 is the community."""
-    conditions = [*_period(wanted, params), *_rest(wanted, params)]
+def condition(community_id: str, wanted: InvitationFilter, params: Params, *, now: datetime) -> str:
+    """The whole filter as one condition, for counting."""
+    wanted = _narrowing(wanted)
+    conditions = [f"i.community_id = {params.add(community_id)}", *_period(wanted, params), *_rest(wanted, params)]
     if wanted.statuses:
         at = params.add(now) if wanted.statuses & {Status.PENDING, Status.EXPIRED} else ""
         conditions.append("(" + " OR ".join(f"({status_is(status, at)})" for status in sorted(wanted.statuses)) + ")")
     elif lead := _led_by(wanted):
         column, values = lead
-        conditions.append(f"i.{column} IN ({params.listed(values)})")
-    return " AND ".join(_all("", conditions))
+        conditions.append(_is_one_of(column, values))
+    return " AND ".join(conditions)
+
+
+def _narrowing(wanted: InvitationFilter) -> InvitationFilter:
+    """Without the conditions that every invitation meets, because they name every value that there is."""
+    return replace(
+        wanted,
+        statuses=None if wanted.statuses == frozenset(Status) else wanted.statuses,
+        deliveries=None if wanted.deliveries == frozenset(Delivery) else wanted.deliveries,
+        roles=None if wanted.roles == frozenset(Role) else wanted.roles,
+    )
+
+
+def _is_one_of(column: str, values: Iterable[Delivery | Role]) -> str:
+    """The values stand in the text of the statement: a plan that is kept for any value would not know which are rare."""
+    return f"i.{column} IN ({', '.join(repr(value.value) for value in values)})"
 
 
 def status_is(status: Status, now: str) -> str:
@@ -150,11 +180,7 @@ def status_is(status: Status, now: str) -> str:
     }[status]
 
 
-def _all(lead: str, conditions: list[str]) -> list[str]:
-    return ["i.community_id = $1", *([lead] if lead else []), *conditions]
-
-
-def _led_by(wanted: InvitationFilter) -> tuple[str, list[str]] | None:
+def _led_by(wanted: InvitationFilter) -> tuple[str, Sequence[Delivery | Role]] | None:
     """The condition other than a status that leads the walk."""
     if wanted.deliveries:
         return "delivery", sorted(wanted.deliveries)
@@ -166,22 +192,25 @@ def _led_by(wanted: InvitationFilter) -> tuple[str, list[str]] | None:
 def _walks(wanted: InvitationFilter, params: Params, now: datetime) -> list[_Walk]:
     """One walk for each value of the leading condition; no row is met by two of them."""
     if wanted.statuses:
-        return [walk for status in sorted(wanted.statuses) for walk in _status_walks(status, params, now)]
+        ended = [_Walk(status_is(status, "")) for status in sorted(wanted.statuses - _UNENDED_STATUSES)]
+        return [*ended, *(_unended_walks(wanted.statuses, params, now) if wanted.statuses & _UNENDED_STATUSES else [])]
     if lead := _led_by(wanted):
         column, values = lead
-        return [_Walk(f"i.{column} = {params.add(value)}") for value in values]
+        return [_Walk(_is_one_of(column, [value])) for value in values]
     return [_Walk()]
 
 
-def _status_walks(status: Status, params: Params, now: datetime) -> list[_Walk]:
-    if status is Status.PENDING:
-        lifetimes = [_Walk(_open_for(days), later_than=now - timedelta(days=days)) for days in _LIFETIMES]
-        return [*lifetimes, _Walk(f"{_OPEN} AND i.days IS NULL AND i.expires_at > {params.add(now)}")]
-    if status is Status.EXPIRED:
-        lifetimes = [_Walk(_open_for(days), until=now - timedelta(days=days)) for days in _LIFETIMES]
-        reopened = _Walk(f"{_OPEN} AND i.days IS NULL AND i.expires_at <= {params.add(now)}")
-        return [*lifetimes, reopened, _Walk(f"i.superseded_at IS NOT NULL AND {_UNENDED}")]
-    return [_Walk(status_is(status, ""))]
+def _unended_walks(statuses: frozenset[Status], params: Params, now: datetime) -> list[_Walk]:
+    """The pending, the expired or both: of each lifetime, those that were reopened, and those that made way."""
+    pending, expired = Status.PENDING in statuses, Status.EXPIRED in statuses
+    turns = {days: now - timedelta(days=days) for days in _LIFETIMES}
+    lifetimes = [
+        _Walk(_open_for(days), later_than=None if expired else turn, until=None if pending else turn)
+        for days, turn in turns.items()
+    ]
+    deadline = "" if pending and expired else f" AND i.expires_at {'>' if pending else '<='} {params.add(now)}"
+    reopened = _Walk(f"{_OPEN} AND i.days IS NULL{deadline}")
+    return [*lifetimes, reopened, *([_Walk(f"i.superseded_at IS NOT NULL AND {_UNENDED}")] if expired else [])]
 
 
 def _open_for(days: int) -> str:
@@ -197,9 +226,9 @@ def _rest(wanted: InvitationFilter, params: Params) -> list[str]:
     """Conditions that lead no walk."""
     rest = []
     if wanted.deliveries and wanted.statuses:
-        rest.append(f"i.delivery IN ({params.listed(sorted(wanted.deliveries))})")
+        rest.append(_is_one_of("delivery", sorted(wanted.deliveries)))
     if wanted.roles and (wanted.statuses or wanted.deliveries):
-        rest.append(f"i.role IN ({params.listed(sorted(wanted.roles))})")
+        rest.append(_is_one_of("role", sorted(wanted.roles)))
     if wanted.email_contains is not None:
         rest.append(f"i.email LIKE {params.add(_containing(wanted.email_contains))} ESCAPE '\\'")
     return rest

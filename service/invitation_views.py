@@ -3,8 +3,8 @@
 This is a hot path: rows become plain values once, and nothing is looked up per row (statement budget in the tests).
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -71,33 +71,62 @@ _PEOPLE = """
 """
 
 
-async def page(
-    place: Standing, *, after: tuple[datetime, str] | None, limit: int, now: datetime, settings: Settings,
-    wanted: InvitationFilter | None = None,
-) -> list[InvitationView]:  # fmt: skip
-    """Invitations of a community, newest first, after a keyset position; the caller must be its admin."""
-    params = Params(place.community_id)
-    ids = newest(wanted or InvitationFilter(), params, after=after, limit=limit, now=now)
-    sql = (
-        f"SELECT {_COLUMNS} FROM ({ids}) k JOIN invitations i ON i.id = k.id {_PEOPLE}"  # noqa: S608 -- constants and placeholders
-        " ORDER BY i.created_at DESC, i.id DESC"
+@dataclass(frozen=True, slots=True)
+class PageAsked:
+    """A page of the invitations of a community that the caller administers, newest first, after a keyset position."""
+
+    place: Standing
+    limit: int
+    after: tuple[datetime, str] | None = None
+    wanted: InvitationFilter = field(default_factory=InvitationFilter)
+
+
+async def pages(asked: Sequence[PageAsked], *, now: datetime, settings: Settings) -> list[list[InvitationView]]:
+    """All these pages, in one statement."""
+    params = Params()
+    found = " UNION ALL ".join(
+        f"SELECT {number} AS page, p{number}.id FROM ({_found(page, params, now)}) p{number}"  # noqa: S608 -- our own SQL
+        for number, page in enumerate(asked)
     )
-    return [view_of(row, place, now=now, settings=settings) for row in await select(sql, *params.values)]
+    sql = (
+        f"SELECT k.page, {_COLUMNS} FROM ({found}) k JOIN invitations i ON i.id = k.id {_PEOPLE}"  # noqa: S608 -- constants and placeholders
+        " ORDER BY k.page, i.created_at DESC, i.id DESC"
+    )
+    views: list[list[InvitationView]] = [[] for _ in asked]
+    for row in await select(sql, *params.values):
+        views[row["page"]].append(view_of(row, asked[row["page"]].place, now=now, settings=settings))
+    return views
 
 
-async def total(place: Standing, wanted: InvitationFilter | None = None, *, now: datetime) -> int:
-    """How many invitations of a community a filter selects."""
-    params = Params(place.community_id)
-    where = condition(wanted or InvitationFilter(), params, now=now)
-    rows = await select(f"SELECT count(*) AS invitations FROM invitations i WHERE {where}", *params.values)  # noqa: S608 -- constants and placeholders
-    return int(rows[0]["invitations"])
+def _found(page: PageAsked, params: Params, now: datetime) -> str:
+    return newest(page.place.community_id, page.wanted, params, after=page.after, limit=page.limit, now=now)
 
 
-async def counts(place: Standing, *, now: datetime) -> dict[Status, int]:
-    """How many invitations of a community stand in each status, in one statement."""
-    columns = ", ".join(f"count(*) FILTER (WHERE {status_is(status, '$2')}) AS {status.lower()}" for status in Status)
-    rows = await select(f"SELECT {columns} FROM invitations i WHERE i.community_id = $1", place.community_id, now)  # noqa: S608 -- constants
-    return {status: rows[0][status.lower()] for status in Status}
+async def totals(asked: Sequence[tuple[str, InvitationFilter]], *, now: datetime) -> list[int]:
+    """How many invitations of a community each filter selects, in one statement."""
+    params = Params()
+    sql = " UNION ALL ".join(
+        f"SELECT {number} AS page, count(*) AS invitations FROM invitations i WHERE"  # noqa: S608 -- constants and placeholders
+        f" {condition(community_id, wanted, params, now=now)}"
+        for number, (community_id, wanted) in enumerate(asked)
+    )
+    found = {row["page"]: int(row["invitations"]) for row in await select(sql, *params.values)}
+    return [found[number] for number in range(len(asked))]
+
+
+async def counts(community_ids: Sequence[str], *, now: datetime) -> list[dict[Status, int]]:
+    """How many invitations of each community stand in each status, in one statement."""
+    params = Params(now)
+    columns = ", ".join(f"count(*) FILTER (WHERE {status_is(status, '$1')}) AS {status.lower()}" for status in Status)
+    sql = (
+        f"SELECT i.community_id, {columns} FROM invitations i"  # noqa: S608 -- constants and placeholders
+        f" WHERE i.community_id IN ({params.listed(community_ids)}) GROUP BY i.community_id"
+    )
+    rows = {row["community_id"]: row for row in await select(sql, *params.values)}
+    return [
+        {status: rows[community_id][status.lower()] if community_id in rows else 0 for status in Status}
+        for community_id in community_ids
+    ]
 
 
 async def one(place: Standing, invitation_id: str, *, now: datetime, settings: Settings) -> InvitationView | None:
@@ -112,6 +141,18 @@ async def named(place: Standing, ids: Iterable[str], *, now: datetime, settings:
     sql = f"SELECT {_COLUMNS} FROM invitations i {_PEOPLE} WHERE i.community_id = $1 AND i.id IN ({marks})"  # noqa: S608 -- constants and placeholders
     rows = await select(sql, *params.values) if marks else []
     return {row["id"]: view_of(row, place, now=now, settings=settings) for row in rows}
+
+
+async def each(
+    asked: Sequence[tuple[Standing, str]], *, now: datetime, settings: Settings
+) -> list[InvitationView | None]:
+    """Invitations by community and id; None where there is none. One statement for each community."""
+    found: dict[tuple[Standing, str], InvitationView] = {}
+    for place in dict.fromkeys(place for place, _ in asked):
+        ids = [invitation_id for of, invitation_id in asked if of == place]
+        views = await named(place, ids, now=now, settings=settings)
+        found |= {(place, invitation_id): view for invitation_id, view in views.items()}
+    return [found.get(key) for key in asked]
 
 
 def view_of(row: dict[str, Any], place: Standing, *, now: datetime, settings: Settings) -> InvitationView:

@@ -1,7 +1,8 @@
 """Audit events as people read them: the timeline of an invitation, and the log of a community."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
@@ -10,7 +11,7 @@ import orjson
 from service.audit_sentences import sentence
 from service.communities import MemberView
 from service.database import select
-from service.invitation_filter import Params, refuse_empty_period
+from service.invitation_filter import Params, in_utc, refuse_empty_period
 from service.refusals import InvalidInput
 from service.tokens import is_id
 
@@ -40,6 +41,13 @@ class AuditFilter:
     after: datetime | None = None
     before: datetime | None = None
 
+    @property
+    def signature(self) -> str:
+        """The same text for equal filters, in every process: a page's cursor is for one filter."""
+        return "/".join(
+            [",".join(sorted(self.kinds or ())), self.actor_id or "", in_utc(self.after), in_utc(self.before)]
+        )
+
     def __post_init__(self) -> None:
         """Raises InvalidInput where nothing could ever match, because that is never what was meant."""
         if self.kinds is not None and not 1 <= len(self.kinds) <= _MOST_KINDS:
@@ -53,54 +61,89 @@ class AuditFilter:
         refuse_empty_period(self.after, self.before, "after", "before")
 
 
-_EVENTS = """
-SELECT e.seq, e.id, e.kind, e.at AS happened_at, e.invitation_id, e.details, p.id AS actor_id, p.name AS actor_name,
+_COLUMNS = """
+    e.seq, e.id, e.kind, e.at AS happened_at, e.invitation_id, e.details, p.id AS actor_id, p.name AS actor_name,
     p.created_at AS actor_created_at, CASE WHEN m.id IS NULL THEN NULL ELSE p.email END AS actor_email
-FROM audit_events e
-LEFT JOIN members p ON p.id = e.actor_id
-LEFT JOIN memberships m ON m.member_id = e.actor_id AND m.community_id = e.community_id
+"""
+
+_PEOPLE = """
+    LEFT JOIN members p ON p.id = e.actor_id
+    LEFT JOIN memberships m ON m.member_id = e.actor_id AND m.community_id = e.community_id
 """
 
 
-async def of_invitation(invitation_id: str, *, after: tuple[datetime, str] | None, limit: int) -> list[EventView]:
-    """What happened to an invitation, oldest first, after an event of it; for admins of its community only."""
-    sql = f"""{_EVENTS} WHERE e.invitation_id = $1
-        AND e.seq > COALESCE((SELECT a.seq FROM audit_events a WHERE a.id = $2 AND a.invitation_id = $1), 0)
-        ORDER BY e.seq LIMIT $3"""  # noqa: S608 -- a constant
-    return await _views(await select(sql, invitation_id, after[1] if after else "", limit))
+@dataclass(frozen=True, slots=True)
+class TimelineAsked:
+    """A page of what happened to an invitation, oldest first, after an event of it."""
+
+    invitation_id: str
+    limit: int
+    after: tuple[datetime, str] | None = None
 
 
-async def of_community(
-    community_id: str, wanted: AuditFilter, *, after: tuple[datetime, str] | None, limit: int
-) -> list[EventView]:
-    """What happened in a community, newest first, after an event of it; for its admins only.
+@dataclass(frozen=True, slots=True)
+class LogAsked:
+    """A page of what happened in a community, newest first, after an event of it."""
+
+    community_id: str
+    limit: int
+    after: tuple[datetime, str] | None = None
+    wanted: AuditFilter = field(default_factory=AuditFilter)
+
+
+async def of_invitations(asked: Sequence[TimelineAsked]) -> list[list[EventView]]:
+    """All these pages, in one statement and one for names; for admins of the invitations' communities only."""
+    params = Params()
+    pages = [_timeline_sql(page, params) for page in asked]
+    return await _pages(pages, "e.seq", params)
+
+
+def _timeline_sql(page: TimelineAsked, params: Params) -> str:
+    invitation = params.add(page.invitation_id)
+    after = ""
+    if page.after is not None:
+        event = f"SELECT a.seq FROM audit_events a WHERE a.id = {params.add(page.after[1])} AND a.invitation_id = {invitation}"  # noqa: S608 -- placeholders
+        after = f" AND e.seq > COALESCE(({event}), 0)"
+    return (
+        f"SELECT e.seq FROM audit_events e WHERE e.invitation_id = {invitation}{after}"  # noqa: S608 -- placeholders
+        f" ORDER BY e.seq LIMIT {int(page.limit)}"
+    )
+
+
+async def of_communities(asked: Sequence[LogAsked]) -> list[list[EventView]]:
+    """All these pages, in one statement, one for names and one for the positions to go on from; for admins only.
 
     Each kind asked for is one walk along an index, newest first, so that a page costs the same however long the log is.
-    Raises InvalidInput when the event to go on from is none of this community.
     """
-    params = Params(community_id)
-    conditions = ["e.community_id = $1", *_bounds(wanted, await _position(community_id, after), params)]
+    params, positions = Params(), await _positions(asked)
+    pages = [_log_sql(page, positions, params) for page in asked]
+    return await _pages(pages, "e.at DESC, e.seq DESC", params)
+
+
+def _log_sql(page: LogAsked, positions: dict[str, int], params: Params) -> str:
+    wanted, position = page.wanted, None
+    if page.after is not None:
+        # Events are never deleted; an id that is none's is forged, and the page begins at the instant beside it.
+        position = page.after[0], positions.get(page.after[1], 0)
+    conditions = [f"e.community_id = {params.add(page.community_id)}", *_bounds(wanted, position, params)]
     if wanted.actor_id is not None:
         conditions.append(f"e.actor_id = {params.add(wanted.actor_id if is_id(wanted.actor_id) else '')}")
     leads = [f"e.kind = {params.add(kind)}" for kind in sorted(wanted.kinds or ())] or ["e.seq > 0"]
-    walks = [
-        f"SELECT * FROM (SELECT e.seq FROM audit_events e WHERE {' AND '.join([*conditions, lead])}"  # noqa: S608 -- constants and placeholders
-        f" ORDER BY e.at DESC, e.seq DESC LIMIT {int(limit)}) w{number}"
+    tail = f"ORDER BY at DESC, seq DESC LIMIT {int(page.limit)}"
+    walks = " UNION ALL ".join(
+        f"SELECT * FROM (SELECT e.seq, e.at FROM audit_events e WHERE {' AND '.join([*conditions, lead])} {tail}) w{number}"  # noqa: S608 -- constants and placeholders
         for number, lead in enumerate(leads)
-    ]
-    found = f"e.seq IN ({' UNION ALL '.join(walks)})"
-    rows = await select(f"{_EVENTS} WHERE {found} ORDER BY e.at DESC, e.seq DESC LIMIT {int(limit)}", *params.values)
-    return await _views(rows)
+    )
+    return f"SELECT u.seq FROM ({walks}) u {tail}"  # noqa: S608 -- our own SQL
 
 
-async def _position(community_id: str, after: tuple[datetime, str] | None) -> tuple[datetime, int] | None:
-    if after is None:
-        return None
-    sql = "SELECT seq FROM audit_events WHERE id = $1 AND community_id = $2"
-    rows = await select(sql, after[1], community_id)
-    if not rows:
-        raise InvalidInput("after", "after is no cursor of this list; one of its endCursor values was expected.")
-    return after[0], rows[0]["seq"]
+async def _positions(asked: Sequence[LogAsked]) -> dict[str, int]:
+    """The places in the log of the events to go on from."""
+    params = Params()
+    if not (marks := params.listed({page.after[1] for page in asked if page.after is not None})):
+        return {}
+    rows = await select(f"SELECT id, seq FROM audit_events WHERE id IN ({marks})", *params.values)  # noqa: S608 -- placeholders
+    return {row["id"]: row["seq"] for row in rows}
 
 
 def _bounds(wanted: AuditFilter, position: tuple[datetime, int] | None, params: Params) -> list[str]:
@@ -113,12 +156,27 @@ def _bounds(wanted: AuditFilter, position: tuple[datetime, int] | None, params: 
     return bounds
 
 
+async def _pages(pages: list[str], order: str, params: Params) -> list[list[EventView]]:
+    """The events of each page; what a page finds are their places in the log."""
+    found = " UNION ALL ".join(
+        f"SELECT {number} AS page, p{number}.seq FROM ({sql}) p{number}"  # noqa: S608 -- our own SQL
+        for number, sql in enumerate(pages)
+    )
+    sql = f"SELECT k.page, {_COLUMNS} FROM ({found}) k JOIN audit_events e ON e.seq = k.seq {_PEOPLE} ORDER BY k.page, {order}"  # noqa: S608 -- our own SQL
+    rows = await select(sql, *params.values)
+    views: list[list[EventView]] = [[] for _ in pages]
+    for row, view in zip(rows, await _views(rows), strict=True):
+        views[row["page"]].append(view)
+    return views
+
+
 async def one(event_id: str, community_ids: list[str]) -> EventView | None:
     """The event of that id, if it belongs to one of these communities."""
     if not community_ids:
         return None
     params = Params(event_id)
-    sql = f"{_EVENTS} WHERE e.id = $1 AND e.community_id IN ({params.listed(community_ids)})"
+    where = f"e.id = $1 AND e.community_id IN ({params.listed(community_ids)})"
+    sql = f"SELECT {_COLUMNS} FROM audit_events e {_PEOPLE} WHERE {where}"  # noqa: S608 -- constants and placeholders
     views = await _views(await select(sql, *params.values))
     return views[0] if views else None
 

@@ -9,6 +9,7 @@ import pytest
 from strawberry.extensions.parser_cache import _get_parse_cache
 from strawberry.extensions.validation_cache import _get_validate_cache
 
+from service import audit
 from service.models import Invitation
 from service.tokens import new_id
 from tests.story import Browser, Service
@@ -107,6 +108,100 @@ async def test_a_page_of_a_hundred_takes_at_most_five_statements(service: Servic
             page = (await owner.ask(_PAGE, id=community, first=100))["community"]["invitations"]
     assert (len(page["nodes"]), page["totalCount"], page["pageInfo"]["hasNextPage"]) == (100, 251, True)
     assert 0 < len(small) == len(large) <= 5, "\n".join(large)
+
+
+_COMMUNITY = """
+id name memberCount invitationCounts { pending } invitationFunnel(weeks: 2) { invited }
+memberships(first: 5) { totalCount nodes { role member { name email } } }
+invitations(filter: {statuses: [PENDING, DECLINED]}, first: 5) { totalCount nodes { email inviter { name } } }
+auditLog(filter: {kinds: ["invitation.created", "invitation.sent"]}, first: 5) { nodes { summary invitation { email } } }
+"""
+_EVERYTHING = f"""
+query($id: ID!, $first: Int) {{ community(id: $id) {{ invitations(first: $first) {{ totalCount edges {{ cursor }} nodes {{
+  email inviter {{ name email }} acceptedBy {{ name email }} revokedBy {{ name email }} community {{ {_COMMUNITY} }}
+  timeline {{ pageInfo {{ hasNextPage }} nodes {{ summary actor {{ name email }} invitation {{ email timeline(first: 2) {{
+    nodes {{ kind }} }} }} }} }} }} }} }} }}
+"""
+
+
+async def test_everything_of_a_hundred_takes_as_many_statements_as_of_ten(service: Service) -> None:
+    """Timelines, people and each node's way back to its community are read for the whole page at once."""
+    async with service.browser() as owner:
+        community = await _owned(service, owner)
+        await _fill(service, community, 120)
+        await _tell(service, community)
+        with counted() as small:
+            await owner.ask(_EVERYTHING, id=community, first=10)
+        with counted() as large:
+            page = (await owner.ask(_EVERYTHING, id=community, first=100))["community"]["invitations"]
+    told = [node["timeline"]["nodes"] for node in page["nodes"] if node["email"] != OWNER]
+    assert [len(events) for events in told] == [2] * len(told)
+    assert [len(event["invitation"]["timeline"]["nodes"]) for event in told[-1]] == [2, 2]
+    assert page["nodes"][0]["community"]["memberCount"] == 1
+    assert 0 < len(small) == len(large) <= 16, "\n".join(large)
+
+
+async def _tell(service: Service, community_id: str) -> None:
+    """Two events of every filler; a member whom a sentence names is looked up beside them."""
+    for invitation in await Invitation.filter(email__startswith="filler"):
+        await audit.record(
+            service.clock(),
+            *(
+                audit.Event(kind, community_id, None, invitation.id)
+                for kind in ("invitation.sent", "invitation.delivered")
+            ),
+        )
+
+
+async def test_a_log_and_what_it_is_about_are_read_at_once(service: Service) -> None:
+    """A page of 100 events with their actors, invitations and timelines runs as many statements as a page of 10."""
+    query = (
+        "query($id: ID!, $first: Int) { community(id: $id) { auditLog(first: $first) { nodes { summary actor { name }"
+        " invitation { email inviter { name } timeline { nodes { summary } } } } } } }"
+    )
+    async with service.browser() as owner:
+        community = await _owned(service, owner)
+        await _fill(service, community, 60)
+        await _tell(service, community)
+        with counted() as small:
+            await owner.ask(query, id=community, first=10)
+        with counted() as large:
+            nodes = (await owner.ask(query, id=community, first=100))["community"]["auditLog"]["nodes"]
+    assert all(event["invitation"] is not None for event in nodes)
+    assert 0 < len(small) == len(large) <= 6, "\n".join(large)
+
+
+async def test_many_communities_take_as_many_statements_as_two(service: Service) -> None:
+    """Members, invitations, counts and logs of all of a person's communities are read at once."""
+    query = f"{{ viewer {{ memberships {{ role community {{ {_COMMUNITY} }} }} }} }}"
+    async with service.browser() as owner:
+        await _owned(service, owner)
+        taken = []
+        for more in (1, 15):
+            for number in range(more):
+                made = await owner.do("createCommunity", name=f"Community {more}/{number}")
+                assert made["__typename"] == "CreateCommunitySuccess"
+            with counted() as statements:
+                memberships = (await owner.ask(query))["viewer"]["memberships"]
+            taken.append(len(statements))
+    assert [place["community"]["memberCount"] for place in memberships] == [1] * 17
+    assert sum(len(place["community"]["invitations"]["nodes"]) for place in memberships) == 0
+    assert sum(len(place["community"]["auditLog"]["nodes"]) for place in memberships) == 2
+    assert 0 < taken[0] == taken[1] <= 13, "\n".join(statements)
+
+
+async def test_an_answer_shows_what_its_own_mutation_changed(service: Service) -> None:
+    """Nothing is remembered from one mutation of a request to the next: the second timeline has one event more."""
+    resend = "resendInvite(input: {invitationId: $id}) { ...on ResendInviteSuccess { invitation { ...all } } }"
+    revoke = "revokeInvite(input: {invitationId: $id}) { ...on RevokeInviteSuccess { invitation { ...all } } }"
+    fragment = "fragment all on Invitation { timeline { nodes { kind } } community { invitationCounts { pending } } }"
+    async with service.browser() as owner:
+        community = await _owned(service, owner)
+        invited = (await owner.invite(community, "guest@example.com"))["invitation"]["id"]
+        answers = await owner.ask(f"mutation($id: ID!) {{ {resend} {revoke} }} {fragment}", id=invited)
+    seen = [answer["invitation"] for answer in answers.values()]
+    assert [node["timeline"]["nodes"][-1]["kind"] for node in seen] == ["invitation.resent", "invitation.revoked"]
+    assert [node["community"]["invitationCounts"]["pending"] for node in seen] == [1, 0]
 
 
 async def test_counting_all_is_done_only_when_asked(service: Service) -> None:
