@@ -187,7 +187,8 @@ OPEN: dict[str, str] = {
     "AuditEvent": "id kind at actor invitation summary",
     "Provider": "id label",
     "InvitePreview": "communityName inviterName maskedEmail role message linkExpiresAt providers",
-    "Acceptance": "id status communityName membership maskedEmail signedInEmail provider message canRetry",
+    "Acceptance": "id status reason communityName membership maskedEmail signedInEmail provider message canRetry"
+    " canRequestOtherAddress otherAddressRequested",
     "SignInOutcome": "status provider message",
     "PageInfo": "hasNextPage hasPreviousPage startCursor endCursor",
     "Viewer": "member memberships identities sessions accessTokens mayCreateCommunities",
