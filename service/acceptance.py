@@ -82,6 +82,7 @@ class _Account:
     member_id: str | None
     membership_id: str | None
     namesake_id: str | None
+    namesake_signs_in: bool
 
 
 async def accept(link_id: str, identity: Identity, browser: Browser, *, now: datetime, settings: Settings) -> Accepted:
@@ -204,12 +205,13 @@ def _refuse_disallowed_domain(link: LinkFacts) -> None:
 
 _ACCOUNT = """
 SELECT d.id AS identity_id, d.member_id AS known_member_id, COALESCE(d.member_id, $5) AS member_id,
-    m.id AS membership_id, n.member_id AS namesake_id
+    m.id AS membership_id, n.member_id AS namesake_id,
+    EXISTS (SELECT 1 FROM identities w WHERE w.member_id = n.member_id) AS namesake_signs_in
 FROM (SELECT 1 AS one) o
 LEFT JOIN identities d ON d.issuer = $1 AND d.subject = $2
 LEFT JOIN memberships m ON m.member_id = COALESCE(d.member_id, $5) AND m.community_id = $3
-LEFT JOIN identities n ON n.id = (SELECT q.id FROM identities q JOIN members p ON p.id = q.member_id
-    WHERE (p.email = $4 OR (q.email = $4 AND q.email_proven)) AND p.erased_at IS NULL LIMIT 1)
+LEFT JOIN (SELECT p.id AS member_id FROM members p WHERE p.email = $4 AND p.erased_at IS NULL
+    UNION ALL SELECT q.member_id FROM identities q WHERE q.email = $4 AND q.email_proven LIMIT 1) n ON 1 = 1
 """
 
 
@@ -229,6 +231,12 @@ def _refuse_namesake(account: _Account, link: LinkFacts) -> None:
         raise AcceptanceRefused(
             AcceptanceStatus.IDENTITY_CONFLICT, "identity_in_use",
             "This sign-in opens another account already. Choose the sign-in that is to open this one.",
+        )  # fmt: skip
+    if account.member_id is None and account.namesake_id is not None and not account.namesake_signs_in:
+        raise AcceptanceRefused(
+            AcceptanceStatus.IDENTITY_CONFLICT, "account_released",
+            "Your account with this address waits to be opened anew. Open the link in the mail about that first, and then"
+            " this one again; if that mail is gone, ask whoever runs this service for another.",
         )  # fmt: skip
     if account.member_id is None and account.namesake_id is not None:
         raise AcceptanceRefused(

@@ -40,7 +40,7 @@ _SENTENCES: Final[Mapping[str, str]] = {
 _REFUSALS: Final[Mapping[str, str]] = {
     "EMAIL_MISMATCH": "They signed in with {provider} as {email}, which is not the invited address.",
     "EMAIL_NOT_VERIFIED": "They signed in with {provider}, which does not vouch for the address: {reason}.",
-    "IDENTITY_CONFLICT": "They signed in with {provider}, but an account with this address has another sign-in.",
+    "IDENTITY_CONFLICT": "They signed in with {provider}, but could not be let in: {reason}.",
     "SEAT_LIMIT_REACHED": "They signed in, but every seat is taken.",
     "NOT_ALLOWED": "They signed in, but could not be let in: {reason}.",
     "LINK_INVALID": "They came back with something that opens nothing any more: {reason}.",
@@ -69,6 +69,7 @@ REASONS: Final[Mapping[str, str]] = {
     "code_tries_used_up": "the code was entered wrongly five times",
     "identity_conflict": "an account with this address has another sign-in",
     "identity_in_use": "this sign-in opens another account",
+    "account_released": "their account was released by the operator, and waits for them to open that link first",
 }
 
 # What was believed when somebody was let in, by the rule that decided it.

@@ -200,21 +200,26 @@ async def _create_community(settings: Settings, name: str, owner: Address) -> st
 def release_identity(
     email: Annotated[str, typer.Argument(help="The email address of the account.")], *, config: ConfigOption = None
 ) -> None:
-    """Lets a person whose provider account was replaced sign in anew: ends their sign-ins, and sends them a link."""
+    """Lets a person whose provider account was replaced sign in anew: ends their sign-ins, sessions and access tokens,
+    and sends them a link.
+    """
     settings = _settings(lambda: load_settings(config=config))
     try:
         address = canonical(email)
     except AddressInvalid as error:
         _refuse(f"EMAIL: {error}")
-    _work(_release_identity(settings, address))
-    out.print("Their sign-ins and sessions are ended. The link to sign in anew is sent by the worker.")
+    invited = _work(_release_identity(settings, address))
+    out.print(
+        "Their sign-ins, sessions and access tokens are ended."
+        + (" The link to sign in anew is sent by the worker." if invited else " They are in no community: invite them.")
+    )
 
 
-async def _release_identity(settings: Settings, email: Address) -> None:
+async def _release_identity(settings: Settings, email: Address) -> bool:
     from service import identities  # noqa: PLC0415
 
     async with _database(settings):
-        await identities.release(email, now=system_clock(), settings=settings)
+        return await identities.release(email, now=system_clock(), settings=settings)
 
 
 @suppression_app.command("list")

@@ -357,14 +357,14 @@ async def _require_code(flow: Flow, link: LinkFacts, identity: Identity, now: da
 async def _sign_in(flow: Flow, identity: Identity, browser: Browser, now: datetime, settings: Settings) -> _Outcome:
     """Opens the account of (issuer, subject); an identity that nobody invited gets none (H020)."""
     known = await IdentityRow.get_or_none(issuer=identity.issuer, subject=identity.subject, member__erased_at=None)
-    if known is None:
+    # The operator may have released it since it was read: the UPDATE's row count decides.
+    if known is None or not await IdentityRow.filter(id=known.id).update(last_used_at=now):
         return _Outcome(
             SignInStatus.NOT_INVITED,
             "Nobody with this sign-in is a member here. Accounts begin with an invitation: open the link in yours, or"
             " sign in the way you did when you accepted it.",
             "identity_unknown", identity,
         )  # fmt: skip
-    await IdentityRow.filter(id=known.id).update(last_used_at=now)
     session = await sessions.begin(
         known.member_id, provider_id=flow.provider_id, user_agent=browser.user_agent, replaces=browser.session_cookie,
         now=now, settings=settings,
@@ -377,6 +377,7 @@ async def _sign_in(flow: Flow, identity: Identity, browser: Browser, now: dateti
 
 _LINKING_MEMBER = """
 SELECT s.member_id FROM sessions s WHERE s.id = $1 AND s.digest = $2 AND s.ended_at IS NULL AND s.expires_at > $3
+FOR SHARE
 """
 
 

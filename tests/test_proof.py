@@ -15,6 +15,7 @@ from service.refusals import NotFound
 from tests.conftest import Serve
 from tests.openid_provider import ABSENT, CLIENT_ID, CLIENT_SECRET, HostileProvider, running_provider
 from tests.story import Browser, Service
+from tests.test_access_tokens import CREATE
 
 pytestmark = pytest.mark.anyio
 
@@ -477,6 +478,82 @@ async def test_a_released_account_is_opened_by_its_owner_alone(door: Door) -> No
         assert await admin.viewer_email() == "admin@example.com"
         assert await AuditEvent.filter(kind="member.identity_released").count() == 1
         assert await Member.all().count() == 2
+
+
+async def test_a_released_account_is_not_made_a_second_time(door: Door) -> None:
+    """An invitation elsewhere makes no second account for somebody whose own waits for them: they are told which link
+    comes first, and after it the other one opens too.
+    """
+    async with door() as (service, provider), service.browser() as owner, service.browser() as guest:
+        token = await _invited(service, owner, "guest@example.com")
+        await guest.accept_as(token, "guest@example.com")
+        await owner.do("createCommunity", name="Second")
+        await owner.invite(await owner.community_id("Second"), "guest@example.com")
+        second = await service.token_for("guest@example.com")
+        service.clock.advance(seconds=1)
+        assert await identities.release(Address("guest@example.com"), now=service.clock(), settings=service.settings)
+        first = await service.token_for("guest@example.com")
+        early = await _through(guest, provider, second, "guest@example.com")
+        assert (early["status"], "waits to be opened anew" in early["message"]) == ("IDENTITY_CONFLICT", True)
+        service.clock.advance(seconds=1)
+        assert (await _through(guest, provider, first, "guest@example.com"))["status"] == "ALREADY_MEMBER"
+        service.clock.advance(seconds=1)
+        assert (await _through(guest, provider, second, "guest@example.com"))["status"] == "ACCEPTED"
+        assert await Member.all().count() == 2
+
+
+async def test_an_account_of_no_community_lets_go_of_its_address(door: Door) -> None:
+    """Releasing somebody who left every community sends nothing, and an invitation then makes them a new account."""
+    async with door() as (service, provider), service.browser() as owner, service.browser() as guest:
+        token = await _invited(service, owner, "guest@example.com")
+        left = (await guest.accept_as(token, "guest@example.com"))["membership"]["id"]
+        assert (await guest.do("removeMember", membershipId=left))["__typename"] == "RemoveMemberSuccess"
+        sent = len(service.mailbox.entries)
+        assert not await identities.release(
+            Address("guest@example.com"), now=service.clock(), settings=service.settings
+        )
+        await service.deliver()
+        assert len(service.mailbox.entries) == sent
+        assert await guest.viewer_email() is None
+        again = await _through(
+            guest, provider, await _invited(service, owner, "guest@example.com"), "guest@example.com"
+        )
+        assert again["status"] == "ACCEPTED"
+
+
+async def test_releasing_ends_what_the_old_sign_in_opened(door: Door) -> None:
+    """Sessions, access tokens, and a further sign-in that is being linked from such a session, end with the release."""
+    async with door() as (service, provider), service.browser() as owner:
+        await _invited(service, owner, "filler@example.com")
+        wanted = {"name": "Nightly import", "scopes": ["READ"], "communityIds": [await owner.community_id()]}
+        token = (await owner.ask(CREATE, input=wanted))["createAccessToken"]["token"]
+        begun = await owner.ask(
+            'mutation { linkIdentity(input: {providerId: "idp"}) { ...on SignInStarted { authorizationUrl } } }'
+        )
+        callback = await provider.callback_url(begun["linkIdentity"]["authorizationUrl"], email="x@y.example")
+        await identities.release(Address("owner@example.com"), now=service.clock(), settings=service.settings)
+        await owner.client.get(callback)
+        assert (await owner.ask("{ signInOutcome { status } }"))["signInOutcome"]["status"] == "SIGN_IN_FAILED"
+        assert await owner.viewer_email() is None
+        async with service.browser(authorization=f"Bearer {token}") as script:
+            assert (await script.post("{ viewer { member { id } } }")).status_code == 401
+        assert await Identity.all().count() == 0
+
+
+async def test_linking_is_for_the_session_that_began_it(door: Door) -> None:
+    """A login that somebody else's session brings back to the same browser is linked to neither account."""
+    async with door() as (service, provider), service.browser() as shared:
+        token = await _invited(service, shared, "guest@example.com")
+        begun = await shared.ask(
+            'mutation { linkIdentity(input: {providerId: "idp"}) { ...on SignInStarted { authorizationUrl } } }'
+        )
+        callback = await provider.callback_url(begun["linkIdentity"]["authorizationUrl"], email="x@y.example")
+        await shared.accept_as(token, "guest@example.com")
+        await shared.client.get(callback)
+        outcome = (await shared.ask("{ signInOutcome { status message } }"))["signInOutcome"]
+        assert (outcome["status"], "signed out in the meantime" in outcome["message"]) == ("SIGN_IN_FAILED", True)
+        assert await shared.viewer_email() == "guest@example.com"
+        assert await Identity.filter(provider_id="idp").count() == 0
 
 
 async def test_releasing_nobody_is_said(service: Service) -> None:
