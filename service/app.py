@@ -25,7 +25,7 @@ from service.clock import Clock, system_clock
 from service.communities import Standing
 from service.delivery import Worker
 from service.headers import AccessLog, SecurityHeaders
-from service.mail import MailSender
+from service.mail import MailSender, MailUnsafe
 from service.openid import RelyingParty
 from service.refusals import NotPermitted, Refused
 from service.sessions import Caller
@@ -158,18 +158,28 @@ class Guestlist:
     @asynccontextmanager
     async def running(self, _: Starlette) -> AsyncIterator[None]:
         """Database, events and worker for as long as the process serves; all of them end in order."""
-        async with AsyncExitStack() as stack:
-            await database.connect(self.settings.database_url.get_secret_value())
-            stack.push_async_callback(database.disconnect)
-            stack.push_async_callback(self.relying_party.close)
-            stopping = asyncio.Event()
-            if database.is_postgres():
-                await stack.enter_async_context(_background(lambda: events.listen(stopping), stopping))
-            if self.worker is not None:
-                worker = self.worker
-                await worker.check()
-                await stack.enter_async_context(_background(lambda: worker.run(stopping), stopping))
-            yield
+        try:
+            async with AsyncExitStack() as stack:
+                await self._start(stack)
+                yield
+        except (database.DatabaseUnavailable, MailUnsafe) as error:
+            log.error("serving.failed", reason=str(error))  # noqa: TRY400 -- its words say it all
+            raise
+        except Exception:
+            log.exception("serving.failed")
+            raise
+
+    async def _start(self, stack: AsyncExitStack) -> None:
+        await database.connect(self.settings.database_url.get_secret_value())
+        stack.push_async_callback(database.disconnect)
+        stack.push_async_callback(self.relying_party.close)
+        stopping = asyncio.Event()
+        if database.is_postgres():
+            await stack.enter_async_context(_background(lambda: events.listen(stopping), stopping))
+        if self.worker is not None:
+            worker = self.worker
+            await worker.check()
+            await stack.enter_async_context(_background(lambda: worker.run(stopping), stopping))
 
 
 async def _admin_place(context: Context, community_id: str) -> Standing:

@@ -15,10 +15,12 @@ from service import database, logs
 from service.addresses import Address, AddressInvalid, canonical
 from service.clock import system_clock
 from service.mail import MailDeferred, MailRefused, MailSettingsInvalid, MailUnsafe
-from service.refusals import AlreadyInvited, AlreadyMember, Refused
+from service.refusals import NAME, AlreadyInvited, AlreadyMember, InvalidInput, Refused, worded
 from service.settings import Settings, SettingsInvalid, load_settings
 
 if TYPE_CHECKING:
+    from starlette.applications import Starlette
+
     from service.erasure import Erased
     from service.exports import Export
     from service.invitee_list import ListedInvitee
@@ -39,9 +41,11 @@ app.add_typer(suppression_app, name="suppression")
 mail_app = typer.Typer(help="The mails themselves.", no_args_is_help=True)
 app.add_typer(mail_app, name="mail")
 
-out = Console()
-err = Console(stderr=True)
+# Lines are as long as what they say: terminals wrap them, and scripts and logs find each message whole.
+out = Console(soft_wrap=True)
+err = Console(stderr=True, soft_wrap=True)
 
+PortOption = Annotated[int, typer.Option(envvar="PORT", min=0, max=65_535, help="Where to listen.")]
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", help="A TOML file with settings; the environment wins.", dir_okay=False)
 ]
@@ -60,27 +64,30 @@ def dev(
     *,
     config: ConfigOption = None,
     host: Annotated[str, typer.Option(help="Where to listen.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(envvar="PORT", help="Where to listen.")] = 8000,
+    port: PortOption = 8000,
 ) -> None:
     """The whole service on one machine: SQLite, development OpenID Provider, mailbox page, demo community."""
     from service.dev import mode  # noqa: PLC0415 -- development exists in this command only
-    from service.server import serve as run_server  # noqa: PLC0415 -- the web parts are for serving
 
     settings = _settings(lambda: mode.development_settings(config, port=port))
-    _work(_prepare_development(settings))
+    _refuse_taken(host, port)
+    mail_waits = _work(_prepare_development(settings))
     development = mode.create_development_app(settings, clock=system_clock)
     out.print(f"Guestlist is on [bold]{settings.public_url}[/bold]")
-    out.print(f"The first owner's mail waits in the mailbox: [bold]{settings.public_url}/dev/mailbox[/bold]")
-    run_server(development, host=host, port=port)
+    if mail_waits:
+        out.print(f"The first owner's mail waits in the mailbox: [bold]{settings.public_url}/dev/mailbox[/bold]")
+    else:
+        out.print(f"{mode.DEMO} has its owner: sign in there with the development sign-in as {mode.OWNER}.")
+    _serve(development, host=host, port=port)
 
 
-async def _prepare_development(settings: Settings) -> None:
+async def _prepare_development(settings: Settings) -> bool:
     from service.dev import mode  # noqa: PLC0415
 
     url = settings.database_url.get_secret_value()
     async with _database(settings):
         await database.migrate(url)
-        await mode.prepare_demo(settings, now=system_clock())
+        return await mode.prepare_demo(settings, now=system_clock())
 
 
 @app.command()
@@ -88,7 +95,7 @@ def serve(
     *,
     config: ConfigOption = None,
     host: Annotated[str, typer.Option(help="Where to listen.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(envvar="PORT", help="Where to listen.")] = 8000,
+    port: PortOption = 8000,
     workers: Annotated[int, typer.Option(min=1, help="Processes; more than one needs PostgreSQL.")] = 1,
     with_worker: Annotated[bool, typer.Option("--with-worker", help="Deliver mail too.")] = False,
 ) -> None:
@@ -103,10 +110,34 @@ def serve(
     if with_worker and settings.mail_url is None:
         _refuse("GUESTLIST_MAIL_URL is missing: --with-worker delivers mail, so it must know where to.")
     _refuse_unsendable(settings)
+    _refuse_taken(host, port)
+    _work(_reach_database(settings))
     if with_worker:
         _work(_refuse_unsafe_mail(settings))
     server.hand_over(config, with_worker=with_worker)
-    server.serve("service.server:make_app", host=host, port=port, workers=workers)
+    _serve("service.server:make_app", host=host, port=port, workers=workers)
+
+
+async def _reach_database(settings: Settings) -> None:
+    """A database that does not answer is said before any process is started."""
+    async with _database(settings):
+        return
+
+
+def _refuse_taken(host: str, port: int) -> None:
+    from service.server import CannotListen, refuse_taken  # noqa: PLC0415 -- the web parts are for serving
+
+    try:
+        refuse_taken(host, port)
+    except CannotListen as taken:
+        _fail(str(taken))
+
+
+def _serve(application: "Starlette | str", *, host: str, port: int, workers: int = 1) -> None:
+    from service.server import serve as run_server  # noqa: PLC0415
+
+    if not run_server(application, host=host, port=port, workers=workers):
+        _fail("Guestlist could not start; the log above says why.")
 
 
 @app.command()
@@ -185,6 +216,10 @@ def create_community(
 ) -> None:
     """A community, and the invitation to its first owner."""
     settings, address = _settings(lambda: load_settings(config=config)), _address(owner, "--owner: ")
+    try:
+        name = worded(name, NAME)
+    except InvalidInput as wrong:
+        _refuse(f"NAME: {wrong}")
     community_id = _work(_create_community(settings, name, address))
     out.print(f"Created {name} ({community_id}). The mail to its owner is sent by the worker.")
 
@@ -527,6 +562,11 @@ def _refuse(message: str) -> NoReturn:
     raise typer.Exit(2)
 
 
+def _fail(message: str) -> NoReturn:
+    err.print(message, markup=False, highlight=False)
+    raise typer.Exit(1)
+
+
 def _work(work: Coroutine[Any, Any, Result]) -> Result:
     """Runs it; what the operator can mend is said in words, with exit status 1."""
     try:
@@ -539,8 +579,7 @@ def _work(work: Coroutine[Any, Any, Result]) -> Result:
         MailSettingsInvalid,
         MailUnsafe,
     ) as failed:
-        err.print(str(failed), markup=False, highlight=False)
-        raise typer.Exit(1) from None
+        _fail(str(failed))
 
 
 if __name__ == "__main__":

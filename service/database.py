@@ -1,8 +1,9 @@
 """The database: connecting, transactions, SQL for the hot paths, and migrations that are safe to run from anywhere."""
 
 import re
+import sqlite3
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from tortoise import Tortoise, connections
 from tortoise.backends.base.client import BaseDBAsyncClient
 from tortoise.backends.sqlite.client import SqliteTransactionWrapper
 from tortoise.context import TortoiseContext
+from tortoise.exceptions import DBConnectionError
 from tortoise.indexes import Index
 from tortoise.migrations import operations
 from tortoise.migrations.autodetector import MigrationAutodetector
@@ -51,13 +53,30 @@ def config_for(url: str) -> dict[str, Any]:
 
 
 async def connect(url: str) -> None:
-    """Opens the process's one connection (SQLite) or pool (PostgreSQL) and pings it, because pools are lazy."""
+    """Opens the process's one connection (SQLite) or pool (PostgreSQL) and pings it, because pools are lazy.
+
+    Raises DatabaseUnavailable.
+    """
+    if url.startswith("sqlite:"):
+        _open_file(sqlite_path(url))
     await Tortoise.init(config=config_for(url), _enable_global_fallback=True)
     try:
         await select("SELECT 1 AS one")
     except Exception as error:
         await disconnect()
-        raise DatabaseUnavailable(f"The database does not answer: {type(error).__name__}.") from error
+        # What the server itself answers names no password; what a driver says may repeat the whole URL.
+        is_harmless = isinstance(error, DBConnectionError) or getattr(error, "sqlstate", None)
+        why = str(error) if is_harmless else type(error).__name__
+        raise DatabaseUnavailable(f"The database does not answer: {why}.") from error
+
+
+def _open_file(path: Path) -> None:
+    """SQLite's own words on a file that cannot be opened; the driver's thread would add its traceback to them."""
+    try:
+        with closing(sqlite3.connect(path)) as file:
+            file.execute("PRAGMA schema_version")
+    except sqlite3.Error as error:
+        raise DatabaseUnavailable(f"The database {path} cannot be used: {error}.") from error
 
 
 async def disconnect() -> None:

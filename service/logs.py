@@ -37,7 +37,7 @@ def configure(level: str, log_format: str) -> None:
         cache_logger_on_first_use=False,
     )
     # The console's usual traceback shows local variables, among them cookies and tokens (H155).
-    plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    plain = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
     renderer: Any = plain if console else structlog.processors.JSONRenderer()
     finish: list[Any] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta, _frames, renderer]
     handler = logging.StreamHandler(sys.stderr)
@@ -48,6 +48,7 @@ def configure(level: str, log_format: str) -> None:
     for name in ("uvicorn", "uvicorn.error"):
         logging.getLogger(name).handlers.clear()
         logging.getLogger(name).propagate = True
+    logging.getLogger("uvicorn.error").addFilter(_is_no_traceback)
     quieten()
 
 
@@ -55,6 +56,11 @@ def quieten() -> None:
     """Silences the libraries that would print secrets; again after a library set its own level."""
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _is_no_traceback(record: logging.LogRecord) -> bool:
+    """A failed start reaches uvicorn as one text with all parameters; `serving.failed` tells it without them (H155)."""
+    return not str(record.msg).startswith("Traceback")
 
 
 def _frames(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

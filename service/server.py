@@ -1,12 +1,18 @@
 """Serving: uvicorn with what this service needs of it, and the settings handed to its worker processes."""
 
+import contextlib
 import gc
 import os
+import signal
+import socket
+import sys
 from pathlib import Path
 from typing import Any, Final
 
 import uvicorn
 from starlette.applications import Starlette
+from uvicorn.config import STARTUP_FAILURE
+from uvicorn.supervisors import Multiprocess
 
 from service import logs
 from service.app import create_app
@@ -30,9 +36,38 @@ OPTIONS: Final[dict[str, Any]] = {
 }
 
 
-def serve(app: Starlette | str, *, host: str, port: int, workers: int = 1) -> None:
-    """Serves until told to stop. With several workers each makes the application itself."""
-    uvicorn.run(app, host=host, port=port, workers=workers, factory=isinstance(app, str), **OPTIONS)
+class CannotListen(Exception):
+    """Raised when the address to listen on cannot be had; its text says why, and what to do."""
+
+
+def refuse_taken(host: str, port: int) -> None:
+    """Looks whether the address can be listened on, before anything is made or told. Raises CannotListen."""
+    try:
+        socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
+    except OSError as error:
+        why = str(error.strerror).partition(" (")[0]
+        raise CannotListen(
+            f"Port {port} on {host} cannot be listened on: {why}. Stop what uses it, or choose another one with --port"
+            " or PORT."
+        ) from None
+
+
+def serve(app: Starlette | str, *, host: str, port: int, workers: int = 1) -> bool:
+    """Serves until told to stop; False when it could not start. With several workers each makes the application."""
+    config = uvicorn.Config(app, host=host, port=port, workers=workers, factory=isinstance(app, str), **OPTIONS)
+    if workers == 1:
+        return _serve_alone(uvicorn.Server(config))
+    supervisor = Multiprocess(config, sockets=[config.bind_socket()])
+    supervisor.run()
+    return all(process.exitcode != STARTUP_FAILURE for process in supervisor.processes)
+
+
+def _serve_alone(server: uvicorn.Server) -> bool:
+    """Uvicorn drains, and then raises the signal again that ended it; to be stopped when asked to is no failure."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+    with contextlib.suppress(KeyboardInterrupt, SystemExit):
+        server.run()
+    return server.started
 
 
 def settle_memory() -> None:

@@ -18,11 +18,13 @@ from service import invitations, sns
 from service.addresses import Address
 from service.app import create_app
 from service.clock import Clock
-from service.database import select
+from service.database import execute, select
 from service.dev import mailbox as mailbox_page
 from service.dev.openid_provider import OpenIDProvider
+from service.limits import recipient_key
 from service.mail import open_sender
 from service.mail.mailbox import Mailbox
+from service.models import Role
 from service.settings import ProviderSettings, Settings, load_settings
 from service.sns import FetchCertificate
 
@@ -102,15 +104,32 @@ def with_provider(settings: Settings) -> Settings:
     return settings.model_copy(update={"providers": {**settings.providers, PROVIDER: provider}})
 
 
-async def prepare_demo(settings: Settings, *, now: datetime) -> None:
-    """Makes the demo community on first start, and has a mail waiting for its owner until they are in."""
-    demo = await select(
-        "SELECT c.id, (SELECT count(*) FROM memberships m WHERE m.community_id = c.id AND m.role = 'OWNER') AS owners"
-        " FROM communities c WHERE c.name = $1 ORDER BY c.created_at LIMIT 1",
-        DEMO,
-    )
-    if not demo:
+_DEMO = """
+SELECT c.id, m.member_id AS owner_id, p.email AS owner_email, d.id AS identity_id
+FROM communities c
+LEFT JOIN memberships m ON m.community_id = c.id AND m.role = 'OWNER'
+LEFT JOIN members p ON p.id = m.member_id
+LEFT JOIN identities d ON d.member_id = m.member_id AND (d.provider_id <> $2 OR d.issuer = $3)
+WHERE c.name = $1
+ORDER BY c.created_at, CASE WHEN d.id IS NULL THEN 1 ELSE 0 END, m.joined_at LIMIT 1
+"""
+
+
+async def prepare_demo(settings: Settings, *, now: datetime) -> bool:
+    """Makes the demo community on first start; whether a mail waits for its owner, who cannot sign in yet.
+
+    The mailbox of the last run is gone with it, so the link is sent anew until the owner is in; and also to an owner
+    whose only sign-in was the development provider at another port, which is another issuer.
+    """
+    rows = await select(_DEMO, DEMO, PROVIDER, settings.providers[PROVIDER].issuer)
+    demo = rows[0] if rows else None
+    if demo is None:
         await invitations.found_community(DEMO, OWNER, now=now, settings=settings)
-    elif not demo[0]["owners"]:
-        # The mailbox of the last run is gone with it, so the link is sent anew.
-        await invitations.invite_owner(demo[0]["id"], OWNER, now=now, settings=settings)
+    elif demo["identity_id"] is None:
+        owner = Address(demo["owner_email"] or OWNER)
+        # Nobody has the mails of earlier runs, so they do not count against the recipient's limit.
+        await execute("DELETE FROM counters WHERE key = $1", recipient_key(owner))
+        await invitations.invite_for_operator(
+            demo["id"], owner, Role.OWNER, for_member_id=demo["owner_id"], now=now, settings=settings
+        )
+    return demo is None or demo["identity_id"] is None
