@@ -184,7 +184,7 @@ def test_an_invitation_says_what_the_invitee_needs() -> None:
         "> Hello Bob,\n> welcome!",
         "about 10 minutes after this mail arrives",
         "sends a fresh link to this mailbox",
-        "Nobody else can use this link",
+        "This invitation is for bob@\u202fexample.\u202fcom. Nobody else can use this link",
         "ends on December 1, 2026",
         "Decline on the same page",
         "No more invitations to this address",
@@ -317,6 +317,15 @@ def test_no_message_looks_like_a_link(message: str) -> None:
     assert LINKLIKE.findall(plain) == []
     assert "\n\n\n" not in plain
     assert [c for c in plain if unicodedata.category(c) == "Cc" and c != "\n"] == []
+
+
+def test_the_invitees_own_address_is_no_link() -> None:
+    """What an inviter put behind the plus of an address is readable, and no mail program makes a link of it."""
+    to = Address("bob+www.evil.example/login@example.com")
+    mail = invitation_mail(replace(FACTS, to=to), locale="en")
+    for part in (mail.text, mail.html):
+        assert "bob+www.\u202fevil.\u202fexample/login@\u202fexample.\u202fcom" in part
+        assert to not in part
 
 
 @pytest.mark.parametrize(

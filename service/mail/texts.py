@@ -11,6 +11,7 @@ Names and messages come from people, and a mail from this service must not be th
   `evil.com`, `https://…`, `a@b.com`, `\\host\share`. No grammar of links has a space in it, so a hair space (U+200A)
   goes behind each dot, @, colon or doubled slash that could be part of one. "J.R.R. Tolkien" stays readable and the host
   of a link never comes about. Zero-width characters would not do: browsers drop them from host names (UTS #46).
+- The invitee's own address is treated alike, for whoever invites chooses what stands behind its plus.
 - Jinja escapes every value in the HTML part. Braces are kept apart as well: SES fills in `{{ses:openTracker}}`.
 
 So the only links in a mail are the invitation's and the unsubscribe link's, and each anchor carries `ses:no-track` (H095).
@@ -135,7 +136,6 @@ def _invitation_words(facts: InvitationFacts, language: str) -> dict[str, str]:
         "community": community,
         "heading": _heading(_, inviter=bool(inviter)) % who,
         "lead": _lead(facts, _),
-        "preview": _role_words(facts.role, _),
         "role": _role_words(facts.role, _),
         "attribution": _("%(inviter)s writes:") % who if inviter else _("A message for you:"),
         "message": plain_message(facts.message or ""),
@@ -177,14 +177,18 @@ def _role_words(role: Role, _: Gettext) -> str:
 
 
 def _small_print(facts: InvitationFacts, language: str, _: Gettext) -> dict[str, str]:
+    validity = _("The link works for about %(minutes)d minutes after this mail arrives.")
+    validity %= {"minutes": facts.link_minutes}
     return {
-        "validity": _("The link works for about %(minutes)d minutes after this mail arrives.")
-        % {"minutes": facts.link_minutes},
+        "preview": validity,  # beside the subject in a list of mails: that it does not wait
+        "validity": validity,
         "afterwards": _("Too late? Open it anyway: the page sends a fresh link to this mailbox."),
         "end": _("The invitation itself ends on %(date)s.") % {"date": _day(facts.invitation_expires_at, language)},
         "personal": _(
-            "Nobody else can use this link: joining takes a sign-in with exactly the email address to which this mail was sent."
-        ),
+            "This invitation is for %(address)s. Nobody else can use this link: joining takes a sign-in with exactly that"
+            " address."
+        )
+        % {"address": _shown_address(facts.to)},
         "decline": _("You do not want to join? Decline on the same page, or simply ignore this mail."),
         "unsubscribe": _("No more invitations to this address"),
         "unsubscribe_url": facts.unsubscribe_url or "",
@@ -267,6 +271,11 @@ def _is_visible(character: str) -> bool:
 
 def _unlinked(text: str) -> str:
     return _PART_OF_A_LINK.sub(lambda found: found.group() + _HAIR_SPACE, text)
+
+
+def _shown_address(address: Address) -> str:
+    """The spaces in it are narrow ones at which no line breaks."""
+    return _unlinked(address).replace(_HAIR_SPACE, "\u202f")
 
 
 def _isolated(text: str) -> str:
