@@ -6,10 +6,9 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 import orjson
-from graphql import GraphQLError
+from graphql import ExecutionResult, GraphQLError
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import Response
-from strawberry.types import ExecutionResult
 
 from schema.context import Context
 from schema.live import Live, MakeContext, is_subscription, wants_stream
@@ -54,11 +53,11 @@ class GraphQLEndpoint:
             return _json({"errors": [{"message": error.message}]}, error.status)
         if is_subscription(operation):
             return await self._live_answer(request, operation, context)
-        result = await self._schema.execute(
+        result = await self._schema.run(
             operation["query"],
-            variable_values=operation.get("variables"),
+            variables=operation.get("variables"),
             operation_name=operation.get("operationName"),
-            context_value=context,
+            context=context,
         )
         response = _answer(result, development=self._settings.development)
         await self._finish(response, context)

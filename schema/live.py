@@ -14,11 +14,10 @@ from typing import Any, Final
 
 import orjson
 import structlog
-from graphql import GraphQLError, OperationType, get_operation_ast, parse
+from graphql import ExecutionResult, GraphQLError, OperationType, get_operation_ast, parse
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response, StreamingResponse
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
-from strawberry.types import ExecutionResult
 
 from schema.context import Context
 from schema.rules import MOST_TOKENS
@@ -86,11 +85,11 @@ class Live:
 
     async def results(self, operation: dict[str, Any], context: Context) -> AsyncGenerator[dict[str, Any], None]:
         """What a subscription gives, as bodies of answers; one with errors and no data is the last."""
-        stream = await self._schema.subscribe(
+        stream = self._schema.follow(
             operation["query"],
-            variable_values=operation.get("variables"),
+            variables=operation.get("variables"),
             operation_name=operation.get("operationName"),
-            context_value=context,
+            context=context,
         )
         async with contextlib.aclosing(stream):
             async for result in stream:

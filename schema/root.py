@@ -1,19 +1,30 @@
 """The schema, and how an operation is run: limits first, caches for what repeats, unexpected errors masked."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from inspect import isawaitable
 from typing import Any, Final
 
 import strawberry
 import structlog
-from graphql import GraphQLError
-from strawberry.extensions import AddValidationRules, MaxTokensLimiter, ParserCache, ValidationCache
-from strawberry.types import ExecutionContext
+from graphql import (
+    DocumentNode,
+    ExecutionResult,
+    GraphQLError,
+    OperationType,
+    execute,
+    get_operation_ast,
+    subscribe,
+)
 
+from schema.context import Context
+from schema.documents import DocumentRefused, Documents
 from schema.grants import guard
 from schema.mutations import Mutation
+from schema.plans import Executor
 from schema.queries import Query
-from schema.rules import MOST_TOKENS, rules
+from schema.rules import rules
 from schema.subscriptions import Subscription
 from schema.types import AccessToken, Community, Identity, Invitation, Member, Membership, Session
 
@@ -23,13 +34,68 @@ MASKED: Final = "Something went wrong here. It was logged; try again in a moment
 
 
 class Schema(strawberry.Schema):
-    """Strawberry's, which logs no query text: arguments carry tokens and addresses."""
+    """Strawberry's types, run by graphql-core itself: limits and caches are those of `schema.documents`."""
 
-    def process_errors(self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None) -> None:
-        del execution_context
-        for error in errors:
+    documents: Documents
+
+    async def run(
+        self, query: str, *, variables: dict[str, Any] | None, operation_name: str | None, context: Context
+    ) -> ExecutionResult:
+        """The result of a query or a mutation."""
+        try:
+            document = self.documents.of(query)
+        except DocumentRefused as refused:
+            return ExecutionResult(None, refused.errors)
+        result = execute(
+            self._schema, document.node, context_value=context, variable_values=variables,
+            operation_name=operation_name, executor_class=Executor, plans=document.plans,
+        )  # fmt: skip
+        return self._told(await result if isawaitable(result) else result)
+
+    async def follow(
+        self, query: str, *, variables: dict[str, Any] | None, operation_name: str | None, context: Context
+    ) -> AsyncGenerator[ExecutionResult, None]:
+        """The results of a subscription, one after the other."""
+        try:
+            node = self.documents.of(query).node
+        except DocumentRefused as refused:
+            yield ExecutionResult(None, refused.errors)
+            return
+        if not _is_subscription(node, operation_name):
+            yield ExecutionResult(None, [GraphQLError("Only subscriptions are served here.")])
+            return
+        begun = subscribe(
+            self._schema, node, context_value=context, variable_values=variables, operation_name=operation_name,
+            executor_class=Executor,
+        )  # fmt: skip
+        results: Any = await begun if isawaitable(begun) else begun
+        if isinstance(results, ExecutionResult):
+            yield self._told(results)
+            return
+        async with aclosing(results):
+            async for result in _with_its_failure(results):
+                yield self._told(result)
+
+    def _told(self, result: ExecutionResult) -> ExecutionResult:
+        """The result, with its unexpected errors in the log; no query text, for arguments carry tokens and addresses."""
+        for error in result.errors or ():
             if not is_expected(error):
                 log.error("graphql.failed", path=_path(error), exc_info=error.original_error)
+        return result
+
+
+async def _with_its_failure(results: AsyncIterator[ExecutionResult]) -> AsyncIterator[ExecutionResult]:
+    """The results; where the subscription itself fails, which graphql-core lets through, an error is the last."""
+    try:
+        async for result in results:
+            yield result
+    except Exception as failure:  # noqa: BLE001 -- whatever it is, it is logged and masked like that of any resolver
+        yield ExecutionResult(None, [GraphQLError(str(failure), original_error=failure)])
+
+
+def _is_subscription(node: DocumentNode, operation_name: str | None) -> bool:
+    operation = get_operation_ast(node, operation_name)
+    return operation is not None and operation.operation is OperationType.SUBSCRIPTION
 
 
 def is_expected(error: GraphQLError) -> bool:
@@ -66,19 +132,12 @@ def _path(error: GraphQLError) -> str:
 
 def build(*, development: bool) -> Schema:
     """The schema of the process. Introspection and suggestions exist in development only."""
-    extra = rules(development=development)
-    extensions: Iterable[Any] = (
-        lambda: MaxTokensLimiter(max_token_count=MOST_TOKENS),
-        lambda: AddValidationRules(extra),
-        ParserCache,
-        ValidationCache,
-    )
     schema = Schema(
         Query,
         Mutation,
         Subscription,
         types=[AccessToken, Community, Identity, Invitation, Member, Membership, Session],
-        extensions=list(extensions),
     )
     guard(schema)
+    schema.documents = Documents(schema._schema, rules(development=development))  # noqa: SLF001 -- the executor's own
     return schema

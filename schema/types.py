@@ -239,11 +239,17 @@ class InvitationEdge:
     cursor: str
 
 
+def _edges(root: "InvitationConnection") -> list[InvitationEdge]:
+    """Only where edges are asked for: a cursor a row is a good part of a page."""
+    return [InvitationEdge(node=node, cursor=cursor_at(root.scope, node.created_at, node.id)) for node in root.nodes]
+
+
 @strawberry.type(description="totalCount counts what the filter selects, and is computed only when asked for.")
 class InvitationConnection:
-    edges: list[InvitationEdge]
+    edges: list[InvitationEdge] = strawberry.field(resolver=_edges)
     nodes: list[Invitation]
     page_info: PageInfo
+    scope: strawberry.Private[str]
     place: strawberry.Private[Standing]
     wanted: strawberry.Private[invitation_filter.InvitationFilter]
 
@@ -409,10 +415,9 @@ class Community(Node):
         asked = PageAsked(self.place, size + 1, position_of(after, scope), wanted)
         shown, more = cut(await info.context.load.invitations.load(asked), size)
         nodes = [Invitation.of(row, self) for row in shown]
-        cursors = [cursor_at(scope, row.created_at, row.id) for row in shown]
-        edges = [InvitationEdge(node=node, cursor=cursor) for node, cursor in zip(nodes, cursors, strict=True)]
-        page_info = _page_info(cursors, more=more, after=after)
-        return InvitationConnection(edges=edges, nodes=nodes, page_info=page_info, place=self.place, wanted=wanted)
+        ends = [cursor_at(scope, node.created_at, node.id) for node in (*nodes[:1], *nodes[-1:])]
+        page_info = _page_info(ends, more=more, after=after)
+        return InvitationConnection(nodes=nodes, page_info=page_info, place=self.place, wanted=wanted, scope=scope)
 
     @strawberry.field(description="How many invitations stand in each status; admins and owners only.")
     async def invitation_counts(self, info: Info) -> InvitationCounts | None:

@@ -24,9 +24,14 @@ async def run(*arguments: str, env: Mapping[str, str], cwd: Path = _ROOT) -> tup
     return int(process.returncode or 0), said.decode()
 
 
+def guestlist(*arguments: str) -> list[str]:
+    """The command line of `guestlist` with the packages of this very folder."""
+    return [sys.executable, "-c", "from service.cli import main; main()", *arguments]
+
+
 async def _start(*arguments: str, env: Mapping[str, str], cwd: Path = _ROOT) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
-        sys.executable, "-c", "from service.cli import main; main()", *arguments,
+        *guestlist(*arguments),
         env={**env, "PYTHONPATH": str(_ROOT), "COLUMNS": "500"}, cwd=cwd,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip

@@ -6,8 +6,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
-from strawberry.extensions.parser_cache import _get_parse_cache
-from strawberry.extensions.validation_cache import _get_validate_cache
+from prometheus_client.parser import text_string_to_metric_families
 
 from service import audit
 from service.models import Invitation
@@ -215,15 +214,33 @@ async def test_counting_all_is_done_only_when_asked(service: Service) -> None:
     assert len(not_asked) == len(asked) - 1
 
 
+async def _documents(browser: Browser) -> tuple[float, float]:
+    """How many documents were kept from before, and how many were new, since the process began."""
+    text = (await browser.client.get("/metrics")).text
+    samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+    found = {s.labels["found"]: s.value for s in samples if s.name == "guestlist_graphql_documents_total"}
+    return found.get("kept", 0), found.get("new", 0)
+
+
 async def test_a_repeated_operation_is_parsed_and_validated_once(service: Service) -> None:
-    """The second run of an operation comes from the parse cache and the validation cache."""
-    caches = (_get_parse_cache(128), _get_validate_cache(128))
+    """The second run of an operation, with other variables too, takes the document that the first one checked."""
     async with service.browser() as browser:
-        await browser.ask("{ providers { id label } }")
-        before = [cache.cache_info() for cache in caches]  # type: ignore[attr-defined]
-        await browser.ask("{ providers { id label } }")
-        after = [cache.cache_info() for cache in caches]  # type: ignore[attr-defined]
-    assert [(now.hits - then.hits, now.misses - then.misses) for then, now in zip(before, after, strict=True)] == [
-        (1, 0),
-        (1, 0),
-    ]
+        kept, new = await _documents(browser)
+        await browser.ask("query($id: ID!) { once: node(id: $id) { id } }", id="com_1")
+        assert await _documents(browser) == (kept, new + 1)
+        await browser.ask("query($id: ID!) { once: node(id: $id) { id } }", id="com_2")
+        assert await _documents(browser) == (kept + 1, new + 1)
+
+
+async def test_a_flood_of_documents_leaves_memory_as_it_was(service: Service) -> None:
+    """H122: what is kept of documents has a bound in bytes, however many are asked once, and however long each is."""
+    documents = service.app.state.guestlist.graphql._schema.documents
+    async with service.browser() as browser:
+        for number in range(100):
+            fields = " ".join(f"f{number}_{index}: __typename" for index in range(1, 15))
+            await browser.ask(f"{{ {fields} }} # {'x' * 20_000}")
+        await browser.ask(f"{{ __typename }} # {'x' * 100_000}")
+        assert sum(len(text) for text in documents._kept) <= 300_000
+        kept, new = await _documents(browser)
+        await browser.ask(f"{{ {fields} }} # {'x' * 20_000}")
+        assert await _documents(browser) == (kept + 1, new)
