@@ -1,9 +1,12 @@
 """The console in Chromium, on the real application: what admins and members do there, and what they are told."""
 
 import re
+from typing import Final
 
+import httpx2
+import orjson
 import pytest
-from playwright.async_api import Route, expect
+from playwright.async_api import Locator, Page, Route, expect
 
 from service.models import Community, Invitation, Membership, Role
 from tests.stage import (
@@ -20,8 +23,7 @@ from tests.stage import (
     sign_in,
     told,
 )
-
-pytestmark = pytest.mark.anyio
+from tests.story import Browser
 
 pytestmark = pytest.mark.anyio
 
@@ -240,3 +242,546 @@ async def test_where_operators_found_communities_no_form_says_otherwise(open_sta
         await expect(page.get_by_role("link", name="Demo")).to_be_visible()
         await expect(page.get_by_role("button", name="Create community")).to_have_count(0)
         assert await Community.all().count() == 1
+
+
+# -------------------------------------------------------------------------------------------------- the list and its filter
+
+
+def rows(page: Page) -> Locator:
+    return page.locator("ul.rows > li > a.row")
+
+
+async def _three_states(stage: Stage, owner: Browser) -> str:
+    """The community's id; its owner accepted, ada is a pending admin, bob was revoked, carol is pending."""
+    community_id = await owner.community_id()
+    await owner.invite(community_id, "ada@example.com", role="ADMIN")
+    bob = await owner.invite(community_id, "bob@example.com")
+    await owner.do("revokeInvite", invitationId=bob["invitation"]["id"])
+    await owner.invite(community_id, "carol@other.example")
+    await stage.service.deliver()
+    return community_id
+
+
+async def test_filters_combine_and_stand_in_the_address(stage: Stage) -> None:
+    """Status, delivery, role and text narrow the list together; the address keeps them over a reload, and back undoes one."""
+    async with stage.owner() as owner:
+        community_id = await _three_states(stage, owner)
+        page = await stage.person()
+        await sign_in(page)
+        await page.goto(f"/#/communities/{community_id}")
+        await expect(rows(page)).to_have_count(4)
+        await page.get_by_role("checkbox", name="Pending 2").check()
+        await expect(rows(page)).to_have_count(2)
+        await expect(told(page, "2 of 4 invitations")).to_be_visible()
+        await page.get_by_label("Filter by role").select_option("MEMBER")
+        await expect(rows(page)).to_have_count(1)
+        await expect(rows(page)).to_contain_text("carol@other.example")
+        await page.get_by_label("Filter by delivery").select_option("SENT")
+        await page.get_by_label("Search by address").fill("OTHER")
+        await expect(page).to_have_url(re.compile(r"\?status=PENDING&delivery=SENT&role=MEMBER&q=OTHER$"))
+        await page.reload()
+        await expect(rows(page)).to_have_count(1)
+        await expect(page.get_by_label("Search by address")).to_have_value("OTHER")
+        await expect(page.get_by_role("checkbox", name="Pending 2")).to_be_checked()
+        await page.get_by_label("Filter by delivery").select_option("TROUBLE")
+        await expect(told(page, "No invitation is like that")).to_be_visible()
+        await assert_accessible(page, "no match")
+        await page.go_back()
+        await expect(rows(page)).to_have_count(1)
+        await page.goto(f"/#/communities/{community_id}?status=REVOKED,ACCEPTED")
+        await expect(rows(page)).to_have_count(2)
+        await page.goto(f"/#/communities/{community_id}?delivery=DELIVERED&status=NONSENSE")
+        await press(page, "Clear the filter")
+        await expect(rows(page)).to_have_count(4)
+        await expect(page.get_by_label("Search by address")).to_be_focused()
+
+
+async def test_an_invitation_and_back_keep_the_filter(stage: Stage) -> None:
+    """A row opens its timeline; back shows the list as it was asked for."""
+    async with stage.owner() as owner:
+        community_id = await _three_states(stage, owner)
+        page = await stage.person()
+        await sign_in(page)
+        await page.goto(f"/#/communities/{community_id}?status=REVOKED")
+        await rows(page).first.click()
+        await expect(heading(page)).to_have_text("bob@example.com")
+        await expect(page.get_by_role("listitem").filter(has_text="Owner took the invitation back.")).to_be_visible()
+        await page.go_back()
+        await expect(rows(page)).to_have_count(1)
+
+
+async def test_the_list_follows_what_happens(stage: Stage) -> None:
+    """New invitations come by themselves, known ones change in place with the focus kept, and those that no longer fit go."""
+    async with stage.owner() as owner:
+        community_id = await owner.community_id()
+        page = await stage.person()
+        await sign_in(page)
+        async with page.expect_request(lambda asked: "text/event-stream" in asked.headers.get("accept", "")):
+            await page.goto(f"/#/communities/{community_id}?status=PENDING")
+        await expect(told(page, "No invitation is like that")).to_be_visible()
+        stage.service.clock.advance(seconds=1)
+        first = await owner.invite(community_id, GUEST)
+        await expect(rows(page)).to_have_count(1)
+        await expect(rows(page)).to_contain_text("Waiting to be sent")
+        await expect(told(page, "1 of 2 invitations")).to_be_visible()
+        await expect(page.get_by_role("checkbox", name="Pending 1")).to_be_visible()
+        await rows(page).focus()
+        await stage.service.deliver()
+        await expect(rows(page)).to_contain_text("Sent")
+        await expect(rows(page)).to_be_focused()
+        await page.get_by_label("Email address").focus()
+        await owner.do("revokeInvite", invitationId=first["invitation"]["id"])
+        await expect(rows(page)).to_have_count(0)
+        await expect(told(page, "Reconnecting…")).to_have_count(0)
+
+
+async def test_a_broken_connection_is_taken_up_again(stage: Stage) -> None:
+    """Offline the list says that it waits; back online it has what happened meanwhile, and follows again."""
+    async with stage.owner() as owner:
+        community_id = await owner.community_id()
+        page = await stage.person()
+        await sign_in(page)
+        await page.goto(f"/#/communities/{community_id}")
+        await expect(rows(page)).to_have_count(1)
+        await page.context.set_offline(True)
+        await expect(told(page, "Reconnecting…")).to_be_visible()
+        stage.service.clock.advance(seconds=1)
+        await owner.invite(community_id, "meanwhile@example.com")
+        await expect(rows(page)).to_have_count(1)
+        await page.context.set_offline(False)
+        await expect(rows(page)).to_have_count(2)
+        await expect(told(page, "Reconnecting…")).to_have_count(0)
+        stage.service.clock.advance(seconds=1)
+        await owner.invite(community_id, "afterwards@example.com")
+        await expect(rows(page).first).to_contain_text("afterwards@example.com")
+
+
+async def test_who_loses_the_right_loses_the_view(stage: Stage) -> None:
+    """H162: an admin who is made a member while they look sees the members from then on, without a reload."""
+    async with stage.invited(role="ADMIN"):
+        page = await stage.person()
+        await accept_as(page, await stage.link(), GUEST)
+        await page.get_by_role("link", name="Go to Demo").click()
+        await expect(rows(page)).to_have_count(2)
+        await Membership.filter(role=Role.ADMIN).update(role=Role.MEMBER)
+        await expect(page.get_by_role("heading", name="Members")).to_be_visible()
+        await expect(page.get_by_role("link", name="Audit log")).to_have_count(0)
+
+
+async def test_the_funnel_is_told_in_numbers_and_in_a_table(stage: Stage) -> None:
+    """Of three invitations two were opened and one accepted: the picture says so, and its table week by week."""
+    async with stage.owner() as owner:
+        stage.service.clock.advance(minutes=1)
+        community_id = await owner.community_id()
+        await owner.invite(community_id, GUEST)
+        await owner.invite(community_id, "other@example.com")
+        async with stage.service.browser() as guest:
+            await guest.accept(await stage.service.token_for(GUEST))
+        page = await stage.person()
+        await sign_in(page)
+        await page.goto(f"/#/communities/{community_id}")
+        stages = page.locator(".stages > li")
+        await expect(stages).to_have_text(["Invited3", "Delivered2 67%", "Opened2 67%", "Accepted1 33%"])
+        await page.get_by_text("Week by week").click()
+        await expect(page.get_by_role("row").last.get_by_role("cell")).to_have_text(["3", "2", "2", "1"])
+        await expect(page.get_by_role("row")).to_have_count(9)
+        await assert_accessible(page, "funnel")
+        await owner.invite(community_id, "third@example.com")
+        await expect(stages.first).to_have_text("Invited4")
+        await expect(page.get_by_role("row").last.get_by_role("cell").first).to_have_text("4")
+
+
+async def test_another_address_that_was_proved_is_invited_with_one_press(stage: Stage) -> None:
+    """The wish is seen in the list and on the invitation; the press invites that address with the same role, once."""
+    async with stage.invited(role="ADMIN") as (owner, _), stage.service.browser() as guest:
+        acceptance = await guest.accept_as(await stage.service.token_for(GUEST), "guest@other.example")
+        await guest.do("requestOtherAddress", acceptanceId=acceptance["id"])
+        page = await stage.person()
+        await sign_in(page)
+        await page.goto(f"/#/communities/{await owner.community_id()}")
+        await page.get_by_role("link", name=re.compile("asks to be invited at guest@other.example")).click()
+        await assert_accessible(page, "proposal")
+        await press(page, "Invite guest@other.example")
+        await expect(heading(page)).to_have_text("guest@other.example")
+        await expect(told(page, "The invitation to guest@other.example is on its way.")).to_be_visible()
+        assert (await Invitation.get(email="guest@other.example")).role == "ADMIN"
+        await page.go_back()
+        await press(page, "Invite guest@other.example")
+        await expect(told(page, "was invited already")).to_be_visible()
+        assert await Invitation.all().count() == 3
+
+
+# ----------------------------------------------------------------------------------------------------------- many at once
+
+
+LIST: Final = """E-Mail;Role
+"Ada Lovelace <ada@example.com>";admin
+ADA@example.com;
+not an address;
+bob@example.com;boss
+guest@example.com;member
+carol@example.com;
+"""
+
+
+async def _many(stage: Stage, owner: Browser) -> Page:
+    page = await stage.person()
+    await sign_in(page)
+    await page.goto(f"/#/communities/{await owner.community_id()}")
+    await page.get_by_role("link", name="Invite many at once").click()
+    await expect(page.get_by_role("heading", name="Invite many at once")).to_be_visible()
+    return page
+
+
+async def test_a_list_is_checked_sent_and_told_row_by_row(stage: Stage) -> None:
+    """H100: each row is judged before anything is sent; what is good is sent, and each row says what became of it."""
+    async with stage.invited() as (owner, _):
+        page = await _many(stage, owner)
+        await expect(page.get_by_role("button", name="Invite 0 people")).to_be_disabled()
+        await page.get_by_label("Addresses", exact=True).fill(LIST)
+        await expect(told(page, "3 can be invited. 3 rows have problems and are left out.")).to_be_visible()
+        outcomes = page.locator(".many tbody tr td:last-child")
+        await expect(outcomes).to_have_text(
+            [
+                "Can be invited",
+                "The same address as in line 2",
+                "This is no email address",
+                re.compile("BOSS.* is no role"),
+                "Can be invited",
+                "Can be invited",
+            ]
+        )
+        await assert_accessible(page, "checked list")
+        assert await Invitation.all().count() == 2
+        await press(page, "Invite 3 people")
+        await expect(outcomes.first).to_have_text("Invited Open ada@example.com")
+        await expect(outcomes.nth(4)).to_have_text("Was invited before Open guest@example.com")
+        await expect(told(page, "2 invited. 1 was invited or a member already.")).to_be_visible()
+        await assert_accessible(page, "sent list")
+        assert (await Invitation.get(email="ada@example.com")).role == "ADMIN"
+        assert await Invitation.all().count() == 4
+        await press(page, "Mend the rows that failed")
+        await expect(page.get_by_label("Addresses", exact=True)).to_have_value(
+            re.compile("not an address\nbob@example.com,BOSS$")
+        )
+
+
+async def test_a_file_is_read_as_spreadsheets_write_it(stage: Stage) -> None:
+    """A chosen file's rows stand in the list, whatever its encoding and separator; what is no text is refused in words."""
+    async with stage.owner() as owner:
+        page = await _many(stage, owner)
+        file, email = page.get_by_label("Or a file"), page.get_by_label("Addresses", exact=True)
+        for encoding in ("utf-8-sig", "utf-16", "cp1252"):
+            content = "Adresse\tRôle\tMessage\nzoe@example.com\tmember\tÀ bientôt\n".encode(encoding)
+            await file.set_input_files({"name": "list.csv", "mimeType": "text/csv", "buffer": content})
+            await expect(told(page, "1 can be invited.")).to_be_visible()
+            await expect(email).to_have_value(re.compile("À bientôt"))
+            await email.fill("")
+        await file.set_input_files({"name": "list.xlsx", "mimeType": "", "buffer": b"PK\0\0"})
+        await expect(told(page, "list.xlsx is no list that can be read")).to_be_visible()
+        assert await Invitation.all().count() == 1
+
+
+async def test_many_are_sent_in_portions_that_can_be_taken_up_again(stage: Stage) -> None:
+    """120 rows go in three portions; when one does not arrive the rest waits, and one press sends it: nobody twice."""
+    async with stage.owner() as owner:
+        page = await _many(stage, owner)
+        asked: list[int] = []
+
+        async def fail_the_second(route: Route) -> None:
+            if "InviteMany" in (route.request.post_data or ""):
+                asked.append(len(orjson.loads(route.request.post_data or "")["variables"]["input"]["invitees"]))
+                if len(asked) == 2:
+                    return await route.abort()
+            return await route.continue_()
+
+        await page.route("**/graphql", fail_the_second)
+        await page.get_by_label("Addresses", exact=True).fill(
+            "\n".join(f"person{number}@example.com" for number in range(120))
+        )
+        await press(page, "Invite 120 people")
+        await expect(told(page, "50 invited. 70 were not sent.")).to_be_visible()
+        await expect(page.get_by_role("alert")).to_contain_text("We could not reach the service.")
+        await assert_accessible(page, "not sent")
+        await press(page, "Send the 70 that were not sent")
+        await expect(told(page, "120 invited.")).to_be_visible()
+        assert asked == [50, 50, 50, 20]
+        assert await Invitation.all().count() == 121
+
+
+async def test_a_limit_stops_the_list_and_says_when(open_stage: Open) -> None:
+    """H135: over the inviter's limit the rest waits, with the time, and nothing of it was sent."""
+    limits = {"attempts_per_client": "1000/1m", "invites_per_inviter": "3/1h"}
+    async with open_stage(rate_limits=limits) as stage, stage.owner() as owner:
+        page = await _many(stage, owner)
+        await page.get_by_label("Addresses", exact=True).fill(
+            "\n".join(f"person{number}@example.com" for number in range(60))
+        )
+        await press(page, "Invite 60 people")
+        await expect(told(page, "3 invited. 57 were not sent.")).to_be_visible()
+        await expect(page.get_by_role("alert")).to_contain_text("Try again in 1 hour.")
+        assert await Invitation.all().count() == 4
+
+
+# ---------------------------------------------------------------------------------------------------------------- members
+
+
+async def test_roles_change_and_members_go(stage: Stage) -> None:
+    """A role is chosen in a dialog that Escape leaves unchanged; removing is confirmed, and both are seen at once."""
+    async with stage.invited():
+        async with stage.service.browser() as guest:
+            await guest.accept_as(await stage.service.token_for(GUEST), GUEST)
+        page = await stage.person()
+        await sign_in(page)
+        await page.get_by_role("link", name="Demo").click()
+        await page.get_by_role("link", name="Members").click()
+        row = page.get_by_role("listitem").filter(has_text=GUEST)
+        change = row.get_by_role("button", name="Change role Guest")
+        await change.click()
+        await expect(page.get_by_role("radio", name="Member")).to_be_focused()
+        await assert_accessible(page, "change role")
+        await page.keyboard.press("Escape")
+        await expect(change).to_be_focused()
+        await change.click()
+        await page.keyboard.press("ArrowDown")
+        await page.get_by_role("dialog").get_by_role("button", name="Change").click()
+        await expect(told(page, "Guest is now admin.")).to_be_visible()
+        await expect(row).to_contain_text("Admin")
+        assert await Membership.filter(role=Role.ADMIN).count() == 1
+        await row.get_by_role("button", name="Remove Guest").click()
+        await assert_accessible(page, "remove")
+        await page.get_by_role("dialog").get_by_role("button", name="Remove").click()
+        await expect(told(page, "Guest was removed.")).to_be_visible()
+        await expect(row).to_have_count(0)
+        assert await Membership.all().count() == 1
+
+
+async def test_the_last_owner_cannot_leave_and_a_member_can(stage: Stage) -> None:
+    """The last owner is told so in the dialog and stays; a member leaves, and comes out at their communities."""
+    async with stage.invited():
+        owner = await stage.person()
+        await sign_in(owner)
+        await owner.goto("/#/")
+        await owner.get_by_role("link", name="Demo").click()
+        await owner.get_by_role("link", name="Members").click()
+        await owner.get_by_role("button", name="Leave Owner").click()
+        await owner.get_by_role("dialog").get_by_role("button", name="Leave").click()
+        await expect(owner.get_by_role("dialog")).to_contain_text("at least one owner")
+        assert await Membership.all().count() == 1
+        guest = await stage.person()
+        await accept_as(guest, await stage.link(), GUEST)
+        await guest.get_by_role("link", name="Go to Demo").click()
+        await expect(guest.get_by_role("button")).to_have_text(["Sign out", "Leave Guest"])
+        await press(guest, "Leave Guest")
+        await guest.get_by_role("dialog").get_by_role("button", name="Leave").click()
+        await expect(told(guest, "You left Demo.")).to_be_visible()
+        await expect(heading(guest)).to_have_text("My communities")
+        assert await Membership.all().count() == 1
+
+
+# -------------------------------------------------------------------------------------------------------------- audit log
+
+
+async def test_the_audit_log_is_filtered_and_paged(stage: Stage) -> None:
+    """By kind, person and day, kept in the address; a link leads to the invitation; the rest comes on a press."""
+    async with stage.invited() as (owner, _):
+        community_id = await owner.community_id()
+        page = await stage.person()
+        await sign_in(page)
+        await page.goto(f"/#/communities/{community_id}/audit")
+        entries = page.locator("ol.rows > li")
+        await expect(entries.filter(has_text="Owner invited them as member.")).to_have_count(1)
+        await assert_accessible(page, "audit")
+        await page.get_by_label("What", exact=True).select_option("invited")
+        await expect(entries).to_have_count(2)
+        await page.get_by_label("Who", exact=True).select_option("Owner")
+        await expect(entries).to_have_count(1)
+        await expect(page).to_have_url(re.compile(r"\?kind=invited&actor=per_[\w-]+$"))
+        await page.reload()
+        await expect(entries).to_have_count(1)
+        await page.get_by_label("From").fill("2001-01-01")
+        await page.get_by_label("To").fill("2001-01-31")
+        await expect(told(page, "Nothing like that happened")).to_be_visible()
+        await page.get_by_label("To").fill("2000-01-31")
+        await expect(told(page, "This day is before the first one.")).to_be_visible()
+        await press(page, "Clear the filter")
+        await page.route("**/graphql", _ask_for_three)
+        await page.reload()
+        await expect(entries).to_have_count(3)
+        await press(page, "Show more")
+        await expect(entries).to_have_count(6)
+        await expect(entries.nth(3)).to_be_focused()
+        await entries.get_by_role("link", name=GUEST).first.click()
+        await expect(heading(page)).to_have_text(GUEST)
+
+
+async def test_lists_are_exported(stage: Stage) -> None:
+    """The links of both lists download what is there."""
+    async with stage.invited() as (owner, _):
+        page = await stage.person()
+        await sign_in(page)
+        for view, name in (("", "invitations.csv"), ("/audit", "audit.csv")):
+            await page.goto(f"/#/communities/{await owner.community_id()}{view}")
+            async with page.expect_download() as download:
+                await page.get_by_role("link", name="Export as CSV").click()
+            file = await download.value
+            assert file.suggested_filename == name
+            assert GUEST in (await file.path()).read_text("utf-8") or view
+
+
+# ------------------------------------------------------------------------------------------------------------------ rules
+
+
+async def test_rules_are_changed_and_refused_beside_their_field(stage: Stage) -> None:
+    """What is saved holds; what is out of bounds or no number is told at its field and changes nothing."""
+    async with stage.owner() as owner:
+        page = await stage.person()
+        await sign_in(page)
+        await page.goto(f"/#/communities/{await owner.community_id()}/rules")
+        minutes, seats = page.get_by_label("Minutes that a link works"), page.get_by_label("Seats")
+        await assert_accessible(page, "rules")
+        await minutes.fill("16")
+        await press(page, "Save the rules")
+        await expect(minutes).to_be_focused()
+        await expect(told(page, "between 5 and 15 was expected")).to_be_visible()
+        await minutes.fill("")
+        await press(page, "Save the rules")
+        await expect(told(page, "A whole number is needed here.")).to_be_visible()
+        await minutes.fill("5")
+        await page.get_by_label("Days that an invitation stays open").fill("30")
+        await page.get_by_label("Domains that can be invited").fill("Example.com, other.example")
+        await seats.fill("12")
+        await press(page, "Save the rules")
+        await expect(told(page, "The rules are saved.")).to_be_visible()
+        await page.get_by_role("link", name="Invitations").click()
+        await expect(told(page, "Only addresses at example.com and other.example can be invited.")).to_be_visible()
+        await expect(told(page, "stay open for 30 days; each link for 5 minutes")).to_be_visible()
+        await page.get_by_role("link", name="Rules").click()
+        await seats.fill("")
+        await press(page, "Save the rules")
+        await expect(told(page, "The rules are saved.")).to_be_visible()
+        community = await Community.get()
+        assert (community.link_minutes, community.seat_limit) == (5, None)
+
+
+# ----------------------------------------------------------------------------------------------------------------- tokens
+
+
+async def test_an_access_token_is_shown_once_and_revoked(stage: Stage) -> None:
+    """A token needs a name and a community; it is shown once, works for a script, and stops when it is revoked."""
+    async with stage.owner() as owner:
+        page = await stage.person()
+        await page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+        await sign_in(page)
+        await page.get_by_role("link", name="My account").click()
+        await press(page, "Create the token")
+        await expect(page.get_by_label("Name")).to_be_focused()
+        await page.get_by_label("Name").fill("Nightly import")
+        await page.get_by_role("checkbox", name="Demo").uncheck()
+        await press(page, "Create the token")
+        await expect(told(page, "Choose at least one community.")).to_be_visible()
+        await page.get_by_role("checkbox", name="Demo").check()
+        await page.get_by_label("What it may do").select_option("INVITE")
+        await press(page, "Create the token")
+        token = await page.get_by_label("Your new token").input_value()
+        await assert_accessible(page, "token")
+        await press(page, "Copy")
+        await expect(page.get_by_role("button", name="Copied")).to_be_focused()
+        assert await page.evaluate("navigator.clipboard.readText()") == token
+        headers = {"authorization": f"Bearer {token}"}
+        body = {"query": "{ viewer { memberships { community { id } } } }"}
+        async with httpx2.AsyncClient(base_url=stage.service.url, headers=headers) as script:
+            seen = (await script.post("/graphql", json=body)).json()["data"]["viewer"]["memberships"]
+            assert [found["community"]["id"] for found in seen] == [await owner.community_id()]
+            await page.reload()
+            await expect(told(page, "Read and invite · Demo")).to_be_visible()
+            assert token not in await page.content()
+            await page.get_by_role("button", name="Revoke Nightly import").click()
+            await page.get_by_role("dialog").get_by_role("button", name="Revoke").click()
+            await expect(told(page, "The token Nightly import is revoked.")).to_be_visible()
+            refused = await script.post("/graphql", json=body)
+            assert refused.status_code == 401 or refused.json()["data"]["viewer"] is None
+
+
+# --------------------------------------------------------------------------------------------------- sessions in mid-work
+
+
+async def test_what_was_typed_outlives_the_session(stage: Stage) -> None:
+    """When the session has ended the press leads to the sign-in and back, with address, role and message as they were."""
+    async with stage.owner():
+        page = await stage.person()
+        await sign_in(page)
+        await page.get_by_role("link", name="Demo").click()
+        await page.get_by_label("Email address").fill(GUEST)
+        await page.get_by_label("Role", exact=True).select_option("ADMIN")
+        await page.get_by_text("Add a message").click()
+        await page.get_by_label("Message").fill("Come and see.")
+        await page.context.clear_cookies()
+        await press(page, "Send invitation")
+        await expect(told(page, "You were signed out. Sign in to go on.")).to_be_visible()
+        await accept_as(page, None, OWNER)
+        await expect(page.get_by_label("Email address")).to_have_value(GUEST)
+        await expect(page.get_by_label("Role", exact=True)).to_have_value("ADMIN")
+        await expect(page.get_by_label("Message")).to_have_value("Come and see.")
+        assert await page.evaluate("sessionStorage.length") == 0
+        await press(page, "Send invitation")
+        await expect(told(page, f"The invitation to {GUEST} is on its way.")).to_be_visible()
+
+
+async def test_what_was_typed_is_for_the_one_who_typed_it(stage: Stage) -> None:
+    """Another person who signs in there finds the form empty, and nothing of it is left in the browser."""
+    async with stage.invited(role="ADMIN") as (owner, _):
+        async with stage.service.browser() as guest:
+            await guest.accept_as(await stage.service.token_for(GUEST), GUEST)
+        page = await stage.person()
+        await sign_in(page)
+        await page.goto(f"/#/communities/{await owner.community_id()}")
+        await page.get_by_label("Email address").fill("secret@example.com")
+        await page.context.clear_cookies()
+        await press(page, "Send invitation")
+        await accept_as(page, None, GUEST)
+        await expect(page.get_by_label("Email address")).to_have_value("")
+        assert await page.evaluate("sessionStorage.length") == 0
+
+
+async def test_a_list_goes_on_after_the_session_has_ended(stage: Stage) -> None:
+    """A session that ends between two portions keeps the rows that were not sent, and only those."""
+    async with stage.owner() as owner:
+        page = await _many(stage, owner)
+        asked: list[str] = []
+
+        async def end_the_session(route: Route) -> None:
+            if "InviteMany" in (route.request.post_data or ""):
+                asked.append("portion")
+                if len(asked) == 2:
+                    headers = {name: value for name, value in route.request.headers.items() if name != "cookie"}
+                    await page.context.clear_cookies()
+                    return await route.continue_(headers=headers)
+            return await route.continue_()
+
+        await page.route("**/graphql", end_the_session)
+        await page.get_by_label("Addresses", exact=True).fill(
+            "email\n" + "\n".join(f"p{n}@example.com" for n in range(60))
+        )
+        await press(page, "Invite 60 people")
+        await expect(told(page, "You were signed out. Sign in to go on.")).to_be_visible()
+        await accept_as(page, None, OWNER)
+        await expect(told(page, "10 can be invited.")).to_be_visible()
+        await press(page, "Invite 10 people")
+        await expect(told(page, "10 invited.")).to_be_visible()
+        assert await Invitation.all().count() == 61
+
+
+async def test_a_view_without_a_session_leads_to_the_sign_in(stage: Stage) -> None:
+    """No view says that there is no such thing where only the session has ended."""
+    async with stage.invited() as (owner, invitation_id):
+        community = f"/#/communities/{await owner.community_id()}"
+        for view in ("", "/members", "/audit", "/rules", "/invite", f"/invitations/{invitation_id}"):
+            page = await stage.person()
+            await sign_in(page)
+            await page.goto("/#/account")
+            await expect(heading(page)).to_have_text("My account")
+            await page.context.clear_cookies()
+            await page.goto(community + view)
+            await expect(told(page, "You were signed out. Sign in to go on.")).to_be_visible()
+            await page.context.close()

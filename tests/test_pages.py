@@ -30,8 +30,6 @@ from tests.story import Browser
 
 pytestmark = pytest.mark.anyio
 
-pytestmark = pytest.mark.anyio
-
 
 @pytest.fixture
 def engine() -> str:

@@ -141,10 +141,14 @@ function lacking(missing, box) {
 function showOnce(token, place) {
   const shown = field(h("input", { type: "text", readonly: true, value: token, class: "token", spellcheck: "false" }), t("tokens.shown"), t("tokens.shown.hint"));
   const copy = button(t("tokens.copy"), { class: "button" }, async () => {
-    shown.control.select();
-    await navigator.clipboard.writeText(token);
-    announce(t("tokens.copied"));
+    try {
+      await navigator.clipboard.writeText(token);
+    } catch {
+      // A browser that does not let pages copy: the token is marked, so that the reader's own keys do.
+      return shown.control.select();
+    }
     copy.textContent = t("tokens.copied");
+    return announce(t("tokens.copied"));
   });
   place.replaceChildren(notice("done", shown.element, h("div", { class: "actions" }, copy)));
   announce(t("tokens.shown"));
