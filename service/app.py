@@ -61,7 +61,7 @@ class Guestlist:
         """GET /auth/{provider}/callback: the login's return."""
         provider_id = request.path_params["provider_id"]
         if not self.relying_party.knows(provider_id):
-            return pages.not_found()
+            return pages.not_found(request)
         returned = await sign_in.finish(
             provider_id,
             request.query_params,
@@ -72,7 +72,7 @@ class Guestlist:
             settings=self.settings,
         )
         if returned is None:
-            return pages.wrong_browser()
+            return pages.wrong_browser(request)
         response = RedirectResponse(returned.location, 303)
         if returned.session is not None:
             self._set_session(response, returned.session)

@@ -31,10 +31,12 @@ GUEST: Final = "guest@example.com"
 OWNER: Final = "owner@example.com"
 PHONE: Final[ViewportSize] = {"width": 390, "height": 844}
 DESK: Final[ViewportSize] = {"width": 1280, "height": 800}
+# What is left of the desk's width at 200 % zoom, and at 400 % (WCAG 1.4.4, 1.4.10).
+ZOOMED: Final[list[ViewportSize]] = [{"width": 640, "height": 400}, {"width": 320, "height": 256}]
 
 
 THEMES: Final[dict[Literal["light", "dark"], Any]] = {
-    "light": {},
+    "light": {"rules": {"target-size": {"enabled": True}}},
     "dark": {"runOnly": {"type": "rule", "values": ["color-contrast"]}},
 }
 
@@ -167,14 +169,14 @@ _VIOLATIONS: Final = """rules => axe.run(document, {resultTypes: ["violations"],
 
 
 async def assert_accessible(page: Page, name: str = "") -> None:
-    """No violation of axe's rules on a phone and on a desk, light and dark, and nothing wider than the window.
+    """No violation of axe's rules on a phone and on a desk, light and dark; and nothing wider than the window, also zoomed.
 
     The themes differ in their colours alone, so for the second one the rule about those is enough.
     """
     await page.evaluate(AXE_SCRIPT)
-    for viewport in (DESK, PHONE):
+    for viewport in (*ZOOMED, DESK, PHONE):
         await page.set_viewport_size(viewport)
-        for scheme, rules in THEMES.items():
+        for scheme, rules in THEMES.items() if viewport not in ZOOMED else ():
             await page.emulate_media(color_scheme=scheme)
             assert await page.evaluate(_VIOLATIONS, rules) == [], (name, viewport, scheme)
         overflow = await page.evaluate("document.documentElement.scrollWidth - innerWidth")

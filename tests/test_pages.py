@@ -1,17 +1,21 @@
 """The pages in Chromium, on the real application: the story of two, the invitee's minute, and the files."""
 
+import asyncio
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import httpx2
 import orjson
 import pytest
 from graphql import parse, validate
-from playwright.async_api import BrowserContext, Page, Request, expect
+from playwright.async_api import BrowserContext, Page, Request, Route, expect
 
+from service import acceptance, sign_in
 from service.models import Community, Flow, FlowKind, Invitation, Membership, Role
+from service.openid import evidence, relying_party
 from tests.stage import (
     GUEST,
     OWNER,
@@ -26,7 +30,7 @@ from tests.stage import (
     press,
     told,
 )
-from tests.story import Browser
+from tests.story import Browser, query_of
 
 pytestmark = pytest.mark.anyio
 
@@ -57,7 +61,9 @@ async def test_a_newcomer_is_led_from_the_mail_to_a_community_of_two(stage: Stag
     await expect(heading(guest)).to_have_text("Demo")
     await expect(told(guest, "Owner invited you to join")).to_be_visible()
     await expect(told(guest, "Come and see.")).to_be_visible()
-    await expect(told(guest, "For g•••@example.com.")).to_be_visible()
+    await expect(told(guest, "g•••@example.com")).to_be_visible()
+    await expect(guest.get_by_role("term")).to_have_text(["For", "Your role"])
+    await expect(guest.get_by_role("definition")).to_have_text(["g•••@example.com", "Member"])
     await expect(guest.get_by_role("timer")).to_have_text(re.compile(r"^(10:00|9:\d\d)$"))
     await accept_as(guest, None, "other@example.com")
     await expect(heading(guest)).to_have_text("That was another account")
@@ -210,6 +216,10 @@ async def test_a_lost_link_can_be_pasted(stage: Stage) -> None:
     await expect(heading(page)).to_have_text("Open your invitation")
     await assert_accessible(page, "no link")
     whole = stage.service.url + await stage.link(OWNER)
+    await page.goto(whole)
+    await expect(heading(page)).to_have_text("Demo")
+    await page.reload()
+    await expect(heading(page)).to_have_text("Open your invitation")
     await page.goto("/confirm#cut")
     await expect(heading(page)).to_have_text("This link is not complete")
     await page.get_by_label("Link from your mail").fill(whole[:-4])
@@ -345,10 +355,121 @@ async def test_every_outcome_has_words_and_one_main_button(
         await page.reload()
         await expect(heading(page)).to_have_text(title)
         await expect(page).to_have_title(f"{title} · Guestlist")
+        await expect(page.get_by_label("Six-digit code") if main == "Confirm" else heading(page)).to_be_focused()
         role: Any = "link" if main.startswith("Go to") else "button"
         await expect(page.locator(".card").get_by_role(role).first).to_have_text(main)
         assert await page.locator(".primary").count() <= 1
         await assert_accessible(page, title)
+
+
+@pytest.mark.parametrize(
+    ("language", "refused"),
+    [("de", "Das war ein anderes Konto"), ("fr", "C’était un autre compte"), ("es", "Era otra cuenta")],
+)
+async def test_a_refusal_is_told_in_the_readers_language(stage: Stage, language: str, refused: str) -> None:
+    """Mismatch, an address that is not verified, and the fresh link: no English sentence is left among the others."""
+    async with stage.invited():
+        page = await stage.person(language=language)
+        await page.goto(f"/confirm#{'x' * 43}")
+        await page.locator(".primary").click()
+        await expect(page.locator(".mark.mail")).to_be_visible()
+        await expect(page.locator("#view [lang=en]")).to_have_count(0)
+        for verified in (True, False):
+            await page.goto("about:blank")
+            await page.goto(await stage.link())
+            await choose(page)
+            await page.locator("#email").fill(GUEST if not verified else "other@example.com")
+            await page.locator("#email_verified").set_checked(verified)
+            await press(page, "Sign in")
+            await expect(page.locator(".mark.warn")).to_be_visible()
+            await expect(page.locator("#view [lang=en]")).to_have_count(0)
+            if verified:
+                await expect(heading(page)).to_have_text(refused)
+
+
+async def test_the_address_that_was_proved_can_be_asked_for(stage: Stage) -> None:
+    """After a mismatch one press asks the admins for the proved address; it is said, stays said, and they see it."""
+    async with stage.invited() as (owner, invitation_id):
+        page = await stage.person()
+        await accept_as(page, await stage.link(), "other@example.com")
+        await press(page, "Ask to be invited at other@example.com instead")
+        asked = told(page, "You asked to be invited at other@example.com instead.")
+        await expect(asked).to_be_visible()
+        await expect(heading(page)).to_be_focused()
+        await expect(page.locator("#announcer")).to_contain_text(
+            "You asked to be invited at other@example.com instead."
+        )
+        await page.reload()
+        await expect(asked).to_be_visible()
+        await expect(page.get_by_role("button", name=re.compile("Ask to be invited"))).to_have_count(0)
+        await assert_accessible(page, "asked for another address")
+        query = "query($id: ID!) { invitation(id: $id) { proposedEmail status } }"
+        seen = (await owner.ask(query, id=invitation_id))["invitation"]
+        assert seen == {"proposedEmail": "other@example.com", "status": "PENDING"}
+        assert await Membership.all().count() == 1
+
+
+async def test_an_address_that_nobody_vouches_for_cannot_be_asked_for(stage: Stage) -> None:
+    """Where the provider does not vouch for the other address, the page says whom to ask, and has no button for it."""
+    async with stage.invited():
+        page = await stage.person()
+        await accept_as(page, await stage.link(), "other@example.com", verified=False)
+        await expect(told(page, "Ask the person who invited you to invite")).to_be_visible()
+        await expect(page.get_by_role("button", name=re.compile("Ask to be invited"))).to_have_count(0)
+
+
+async def test_another_account_can_really_be_chosen(stage: Stage) -> None:
+    """After a mismatch at Google the way back there asks for the account anew and names none; all that our pages
+    send to another origin is the person: navigations of the whole window, which need no third-party cookie.
+    """
+    async with stage.invited("guest@gmail.com"):
+        page, network = await stage.person(), Network()
+        network.watch(page.context)
+        await accept_as(page, await stage.link("guest@gmail.com"), "other@gmail.com", provider="google")
+        await expect(heading(page)).to_have_text("That was another account")
+        again = page.get_by_role("button", name="Sign in with another account")
+        await expect(again.locator("img")).to_have_count(0)
+        await again.click()
+        await page.locator("#email").wait_for()
+        asked = query_of(page.url)
+        assert (asked["prompt"], "login_hint" in asked) == ("select_account", False)
+        await log_in(page, "guest@gmail.com")
+        await expect(heading(page)).to_have_text("Welcome to Demo")
+    elsewhere = [request for request in network.requests if not request.url.startswith(stage.service.url)]
+    assert elsewhere
+    for request in elsewhere:
+        own = (await request.all_headers()).get("sec-fetch-site") == "same-origin"
+        assert own or (request.is_navigation_request() and request.frame == page.main_frame), request.url
+
+
+async def test_a_brand_has_its_button_for_its_own_words_only(stage: Stage) -> None:
+    """Google's logo stands beside "Sign in with Google", and beside nothing else; other providers have one of ours."""
+    async with stage.invited():
+        page = await stage.person()
+        await page.goto(await stage.link())
+        google = page.get_by_role("button", name="Sign in with Google", exact=True)
+        await expect(google.locator("img")).to_have_js_property("complete", value=True)
+        assert await google.locator("img").evaluate("image => image.naturalWidth") > 0
+        await expect(page.locator("[data-provider=dev] img")).to_have_count(0)
+        await accept_as(page, None, GUEST, provider="google")
+        await expect(page.get_by_role("button", name="Send another code").locator("img")).to_have_count(0)
+
+
+async def test_long_words_do_not_hide_the_buttons(stage: Stage) -> None:
+    """A message of a thousand characters shows its beginning, so that the first button is in sight, and opens on a press."""
+    message = "Words upon words. " * 55
+    async with stage.invited(message=message):
+        page = await stage.person()
+        await page.goto(await stage.link())
+        quote = page.locator("blockquote")
+        shown = await quote.evaluate("quote => quote.clientHeight / quote.scrollHeight")
+        assert shown < 0.5
+        await expect(page.locator("[data-provider=google]")).to_be_in_viewport(ratio=1)
+        await assert_accessible(page, "long words")
+        await press(page, "Read it all")
+        await expect(quote).to_be_focused()
+        assert await quote.evaluate("quote => quote.clientHeight >= quote.scrollHeight")
+        await assert_accessible(page, "long words, all of them")
 
 
 async def test_the_code_from_the_mailbox_opens_the_community(stage: Stage) -> None:
@@ -365,11 +486,15 @@ async def test_the_code_from_the_mailbox_opens_the_community(stage: Stage) -> No
         await code.press("Enter")
         await expect(told(page, "That is not the code. 4 tries are left.")).to_be_visible()
         assert await Membership.all().count() == 1
+        await expect(code).to_have_attribute("inputmode", "numeric")
+        await expect(code).to_have_attribute("autocomplete", "one-time-code")
         await press(page, "Send another code")
         await page.locator("#email").wait_for()
         await log_in(page, GUEST)
         second = await _code(stage)
-        await code.fill(f"{second[:3]} {second[3:]}")
+        await expect(code).to_be_focused()
+        await page.evaluate("text => navigator.clipboard.writeText(text)", f"Your code is {second[:3]} {second[3:]}.")
+        await code.press("ControlOrMeta+V")
         await press(page, "Confirm")
         await expect(heading(page)).to_have_text("Welcome to Demo")
 
@@ -380,10 +505,10 @@ async def test_used_up_tries_leave_one_way_on(stage: Stage) -> None:
         page = await stage.person()
         await accept_as(page, await stage.link(), GUEST, provider="google")
         wrong = "000000" if await _code(stage) != "000000" else "111111"
-        for left in (4, 3, 2, 1):
+        for left in ("4 tries are", "3 tries are", "2 tries are", "1 try is"):
             await page.get_by_label("Six-digit code").fill(wrong)
             await press(page, "Confirm")
-            await expect(told(page, f"{left} tries are left")).to_be_visible()
+            await expect(told(page, f"That is not the code. {left} left.")).to_be_visible()
         await page.get_by_label("Six-digit code").fill(wrong)
         await press(page, "Confirm")
         await expect(told(page, "This code cannot be used any more.")).to_be_visible()
@@ -422,6 +547,21 @@ async def test_back_reload_and_a_second_tab_go_on_where_it_stood(stage: Stage) -
         await expect(heading(page)).to_have_text("Welcome to Demo")
         await second.reload()
         await expect(heading(second)).to_have_text("Welcome to Demo")
+
+
+async def test_a_closed_browser_goes_on_where_it_stood(stage: Stage) -> None:
+    """Closed while at the provider and opened again, the browser still has the flow, and finishes it without the link."""
+    async with stage.invited():
+        page = await stage.person()
+        await page.goto(await stage.link())
+        await choose(page)
+        kept = await page.context.storage_state()
+        await page.context.close()
+        again = await (await stage.chromium.new_context(base_url=stage.service.url, storage_state=kept)).new_page()
+        await again.goto("/confirm")
+        await expect(told(again, "You were on your way")).to_be_visible()
+        await accept_as(again, None, GUEST)
+        await expect(heading(again)).to_have_text("Welcome to Demo")
 
 
 async def test_a_waiting_tab_notices_what_another_finished(stage: Stage) -> None:
@@ -506,6 +646,78 @@ async def test_a_service_out_of_reach_is_told_and_tried_again(stage: Stage) -> N
         await expect(page.get_by_role("alert")).to_have_text("Something went wrong on our side. Try again in a moment.")
 
 
+async def test_a_browser_without_network_is_told_so(stage: Stage) -> None:
+    """Offline is said beside the button that was pressed, and the same press works once the network is back."""
+    async with stage.invited():
+        page = await stage.person()
+        await page.goto(await stage.link())
+        await expect(heading(page)).to_have_text("Demo")
+        await page.context.set_offline(offline=True)
+        await page.locator("[data-provider=dev]").click()
+        await expect(page.get_by_role("alert")).to_contain_text("You are offline.")
+        await page.context.set_offline(offline=False)
+        await accept_as(page, None, GUEST)
+        await expect(heading(page)).to_have_text("Welcome to Demo")
+
+
+async def test_a_page_that_opened_offline_goes_on_by_itself(stage: Stage) -> None:
+    """What could not be asked is asked again as soon as the browser is back online, without a press."""
+    async with stage.invited():
+        page = await stage.person()
+        await page.route("**/graphql", lambda route: route.abort())
+        await page.goto(await stage.link())
+        await expect(heading(page)).to_have_text("That did not work")
+        await page.unroute("**/graphql")
+        await page.evaluate("dispatchEvent(new Event('online'))")
+        await expect(heading(page)).to_have_text("Demo")
+
+
+async def test_a_slow_network_shows_progress(stage: Stage) -> None:
+    """While the service has not answered, the page says that it looks, the pressed button that it works, and a second
+    press asks nothing again.
+    """
+    async with stage.invited():
+        page, network = await stage.person(), Network()
+        network.watch(page.context)
+        answer = asyncio.Event()
+
+        async def late(route: Route) -> None:
+            await answer.wait()
+            await route.continue_()
+
+        await page.route("**/graphql", late)
+        await page.goto(await stage.link())
+        await expect(told(page, "Looking up your invitation…")).to_be_visible()
+        await expect(page.get_by_role("main")).to_have_attribute("aria-busy", "true")
+        answer.set()
+        await expect(heading(page)).to_have_text("Demo")
+        answer.clear()
+        button = page.locator("[data-provider=dev]")
+        await button.click()
+        await expect(button).to_have_class(re.compile("busy"))
+        await expect(button).to_have_attribute("aria-disabled", "true")
+        await button.click(force=True)
+        answer.set()
+        await page.locator("#email").wait_for()
+        assert network.operations.count("Accept") == 1
+
+
+async def test_too_many_questions_are_told_in_words(open_stage: Open) -> None:
+    """A page that may not even ask for the invitation says so and what to do, whichever way it was refused."""
+    limits = {"attempts_per_client": "1/1m", "mails_per_recipient": "1000/1h"}
+    async with open_stage(rate_limits=limits) as stage:
+        page = await stage.person(language="de")
+        await page.goto(await stage.link(OWNER))
+        await expect(heading(page)).to_have_text("Demo")
+        await page.goto("about:blank")
+        await page.goto(await stage.link(OWNER))
+        await expect(told(page, "Das war zu oft in kurzer Zeit.")).to_be_visible()
+        await page.route("**/graphql", lambda route: route.fulfill(status=429, body="Slow down."))
+        await press(page, "Noch einmal versuchen")
+        await expect(told(page, "Das war zu oft in kurzer Zeit.")).to_be_visible()
+        await expect(heading(page)).to_be_focused()
+
+
 async def test_a_limit_says_when_to_try_again(open_stage: Open) -> None:
     """RateLimited is shown beside the button that met it, with the time."""
     limits = {"attempts_per_client": "3/1m", "mails_per_recipient": "1000/1h"}
@@ -573,14 +785,13 @@ async def test_pages_speak_the_readers_language(stage: Stage, language: str, tit
 
 
 async def test_the_pages_are_light_and_kept(stage: Stage) -> None:
-    """Both pages with all that they load in any language stay below 100 kB on the wire; files are kept for good under
-    their version only.
+    """All pages with every file that one person can come to load, in the heaviest language, stay below 100 kB on the wire;
+    files are kept for good under their version only.
     """
     async with httpx2.AsyncClient(base_url=stage.service.url) as client:
-        weights = await _weights(client, "/") | await _weights(client, "/confirm")
-        languages = [path.name for path in (STATIC / "words").glob("*.js") if path.name != "en.js"]
-        catalogues = await _weights(client, *(f"/static/x/words/{name}" for name in languages))
-        assert sum(weights.values()) + max(catalogues.values()) < 100_000, weights
+        weights = await _weights(client)
+        languages = sorted(weights.pop(f"words/{language}.js") for language in ("de", "es", "fr"))
+        assert languages[-1] + sum(weights.values()) < 100_000, weights
         page = (await client.get("/confirm")).text
         script = re.findall(r'src="(/static/\w+/confirm\.js)"', page)[0]
         kept = await client.get(script)
@@ -594,14 +805,18 @@ async def test_the_pages_are_light_and_kept(stage: Stage) -> None:
             assert (await client.get(path)).status_code == 404
 
 
-async def _weights(client: httpx2.AsyncClient, *addresses: str) -> dict[str, int]:
-    """The bytes of files and of everything that their markup names, as they are sent, by address."""
+async def _weights(client: httpx2.AsyncClient) -> dict[str, int]:
+    """The bytes of the pages and of all their files, as they are sent."""
+    version = re.findall(r'"/static/(\w+)/', (await client.get("/confirm")).text)[0]
+    files = [path.relative_to(STATIC).as_posix() for path in STATIC.rglob("*") if path.is_file()]
+    addresses = {name: f"/static/{version}/{name}" for name in files} | {
+        path: path for path in ("/", "/confirm", "/none")
+    }
     weights = {}
-    for address in addresses:
+    for name, address in addresses.items():
         file = await client.get(address, headers={"accept-encoding": "gzip"})
-        assert (file.status_code, file.headers["content-encoding"]) == (200, "gzip")
-        weights[address] = int(file.headers["content-length"])
-        weights |= await _weights(client, *re.findall(r'(?:src|href)="(/static/[^"]+)"', file.text))
+        assert (file.status_code, file.headers["content-encoding"]) == (404 if name == "/none" else 200, "gzip"), name
+        weights[name] = int(file.headers["content-length"])
     return weights
 
 
@@ -625,6 +840,25 @@ def test_every_operation_of_the_pages_fits_the_schema() -> None:
     for document in documents:
         whole = re.sub(r"\$\{(\w+)\}", lambda found: parts[found[1]], document)
         assert validate(schema, parse(whole)) == [], whole
+
+
+def test_what_the_service_says_is_said_in_every_language() -> None:
+    """Each reason of a refusal that a person can mend, and each problem that every road can meet, has words in all
+    catalogues, and no catalogue has words for a reason that is gone.
+    """
+    source = "".join(
+        Path(str(module.__file__)).read_text("utf-8") for module in (acceptance, sign_in, evidence, relying_party)
+    )
+    reasons = set(evidence._REFUSALS) | set(re.findall(r'AcceptanceStatus\.\w+, "(\w+)"', source))
+    own = {"email_mismatch", "seat_limit_reached", "identity_conflict"}
+    problems = {"RateLimited", "ProviderUnavailable", "UnknownProvider", "InviteLinkInvalid", "RequestFreshLinkAnswer"}
+    expected = reasons - own | problems | {"access_denied", "consent_required", "sign_in_failed"}
+    assert own <= reasons
+    for path in STATIC.glob("words/??.js"):
+        told = re.findall(
+            r"^  (?:\"|)(\w+)(?:\"|): \"", path.read_text("utf-8").partition("export const told")[2], re.MULTILINE
+        )
+        assert set(told) == (expected if path.stem != "en" else set()), path.stem
 
 
 def test_the_words_in_the_markup_are_those_of_the_catalogue() -> None:

@@ -24,17 +24,17 @@ async def _page(name: str, request: Request) -> Response:
 
 async def _static(request: Request) -> Response:
     wanted = request.path_params
-    return static_file(wanted["version"], wanted["path"], request) or not_found()
+    return static_file(wanted["version"], wanted["path"], request) or not_found(request)
 
 
-def wrong_browser() -> Response:
+def wrong_browser(request: Request) -> Response:
     """What a return without its flow cookie gets: words, and nothing of the flow (H059)."""
-    return page("wrong_browser.html", 400)
+    return page("wrong_browser.html", 400, request)
 
 
-def not_found() -> Response:
-    return page("not_found.html", 404)
+def not_found(request: Request) -> Response:
+    return page("not_found.html", 404, request)
 
 
-async def not_found_handler(_: Request, __: Exception) -> Response:
-    return not_found()
+async def not_found_handler(request: Request, _: Exception) -> Response:
+    return not_found(request)

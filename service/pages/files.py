@@ -37,8 +37,8 @@ class _File:
     etag: str
 
 
-def page(name: str, status: int, request: Request | None = None) -> Response:
-    """One of the HTML pages; without a request to say what the browser takes, it goes uncompressed."""
+def page(name: str, status: int, request: Request) -> Response:
+    """One of the HTML pages."""
     return _answer(_page_file(name), request, status, {})
 
 
@@ -57,12 +57,10 @@ def static_file(version: str, path: str, request: Request) -> Response | None:
     return _answer(file, request, 200, headers)
 
 
-def _answer(file: _File, request: Request | None, status: int, headers: dict[str, str]) -> Response:
-    body = file.body
-    if request is not None:
-        headers["vary"] = "accept-encoding"
-        if "gzip" in request.headers.get("accept-encoding", ""):
-            headers["content-encoding"], body = "gzip", file.gzipped
+def _answer(file: _File, request: Request, status: int, headers: dict[str, str]) -> Response:
+    headers["vary"], body = "accept-encoding", file.body
+    if "gzip" in request.headers.get("accept-encoding", ""):
+        headers["content-encoding"], body = "gzip", file.gzipped
     return Response(body, status, headers, file.media_type)
 
 

@@ -24,9 +24,15 @@ export async function ask(operation, variables) {
   const response = await post(JSON.stringify({ query: operation.document, variables }));
   keepTime(response);
   const answer = await read(response);
-  if (answer?.errors?.length) throw new Unanswered(answer.errors[0].message);
-  if (!response.ok || !answer?.data) throw new Unanswered(t("failed.service"));
+  if (answer?.errors?.length) throw new Unanswered(errorWords(answer.errors[0]));
+  if (!response.ok || !answer?.data) throw new Unanswered(t(response.status === 429 ? "failed.too_often" : "failed.service"));
   return answer.data;
+}
+
+/** @param {{ message: string, extensions?: { code?: string } }} error */
+function errorWords({ message, extensions }) {
+  if (extensions?.code === "RATE_LIMITED") return t("failed.too_often");
+  return extensions?.code === "INTERNAL" ? t("failed.service") : message;
 }
 
 /** @param {string} body */

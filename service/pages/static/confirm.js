@@ -6,6 +6,7 @@ import * as api from "./operations.js";
 import { announce, confirm, h, notice, problemWords, translate } from "./page.js";
 import { leaveFor } from "./providers.js";
 import { t } from "./words.js";
+import { refused } from "./refusals.js";
 import * as views from "./invitee.js";
 
 /** @typedef {import("./operations.js").Acceptance} Acceptance */
@@ -125,10 +126,11 @@ function outcome(acceptance, preview, providers) {
   const retry = {
     providers,
     accept: (provider, problems) => accept(acceptance, provider, problems),
+    askForOther: (problems) => askForOther(acceptance, problems),
     decline: preview ? () => askToDecline(preview) : null,
   };
   if (status === "CODE_REQUIRED") return views.code(acceptance, (code) => confirmCode(acceptance, code), retry);
-  return views.refused(acceptance, retry);
+  return refused(acceptance, retry);
 }
 
 /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -190,15 +192,35 @@ async function accept(again, provider, problems) {
 async function confirmCode(acceptance, code) {
   const { confirmAcceptance: answer } = await ask(api.CONFIRM, { input: { acceptanceId: acceptance.id, code } });
   if ("acceptance" in answer) {
-    const { invitePreview, providers } = await opened();
-    outcome(answer.acceptance, previewOf(answer.acceptance, invitePreview), providers);
+    await nowIs(answer.acceptance);
     return null;
   }
   if (answer.__typename === "InviteLinkInvalid") {
     await load();
     return null;
   }
-  return { words: problemWords(answer), triesLeft: answer.triesLeft };
+  const { triesLeft } = answer;
+  return { words: triesLeft ? t("code.wrong", { count: triesLeft }) : problemWords(answer), triesLeft };
+}
+
+/**
+ * Shows how the acceptance stands now.
+ * @param {Acceptance} acceptance
+ */
+async function nowIs(acceptance) {
+  const { invitePreview, providers } = await opened();
+  outcome(acceptance, previewOf(acceptance, invitePreview), providers);
+}
+
+/**
+ * @param {Acceptance} acceptance
+ * @param {Element} problems
+ */
+async function askForOther(acceptance, problems) {
+  const { requestOtherAddress: answer } = await ask(api.OTHER_ADDRESS, { input: { acceptanceId: acceptance.id } });
+  if (!("acceptance" in answer)) return problems.replaceChildren(notice("problem", ...problemWords(answer)));
+  await nowIs(answer.acceptance);
+  return announce(document.querySelector(".notice.done")?.textContent ?? "");
 }
 
 /**

@@ -2,8 +2,9 @@
 // to do next, and has one main button.
 
 import { now } from "./api.js";
-import { announce, button, emblem, fromService, h, notice, part, said, show, field, whenSubmitted } from "./page.js";
+import { announce, button, card, emblem, field, fromService, h, notice, paragraph, part, said, show, whenSubmitted } from "./page.js";
 import { providerButtons } from "./providers.js";
+import { reason } from "./refusals.js";
 import { timeLeft } from "./times.js";
 import { tokenIn } from "./link.js";
 import { rich, t } from "./words.js";
@@ -13,22 +14,9 @@ import { rich, t } from "./words.js";
 /** @typedef {import("./operations.js").Provider} Provider */
 /** @typedef {import("./page.js").Child} Child */
 /** @typedef {(provider: Provider, problems: Element) => Promise<unknown>} Accept */
-/** @typedef {{ providers: Provider[], accept: Accept, decline: (() => void) | null }} Retry */
-/** @typedef {{ words: Child[], triesLeft?: number } | null} CodeAnswer null once another view is shown */
+/** @typedef {import("./refusals.js").Retry} Retry */
+/** @typedef {{ words: Child | Child[], triesLeft?: number } | null} CodeAnswer null once another view is shown */
 /** @typedef {(problems: Element) => Promise<unknown>} AskForFreshLink */
-
-/**
- * A card with a heading, which becomes the page's title.
- * @param {string} title
- * @param {(Child | Child[])[]} children
- * @param {{ focus?: boolean, above?: Node, tone?: string }} [how]
- */
-function card(title, children, { focus = true, above, tone } = {}) {
-  const mark = tone ? h("span", { class: `mark ${tone}`, "aria-hidden": "true" }) : null;
-  show([h("div", { class: "card" }, above ?? mark, h("h1", null, title), ...children)], { title, focus });
-}
-
-const paragraph = (/** @type {(Child | Child[])[]} */ ...children) => h("p", null, ...children);
 
 // ------------------------------------------------------------------------------------------------- before anything else
 
@@ -38,23 +26,26 @@ let loads = 0;
 export function loading() {
   if (loads++ === 0) return;
   const spinner = h("p", { class: "waiting" }, h("span", { class: "spinner", "aria-hidden": "true" }), t("confirm.loading"));
-  part("view").replaceChildren(h("div", { class: "card" }, spinner));
+  part("view").replaceChildren(h("div", { class: "card" }, h("h1", null, t("confirm.title")), spinner));
   part("view").setAttribute("aria-busy", "true");
   announce(t("confirm.loading"));
 }
 
 /**
  * @param {string} message
- * @param {() => unknown} again
+ * @param {() => unknown} again also called by itself when the browser is back online
  */
 export function unanswered(message, again) {
-  card(t("failed.title"), [
-    h("p", { role: "alert" }, message),
-    h("div", { class: "actions" }, button(t("again"), { class: "button primary" }, again)),
-  ], { tone: "warn" });
+  const retry = button(t("again"), { class: "button primary" }, again);
+  card(t("failed.title"), [h("p", { role: "alert" }, message), h("div", { class: "actions" }, retry)], { tone: "warn" });
+  addEventListener("online", () => retry.isConnected && retry.click(), { once: true });
 }
 
 // ------------------------------------------------------------------------------------------------------------ the offer
+
+const LONG_NAME = 20;
+const LONG_MESSAGE = 280;
+const LONG_MESSAGE_LINES = 6;
 
 /**
  * @param {InvitePreview} preview
@@ -64,12 +55,11 @@ export function unanswered(message, again) {
 export function offer(preview, started, { accept, decline, elapsed }) {
   const title = t("offer.title", { community: preview.communityName });
   const parts = [
-    emblem(preview.communityName),
-    h("p", { class: "lead" }, rich(`offer.${preview.role}`, { inviter: said(preview.inviterName) })),
-    h("h1", { class: "name" }, said(preview.communityName)),
+    invited(preview),
     words(preview),
+    facts(preview),
     started && notice("note", t("offer.started", { provider: started.provider?.label ?? "" })),
-    h("p", { class: "for" }, rich("offer.for", { address: h("strong", null, said(preview.maskedEmail)) })),
+    paragraph(t("offer.how")),
     providerButtons(preview.providers, accept),
     why(),
     h("div", { class: "quiet-actions" }, deadline(preview, elapsed), button(t("offer.decline"), { class: "link" }, decline)),
@@ -78,10 +68,43 @@ export function offer(preview, started, { accept, decline, elapsed }) {
 }
 
 /** @param {InvitePreview} preview */
+function invited({ communityName, inviterName }) {
+  const lead = h("p", { class: "lead" }, rich("offer.lead", { inviter: said(inviterName) }));
+  const name = h("h1", { class: communityName.length > LONG_NAME ? "name long" : "name" }, said(communityName));
+  return h("header", null, emblem(communityName), h("div", null, lead, name));
+}
+
+/** @param {InvitePreview} preview */
 function words({ message, inviterName }) {
   if (!message) return null;
   const caption = h("figcaption", null, rich("offer.words", { inviter: said(inviterName) }));
-  return h("figure", { class: "words" }, caption, h("blockquote", { dir: "auto" }, message));
+  const quote = h("blockquote", { dir: "auto" }, message);
+  const long = message.length > LONG_MESSAGE || message.split("\n").length > LONG_MESSAGE_LINES;
+  return h("figure", { class: "words" }, caption, quote, long && readAll(quote));
+}
+
+/**
+ * Long words must not push the buttons out of sight: their beginning is shown, and the rest on a press.
+ * @param {HTMLElement} quote
+ */
+function readAll(quote) {
+  quote.classList.add("shortened");
+  const more = button(t("offer.read_all"), { class: "link" }, () => {
+    quote.classList.remove("shortened");
+    quote.setAttribute("tabindex", "-1");
+    more.remove();
+    quote.focus();
+  });
+  return more;
+}
+
+/**
+ * For whom the invitation is, and as what.
+ * @param {InvitePreview} preview
+ */
+function facts({ maskedEmail, role }) {
+  const fact = (/** @type {string} */ name, /** @type {Child} */ value) => h("div", null, h("dt", null, name), h("dd", null, value));
+  return h("dl", { class: "facts" }, fact(t("offer.for"), said(maskedEmail)), fact(t("offer.role"), t(`offer.role.${role}`)));
 }
 
 /**
@@ -162,7 +185,7 @@ function freshLinkButton(freshLink) {
 
 /** @param {string} message */
 export function freshLinkSent(message) {
-  card(t("fresh.title"), [paragraph(fromService(message)), h("p", { class: "aside" }, t("fresh.hint"))], { tone: "mail" });
+  card(t("fresh.title"), [paragraph(fromService(message, "RequestFreshLinkAnswer")), h("p", { class: "aside" }, t("fresh.hint"))], { tone: "mail" });
 }
 
 // ----------------------------------------------------------------------------------------------- how an acceptance ended
@@ -189,7 +212,7 @@ export function joined(acceptance) {
  */
 export function over(acceptance, freshLink) {
   const { status } = acceptance;
-  const told = status === "STARTED" || status === "CODE_REQUIRED" ? null : paragraph(fromService(acceptance.message));
+  const told = status === "STARTED" || status === "CODE_REQUIRED" ? null : paragraph(reason(acceptance));
   const next = status === "LINK_INVALID" ? null : paragraph(t("outcome.over"));
   card(t("invalid.title"), [told, next, freshLinkButton(freshLink)], { tone: "clock" });
 }
@@ -201,9 +224,7 @@ export function over(acceptance, freshLink) {
  */
 export function code(acceptance, confirm, retry) {
   const problems = h("div", { class: "problems" });
-  const input = h("input", {
-    class: "code", type: "text", inputmode: "numeric", autocomplete: "one-time-code", maxlength: "20", spellcheck: "false",
-  });
+  const input = h("input", { class: "code", type: "text", inputmode: "numeric", autocomplete: "one-time-code", spellcheck: "false" });
   const digits = field(input, t("code.label"));
   const submit = button(t("code.button"), { class: "button primary", type: "submit" }, null);
   const form = h("form", null, digits.element, problems, submit);
@@ -213,9 +234,10 @@ export function code(acceptance, confirm, retry) {
     { main: false, label: () => t("code.again.button") },
   );
   whenSubmitted(form, submit, problems, async () => {
-    const entered = input.value.replace(/[\s\-–]/g, "");
-    digits.wrong(/^\d{6}$/.test(entered) ? null : t("code.incomplete"));
-    if (!/^\d{6}$/.test(entered)) return;
+    // However it is written or pasted, "123 456" or the mail's whole line, the digits are the code.
+    const entered = input.value.replace(/\D/g, "");
+    digits.wrong(entered.length === 6 ? null : t("code.incomplete"));
+    if (entered.length !== 6) return;
     const answer = await confirm(entered);
     if (!answer) return;
     digits.wrong(answer.words);
@@ -223,100 +245,15 @@ export function code(acceptance, confirm, retry) {
     if (answer.triesLeft === 0) spent();
   });
   const spent = () => {
-    form.replaceChildren(notice("problem", digits.element.querySelector(".field-error")?.textContent));
+    form.replaceChildren(notice("problem", t("code.spent")));
     again.querySelector("button")?.classList.add("primary");
     again.querySelector("button")?.focus();
   };
-  card(t("code.title"), [
-    paragraph(rich("code.text", {
-      provider: acceptance.provider?.label ?? "", address: h("strong", null, said(acceptance.maskedEmail)),
-    })),
-    form,
-    h("p", { class: "aside" }, t("code.again")),
-    again,
-  ], { tone: "mail" });
-}
-
-// ------------------------------------------------------------------------------------------------------------- refusals
-
-/**
- * What a refusal is called, what is told of it, and how the main way on is worded.
- * @typedef {object} Refusal
- * @property {string} title
- * @property {Child | Child[]} told
- * @property {(provider: Provider) => string} [again]
- * @property {Child} [help]
- * @property {"same" | "others"} [only] which providers can help at all, where not all of them can
- */
-
-/** @type {Record<string, (acceptance: Acceptance) => Refusal>} */
-const REFUSALS = {
-  EMAIL_MISMATCH: (acceptance) => ({
-    title: t("mismatch.title"),
-    told: rich("mismatch.text", addresses(acceptance)),
-    again: () => t("mismatch.button"),
-    help: h(
-      "details",
-      { class: "why" },
-      h("summary", null, rich("mismatch.help", addresses(acceptance))),
-      h("p", null, rich("mismatch.help.text", addresses(acceptance))),
-    ),
-  }),
-  EMAIL_NOT_VERIFIED: ({ message }) => ({
-    title: t("unverified.title"),
-    told: fromService(message),
-    again: () => t("mismatch.button"),
-  }),
-  IDENTITY_CONFLICT: ({ provider }) => ({
-    title: t("conflict.title"),
-    told: t("conflict.text"),
-    only: "others",
-    help: h(
-      "p",
-      { class: "aside" },
-      t("conflict.link", { provider: provider?.label ?? "" }),
-      " ",
-      h("a", { href: "/#/account" }, t("conflict.link.button")),
-    ),
-  }),
-  SEAT_LIMIT_REACHED: ({ communityName }) => ({
-    title: t("seats.title"),
-    told: rich("seats.text", { community: said(communityName) }),
-    again: () => t("again"),
-    only: "same",
-  }),
-  NOT_ALLOWED: ({ message }) => ({ title: t("not_allowed.title"), told: fromService(message), again: () => t("again"), only: "same" }),
-  SIGN_IN_FAILED: ({ message }) => ({
-    title: t("failed_sign_in.title"),
-    told: fromService(message),
-    again: ({ label }) => t("failed_sign_in.button", { provider: label }),
-  }),
-};
-
-/** @param {Acceptance} acceptance */
-function addresses({ signedInEmail, maskedEmail }) {
-  const signedIn = signedInEmail ? h("strong", null, said(signedInEmail)) : t("mismatch.no_address");
-  return { signedIn, invited: h("strong", null, said(maskedEmail)) };
-}
-
-/**
- * A refusal that consumed nothing: the same link can be tried again in this browser.
- * @param {Acceptance} acceptance
- * @param {Retry} retry
- */
-export function refused(acceptance, retry) {
-  const refusal = REFUSALS[acceptance.status]?.(acceptance) ?? { title: t("outcome.title"), told: fromService(acceptance.message) };
-  const same = retry.providers.filter(({ id }) => id === acceptance.provider?.id);
-  const others = retry.providers.filter(({ id }) => id !== acceptance.provider?.id);
-  const first = same.length === 0 || (refusal.only === "others" && others.length > 0) ? others : same;
-  const rest = refusal.only ? [] : retry.providers.filter((provider) => !first.includes(provider));
-  card(refusal.title, [
-    paragraph(refusal.told),
-    providerButtons(first, retry.accept, { label: first === same ? refusal.again : undefined }),
-    rest.length > 0 && [h("p", { class: "or" }, t("outcome.other")), providerButtons(rest, retry.accept, { main: false })],
-    refusal.help,
-    retry.decline && h("div", { class: "quiet-actions" }, button(t("offer.decline"), { class: "link" }, retry.decline)),
-  ].flat(), { tone: "warn" });
+  const address = h("strong", null, said(acceptance.maskedEmail));
+  const told = paragraph(rich("code.text", { provider: acceptance.provider?.label ?? "", address }));
+  told.id = "code-told";
+  input.setAttribute("aria-describedby", `${told.id} ${input.getAttribute("aria-describedby")}`);
+  card(t("code.title"), [told, form, h("p", { class: "aside" }, t("code.again")), again], { tone: "mail", focus: input });
 }
 
 // ------------------------------------------------------------------------------------------------------------ declining

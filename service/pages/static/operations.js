@@ -33,6 +33,9 @@
  * @property {Provider | null} provider
  * @property {string} message
  * @property {boolean} canRetry
+ * @property {string | null} reason
+ * @property {boolean} canRequestOtherAddress
+ * @property {boolean} otherAddressRequested
  */
 
 /** @typedef {{ invitePreview: InvitePreview | null, acceptance: Acceptance | null, providers: Provider[] }} Opened */
@@ -40,7 +43,7 @@
 /** @typedef {{ __typename: "AcceptInviteStarted", acceptanceId: string, authorizationUrl: string }} AcceptStarted */
 
 const ACCEPTANCE = `id status communityName membership { id community { id } } maskedEmail signedInEmail
-  provider { id label } message canRetry`;
+  provider { id label } message canRetry reason canRequestOtherAddress otherAddressRequested`;
 
 /** @type {Operation<Opened, { token: string | null, acceptanceId: string | null }>} */
 export const OPEN = {
@@ -82,6 +85,19 @@ export const CONFIRM = {
       ... on ConfirmAcceptanceSuccess { acceptance { ${ACCEPTANCE} } }
       ... on Problem { message }
       ... on InvalidCode { triesLeft }
+      ... on RateLimited { retryAfterSeconds }
+    }
+  }`,
+};
+
+/** @typedef {{ __typename: "RequestOtherAddressSuccess", acceptance: Acceptance }} OtherAddressRequested */
+/** @type {Operation<{ requestOtherAddress: OtherAddressRequested | Problem }, { input: { acceptanceId: string } }>} */
+export const OTHER_ADDRESS = {
+  document: `mutation OtherAddress($input: RequestOtherAddressInput!) {
+    requestOtherAddress(input: $input) {
+      __typename
+      ... on RequestOtherAddressSuccess { acceptance { ${ACCEPTANCE} } }
+      ... on Problem { message }
       ... on RateLimited { retryAfterSeconds }
     }
   }`,

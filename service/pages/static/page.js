@@ -1,7 +1,7 @@
 // How the pages are put together: elements, words that are said aloud, buttons that show that they work.
 
 import { Unanswered } from "./api.js";
-import { fromNow, language, t } from "./words.js";
+import { fromNow, inOwnWords, language, t } from "./words.js";
 
 /** @typedef {Node | string | number | null | undefined | false} Child */
 /** @typedef {Record<string, string | number | boolean | null | undefined | ((event: any) => void)>} Attributes */
@@ -83,6 +83,21 @@ export function announce(text) {
   setTimeout(() => (announcer.textContent = text), 50);
 }
 
+/**
+ * A view that is one card, with a heading that becomes the page's title.
+ * @param {string} title
+ * @param {(Child | Child[])[]} children
+ * @param {{ focus?: HTMLElement, above?: Node, tone?: string }} [how]
+ */
+export function card(title, children, { focus, above, tone } = {}) {
+  const mark = tone ? h("span", { class: `mark ${tone}`, "aria-hidden": "true" }) : null;
+  show([h("div", { class: "card" }, above ?? mark, h("h1", null, title), ...children)], { title });
+  focus?.focus();
+}
+
+/** @param {...(Child | Child[])} children */
+export const paragraph = (...children) => h("p", null, ...children);
+
 // ------------------------------------------------------------------------------------------------------------ notices
 
 /** @typedef {"problem" | "done" | "note"} Kind */
@@ -97,10 +112,15 @@ export function notice(kind, ...children) {
 }
 
 /**
- * A sentence of the service, which writes English.
+ * A sentence of the service, which writes English; in the reader's own language where the pages have words for it.
  * @param {string} message
+ * @param {string | null} [id] the service's stable word for it
+ * @param {import("./words.js").Values} [values]
+ * @returns {Child}
  */
-export const fromService = (message) => h("span", { lang: language === "en" ? null : "en", dir: "auto" }, message);
+export function fromService(message, id, values) {
+  return inOwnWords(id ?? "", values) ?? h("span", { lang: language === "en" ? null : "en", dir: "auto" }, message);
+}
 
 /**
  * What the API refused with, and when to try again where it says so.
@@ -110,7 +130,7 @@ export const fromService = (message) => h("span", { lang: language === "en" ? nu
 export function problemWords(problem) {
   const seconds = problem.retryAfterSeconds;
   const when = seconds === undefined ? null : ` ${t("retry_after", { when: fromNow(seconds, { exact: true }) })}`;
-  return [fromService(problem.message), when];
+  return [fromService(problem.message, problem.__typename), when];
 }
 
 // ------------------------------------------------------------------------------------------------------------ buttons

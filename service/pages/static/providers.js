@@ -6,13 +6,21 @@ import { t } from "./words.js";
 /** @typedef {import("./operations.js").Provider} Provider */
 
 const PATIENCE_MS = 15_000;
-const BRANDS = ["google", "microsoft"];
+const BRANDS = ["Google", "Microsoft"];
 
 /**
- * The brand whose rules the button follows; the operator's name for the provider tells.
+ * The brand whose rules the button follows. Both brands allow their logo and colours beside the words "Sign in with" and
+ * their own name only, so a button that says anything else is one of ours.
  * @param {Provider} provider
+ * @param {string | undefined} label
  */
-const brandOf = (provider) => BRANDS.find((brand) => provider.id.toLowerCase().startsWith(brand));
+const brandOf = (provider, label) => (label ? undefined : BRANDS.find((brand) => brand === provider.label)?.toLowerCase());
+
+/** @param {string | undefined} brand */
+function markOf(brand) {
+  if (!brand) return h("span", { class: "icon key", "aria-hidden": "true" });
+  return h("img", { src: new URL(`${brand}.svg`, import.meta.url).href, alt: "", width: 20, height: 20 });
+}
 
 /**
  * One button for one provider.
@@ -21,8 +29,8 @@ const brandOf = (provider) => BRANDS.find((brand) => provider.id.toLowerCase().s
  * @param {(provider: Provider) => Promise<unknown>} choose
  */
 export function providerButton(provider, { label, main = false, problems }, choose) {
-  const brand = brandOf(provider);
-  const mark = brand ? h("img", { src: new URL(`${brand}.svg`, import.meta.url).href, alt: "", width: 20, height: 20 }) : null;
+  const brand = brandOf(provider, label);
+  const mark = label ? null : markOf(brand);
   const look = brand ? `button provider ${brand}` : `button provider${main ? " primary" : ""}`;
   const words = label ?? t("sign_in_with", { provider: provider.label });
   return button([mark, h("span", null, words)], { class: look, problems, "data-provider": provider.id }, () => choose(provider));

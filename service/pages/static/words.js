@@ -6,7 +6,13 @@ import english from "./words/en.js";
 /** @typedef {keyof Catalogue} WordId */
 /** @typedef {Record<string, string | number>} Values */
 
-/** @type {Record<string, () => Promise<{ default: Catalogue }>>} */
+/**
+ * A further language: the words of the pages, and those for what the service says, by its own stable words (an
+ * acceptance's `reason`, a problem's type). English has none of the latter: the service writes it.
+ * @typedef {{ default: Catalogue, told: Record<string, string> }} Language
+ */
+
+/** @type {Record<string, () => Promise<Language>>} */
 const FURTHER = {
   de: () => import("./words/de.js"),
   fr: () => import("./words/fr.js"),
@@ -21,14 +27,17 @@ function chosen() {
 
 /** @param {string} wanted */
 async function catalogueOf(wanted) {
+  const inEnglish = { language: "en", words: english, told: {} };
   try {
-    return { language: wanted, words: (await FURTHER[wanted]?.())?.default ?? english };
+    const found = await FURTHER[wanted]?.();
+    return found ? { language: wanted, words: found.default, told: found.told } : inEnglish;
   } catch {
-    return { language: "en", words: english };
+    return inEnglish;
   }
 }
 
-const { language: found, words } = await catalogueOf(chosen());
+/** @type {{ language: string, words: Catalogue, told: Record<string, string> }} */
+const { language: found, words, told } = await catalogueOf(chosen());
 
 /** The language of the page, as its `lang`. */
 export const language = found;
@@ -42,8 +51,24 @@ const locale = navigator.languages.find((tag) => tag.slice(0, 2).toLowerCase() =
  * @param {Values} [values]
  */
 export function t(id, values = {}) {
-  return textOf(id, values).replace(/\{(\w+)\}/g, (_, name) => String(values[name] ?? ""));
+  return filled(textOf(id, values), values);
 }
+
+/**
+ * What the service says in English, in the reader's language; null where that is English, or has no words for it.
+ * @param {string} id
+ * @param {Values} [values]
+ */
+export function inOwnWords(id, values = {}) {
+  const text = told[id];
+  return text === undefined ? null : filled(text, values);
+}
+
+/**
+ * @param {string} text
+ * @param {Values} values
+ */
+const filled = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => String(values[name] ?? ""));
 
 /**
  * The same, with nodes in the places of some values: names and addresses stand out, and keep their own direction.
