@@ -40,14 +40,11 @@ const REFUSALS = {
     told: reason(acceptance),
     again: () => t("mismatch.button"),
   }),
-  IDENTITY_CONFLICT: (acceptance) => {
-    const inUse = acceptance.reason === "identity_in_use";
-    return {
-      title: t("conflict.title"),
-      told: inUse ? reason(acceptance) : t("conflict.text"),
-      only: "others",
-      help: inUse ? [] : [useBoth(acceptance)],
-    };
+  IDENTITY_CONFLICT: (acceptance) => CONFLICTS[acceptance.reason ?? ""]?.(acceptance) ?? {
+    title: t("conflict.title"),
+    told: t("conflict.text"),
+    only: "others",
+    help: [useBoth(acceptance)],
   },
   SEAT_LIMIT_REACHED: ({ communityName }) => ({
     title: t("seats.title"),
@@ -65,6 +62,17 @@ const REFUSALS = {
     title: t("failed_sign_in.title"),
     told: reason(acceptance),
     again: ({ label }) => t("failed_sign_in.button", { provider: label }),
+  }),
+};
+
+/** @type {Record<string, (acceptance: Acceptance) => Refusal>} */
+const CONFLICTS = {
+  identity_in_use: (acceptance) => ({ title: t("conflict.title"), told: reason(acceptance), only: "others" }),
+  account_released: (acceptance) => ({
+    title: t("released.title"),
+    told: reason(acceptance),
+    again: () => t("again"),
+    only: "same",
   }),
 };
 

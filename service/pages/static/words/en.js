@@ -112,6 +112,7 @@ const english = {
   "conflict.text": "There is an account with this address already, and it opens with another sign-in. Choose the one that you used before.",
   "conflict.link": "Do you want to use both? Sign in the way you did before, add {provider} under “My account”, and open the link again.",
   "conflict.link.button": "Go to sign-in",
+  "released.title": "Your account waits for you first",
   "seats.title": "No seat is free just now",
   "seats.text": "Every seat in {community} is taken. Tell the person who invited you; as soon as there is a seat, you can try again here.",
   "not_allowed.title": "This invitation is on hold",
