@@ -13,14 +13,14 @@ from graphql import ASTValidationRule, DocumentNode, GraphQLError, GraphQLSchema
 from strawberry.schema.schema import validate_document
 
 from schema.plans import Plans
-from schema.rules import MOST_TOKENS
+from schema.rules import MOST_TOKENS, refuse_heavy
 from service import metrics
 
 _MOST_KEPT: Final = 300_000  # characters of text; parsed, each takes about 120 bytes
 
 
 class DocumentRefused(Exception):
-    """Raised for a document that cannot be parsed or breaks a rule; `errors` say why."""
+    """Raised for a document that cannot be parsed, costs too much or breaks a rule; `errors` say why."""
 
     def __init__(self, errors: list[GraphQLError]) -> None:
         super().__init__()
@@ -56,6 +56,7 @@ class Documents:
     def _checked(self, text: str) -> Document:
         try:
             node = parse(text, max_tokens=MOST_TOKENS)
+            refuse_heavy(node)
         except GraphQLError as error:
             raise DocumentRefused([error]) from None
         errors = validate_document(self._schema, node, self._rules)

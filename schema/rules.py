@@ -1,37 +1,133 @@
-"""What an operation may cost, judged before any resolver runs.
+"""What an operation may cost: judged on its document once it is parsed, before anything is validated or resolved.
 
-The rules are made once per process: Strawberry's own limiter extensions make a new rule class per request, and then its
-validation cache never hits.
+Each fragment is weighed once, however often it is spread. Strawberry's limiters walk a fragment anew at every spread, so
+that forty small fragments, each spreading the next one twice, keep a process busy for ever (H121).
 """
 
+from dataclasses import dataclass
 from typing import Any, Final
 
 from graphql import (
     ASTValidationRule,
     DirectiveNode,
+    DocumentNode,
+    FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
     GraphQLError,
+    InlineFragmentNode,
+    IntValueNode,
     NoSchemaIntrospectionCustomRule,
     OperationDefinitionNode,
+    SelectionNode,
+    SelectionSetNode,
     ValidationContext,
     ValidationRule,
 )
-from strawberry.extensions.max_aliases import create_validator as alias_rule
-from strawberry.extensions.query_depth_limiter import create_validator as depth_rule
 
 MOST_TOKENS: Final = 1500
-_DEEPEST: Final = 12
-_MOST_ALIASES: Final = 15
-_MOST_DIRECTIVES: Final = 20
+MOST_LEVELS: Final = 12
+MOST_ALIASES: Final = 15
+MOST_DIRECTIVES: Final = 20
+# Comparing fields of one name takes the square of their number, so all of them together are few.
+MOST_FIELDS: Final = 300
+# Two full pages one inside the other; a third would be a million rows.
+MOST_ROWS: Final = 20_000
+
+# The fields that give pages, by their names, and how many rows a page has where the operation does not say so in figures.
+PAGED: Final = frozenset({"auditLog", "invitations", "memberships", "timeline"})
+_USUAL_PAGE: Final = 50
+_LONGEST_PAGE: Final = 100
 
 
-class OneOperation(ValidationRule):
-    """One operation a request: a second one in the document is a way around every other limit."""
+@dataclass(frozen=True, slots=True)
+class Weight:
+    """What a selection costs at most, with every fragment counted where it is spread."""
 
-    def __init__(self, context: ValidationContext) -> None:
-        operations = [node for node in context.document.definitions if isinstance(node, OperationDefinitionNode)]
-        if len(operations) > 1:
-            context.report_error(GraphQLError(f"{len(operations)} operations found. Allowed: 1"))
-        super().__init__(context)
+    levels: int = 0
+    fields: int = 0
+    aliases: int = 0
+    rows: int = 0
+
+    def __add__(self, other: "Weight") -> "Weight":
+        return Weight(
+            max(self.levels, other.levels),
+            self.fields + other.fields,
+            self.aliases + other.aliases,
+            self.rows + other.rows,
+        )
+
+
+class _Scales:
+    """Weighs the selections of one document."""
+
+    def __init__(self, document: DocumentNode) -> None:
+        definitions = document.definitions
+        self._fragments = {node.name.value: node for node in definitions if isinstance(node, FragmentDefinitionNode)}
+        self._weighed: dict[str, Weight] = {}
+
+    def selections(self, node: SelectionSetNode) -> Weight:
+        return sum((self._selection(selection) for selection in node.selections), Weight())
+
+    def _selection(self, node: SelectionNode) -> Weight:
+        if isinstance(node, FieldNode):
+            return self._field(node)
+        if isinstance(node, FragmentSpreadNode):
+            return self._fragment(node.name.value)
+        return self.selections(node.selection_set) if isinstance(node, InlineFragmentNode) else Weight()
+
+    def _field(self, node: FieldNode) -> Weight:
+        name = node.name.value
+        # What begins with two underscores tells of the schema: a matter of the rule against introspection.
+        below = self.selections(node.selection_set) if node.selection_set and name[:2] != "__" else Weight()
+        rows = _page(node) * (1 + below.rows) if name in PAGED else below.rows
+        return Weight(1 + below.levels, 1 + below.fields, below.aliases + (node.alias is not None), rows)
+
+    def _fragment(self, name: str) -> Weight:
+        """Nothing for one that is unknown or spreads itself: the validation that follows says so."""
+        if name not in self._weighed:
+            self._weighed[name] = Weight()
+            found = self._fragments.get(name)
+            self._weighed[name] = self.selections(found.selection_set) if found else Weight()
+        return self._weighed[name]
+
+
+def _page(node: FieldNode) -> int:
+    """How many rows a paged field gives at most; more than the longest page is refused where it is resolved."""
+    first = next((argument.value for argument in node.arguments or () if argument.name.value == "first"), None)
+    if first is None:
+        return _USUAL_PAGE
+    return int(first.value) if isinstance(first, IntValueNode) and len(first.value) <= 2 else _LONGEST_PAGE  # noqa: PLR2004 -- figures
+
+
+def refuse_heavy(document: DocumentNode) -> None:
+    """Raises GraphQLError for a document that holds anything but one operation, or costs too much."""
+    weight = _weight(document, _operation(document))
+    bounds = (
+        ("levels", weight.levels, MOST_LEVELS),
+        ("fields", weight.fields, MOST_FIELDS),
+        ("aliases", weight.aliases, MOST_ALIASES),
+        ("rows in pages inside pages", weight.rows, MOST_ROWS),
+    )
+    for what, found, most in bounds:
+        if found > most:
+            number = str(found) if found < 10**9 else "Far too many"
+            raise GraphQLError(f"{number} {what} found. Allowed: {most}")
+
+
+def _operation(document: DocumentNode) -> OperationDefinitionNode:
+    """The document's one operation: a second one would be a way around every other limit."""
+    operations = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
+    if len(operations) != 1:
+        raise GraphQLError(f"{len(operations)} operations found. Exactly one was expected.")
+    return operations[0]
+
+
+def _weight(document: DocumentNode, operation: OperationDefinitionNode) -> Weight:
+    try:
+        return _Scales(document).selections(operation.selection_set)
+    except RecursionError:
+        raise GraphQLError("The selections are nested too deeply.") from None
 
 
 class FewDirectives(ValidationRule):
@@ -43,11 +139,11 @@ class FewDirectives(ValidationRule):
 
     def enter_directive(self, node: DirectiveNode, *_: Any) -> None:
         self._found += 1
-        if self._found == _MOST_DIRECTIVES + 1:
-            self.report_error(GraphQLError(f"More than {_MOST_DIRECTIVES} directives found.", node))
+        if self._found == MOST_DIRECTIVES + 1:
+            self.report_error(GraphQLError(f"More than {MOST_DIRECTIVES} directives found.", node))
 
 
-_ALWAYS: Final = [depth_rule(_DEEPEST, None, None), alias_rule(_MOST_ALIASES), OneOperation, FewDirectives]
+_ALWAYS: Final[list[type[ASTValidationRule]]] = [FewDirectives]
 _IN_PRODUCTION: Final = [*_ALWAYS, NoSchemaIntrospectionCustomRule]
 
 

@@ -142,16 +142,19 @@ def checked_invitee(invitee: Invitee, place: Standing) -> Checked:
     return Checked(email, invitee.role, message, locale)
 
 
+_LONGEST_LOCALE: Final = 35  # RFC 5646 section 4.4.1
+
+
 def _known_locale(locale: str | None) -> str | None:
     if not locale:
         return None
     try:
-        Locale.parse(locale, sep="-")
+        if len(locale) <= _LONGEST_LOCALE:
+            Locale.parse(locale, sep="-")
+            return locale
     except (ValueError, UnknownLocaleError):
-        raise InvalidInput(
-            "locale", "The locale is no language tag; one like de or pt-BR was expected (BCP 47)."
-        ) from None
-    return locale
+        pass
+    raise InvalidInput("locale", "The locale is no language tag; one like de or pt-BR was expected (BCP 47).")
 
 
 async def _refuse_known(facts: _InviteFacts, now: datetime, settings: Settings) -> None:

@@ -163,7 +163,10 @@ def _is_path(text: str) -> bool:
 
 
 def _is_allowed(text: str, settings: Settings) -> bool:
-    parts = urlsplit(text)
+    try:
+        parts = urlsplit(text)
+    except ValueError:  # the brackets of an IPv6 address do not match
+        return False
     origin = f"{parts.scheme}://{parts.netloc}"
     return "@" not in parts.netloc and origin in {settings.public_url, *settings.allowed_origins}
 

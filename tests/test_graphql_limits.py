@@ -6,10 +6,12 @@ from typing import Any
 
 import httpx2
 import pytest
+from graphql import GraphQLObjectType
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.applications import Starlette
 
 from schema.root import MASKED
+from schema.rules import PAGED
 from service import database
 from service.app import create_app
 from service.models import Counter, Flow
@@ -17,6 +19,7 @@ from service.settings import load_settings
 from tests.conftest import Serve, bound_socket, running
 from tests.openid_provider import CLIENT_ID, CLIENT_SECRET
 from tests.story import Service
+from tests.test_contract import RUNNING
 
 pytestmark = pytest.mark.anyio
 
@@ -83,6 +86,10 @@ async def test_production_has_no_ide(production: httpx2.AsyncClient) -> None:
 _ALIASES = " ".join(
     f'a{n}: acceptInvite(input: {{token: "x", providerId: "acme"}}) {{ __typename }}' for n in range(2000)
 )
+_TWICE = "{ ...f0 } fragment f40 on Query { providers { id } } " + " ".join(
+    f"fragment f{n} on Query {{ ...f{n + 1} ...f{n + 1} }}" for n in range(40)
+)
+_PAGES = "{ viewer { memberships { community { memberships(first: 99) { nodes { community { memberships(first: 99) { nodes { id } } } } } } } } }"
 _DEEP = "{ viewer { memberships { community { memberships { nodes { community { memberships { nodes { community { memberships { nodes { community { memberships { nodes { id } } } } } } } } } } } } } } }"
 
 
@@ -99,8 +106,17 @@ _DEEP = "{ viewer { memberships { community { memberships { nodes { community { 
         "{ ...f } fragment f on Query { ...g } fragment g on Query { ...f }",
         "query($v: " + "[" * 200 + "Int" + "]" * 200 + ") { providers { id } }",
         "{ " + " ".join(f"...f{n}" for n in range(200)) + " } " + " ".join(f"fragment f{n} on Query {{ providers {{ id }} }}" for n in range(200)),
+        _TWICE,
+        "{ viewer { ...f0 } } " + _TWICE.partition("} ")[2].replace("on Query", "on Viewer").replace("providers", "member"),
+        "{ ...a } fragment a on Query { " + " ".join(f"b{n}: providers {{ id }}" for n in range(16)) + " }",
+        _PAGES,
+        _PAGES.replace("first: 99", "first: $n").replace("{ viewer", "query($n: Int) { viewer", 1),
+        "{ " + "providers { id } " * 160 + "}",
+        "fragment f on Query { providers { id } }",
+        "type Query { providers: Int }",
     ],
-    ids=["2000-aliases", "17-aliases", "depth-14", "depth-600", "5000-directives", "20000-fields", "two-operations", "fragment-cycle", "deep-variable", "200-fragments"],
+    ids=["2000-aliases", "17-aliases", "depth-14", "depth-600", "5000-directives", "20000-fields", "two-operations", "fragment-cycle", "deep-variable", "200-fragments",
+         "fragments-spread-twice", "fragments-of-a-viewer-spread-twice", "16-aliases-in-a-fragment", "pages-in-pages", "pages-of-a-variable", "320-fields", "no-operation", "a-type"],
 )  # fmt: skip
 async def test_costly_operations_are_refused_before_they_run(production: httpx2.AsyncClient, query: str) -> None:
     """H118, H121, H122: each is refused quickly, in words, and no resolver of it ran."""
@@ -110,11 +126,40 @@ async def test_costly_operations_are_refused_before_they_run(production: httpx2.
     assert (await Flow.all().count(), await Counter.all().count()) == (0, 0)
 
 
+def test_every_field_with_pages_is_weighed() -> None:
+    """H122: the fields that give pages, wherever they stand in the schema, are those whose rows are counted."""
+    kinds = [kind for kind in RUNNING.type_map.values() if isinstance(kind, GraphQLObjectType)]
+    fields = [(name, field) for kind in kinds for name, field in kind.fields.items()]
+    assert {name for name, field in fields if "first" in field.args} == PAGED
+
+
+async def test_what_the_pages_ask_is_within_the_limits(production: httpx2.AsyncClient) -> None:
+    """Two full pages one inside the other, which an export by hand needs, are answered."""
+    query = "query($id: ID!) { community(id: $id) { invitations(first: 100) { nodes { timeline(first: 100) { nodes { id } } } } } }"
+    answer = await production.post("/graphql", json={"query": query, "variables": {"id": "x"}})
+    assert answer.json() == {"data": {"community": None}}
+
+
 async def test_a_second_operation_by_name_is_refused(production: httpx2.AsyncClient) -> None:
     """One operation a request, also when operationName picks one of several."""
     body = {"query": "query a { providers { id } } query b { providers { id } }", "operationName": "b"}
     answer = await production.post("/graphql", json=body)
-    assert "data" not in answer.json() or answer.json()["data"] is None
+    assert answer.json()["data"] is None
+    assert [error["message"] for error in answer.json()["errors"]] == ["2 operations found. Exactly one was expected."]
+
+
+@pytest.mark.parametrize("query", ["query a { providers { id } }", "{ providers { id } }"], ids=["named", "unnamed"])
+@pytest.mark.parametrize("name", ["b", "", "\u0000", "x" * 1000], ids=["other", "empty", "nul", "long"])
+async def test_another_operations_name_is_an_error_in_words(
+    production: httpx2.AsyncClient, query: str, name: str
+) -> None:
+    """An operationName that is not the operation's own runs nothing, says so, and is no failure of the service's."""
+    answer = await production.post("/graphql", json={"query": query, "operationName": name})
+    assert answer.status_code == 200
+    assert answer.json() == {
+        "errors": [{"message": f"Unknown operation named '{name}'."}],
+        "data": None,
+    }
 
 
 async def test_refused_operations_leave_the_caches_of_others(production: httpx2.AsyncClient) -> None:

@@ -119,6 +119,8 @@ _LONG = "x" * 1001
         ({"email": "ok@example.com", "message": _LONG}, "InvalidInput", "message"),
         ({"email": "ok@example.com", "message": "bell \u0007"}, "InvalidInput", "message"),
         ({"email": "ok@example.com", "locale": "xx-not-a-tag"}, "InvalidInput", "locale"),
+        ({"email": "ok@example.com", "locale": "de-" + "x" * 40}, "InvalidInput", "locale"),
+        ({"email": "ok@example.com", "locale": "\u0000"}, "InvalidInput", "locale"),
         ({"email": "ok@example.com", "communityId": "com_AAAAAAAAAAAAAAAAAAAAAA"}, "NotFound", None),
         ({"email": "ok@example.com", "communityId": "\u0000"}, "NotFound", None),
         ({"email": "ok@example.com", "communityId": "' OR 1=1 --"}, "NotFound", None),
@@ -138,12 +140,42 @@ async def test_wrong_arguments_have_typed_answers(
     assert await AuditEvent.all().count() == events
 
 
+_FILTERED = "query($id: ID!, $filter: InvitationFilter, $first: Int) { community(id: $id) { invitations(filter: $filter, first: $first) { totalCount } } }"
+
+
+@pytest.mark.parametrize(
+    ("variables", "words"),
+    [
+        ({"first": 1.5}, "Int cannot represent non-integer value"),
+        ({"first": 2**40}, "32-bit"),
+        ({"first": "2"}, "Int cannot represent"),
+        ({"id": {"a": 1}}, "ID cannot represent value"),
+        ({"id": None}, "non-null"),
+        ({"filter": {"roles": ["owner"]}}, "'Role' enum"),
+        ({"filter": {"statuses": [None]}}, "non-null"),
+        ({"filter": {"createdAfter": "yesterday"}}, "DateTime"),
+        ({"filter": {"createdAfter": "0001-01-01T00:00:00+14:00"}}, "createdAfter is out of reach"),
+        ({"filter": {"createdBefore": "9999-12-31T23:59:59-12:00"}}, "createdBefore is out of reach"),
+        ({"filter": {"emailContains": "\u0000"}}, "emailContains"),
+        ({"filter": {"nothing": 1}}, "InvitationFilter"),
+        ({"filter": [[[[]]]]}, "InvitationFilter"),
+    ],
+)
+async def test_wrong_variables_are_answered_in_words(service: Service, variables: dict[str, Any], words: str) -> None:
+    """A variable that does not fit its type is an error that says what was expected, on both engines, never a masked one."""
+    async with service.browser() as owner:
+        await owner.accept_as(await service.token_for(OWNER), OWNER)
+        given = {"id": await owner.community_id()} | variables
+        (message,) = await owner.errors(_FILTERED, **given)
+    assert words in message
+
+
 @pytest.mark.parametrize(
     "where",
     [
         "https://evil.example", "//evil.example", "/\\evil.example", "javascript:alert(1)", "/%2F%2Fevil.example",
         "http://localhost.evil.example/", "http://evil.example@localhost/", "data:text/html,x", "/\tevil", "evil.example",
-        "/auth/dev/callback?code=x", "/" + "x" * 3000, "/%5cevil.example", "ftp://localhost/", "",
+        "/auth/dev/callback?code=x", "/" + "x" * 3000, "/%5cevil.example", "ftp://localhost/", "http://[::1", "http://[::1]evil/", "/\u0000", "/é", "",
     ],
 )  # fmt: skip
 async def test_return_addresses_elsewhere_are_refused(service: Service, where: str) -> None:
