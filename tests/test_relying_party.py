@@ -11,7 +11,7 @@ import tracemalloc
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Final
 from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 import httpx2
@@ -574,6 +574,65 @@ def test_no_two_broken_claims_mend_each_other() -> None:
         with pytest.raises(SignInFailed) as refusal:
             check_claims(_unverified(broken), expected)
         assert refusal.value.reason in reasons_of(*pair), pair
+
+
+EVIL: Final = "https://evil.example"
+ANSWER_BREAKS: dict[str, tuple[dict[str, dict[str, Any]], str]] = {
+    "document-issuer": ({"metadata_changes": {"issuer": EVIL}}, "discovery_issuer_mismatch"),
+    "document-endpoint": ({"metadata_changes": {"token_endpoint": f"{EVIL}/token"}}, "discovery_endpoint_refused"),
+    "document-down": ({"faults": {"/.well-known/openid-configuration": answering("", 503)}}, "provider_answered_error"),
+    "response-iss-other": ({"response_changes": {"iss": EVIL}}, "response_issuer_mismatch"),
+    "response-iss-absent": ({"response_changes": {"iss": ABSENT}}, "response_issuer_missing"),
+    "response-error": ({"response_changes": {"error": "access_denied"}}, "access_denied"),
+    "response-code-absent": ({"response_changes": {"code": ABSENT}}, "code_missing"),
+    "response-code-other": ({"response_changes": {"code": _flipped}}, "code_refused"),
+    "token-down": ({"faults": {"/token": answering("", 500)}}, "token_endpoint_failed"),
+    "token-redirect": ({"faults": {"/token": redirecting(f"{EVIL}/token")}}, "provider_redirected"),
+    "token-kind": ({"token_changes": {"token_type": "mac"}}, "token_type_refused"),
+    "token-id-absent": ({"token_changes": {"id_token": ABSENT}}, "id_token_missing"),
+    "token-access-other": ({"token_changes": {"access_token": _flipped}}, "access_token_mismatch"),
+    "header-typ": ({"header_changes": {"typ": "at+jwt"}}, "id_token_type_refused"),
+    "header-crit": ({"header_changes": {"crit": ["exp"]}}, "id_token_critical_header"),
+    "header-alg": ({"header_changes": {"alg": "HS256"}}, "id_token_algorithm_refused"),
+    "header-alg-swapped": ({"header_changes": {"alg": "PS256"}}, "id_token_signature_invalid"),
+    "signed-by-a-stranger": ({"signing": {"": "another_key"}}, "id_token_signature_invalid"),
+    "keys-down": ({"faults": {"/jwks": answering("", 500)}}, "provider_answered_error"),
+    "userinfo-of-another": (
+        {"claim_changes": {"email": ABSENT}, "userinfo_changes": {"sub": "2"}}, "userinfo_subject_mismatch",
+    ),
+    **{
+        f"claim-{name}": ({"claim_changes": {CLAIM_BREAKS[name][0]: CLAIM_BREAKS[name][1]}}, CLAIM_BREAKS[name][2])
+        for name in WORST_BREAKS
+    },
+}  # fmt: skip
+"""What is broken in which answer, and the reason that refuses it."""
+
+
+def break_answers(provider: HostileProvider, *names: str) -> set[str]:
+    """Breaks what these names stand for; the reasons that may refuse it."""
+    for name in names:
+        for part, changes in ANSWER_BREAKS[name][0].items():
+            if part == "signing":
+                provider.signing = changes[""]
+            else:
+                getattr(provider, part).update(changes)
+    claims = [name.removeprefix("claim-") for name in names if name.startswith("claim-")]
+    return {ANSWER_BREAKS[name][1] for name in names} | reasons_of(*claims)
+
+
+@pytest.mark.parametrize("first", ANSWER_BREAKS)
+async def test_no_two_broken_answers_mend_each_other(provider: HostileProvider, first: str) -> None:
+    """H046: each part of each answer, broken alone and together with every other, refuses the login for one of the two
+    reasons, and the next honest login succeeds.
+    """
+    for second in list(ANSWER_BREAKS)[list(ANSWER_BREAKS).index(first) :]:
+        async with relying_on(idp=provider.registration()) as party:
+            reasons = break_answers(provider, first, second)
+            with pytest.raises(SignInFailed) as refusal:
+                await log_in(party, provider, sub="1")
+            assert refusal.value.reason in reasons, (first, second)
+            provider.behave()
+            assert (await log_in(party, provider)).email == "bob@example.com"
 
 
 def _unverified(claims: dict[str, Any]) -> Unverified:
