@@ -66,6 +66,7 @@ REASONS: Final[Mapping[str, str]] = {
     "rules_changed": "the community's rules changed at that moment",
     "link_invalid": "the link was used, replaced or withdrawn",
     "flow_expired": "the sign-in took too long",
+    "code_not_sent": "the code could not be sent to the invited mailbox",
     "code_tries_used_up": "the code was entered wrongly five times",
     "identity_conflict": "an account with this address has another sign-in",
     "identity_in_use": "this sign-in opens another account",

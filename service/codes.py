@@ -12,13 +12,20 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from service import audit
 from service.database import execute, select
+from service.events import Changed, announce
 from service.models import DIGEST
 
 TRIES: Final = 5
 LIFETIME: Final = timedelta(minutes=10)
 _DIGITS: Final = 6
 _SALT_BYTES: Final = 8
+_NOT_SENT: Final = "code_not_sent"
+_NOT_SENT_MESSAGE: Final = (
+    "The code could not be sent to the invited mailbox. Sign in with the provider that runs that mailbox, or tell the"
+    " person who invited you."
+)
 _COST: Final = {"n": 2**14, "r": 8, "p": 1}
 
 
@@ -39,6 +46,21 @@ async def issue(flow_id: str, *, now: datetime) -> str | None:
         await _digest(code, secrets.token_bytes(_SALT_BYTES)), now + LIFETIME, TRIES, flow_id,
     )  # fmt: skip
     return code if stored else None
+
+
+async def give_up(flow_id: str, community_id: str, invitation_id: str, *, now: datetime) -> None:
+    """Ends a flow whose code cannot be sent, in a transaction of the caller's: the person reads it instead of waiting,
+    and so do the admins.
+    """
+    ended = await select(
+        "UPDATE flows SET status = 'SIGN_IN_FAILED', reason = $1, message = $2 WHERE id = $3 AND status = 'CODE_REQUIRED'"
+        " RETURNING provider_id",
+        _NOT_SENT, _NOT_SENT_MESSAGE, flow_id,
+    )  # fmt: skip
+    for row in ended:
+        details = {"status": "SIGN_IN_FAILED", "reason": _NOT_SENT, "provider": row["provider_id"]}
+        await audit.record(now, audit.Event("invitation.accept_refused", community_id, None, invitation_id, details))
+        await announce(Changed(community_id, invitation_id))
 
 
 async def spend_try(flow_id: str, *, now: datetime) -> Try | None:

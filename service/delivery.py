@@ -387,7 +387,7 @@ class Worker:
                 "UPDATE mail_orders SET cancelled_at = $1 WHERE id = $2 AND attempt = $3 AND sent_at IS NULL",
                 now, lease.order_id, lease.attempt,
             )  # fmt: skip
-            if cancelled and over.suppressed and over.row["kind"] != MailKind.CODE:
+            if cancelled and over.suppressed:
                 await _write_delivery(over.row, "SUPPRESSED", SUPPRESSED, now)
         _count(over.row["kind"], "suppressed" if over.suppressed else "cancelled")
 
@@ -405,9 +405,8 @@ class Worker:
             row = (await select(_LETTER_FACTS, lease.order_id))[0]
             if suppressed:
                 await suppression.add(Address(row["email"]), suppression.Reason.BOUNCED, now=now)
-            if row["kind"] != MailKind.CODE:
-                outcome = ("SUPPRESSED", SUPPRESSED) if suppressed else ("FAILED", reason)
-                await _write_delivery(row, *outcome, now)
+            outcome = ("SUPPRESSED", SUPPRESSED) if suppressed else ("FAILED", reason)
+            await _write_delivery(row, *outcome, now)
         _count(row["kind"], "suppressed" if suppressed else "failed")
         log.warning("mail.failed", order_id=lease.order_id, attempt=lease.attempt, tries=lease.tries + 1)
 
@@ -472,7 +471,10 @@ def _refuse_pointless(row: dict[str, Any], kind: MailKind, now: datetime) -> Non
 
 
 async def _write_delivery(row: dict[str, Any], delivery: str, reason: str, now: datetime) -> None:
-    """Shows what became of the newest mail, unless the invitation was closed meanwhile."""
+    """Shows what became of the newest mail, unless the invitation was closed meanwhile; of a code, where it is awaited."""
+    if row["kind"] == MailKind.CODE:
+        await codes.give_up(row["flow_id"], row["community_id"], row["invitation_id"], now=now)
+        return
     shown = await execute(
         "UPDATE invitations SET delivery = $1, delivery_reason = $2, delivery_at = $3 WHERE id = $4 AND generation = $5"
         " AND accepted_at IS NULL AND declined_at IS NULL AND revoked_at IS NULL AND superseded_at IS NULL"

@@ -8,11 +8,15 @@ from typing import Any
 
 import pytest
 
-from service import identities
+from service import identities, suppression
 from service.addresses import Address
+from service.delivery import Worker
+from service.mail import open_sender
 from service.models import AuditEvent, Flow, Identity, Member, Membership, Session
 from service.refusals import NotFound
+from service.settings import load_settings
 from tests.conftest import Serve
+from tests.mail_servers import smtp_on_loopback
 from tests.openid_provider import ABSENT, CLIENT_ID, CLIENT_SECRET, HostileProvider, running_provider
 from tests.story import Browser, Service
 from tests.test_access_tokens import CREATE
@@ -213,6 +217,27 @@ async def test_a_code_that_was_not_sent_yet_costs_no_try(door: Door) -> None:
         assert (early["__typename"], early["triesLeft"], "not sent yet" in early["message"]) == ("InvalidCode", 5, True)
         code = await _code(service)
         assert (await _confirm(guest, acceptance_id, code))["acceptance"]["status"] == "ACCEPTED"
+
+
+@pytest.mark.parametrize("unwanted", [True, False])
+async def test_a_code_that_cannot_be_sent_is_told(door: Door, *, unwanted: bool) -> None:
+    """Where the mailbox takes no mail, or none may be sent to it, nobody waits for the code: the person and the admins
+    read that it was not sent, nobody gets in, and the link still opens another way.
+    """
+    async with _at_the_code(door) as (service, _, guest, acceptance_id, __), smtp_on_loopback() as smtp:
+        if unwanted:
+            await suppression.add(Address(EMAIL), suppression.Reason.COMPLAINED, now=service.clock())
+        smtp.orders["RCPT"] = "550 5.1.1 no such user"
+        settings = load_settings(environ={}, mail_url=f"smtp://127.0.0.1:{smtp.port}", mail_from="a@example.com")
+        await Worker(service.settings, open_sender(settings, clock=service.clock), service.clock).deliver_due()
+        found = await guest.acceptance()
+        assert (found["status"], found["canRetry"]) == ("SIGN_IN_FAILED", True)
+        assert "could not be sent" in found["message"]
+        assert (await _confirm(guest, acceptance_id, "000000"))["__typename"] == "InviteLinkInvalid"
+        refused = await AuditEvent.get(kind="invitation.accept_refused")
+        assert refused.details == {"status": "SIGN_IN_FAILED", "reason": "code_not_sent", "provider": "idp"}
+        await _nobody_new()
+        assert (await guest.accept_as(None, EMAIL))["status"] == "ACCEPTED"
 
 
 async def test_five_wrong_codes_end_the_flow(door: Door) -> None:

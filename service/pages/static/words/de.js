@@ -428,6 +428,7 @@ export const told = {
   "flow_expired": "Die Anmeldung hat zu lange gedauert. Beginnen Sie sie noch einmal.",
   "access_denied": "Die Anmeldung bei {provider} wurde abgebrochen oder nicht erlaubt. Nichts hat sich geändert; versuchen Sie es noch einmal.",
   "consent_required": "Die Anmeldung bei {provider} wurde abgebrochen oder nicht erlaubt. Nichts hat sich geändert; versuchen Sie es noch einmal.",
+  "code_not_sent": "Der Code konnte nicht an das eingeladene Postfach gesendet werden. Melden Sie sich bei dem Anbieter an, der dieses Postfach betreibt, oder sagen Sie es der Person, die Sie eingeladen hat.",
   "code_tries_used_up": "Der Code wurde fünfmal falsch eingegeben. Melden Sie sich noch einmal an, dann wird ein neuer gesendet.",
   "sign_in_failed": "Die Anmeldung bei {provider} hat nicht geklappt, und nichts hat sich geändert. Versuchen Sie es in einigen Minuten noch einmal; geschieht es wieder, nennen Sie dem Betreiber dieses Wort: {reason}.",
 };

@@ -428,6 +428,7 @@ export const told = {
   "flow_expired": "El inicio de sesión ha tardado demasiado. Empiécelo de nuevo.",
   "access_denied": "El inicio de sesión con {provider} se canceló o no se permitió. Nada ha cambiado; inténtelo de nuevo.",
   "consent_required": "El inicio de sesión con {provider} se canceló o no se permitió. Nada ha cambiado; inténtelo de nuevo.",
+  "code_not_sent": "No se pudo enviar el código al buzón invitado. Inicie sesión con el proveedor que gestiona ese buzón, o dígaselo a la persona que le invitó.",
   "code_tries_used_up": "El código se escribió mal cinco veces. Inicie sesión de nuevo y se envía otro.",
   "sign_in_failed": "El inicio de sesión con {provider} no ha funcionado, y nada ha cambiado. Inténtelo de nuevo en unos minutos; si vuelve a pasar, diga esta palabra a quien opera este servicio: {reason}.",
 };

@@ -428,6 +428,7 @@ export const told = {
   "flow_expired": "La connexion a pris trop de temps. Recommencez-la.",
   "access_denied": "La connexion avec {provider} a été annulée ou refusée. Rien n’a changé ; réessayez.",
   "consent_required": "La connexion avec {provider} a été annulée ou refusée. Rien n’a changé ; réessayez.",
+  "code_not_sent": "Le code n’a pas pu être envoyé à la boîte invitée. Connectez-vous chez le fournisseur qui gère cette boîte, ou dites-le à la personne qui vous a invité.",
   "code_tries_used_up": "Le code a été mal saisi cinq fois. Reconnectez-vous, et un nouveau est envoyé.",
   "sign_in_failed": "La connexion avec {provider} n’a pas réussi, et rien n’a changé. Réessayez dans quelques minutes ; si cela se reproduit, donnez ce mot à l’exploitant du service : {reason}.",
 };
