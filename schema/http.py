@@ -1,5 +1,6 @@
 """POST /graphql: JSON only, one operation a request, from our own pages and the allowed origins only."""
 
+import re
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, Final
@@ -19,6 +20,9 @@ from service.settings import Settings
 MOST_BYTES: Final = 512 * 1024
 
 NOT_PLAIN: Final = "A subscription needs Accept: text/event-stream, or a WebSocket (graphql-transport-ws)."
+
+# No other parameter and no other charset: what one reader takes for JSON must be that for every other (H109).
+_JSON_IN_UTF8: Final = re.compile(r"""[ \t]*application/json[ \t]*(;[ \t]*charset="?utf-?8"?[ \t]*)?""", re.IGNORECASE)
 
 Finish = Callable[[Response, Context], Awaitable[None]]
 
@@ -42,6 +46,7 @@ class GraphQLEndpoint:
     async def answer(self, request: Request) -> Response:
         """POST /graphql."""
         try:
+            _refuse_repeated(request)
             bearer = bearer_of(request)
             if bearer is None:
                 _refuse_foreign_pages(request, self._settings)
@@ -67,6 +72,13 @@ class GraphQLEndpoint:
         if not wants_stream(request):
             return _json({"errors": [{"message": NOT_PLAIN}]}, 400)
         return await self.live.stream(operation, context)
+
+
+def _refuse_repeated(request: Request) -> None:
+    """What decides on a request is said once: of two values one reader would believe the first, and another the last."""
+    for name in ("authorization", "content-type", "origin", "sec-fetch-site"):
+        if len(request.headers.getlist(name)) > 1:
+            raise BadRequest(400, f"The header {name} stands there more than once.")
 
 
 def bearer_of(request: HTTPConnection) -> str | None:
@@ -112,9 +124,8 @@ def _is_no_document(errors: list[GraphQLError]) -> bool:
 
 
 async def _read_operation(request: Request) -> dict[str, Any]:
-    media_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
-    if media_type != "application/json":
-        raise BadRequest(415, "The content type is not application/json; nothing else is read here.")
+    if not _JSON_IN_UTF8.fullmatch(request.headers.get("content-type", "")):
+        raise BadRequest(415, "The content type is not application/json in UTF-8; nothing else is read here.")
     try:
         body = orjson.loads(await request.body())
     except orjson.JSONDecodeError:

@@ -27,10 +27,11 @@ from schema.queries import Query
 from schema.rules import rules
 from schema.subscriptions import Subscription
 from schema.types import AccessToken, Community, Identity, Invitation, Member, Membership, Session
+from service.headers import FAILED
 
 log = structlog.get_logger()
 
-MASKED: Final = "Something went wrong here. It was logged; try again in a moment."
+MASKED: Final = FAILED
 
 
 class Schema(strawberry.Schema):

@@ -24,7 +24,7 @@ from service.acceptance import Browser
 from service.clock import Clock, system_clock
 from service.communities import Standing
 from service.delivery import Worker
-from service.headers import AccessLog, SecurityHeaders
+from service.headers import AccessLog, Failures, SecurityHeaders
 from service.mail import MailSender, MailUnsafe
 from service.openid import RelyingParty
 from service.refusals import NotPermitted, Refused
@@ -239,8 +239,10 @@ def create_app(
         middleware=_middleware(settings),
         lifespan=guestlist.running,
         max_body_size=MOST_BYTES,
-        exception_handlers={404: pages.not_found_handler, 500: _failed},
+        exception_handlers={404: pages.not_found_handler},
     )
+    # A path with a slash too many is not found: the redirect would go to whatever host the request named (H091), by 307.
+    app.router.redirect_slashes = False
     app.state.guestlist = guestlist
     return app
 
@@ -259,13 +261,9 @@ def _middleware(settings: Settings) -> list[Middleware]:
             allow_headers=["content-type", "authorization"],
             max_age=600,
         ),
+        Middleware(Failures),
     ]
 
 
 async def _healthz(_: Request) -> Response:
     return PlainTextResponse("ok")
-
-
-async def _failed(request: Request, error: Exception) -> Response:
-    log.error("request.failed", path=request.scope.get("route_path", ""), exc_info=error)
-    return PlainTextResponse("Something went wrong here. It was logged; try again in a moment.", 500)

@@ -1,10 +1,11 @@
-"""What every answer carries, and one log event for each request, without query strings and path secrets."""
+"""What every answer carries, failures too, and one log event for each request, without query strings and path secrets."""
 
 import time
 from typing import Final
 
 import structlog
 from starlette.datastructures import MutableHeaders
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service import metrics
@@ -16,6 +17,7 @@ CONTENT_SECURITY_POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self';"
     " base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
 )
+FAILED: Final = "Something went wrong here. It was logged; try again in a moment."
 _ONE_YEAR: Final = 31_536_000
 
 
@@ -45,6 +47,7 @@ class SecurityHeaders:
                 headers = MutableHeaders(scope=message)
                 for name, value in self._defaults.items():
                     headers.setdefault(name, value)
+                headers.add_vary_header("Origin")
             await send(message)
 
         await self._app(scope, receive, send_with_headers)
@@ -72,9 +75,47 @@ class AccessLog:
             await self._app(scope, receive, noting)
         finally:
             seconds = time.perf_counter() - began
-            route = getattr(scope.get("route"), "path", "unknown")
+            route = _route(scope)
             metrics.requests.labels(route, scope["method"] if route != "unknown" else "any", status).inc()
             metrics.seconds.labels(route).observe(seconds)
             log.info(
                 "request", method=scope["method"], route=route, status=status, milliseconds=round(seconds * 1000, 1)
             )
+
+
+class Failures:
+    """What nobody expected, the database gone in the middle of a request for one, is logged and answered in plain words,
+    with the headers of every other answer (H117, H165).
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        begun = False
+
+        async def noting(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noting)
+        except Exception as error:
+            log.error("request.failed", route=_route(scope), exc_info=error)  # noqa: TRY400 -- without its text
+            if begun:
+                raise
+            await _failed(scope)(scope, receive, send)
+
+
+def _failed(scope: Scope) -> Response:
+    if scope["path"] == "/graphql":
+        return JSONResponse({"errors": [{"message": FAILED, "extensions": {"code": "INTERNAL"}}]}, 500)
+    return PlainTextResponse(FAILED, 500)
+
+
+def _route(scope: Scope) -> str:
+    return getattr(scope.get("route"), "path", "unknown")

@@ -99,7 +99,8 @@ def serve(database_url: str, clock: TestClock) -> Serve:
                 worker = Worker(settings, open_sender(settings, mailbox=app.state.mailbox, clock=clock), clock)
                 if demo:
                     await mode.prepare_demo(settings, now=clock())
-                yield Service(settings.public_url, settings, app, clock, worker, app.state.mailbox)
+                loopback = f"http://127.0.0.1:{listening.getsockname()[1]}"
+                yield Service(settings.public_url, settings, app, clock, worker, app.state.mailbox, loopback)
 
     return serving
 

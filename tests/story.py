@@ -44,6 +44,7 @@ class Service:
     clock: TestClock
     worker: Worker
     mailbox: Mailbox
+    loopback: str = ""  # where the server really listens, whatever its public URL
 
     async def deliver(self) -> None:
         """Lets the worker deliver all that is due now."""

@@ -1,13 +1,17 @@
 """Browsers, hostile and honest: cookies, origins, framing, and flows that stay in the browser that began them."""
 
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx2
 import orjson
 import pytest
 
+from service import database
+from service.headers import FAILED
 from service.models import Flow, Member, Session
 from tests.conftest import Serve
+from tests.openid_provider import CLIENT_ID, CLIENT_SECRET, HostileProvider, running_provider
 from tests.story import Browser, Service, query_of
 
 pytestmark = pytest.mark.anyio
@@ -36,17 +40,42 @@ async def test_cookies_are_locked_down(service: Service) -> None:
         assert {part.lower() for part in attributes} == {"httponly", "samesite=lax", "path=/", f"max-age={lifetime}"}
 
 
-async def test_cookies_of_a_public_service_are_host_cookies(serve: Serve) -> None:
-    """H102: behind https the cookies are Secure and carry the __Host- prefix."""
-    async with serve(public_url="https://id.example.com", mail_url="mailbox:") as service:
-        assert service.settings.session_cookie == "__Host-guestlist_session"
-        assert service.settings.flow_cookie == "__Host-guestlist_flow"
-        assert service.settings.secure_cookies
+async def test_a_public_service_is_locked_to_its_host(serve: Serve) -> None:
+    """H102, H112: behind https both cookies are Secure, HttpOnly __Host- cookies without a domain, a session's token under
+    the plain name opens nothing, and every answer, failures too, asks for https for a year.
+    """
+    public = "https://id.example.com"
+    async with running_provider() as provider, serve(public_url=public, providers=_idp(provider)) as service:
+        provider.clock = service.clock
+        provider.clients = {CLIENT_ID: (CLIENT_SECRET, (f"{public}/auth/idp/callback",))}
+        async with httpx2.AsyncClient(base_url=service.loopback, headers={"origin": public}) as client:
+            body = _accept_body(await service.token_for(OWNER), "idp")
+            started = await client.post("/graphql", json=body)
+            url = started.json()["data"]["acceptInvite"]["authorizationUrl"]
+            back = urlsplit(await provider.callback_url(url, email=OWNER))
+            flow = _set_cookie(started).partition(";")[0]
+            returned = await client.get(f"{back.path}?{back.query}", headers={"cookie": flow})
+            for answer, kind in ((started, "flow"), (returned, "session")):
+                name, *attributes = [part.strip() for part in _set_cookie(answer).split(";")]
+                assert name.startswith(f"__Host-guestlist_{kind}=")
+                assert {part.lower().partition("=")[0] for part in attributes} == {
+                    "secure", "httponly", "samesite", "path", "max-age",
+                }  # fmt: skip
+            session = _set_cookie(returned).partition(";")[0]
+            for cookie, known in ((session, True), (session.removeprefix("__Host-"), False)):
+                answer = await client.post("/graphql", json=VIEWER, headers={"cookie": cookie})
+                assert (answer.json()["data"]["viewer"] is not None) is known
+            for answer in (started, returned, await client.get("/nothing"), await client.put("/graphql")):
+                assert answer.headers["strict-transport-security"] == "max-age=31536000; includeSubDomains"
 
 
-def _accept_body(token: str) -> dict[str, Any]:
-    query = 'mutation($t: String) { acceptInvite(input: {token: $t, providerId: "dev"}) { ...on AcceptInviteStarted { authorizationUrl } } }'
-    return {"query": query, "variables": {"t": token}}
+def _idp(provider: HostileProvider) -> dict[str, Any]:
+    return {"idp": provider.registration()}
+
+
+def _accept_body(token: str, provider: str = "dev") -> dict[str, Any]:
+    query = "mutation($t: String, $p: ID!) { acceptInvite(input: {token: $t, providerId: $p}) { ...on AcceptInviteStarted { authorizationUrl } } }"
+    return {"query": query, "variables": {"t": token, "p": provider}}
 
 
 def _set_cookie(answer: httpx2.Response) -> str:
@@ -127,6 +156,17 @@ async def test_signing_out_ends_what_was_named(service: Service) -> None:
         {"origin": "OWN", "sec-fetch-site": "cross-site"},
         {"origin": "OWN", "x-http-method-override": "POST", "content-type": "text/plain"},
         {"origin": "OWN", "content-type": "application/json-patch+json"},
+        {"origin": "OWN", "content-type": "application/json; charset=utf-16"},
+        {"origin": "OWN", "content-type": "application/json; charset=utf-7"},
+        {"origin": "OWN", "content-type": "application/json;text/plain"},
+        {"origin": "OWN", "content-type": "application/json, text/plain"},
+        {"origin": "OWN/"},
+        {"origin": "OWN, https://evil.example"},
+        {"origin": "OWN https://evil.example"},
+        {"origin": "null", "sec-fetch-site": "same-origin"},
+        {"sec-fetch-site": "same-origin, cross-site"},
+        {"sec-fetch-site": "none"},
+        {"referer": "OWN/"},
     ],
 )
 async def test_a_forged_request_with_cookies_is_refused(service: Service, headers: dict[str, str]) -> None:
@@ -140,6 +180,30 @@ async def test_a_forged_request_with_cookies_is_refused(service: Service, header
             "/graphql", content=body, headers={"content-type": "application/json", "cookie": cookies} | sent
         )
         assert answer.status_code in {403, 415}, answer.text
+        assert await owner.viewer_email() == OWNER
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("origin", ["OWN", "https://evil.example"]),
+        ("origin", ["https://evil.example", "OWN"]),
+        ("sec-fetch-site", ["same-origin", "cross-site"]),
+        ("content-type", ["application/json", "text/plain"]),
+        ("authorization", ["Bearer x", "Bearer y"]),
+    ],
+)
+async def test_what_decides_on_a_request_is_said_once(service: Service, name: str, values: list[str]) -> None:
+    """H109: of two values of a header one reader would believe the first and another the last, so neither counts."""
+    async with service.browser() as owner, httpx2.AsyncClient(base_url=service.url) as forged:
+        await _own(service, owner)
+        cookies = "; ".join(f"{name}={value}" for name, value in owner.client.cookies.items())
+        usual = {"content-type": "application/json", "cookie": cookies, "origin": service.url}
+        headers = [pair for pair in usual.items() if pair[0] != name]
+        headers += [(name, value.replace("OWN", service.url)) for value in values]
+        body = orjson.dumps({"query": "mutation { signOut { __typename } }"})
+        answer = await forged.post("/graphql", content=body, headers=headers)
+        assert (answer.status_code, name in answer.text) == (400, True)
         assert await owner.viewer_email() == OWNER
 
 
@@ -168,12 +232,34 @@ async def test_only_allowed_origins_read_answers(serve: Serve) -> None:
                 "null",
                 "http://localhost:30000",
                 "http://localhost:3000.evil.example",
+                "https://localhost:3000",
+                "http://localhost:3000/",
+                "HTTP://localhost:3000",
+                "http://evil.example/http://localhost:3000",
+                "http://localhost:3000@evil.example",
+                "http://xlocalhost:3000",
+                "http://localhost.:3000",
             ):
                 for answer in (
                     await client.post("/graphql", json=VIEWER, headers={"origin": origin}),
                     await client.options("/graphql", headers={"origin": origin} | preflight),
                 ):
                     assert "access-control-allow-origin" not in answer.headers
+                    assert "origin" in answer.headers["vary"].lower()
+
+
+async def test_no_path_is_corrected_by_a_redirect(service: Service) -> None:
+    """H074, H091: a path with slashes too many is not found by any method; nobody is sent on, least of all to a host of the
+    request's choosing.
+    """
+    paths = ("/confirm/", "/graphql/", "//confirm", "/auth/dev/callback/", "//evil.example/x", "/%2e%2e/confirm")
+    async with service.browser() as browser:
+        for method in ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"):
+            for path in paths:
+                url, headers = f"{service.url}{path}", {"host": "evil.example"}
+                answer = await browser.client.request(method, url, headers=headers)
+                assert (answer.status_code, "location" in answer.headers) == (404, False), (method, path)
+                assert "evil" not in answer.text
 
 
 @pytest.mark.parametrize("path", ["/", "/confirm", "/healthz", "/auth/dev/callback", "/nothing", "/graphql"])
@@ -189,10 +275,36 @@ async def test_every_answer_carries_the_strict_headers(service: Service, path: s
     assert "no-store" in answer.headers["cache-control"]
 
 
-async def test_a_public_service_insists_on_https(serve: Serve) -> None:
-    """H112: a service on https sends HSTS, one on loopback does not."""
+async def test_a_service_on_loopback_does_not_ask_for_https(serve: Serve) -> None:
+    """H112: a service on http, which loopback only may be, sends no HSTS: it would lock its developer out."""
     async with serve() as local, httpx2.AsyncClient(base_url=local.url) as client:
         assert "strict-transport-security" not in (await client.get("/healthz")).headers
+
+
+@pytest.mark.parametrize("path", ["/graphql", "/auth/dev/callback?state=x&code=y"])
+async def test_a_failure_is_answered_like_everything_else(serve: Serve, path: str) -> None:
+    """H112, H165: with the sessions gone from the database the answer is a 500 in plain words, with the strict headers and
+    readable for the allowed origins; when they are back, so is the person.
+    """
+    async with serve(allowed_origins=["http://localhost:3000"]) as service, service.browser() as owner:
+        await _own(service, owner)
+        origin = {"origin": "http://localhost:3000"}
+        for table in ("sessions", "flows"):
+            await database.execute(f"ALTER TABLE {table} RENAME TO {table}_gone")
+        post = path == "/graphql"
+        answer = await (
+            owner.client.post(path, json=VIEWER, headers=origin) if post else owner.client.get(path, headers=origin)
+        )
+        assert answer.status_code == 500
+        assert not [word for word in ("sessions", "flows", "Traceback", "SELECT") if word in answer.text]
+        assert FAILED in answer.text
+        assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
+        assert answer.headers["access-control-allow-origin"] == "http://localhost:3000"
+        if post:
+            assert answer.json() == {"errors": [{"message": FAILED, "extensions": {"code": "INTERNAL"}}]}
+        for table in ("sessions", "flows"):
+            await database.execute(f"ALTER TABLE {table}_gone RENAME TO {table}")
+        assert await owner.viewer_email() == OWNER
 
 
 async def test_links_and_redirects_ignore_the_host_header(service: Service) -> None:
