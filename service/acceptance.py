@@ -12,12 +12,10 @@ from typing import Final
 from service import audit, sessions
 from service.addresses import Address, AddressInvalid, canonical, domain_of, masked, same
 from service.communities import lock_seats
-from service.database import execute, json_list, select
+from service.database import Statement, inserting, json_list, select, together
 from service.events import Changed, announce
 from service.invitation_views import entitled
-from service.links import LinkFacts, by_id
-from service.models import Identity as IdentityRow
-from service.models import Member, Membership
+from service.links import LinkFacts
 from service.openid import Identity
 from service.settings import Settings
 from service.tokens import Token, new_id
@@ -85,12 +83,13 @@ class _Account:
     namesake_signs_in: bool
 
 
-async def accept(link_id: str, identity: Identity, browser: Browser, *, now: datetime, settings: Settings) -> Accepted:
+async def accept(
+    link: LinkFacts, identity: Identity, browser: Browser, *, now: datetime, settings: Settings
+) -> Accepted:
     """Lets the invitee in, or raises AcceptanceRefused. Runs in a transaction of the caller's.
 
     Locks in one order everywhere: the community (where seats count), the inviter's membership, the invitation.
     """
-    link = await _seen(link_id, now)
     refuse_other_address(link, identity)
     await _hold_rules(link)
     await _refuse_seatless(link, identity, now)
@@ -98,23 +97,22 @@ async def accept(link_id: str, identity: Identity, browser: Browser, *, now: dat
     _refuse_disallowed_domain(link)
     account = await _account_of(identity, link)
     _refuse_namesake(account, link)
-    member_id = account.member_id or await _new_member(link, identity, now)
-    await _consume(link, member_id, now)
-    await _remember_identity(account, member_id, identity, now)
-    membership_id = account.membership_id or await _join(link, member_id, now)
-    session = await sessions.begin(
+    member_id = account.member_id or new_id("per")
+    membership_id = account.membership_id or new_id("mem")
+    session, signing_in = sessions.beginning(
         member_id, provider_id=identity.provider_id, user_agent=browser.user_agent, replaces=browser.session_cookie,
         now=now, settings=settings,
     )  # fmt: skip
-    await _tell(link, account, member_id, identity, now)
+    await _consume(
+        link, member_id, now,
+        *([] if account.member_id else [_new_member(member_id, link, identity, now)]),
+        _remembering(account, member_id, identity, now),
+        *([] if account.membership_id else [_joining(membership_id, member_id, link, now)]),
+        *signing_in,
+        _telling(link, account, member_id, identity, now),
+    )  # fmt: skip
+    await announce(Changed(link.community_id, link.invitation_id))
     return Accepted(membership_id, account.membership_id is not None, session)
-
-
-async def _seen(link_id: str, now: datetime) -> LinkFacts:
-    link = await by_id(link_id, now=now)
-    if link is None or not link.may_return:
-        raise link_invalid()
-    return link
 
 
 def link_invalid() -> AcceptanceRefused:
@@ -246,43 +244,45 @@ def _refuse_namesake(account: _Account, link: LinkFacts) -> None:
         )  # fmt: skip
 
 
-async def _consume(link: LinkFacts, member_id: str, now: datetime) -> None:
-    """Uses the invitation up: of all who try at once, the one whose UPDATE writes the row comes in (H005, H006)."""
-    won = await execute(
-        "UPDATE invitations SET accepted_at = $1, accepted_by_id = $2 WHERE id = $3 AND generation = $4"
-        " AND accepted_at IS NULL AND declined_at IS NULL AND revoked_at IS NULL AND superseded_at IS NULL"
-        " AND expires_at > $1",
-        now, member_id, link.invitation_id, link.generation,
-    )  # fmt: skip
-    if not won:
+_CONSUME = """
+UPDATE invitations SET accepted_at = $1, accepted_by_id = $2 WHERE id = $3 AND generation = $4
+    AND accepted_at IS NULL AND declined_at IS NULL AND revoked_at IS NULL AND superseded_at IS NULL AND expires_at > $1
+RETURNING id
+"""
+
+
+async def _consume(link: LinkFacts, member_id: str, now: datetime, *writes: Statement) -> None:
+    """Writes it all, and uses the invitation up: of all who try at once, the one whose UPDATE writes the row comes in
+    (H005, H006); what the others wrote is rolled back with their transaction.
+    """
+    consuming = Statement(_CONSUME, (now, member_id, link.invitation_id, link.generation))
+    if not await together(*writes, consuming):
         raise link_invalid()
 
 
-async def _new_member(link: LinkFacts, identity: Identity, now: datetime) -> str:
-    member = await Member.create(id=new_id("per"), name=identity.name, email=link.email, created_at=now)
-    return member.id
+def _new_member(member_id: str, link: LinkFacts, identity: Identity, now: datetime) -> Statement:
+    return inserting("members", {"id": member_id, "name": identity.name, "email": link.email, "created_at": now})
 
 
-async def _remember_identity(account: _Account, member_id: str, identity: Identity, now: datetime) -> None:
+def _remembering(account: _Account, member_id: str, identity: Identity, now: datetime) -> Statement:
+    email = claimed_address(identity)
     if account.identity_id is not None:
-        await IdentityRow.filter(id=account.identity_id).update(
-            last_used_at=now, email=claimed_address(identity), email_proven=True
-        )
-        return
-    await IdentityRow.create(
-        id=new_id("idn"), member_id=member_id, provider_id=identity.provider_id, issuer=identity.issuer,
-        subject=identity.subject, email=claimed_address(identity), email_proven=True, linked_at=now, last_used_at=now,
-    )  # fmt: skip
+        sql = "UPDATE identities SET last_used_at = $1, email = $2, email_proven = $3 WHERE id = $4"
+        return Statement(sql, (now, email, True, account.identity_id))
+    return inserting("identities", {
+        "id": new_id("idn"), "member_id": member_id, "provider_id": identity.provider_id, "issuer": identity.issuer,
+        "subject": identity.subject, "email": email, "email_proven": True, "linked_at": now, "last_used_at": now,
+    })  # fmt: skip
 
 
-async def _join(link: LinkFacts, member_id: str, now: datetime) -> str:
-    membership = await Membership.create(
-        id=new_id("mem"), member_id=member_id, community_id=link.community_id, role=link.role, joined_at=now
-    )
-    return membership.id
+def _joining(membership_id: str, member_id: str, link: LinkFacts, now: datetime) -> Statement:
+    return inserting("memberships", {
+        "id": membership_id, "member_id": member_id, "community_id": link.community_id, "role": link.role,
+        "joined_at": now,
+    })  # fmt: skip
 
 
-async def _tell(link: LinkFacts, account: _Account, member_id: str, identity: Identity, now: datetime) -> None:
+def _telling(link: LinkFacts, account: _Account, member_id: str, identity: Identity, now: datetime) -> Statement:
     """What was believed, and why, is kept with the acceptance."""
     evidence = {
         "provider": identity.provider_id,
@@ -294,5 +294,4 @@ async def _tell(link: LinkFacts, account: _Account, member_id: str, identity: Id
     events = [audit.Event("invitation.accepted", **about, details=evidence)]
     if account.membership_id is None:
         events.append(audit.Event("membership.joined", **about, details={"role": link.role}))
-    await audit.record(now, *events)
-    await announce(Changed(link.community_id, link.invitation_id))
+    return audit.recording(now, *events)

@@ -4,14 +4,19 @@ import re
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, closing
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
+import asyncpg
 import orjson
 from tortoise import Tortoise, connections
 from tortoise.backends.base.client import BaseDBAsyncClient
+from tortoise.backends.base.config_generator import expand_db_url
 from tortoise.backends.sqlite.client import SqliteTransactionWrapper
 from tortoise.context import TortoiseContext
 from tortoise.exceptions import DBConnectionError
@@ -39,15 +44,26 @@ class DatabaseUnavailable(Exception):
     """Raised when the database does not answer; its text is for the operator and names no password."""
 
 
+class _Connection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg carries no types
+    """A connection that goes back to the pool as it is, which saves a round trip a statement: nothing here sets a session
+    up for itself (no SET, no advisory lock beyond a transaction). What was left open is rolled back all the same.
+    """
+
+    def get_reset_query(self) -> str:
+        return ""
+
+
 def config_for(url: str) -> dict[str, Any]:
     """Tortoise's configuration for a DATABASE_URL; what the URL's own query says wins over our defaults."""
     scheme, netloc, path, query, fragment = urlsplit(url)
     defaults = _PRAGMAS if scheme == "sqlite" else _POOL
     query = urlencode(defaults | dict(parse_qsl(query)))
+    connection: Any
     if scheme == "sqlite":
         connection = f"sqlite://{netloc}{path}?{query}"
     else:
-        connection = urlunsplit(("postgres", netloc, path, query, fragment))
+        connection = expand_db_url(urlunsplit(("postgres", netloc, path, query, fragment)))
+        connection["credentials"]["connection_class"] = _Connection
     app = {"models": ["service.models"], "migrations": "migrations", "default_connection": "default"}
     return {"connections": {"default": connection}, "apps": {APP: app}, "use_tz": True, "timezone": "UTC"}
 
@@ -110,21 +126,80 @@ async def _begin_immediate(self: SqliteTransactionWrapper) -> None:
 SqliteTransactionWrapper.begin = _begin_immediate  # type: ignore[method-assign]
 
 
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A statement with $1 placeholders and its values, still to be run."""
+
+    sql: str
+    params: tuple[Any, ...]
+
+
+def inserting(table: str, *rows: dict[str, Any]) -> Statement:
+    """The statement that inserts rows of one shape; dictionaries and lists go in as JSON."""
+    marks = (f"${number}" for number in count(1))
+    values = ", ".join(f"({', '.join(islice(marks, len(row)))})" for row in rows)
+    sql = f"INSERT INTO {table} ({', '.join(rows[0])}) VALUES {values}"  # noqa: S608 -- our own names, and placeholders
+    return Statement(sql, tuple(_plain(value) for row in rows for value in row.values()))
+
+
+def _plain(value: Any) -> Any:
+    return orjson.dumps(value).decode() if isinstance(value, dict | list) else value
+
+
+async def together(*statements: Statement) -> list[dict[str, Any]]:
+    """Runs statements of which none needs to see what another wrote, in the caller's transaction; the rows of the last.
+
+    On PostgreSQL they are one statement and one round trip, whose constraints are checked at its end; on SQLite, which
+    is no journey away, they run in their order.
+    """
+    *first, last = statements
+    if is_postgres() and first:
+        return await _select_with(first, last)
+    for statement in first:
+        await _execute(statement.sql, statement.params)
+    return await select(last.sql, *last.params)
+
+
+async def _select_with(first: list[Statement], last: Statement) -> list[dict[str, Any]]:
+    """WITH runs whatever writes, read or not; what only reads must be the last."""
+    values: list[Any] = []
+    parts = []
+    for statement in (*first, last):
+        parts.append(_renumbered(statement.sql, len(values)))
+        values += statement.params
+    named = ", ".join(f"w{number} AS ({part})" for number, part in enumerate(parts[:-1]))
+    return await select(f"WITH {named} {parts[-1]}", *values)
+
+
+@lru_cache
+def _renumbered(sql: str, after: int) -> str:
+    return _PLACEHOLDER.sub(lambda mark: f"${int(mark[1]) + after}", sql)
+
+
+async def each(*statements: Statement) -> list[dict[str, Any]]:
+    """Runs statements that return one row each, of one shape, and none sees what another wrote; their rows in order."""
+    if len(statements) <= 1 or not is_postgres():
+        return [(await select(statement.sql, *statement.params))[0] for statement in statements]
+    rows = " UNION ALL ".join(f"SELECT {number} AS place, * FROM w{number}" for number in range(len(statements)))  # noqa: S608 -- our own names
+    return await _select_with(list(statements), Statement(f"{rows} ORDER BY place", ()))
+
+
 _PLACEHOLDER = re.compile(r"\$(\d+)")
 _LOCK_CLAUSE = re.compile(r"\bFOR (?:NO KEY UPDATE|UPDATE|SHARE)(?: OF \w+)?(?: SKIP LOCKED)?")
 
 
-def _for_engine(sql: str) -> str:
+@lru_cache
+def _for_sqlite(sql: str) -> str:
     """PostgreSQL's SQL as SQLite reads it: other placeholders, and no row locks, for it has one writer at a time."""
-    if is_postgres():
-        return sql
     return _PLACEHOLDER.sub(r"?\1", _LOCK_CLAUSE.sub("", sql))
 
 
 async def select(sql: str, *params: Any) -> list[dict[str, Any]]:
     """The rows of a statement written with $1 placeholders; columns named `..._at` are instants on both engines."""
-    rows = await connection().execute_query_dict(_for_engine(sql), _values(params))
-    return rows if is_postgres() else [_with_instants(row) for row in rows]
+    client = connection()
+    if client.capabilities.dialect == "postgres":
+        return await client.execute_query_dict(sql, list(params))
+    return [_with_instants(row) for row in await client.execute_query_dict(_for_sqlite(sql), _in_utc(params))]
 
 
 async def execute(sql: str, *params: Any) -> int:
@@ -143,14 +218,14 @@ async def empty_write_ahead_log() -> None:
 
 
 async def _execute(sql: str, params: Sequence[Any]) -> int:
-    count, _ = await connection().execute_query(_for_engine(sql), _values(params))
-    return count
+    client = connection()
+    if client.capabilities.dialect == "postgres":
+        return (await client.execute_query(sql, list(params)))[0]
+    return (await client.execute_query(_for_sqlite(sql), _in_utc(params)))[0]
 
 
-def _values(params: Sequence[Any]) -> list[Any]:
-    """The values as the engine compares them: SQLite has instants as text, which is in order only when all are UTC."""
-    if is_postgres():
-        return list(params)
+def _in_utc(params: Sequence[Any]) -> list[Any]:
+    """SQLite has instants as text, which is in order only when all are UTC."""
     return [value.astimezone(UTC) if isinstance(value, datetime) else value for value in params]
 
 

@@ -18,7 +18,7 @@ import structlog
 from service import audit, codes, links, metrics, pace, pruning, suppression
 from service.addresses import Address
 from service.clock import Clock
-from service.database import execute, select, transaction
+from service.database import Statement, execute, inserting, select, together, transaction
 from service.events import Changed, announce, hub
 from service.invitation_status import Status, status_of
 from service.limits import recipient_key, spend
@@ -55,10 +55,17 @@ async def order(
     invitation_id: str, *, generation: int, kind: MailKind, now: datetime, flow_id: str | None = None
 ) -> None:
     """Orders one mail, in the transaction of what it tells of. The order holds no link and no code."""
-    await MailOrder.create(
-        id=new_id("ord"), kind=kind, invitation_id=invitation_id, generation=generation, flow_id=flow_id,
-        created_at=now, due_at=now,
-    )  # fmt: skip
+    await together(ordering(invitation_id, generation=generation, kind=kind, now=now, flow_id=flow_id))
+
+
+def ordering(
+    invitation_id: str, *, generation: int, kind: MailKind, now: datetime, flow_id: str | None = None
+) -> Statement:
+    """The statement that orders one mail, to be run with what the mail tells of."""
+    return inserting("mail_orders", {
+        "id": new_id("ord"), "kind": kind, "invitation_id": invitation_id, "generation": generation,
+        "flow_id": flow_id, "created_at": now, "due_at": now, "attempt": 0, "tries": 0,
+    })  # fmt: skip
 
 
 async def order_many(invitation_ids: list[str], *, now: datetime) -> None:

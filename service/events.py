@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import asyncpg
 import structlog
 
-from service.database import connection, is_postgres, select
+from service.database import Statement, connection, is_postgres, select, together
 
 log = structlog.get_logger()
 
@@ -106,12 +106,14 @@ class Hub:
 hub = Hub()
 
 
-async def announce(event: Changed) -> None:
-    """The last statement of a transaction: its listeners hear of it once it is committed."""
+async def announce(event: Changed, *writes: Statement) -> None:
+    """The last statement of a transaction: its listeners hear of it once it is committed. `writes` are run with it."""
     if is_postgres():
-        await select("SELECT pg_notify($1, $2)", CHANNEL, event.payload())
-    else:
-        hub.dispatch(event)
+        await together(*writes, Statement("SELECT pg_notify($1, $2)", (CHANNEL, event.payload())))
+        return
+    if writes:
+        await together(*writes)
+    hub.dispatch(event)
 
 
 async def announce_many(community_id: str, invitation_ids: list[str]) -> None:

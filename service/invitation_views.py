@@ -3,6 +3,7 @@
 This is a hot path: rows become plain values once, and nothing is looked up per row (statement budget in the tests).
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -153,6 +154,20 @@ async def each(
         views = await named(place, ids, now=now, settings=settings)
         found |= {(place, invitation_id): view for invitation_id, view in views.items()}
     return [found.get(key) for key in asked]
+
+
+def of_new(
+    place: Standing, inviter: MemberView, invitation_id: str, *, email: str, role: Role, message: str | None,
+    locale: str | None, now: datetime, expires_at: datetime, settings: Settings,
+) -> InvitationView:  # fmt: skip
+    """An invitation that was written this moment by the caller; reading it back would tell nothing else."""
+    row: dict[str, Any] = defaultdict(lambda: None)  # nothing else happened to it yet
+    row |= {
+        "id": invitation_id, "email": email, "role": role, "message": message, "locale": locale, "created_at": now,
+        "expires_at": expires_at, "delivery": Delivery.QUEUED, "inviter_id": inviter.id, "inviter_name": inviter.name,
+        "inviter_email": inviter.email, "inviter_created_at": inviter.created_at, "inviter_role": place.role,
+    }  # fmt: skip
+    return view_of(row, place, now=now, settings=settings)
 
 
 def view_of(row: dict[str, Any], place: Standing, *, now: datetime, settings: Settings) -> InvitationView:

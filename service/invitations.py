@@ -13,12 +13,20 @@ from tortoise.exceptions import IntegrityError
 
 from service import audit, delivery, invitation_views
 from service.addresses import Address, AddressInvalid, canonical, domain_of
-from service.communities import STANDING_COLUMNS, Standing, lock_seats, memberships_named, standing, standing_of
+from service.communities import (
+    STANDING_COLUMNS,
+    MemberView,
+    Standing,
+    lock_seats,
+    memberships_named,
+    standing,
+    standing_of,
+)
 from service.database import execute, select, transaction
 from service.events import Changed, announce
 from service.invitation_status import Status
 from service.invitation_views import InvitationView
-from service.limits import refuse_over, spend
+from service.limits import Allowance, refuse_over_any, spend
 from service.links import LinkFacts
 from service.models import Block, Community, MailKind, Role
 from service.refusals import (
@@ -68,9 +76,10 @@ class Checked:
 
 @dataclass(frozen=True, slots=True)
 class _InviteFacts:
-    """The inviter's standing, and what stands in the way of inviting an address."""
+    """The inviter and their standing, and what stands in the way of inviting an address."""
 
     place: Standing
+    inviter: MemberView
     open_id: str | None
     open_expires_at: datetime | None
     membership_id: str | None
@@ -94,8 +103,9 @@ async def invite(
 
 _INVITE_FACTS = f"""
 SELECT {STANDING_COLUMNS},
+    p.name AS inviter_name, p.email AS inviter_email, p.created_at AS inviter_created_at,
     i.id AS open_id, i.expires_at AS open_expires_at, am.id AS known_membership_id
-FROM memberships m JOIN communities c ON c.id = m.community_id
+FROM memberships m JOIN communities c ON c.id = m.community_id JOIN members p ON p.id = m.member_id
 LEFT JOIN invitations i ON i.community_id = c.id AND i.email = $3 AND i.accepted_at IS NULL
     AND i.declined_at IS NULL AND i.revoked_at IS NULL AND i.superseded_at IS NULL
 LEFT JOIN members a ON a.email = $3
@@ -113,7 +123,8 @@ async def _invite_facts(community_id: str, email: str, caller: Caller, settings:
         raise NotFound("There is no such community among yours.")
     row = rows[0]
     place = standing_of(row, settings)
-    return _InviteFacts(place, row["open_id"], row["open_expires_at"], row["known_membership_id"])
+    inviter = MemberView(place.member_id, row["inviter_name"], row["inviter_email"], row["inviter_created_at"])
+    return _InviteFacts(place, inviter, row["open_id"], row["open_expires_at"], row["known_membership_id"])
 
 
 def _canonical_or_nothing(email: str) -> str:
@@ -175,13 +186,12 @@ async def _refuse_without_seat(facts: _InviteFacts, now: datetime) -> None:
 
 async def _spend_invites(place: Standing, number: int, now: datetime, settings: Settings) -> None:
     limits = settings.rate_limits
-    await refuse_over(
-        limits.invites_per_inviter, f"inviter:{place.member_id}", "You have invited as many people as one may for now.",
+    own = "You have invited as many people as one may for now."
+    all_of_them = "This community has invited as many people as it may for now."
+    await refuse_over_any(
+        Allowance(limits.invites_per_inviter, f"inviter:{place.member_id}", own),
+        Allowance(limits.invites_per_community, f"community:{place.community_id}", all_of_them),
         now=now, times=number,
-    )  # fmt: skip
-    await refuse_over(
-        limits.invites_per_community, f"community:{place.community_id}",
-        "This community has invited as many people as it may for now.", now=now, times=number,
     )  # fmt: skip
 
 
@@ -207,10 +217,15 @@ async def _write_invitation(facts: _InviteFacts, invitee: Checked, now: datetime
     )  # fmt: skip
     if not written:
         raise await _already_invited(place, invitee.email, now, settings)
-    await delivery.order(invitation_id, generation=1, kind=MailKind.INVITATION, now=now)
-    await audit.record(now, _event("invitation.created", place, invitation_id, role=invitee.role))
-    await announce(Changed(place.community_id, invitation_id))
-    return await _view(place, invitation_id, now, settings)
+    await announce(
+        Changed(place.community_id, invitation_id),
+        delivery.ordering(invitation_id, generation=1, kind=MailKind.INVITATION, now=now),
+        audit.recording(now, _event("invitation.created", place, invitation_id, role=invitee.role)),
+    )
+    return invitation_views.of_new(
+        place, facts.inviter, invitation_id, email=invitee.email, role=invitee.role, message=invitee.message,
+        locale=invitee.locale, now=now, expires_at=expires_at, settings=settings,
+    )  # fmt: skip
 
 
 async def _already_invited(place: Standing, email: Address, now: datetime, settings: Settings) -> Refused:

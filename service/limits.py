@@ -1,10 +1,11 @@
 """Limits, counted in the database so that several processes share them, once per resolver call."""
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from ipaddress import IPv6Address, ip_address
 
 from service.addresses import Address
-from service.database import select
+from service.database import Statement, each, select
 from service.refusals import RateLimited
 from service.settings import RateLimit
 from service.tokens import digest_of
@@ -38,6 +39,24 @@ async def spend_up_to(limit: RateLimit | None, key: str, *, now: datetime, times
     if over:
         await select(_COUNT, key, now, -over, now - limit.period)
     return times - over, row["started_at"] + limit.period - now
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """A limit, what is counted under it, and what to say where it is used up."""
+
+    limit: RateLimit | None
+    key: str
+    message: str
+
+
+async def refuse_over_any(*allowances: Allowance, now: datetime, times: int = 1) -> None:
+    """Counts for several limits at once, and raises RateLimited for the first that is used up."""
+    counted = [(allowance, allowance.limit) for allowance in allowances if allowance.limit is not None]
+    rows = await each(*(Statement(_COUNT, (of.key, now, times, now - limit.period)) for of, limit in counted))
+    for (of, limit), row in zip(counted, rows, strict=True):
+        if row["count"] > limit.count:
+            raise RateLimited(of.message, row["started_at"] + limit.period - now)
 
 
 async def refuse_over(limit: RateLimit | None, key: str, message: str, *, now: datetime, times: int = 1) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from service import audit
-from service.database import execute, select, transaction
+from service.database import Statement, execute, inserting, select, together, transaction
 from service.models import Session
 from service.refusals import NotFound
 from service.settings import Settings
@@ -66,23 +66,30 @@ async def seen(caller: Caller, *, now: datetime) -> None:
 async def begin(
     member_id: str, *, provider_id: str, user_agent: str | None, replaces: str | None, now: datetime, settings: Settings
 ) -> Token:
-    """Signs a member in; returns the cookie's token. The session that the browser had is ended: rotation (H103)."""
-    if replaces:
-        await execute(
-            "UPDATE sessions SET ended_at = $1 WHERE digest = $2 AND ended_at IS NULL", now, digest_of(replaces)
-        )
-    token, digest = new_token()
-    await Session.create(
-        id=new_id("ses"),
-        member_id=member_id,
-        digest=digest,
-        provider_id=provider_id,
-        user_agent=_printable(user_agent),
-        created_at=now,
-        last_seen_at=now,
-        expires_at=now + timedelta(days=settings.session_days),
+    """Signs a member in; returns the cookie's token."""
+    token, writes = beginning(
+        member_id, provider_id=provider_id, user_agent=user_agent, replaces=replaces, now=now, settings=settings
     )
+    await together(*writes)
     return token
+
+
+def beginning(
+    member_id: str, *, provider_id: str, user_agent: str | None, replaces: str | None, now: datetime, settings: Settings
+) -> tuple[Token, list[Statement]]:
+    """The token of a new session, and the statements that begin it. The session that the browser had ends: rotation
+    (H103).
+    """
+    token, digest = new_token()
+    beginning = inserting("sessions", {
+        "id": new_id("ses"), "member_id": member_id, "digest": digest, "provider_id": provider_id,
+        "user_agent": _printable(user_agent), "created_at": now, "last_seen_at": now,
+        "expires_at": now + timedelta(days=settings.session_days),
+    })  # fmt: skip
+    if not replaces:
+        return token, [beginning]
+    sql = "UPDATE sessions SET ended_at = $1 WHERE digest = $2 AND ended_at IS NULL"
+    return token, [Statement(sql, (now, digest_of(replaces))), beginning]
 
 
 async def sign_out(caller: Caller | None, *, everywhere: bool, session_id: str | None, now: datetime) -> int:

@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Final
 from urllib.parse import urlsplit
 
+import orjson
 import structlog
 from starlette.datastructures import QueryParams
 from tortoise.exceptions import IntegrityError
@@ -326,7 +327,7 @@ async def _accept(flow: Flow, identity: Identity, browser: Browser, now: datetim
         raise AcceptanceRefused(AcceptanceStatus.EMAIL_NOT_VERIFIED, identity.evidence.rule, identity.evidence.message)
     if identity.evidence.verdict is Verdict.THIRD_PARTY:
         return await _require_code(flow, link, identity, now)
-    return _let_in(await accept(link.id, identity, browser, now=now, settings=settings), link, identity)
+    return _let_in(await accept(link, identity, browser, now=now, settings=settings), link, identity)
 
 
 def _let_in(accepted: Accepted, link: LinkFacts, identity: Identity) -> _Outcome:
@@ -417,6 +418,13 @@ async def _add_identity(member_id: str, identity: Identity, now: datetime) -> No
 # ---------------------------------------------------------------------------------------------------- writing outcomes
 
 
+_WRITE = """
+UPDATE flows SET status = $3, reason = $4, message = $5, membership_id = $6, issuer = $7, subject = $8,
+    signed_in_email = $9, signed_in_name = $10, evidence = $11
+WHERE id = $1 AND status = $2
+"""
+
+
 async def _write(flow: Flow, outcome: _Outcome) -> bool:
     """The outcome stands with what it tells of, in one transaction; what was verified stays for the code's step.
 
@@ -424,17 +432,11 @@ async def _write(flow: Flow, outcome: _Outcome) -> bool:
     """
     identity = outcome.identity
     evidence = None if identity is None else {"rule": identity.evidence.rule, "verdict": str(identity.evidence.verdict)}
-    written = await Flow.filter(id=flow.id, status=flow.status).update(
-        status=str(outcome.status),
-        reason=outcome.reason,
-        message=outcome.message,
-        membership_id=outcome.membership_id,
-        issuer=identity and identity.issuer,
-        subject=identity and identity.subject,
-        signed_in_email=identity and identity.email,
-        signed_in_name=identity and identity.name,
-        evidence=evidence,
-    )
+    verified = (None,) * 4 if identity is None else (identity.issuer, identity.subject, identity.email, identity.name)
+    written = await execute(
+        _WRITE, flow.id, flow.status, str(outcome.status), outcome.reason, outcome.message, outcome.membership_id,
+        *verified, None if evidence is None else orjson.dumps(evidence).decode(),
+    )  # fmt: skip
     return written == 1
 
 
@@ -524,9 +526,9 @@ async def _confirm(flow: Flow, browser: Browser, now: datetime, settings: Settin
 
 async def _enter(flow: Flow, identity: Identity, browser: Browser, now: datetime, settings: Settings) -> _Outcome:
     link = await by_id(flow.link_id or "", now=now)
-    if link is None:
+    if link is None or not link.may_return:
         raise link_invalid()
-    return _let_in(await accept(link.id, identity, browser, now=now, settings=settings), link, identity)
+    return _let_in(await accept(link, identity, browser, now=now, settings=settings), link, identity)
 
 
 def _proven(flow: Flow) -> Identity:
