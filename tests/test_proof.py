@@ -24,6 +24,7 @@ from tests.test_access_tokens import CREATE
 pytestmark = pytest.mark.anyio
 
 TENANT = "11111111-2222-3333-4444-555555555555"
+ROGUE = "66666666-7777-8888-9999-aaaaaaaaaaaa"
 PERSONAL = "9188040d-6c67-4c5b-b112-36a304b66dad"
 Door = Callable[..., AbstractAsyncContextManager[tuple[Service, HostileProvider]]]
 
@@ -34,16 +35,29 @@ def door(serve: Serve) -> Door:
 
     @asynccontextmanager
     async def opened(**registration: Any) -> AsyncIterator[tuple[Service, HostileProvider]]:
-        path = f"/{TENANT}/v2.0" if registration.get("kind") == "microsoft" else ""
-        issuer_path = registration.pop("issuer_path", path)
+        path, issuer_path = _PATHS[str(registration.get("tenants"))]
         async with running_provider(path, issuer_path=issuer_path) as provider:
-            changes = registration | ({"issuer": provider.location} if path else {})
+            changes = registration | {"issuer": provider.issuer}
             async with serve(providers={"idp": provider.registration(**changes)}) as service:
                 provider.clock = service.clock
                 provider.clients = {CLIENT_ID: (CLIENT_SECRET, (f"{service.url}/auth/idp/callback",))}
                 yield service, provider
 
     return opened
+
+
+# Where the tenants of the settings sign in, and what its discovery document calls itself.
+_PATHS = {
+    "None": ("", ""),
+    f"['{TENANT}']": (f"/{TENANT}/v2.0", f"/{TENANT}/v2.0"),
+    "['consumers']": (f"/{PERSONAL}/v2.0", f"/{PERSONAL}/v2.0"),
+    "['*']": ("/common/v2.0", "/{tenantid}/v2.0"),
+}
+
+
+def _of_tenant(tenant: str, **claims: Any) -> dict[str, Any]:
+    """The claims of a token that a tenant signed with the keys that all tenants share."""
+    return {"tid": tenant, "iss": lambda named: named.replace("{tenantid}", tenant)} | claims
 
 
 async def _invited(service: Service, browser: Browser, email: str) -> str:
@@ -81,7 +95,19 @@ _CASES = [
     ("microsoft", {"tenants": [TENANT]}, "ann@corp.example", {"tid": TENANT}, "EMAIL_NOT_VERIFIED", "edov_absent"),
     ("microsoft", {"tenants": [TENANT]}, "ann@corp.example", {"tid": TENANT, "xms_edov": False}, "EMAIL_NOT_VERIFIED", "edov_false"),
     ("microsoft", {"tenants": [TENANT], "trust_tenant_addresses": True}, "ann@corp.example", {"tid": TENANT}, "ACCEPTED", "microsoft_tenant_trusted_by_operator"),
-    ("microsoft", {"tenants": [TENANT]}, "ann@corp.example", {"tid": PERSONAL, "xms_edov": True}, "SIGN_IN_FAILED", None),
+    ("microsoft", {"tenants": [TENANT]}, "ann@corp.example", {"tid": PERSONAL, "xms_edov": True}, "SIGN_IN_FAILED", "issuer_mismatch"),
+    ("microsoft", {"tenants": ["*"]}, "ann@corp.example", _of_tenant(ROGUE), "EMAIL_NOT_VERIFIED", "edov_absent"),
+    ("microsoft", {"tenants": ["*"]}, "ann@corp.example", _of_tenant(ROGUE, xms_edov="0"), "EMAIL_NOT_VERIFIED", "edov_false"),
+    ("microsoft", {"tenants": ["*"]}, "ann@corp.example", _of_tenant(ROGUE, xms_edov="yes"), "EMAIL_NOT_VERIFIED", "edov_unreadable"),
+    ("microsoft", {"tenants": ["*"]}, "ann@corp.example", _of_tenant(ROGUE, email="eve@evil.example", upn="ann@corp.example", preferred_username="ann@corp.example", xms_edov=True), "EMAIL_MISMATCH", "email_mismatch"),
+    ("microsoft", {"tenants": ["*"]}, "ann@corp.example", _of_tenant(ROGUE, iss=lambda named: named.replace("{tenantid}", TENANT), xms_edov=True), "SIGN_IN_FAILED", "issuer_mismatch"),
+    ("microsoft", {"tenants": ["*"]}, "ann@corp.example", _of_tenant(TENANT, xms_edov="1"), "ACCEPTED", "microsoft_edov"),
+    ("microsoft", {"tenants": ["*"]}, "ann@corp.example", _of_tenant(TENANT, verified_primary_email=["Ann@Corp.example"]), "ACCEPTED", "microsoft_verified_email"),
+    ("microsoft", {"tenants": ["*"]}, "ann@corp.example", _of_tenant(PERSONAL, xms_edov=True), "CODE_REQUIRED", "microsoft_personal_third_party"),
+    ("microsoft", {"tenants": ["consumers"]}, "ann@outlook.com", {"tid": PERSONAL}, "ACCEPTED", "microsoft_mailbox"),
+    ("microsoft", {"tenants": ["consumers"]}, "ann@corp.example", {"tid": PERSONAL}, "CODE_REQUIRED", "microsoft_personal_third_party"),
+    ("microsoft", {"tenants": ["consumers"], "third_party_addresses": "refuse"}, "ann@corp.example", {"tid": PERSONAL}, "EMAIL_NOT_VERIFIED", "third_party_refused"),
+    ("microsoft", {"tenants": ["consumers"], "third_party_addresses": "trust"}, "ann@corp.example", {"tid": PERSONAL}, "ACCEPTED", "microsoft_personal_third_party_trusted_by_operator"),
     ("oidc", {"email_domains": ["corp.example"]}, "ann@corp.example", {}, "ACCEPTED", "oidc_verified"),
     ("oidc", {"email_domains": ["other.example"]}, "ann@corp.example", {}, "EMAIL_NOT_VERIFIED", "domain_not_listed"),
     ("oidc", {}, "ann@corp.example", {"email_verified": ABSENT}, "EMAIL_NOT_VERIFIED", "email_verified_absent"),
@@ -101,7 +127,7 @@ async def test_each_verdict_at_the_door(
     email: str,
     claims: dict[str, Any],
     status: str,
-    rule: str | None,
+    rule: str,
 ) -> None:
     """H022-H031, H044: the verdict of each rule decides who gets in, and stands in the audit; refusals use nothing up."""
     async with door(kind=kind, **registration) as (service, provider):
@@ -119,11 +145,23 @@ async def test_each_verdict_at_the_door(
                 return
             assert await guest.viewer_email() is None
             await _nobody_new()
-            if status != "CODE_REQUIRED" and rule is not None:
-                refused = await AuditEvent.get(kind="invitation.accept_refused")
-                assert refused.details["reason"] == rule
+            told = await AuditEvent.get(kind__in=["invitation.accept_refused", "invitation.code_required"])
+            assert told.details["evidence" if status == "CODE_REQUIRED" else "reason"] == rule
             provider.behave()
             assert (await guest.accept(token, provider="dev"))["__typename"] == "AcceptInviteStarted"
+
+
+async def test_an_address_that_only_userinfo_tells_lets_in(door: Door) -> None:
+    """H034: where the ID token has no address the one of userinfo counts, for the ID token's own subject only."""
+    async with door() as (service, provider), service.browser() as owner, service.browser() as guest:
+        token = await _invited(service, owner, "ann@corp.example")
+        provider.claim_changes, provider.userinfo_changes = {"email": ABSENT}, {"sub": "somebody-else"}
+        found = await _through(guest, provider, token, "ann@corp.example")
+        assert (found["status"], found["signedInEmail"]) == ("SIGN_IN_FAILED", None)
+        await _nobody_new()
+        provider.userinfo_changes = {}
+        service.clock.advance(seconds=1)
+        assert (await _through(guest, provider, None, "ann@corp.example"))["status"] == "ACCEPTED"
 
 
 # ------------------------------------------------------------------------------------------- the code to the invited mailbox
