@@ -29,7 +29,7 @@ class Subscription:
             while True:
                 place = await _place(context, str(community_id))
                 if watch.lost:
-                    raise BadArgument("Too much changed at once to tell it all. Ask for the list again.", code="LOST")
+                    raise BadArgument("Some changes could not be told. Ask for the list again.", code="LOST")
                 ids = await watch.take(most=_AT_ONCE, seconds=RECHECK)
                 if not ids:
                     continue

@@ -9,11 +9,14 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import asyncpg
 import structlog
 
 from service.database import Statement, connection, is_postgres, select, together
+
+if TYPE_CHECKING:
+    import asyncpg
 
 log = structlog.get_logger()
 
@@ -53,6 +56,11 @@ class Watch:
             self._ids[invitation_id] = None
         self._changed.set()
 
+    def lose(self) -> None:
+        """Changes may have gone by untold."""
+        self.lost = True
+        self._changed.set()
+
     async def take(self, *, most: int, seconds: float) -> list[str]:
         """The first few ids, in the order of their changes; nothing when nothing changed for so long."""
         with contextlib.suppress(TimeoutError):
@@ -78,6 +86,11 @@ class Hub:
         for queue in self._listeners:
             with contextlib.suppress(asyncio.QueueFull):
                 queue.put_nowait(event)
+
+    def missed(self) -> None:
+        """Events may have been missed: every subscription is told so, and ends."""
+        for watch in [watch for watches in self._watches.values() for watch in watches]:
+            watch.lose()
 
     @contextlib.asynccontextmanager
     async def listening(self) -> AsyncIterator[asyncio.Queue[Changed]]:
@@ -135,17 +148,19 @@ def heard(payload: str) -> None:
 
 async def listen(stopping: asyncio.Event) -> None:
     """Hears what other processes announce, on one connection of its own; opens another when that one is lost."""
+    broken = False
     while not stopping.is_set():
         try:
             async with connection().acquire_connection() as held:
-                await _hear(held, stopping)
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                await _hear(held, stopping, after_silence=broken)
+        except Exception as error:  # noqa: BLE001 -- a breaking connection raises anything, and silence is worse
             log.warning("events.lost", error=type(error).__name__)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stopping.wait(), _RECONNECT)
+        broken = True
 
 
-async def _hear(held: "asyncpg.Connection", stopping: asyncio.Event) -> None:
+async def _hear(held: "asyncpg.Connection", stopping: asyncio.Event, *, after_silence: bool) -> None:
     lost = asyncio.Event()
 
     def on_lost(_: object) -> None:
@@ -156,6 +171,8 @@ async def _hear(held: "asyncpg.Connection", stopping: asyncio.Event) -> None:
 
     held.add_termination_listener(on_lost)
     await held.add_listener(CHANNEL, on_notify)
+    if after_silence:
+        hub.missed()
     waiting = [asyncio.create_task(event.wait()) for event in (stopping, lost)]
     try:
         await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)

@@ -265,3 +265,29 @@ async def _time_to_send(yard: Yard, name: str) -> float:
     took = loop.time() - began
     await until(yard.all_sent, name)
     return took
+
+
+async def _ears() -> set[int]:
+    """The server's processes for connections on which somebody hears of new orders."""
+    rows = await database.select(
+        "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND query ILIKE 'LISTEN%'"
+    )
+    return {row["pid"] for row in rows}
+
+
+async def test_a_worker_whose_connections_broke_hears_again(yard: Yard) -> None:
+    """PostgreSQL ends every connection of an idle worker, as a restart does: it goes on, and wakes at once again."""
+    await yard.start_worker()
+    await until(yard.all_sent, "the first mail")
+    deaf = await _ears()
+    await database.select(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
+        " AND pid <> pg_backend_pid()"
+    )
+
+    async def hears_again() -> bool:
+        return bool(await _ears() - deaf)
+
+    await until(hears_again, "a worker that hears again")
+    took = [await _time_to_send(yard, f"again{number}") for number in range(5)]
+    assert min(took) < 0.5, took

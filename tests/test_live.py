@@ -11,6 +11,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from schema.live import MOST_OF_MEMBER, MOST_ON_SOCKET
+from service import database
 from service.events import Hub, Watch, heard
 from tests.cast import let_in, owner_in
 from tests.story import Browser, Service
@@ -116,6 +117,25 @@ async def test_every_change_is_told_over_server_sent_events(service: Service) ->
             assert data["data"]["invitationChanged"]["email"] == "guest@example.com"
         plain = await owner.client.post("/graphql", json={"query": "{ providers { id } }"}, headers=headers)
         assert plain.json()["data"]["providers"][0]["id"] == "dev"
+
+
+@pytest.mark.parametrize("engine", ["postgres"])
+async def test_what_may_have_been_missed_is_said(service: Service) -> None:
+    """When the service's connection for events breaks, a subscription ends with LOST, and a new one hears again."""
+    async with service.browser() as owner:
+        community = await owner_in(service, owner)
+        async with _socket(service, owner) as socket:
+            await _subscribe(socket, community)
+            ended = await database.select(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
+                " AND query ILIKE 'LISTEN%' AND pid <> pg_backend_pid()"
+            )
+            assert len(ended) == 1
+            message = await _hear(socket)
+            assert (message["type"], message["payload"][0]["extensions"]["code"]) == ("error", "LOST")
+            await _subscribe(socket, community, "2")
+            await owner.invite(community, "guest@example.com")
+            await _heard_of(socket, "guest@example.com")
 
 
 async def test_who_loses_the_right_hears_nothing_more(service: Service) -> None:
