@@ -233,6 +233,33 @@ async def test_a_lost_link_can_be_pasted(stage: Stage) -> None:
     await expect(heading(page)).to_be_focused()
 
 
+@pytest.mark.parametrize(
+    "mangled",
+    [
+        "{link}",
+        "{token}",
+        "{link}?utm_source=mail",
+        "<{link}>.",
+        "{encoded}",
+        "Open it here:\n{link}\nSee you!",
+        "{broken}",
+    ],
+)
+async def test_a_link_is_found_in_what_a_mail_program_made_of_it(stage: Stage, mangled: str) -> None:
+    """Brackets, a tracker's tail, an encoded # and a broken line do not keep anybody out; nor does the token alone."""
+    token = await stage.service.token_for(OWNER)
+    link = f"{stage.service.url}/confirm#{token}"
+    broken = f"{link[:-20]}\n  {link[-20:]}"
+    page = await stage.person()
+    await page.goto("/confirm")
+    pasted = mangled.format(link=link, token=token, encoded=link.replace("#", "%23"), broken=broken)
+    await page.get_by_label("Link from your mail").evaluate(
+        "(field, text) => { field.focus(); document.execCommand('insertText', false, text) }", pasted
+    )
+    await press(page, "Open the invitation")
+    await expect(heading(page)).to_have_text("Demo")
+
+
 async def test_the_offer_ends_when_its_minutes_do(stage: Stage) -> None:
     """When the countdown is over the page offers a fresh link by itself."""
     async with stage.invited():

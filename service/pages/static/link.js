@@ -18,14 +18,18 @@ export function takeToken() {
 }
 
 /**
- * Finds the token in a pasted link, or in a pasted end of one; null where there is none whole.
+ * Finds the token in a pasted link or in what a mail program made of it: broken over lines, its # encoded, something
+ * hung on its end. Also the bare token; null where there is none whole.
  * @param {string} text
  * @returns {string | null}
  */
 export function tokenIn(text) {
-  const end = text.trim().split("#").pop() ?? "";
-  return /(?:^|[^\w-])([\w-]{43})$/.exec(end)?.[1] ?? null;
+  const plain = text.trim().replace(/%23/g, "#");
+  return wholeToken(plain) ?? wholeToken(plain.replace(/\s+/g, ""));
 }
+
+/** @param {string} text */
+const wholeToken = (text) => /(?:^|#)([\w-]{43})(?![\w-])/.exec(text)?.[1] ?? null;
 
 /** Takes what stands behind the address's #, if anything does. */
 function readAddress() {
