@@ -15,6 +15,7 @@ import * as views from "./invitee.js";
 /** @typedef {import("./operations.js").Provider} Provider */
 
 const RETURN_TO = "/confirm";
+const ALL_TRIES = 5;
 const LOOK_EVERY_MS = [2_000, 3_000, 5_000, 8_000, 13_000, 20_000];
 
 /** @type {string | null} The link's token, until a sign-in has been bound to it. */
@@ -116,10 +117,9 @@ function offer(preview, started) {
  */
 function outcome(acceptance, preview, providers) {
   const { status, canRetry } = acceptance;
-  if (status === "STARTED") {
-    lookAgain(acceptance, 0);
-    if (preview) return offer(preview, acceptance);
-  }
+  stopLooking();
+  if (status === "STARTED" || status === "CODE_REQUIRED") lookAgain(acceptance, 0);
+  if (status === "STARTED" && preview) return offer(preview, acceptance);
   if (status === "ACCEPTED" || status === "ALREADY_MEMBER") return views.joined(acceptance);
   if (status === "LINK_INVALID" || !canRetry) return views.over(acceptance, freshLink);
   /** @type {views.Retry} */
@@ -141,7 +141,8 @@ function stopLooking() {
 }
 
 /**
- * Another tab may finish what this one began: looks now and then, ever more seldom, and only while somebody is looking here.
+ * Another tab may finish what this one began, and a code may turn out to be undeliverable: looks now and then, ever more
+ * seldom, and only while somebody is looking here.
  * @param {Acceptance} acceptance
  * @param {number} times
  */
@@ -200,7 +201,9 @@ async function confirmCode(acceptance, code) {
     return null;
   }
   const { triesLeft } = answer;
-  return { words: triesLeft ? t("code.wrong", { count: triesLeft }) : problemWords(answer), triesLeft };
+  if (!triesLeft) return { words: problemWords(answer), triesLeft };
+  // A code that has not left yet costs no try, whatever was entered.
+  return { words: triesLeft === ALL_TRIES ? t("code.early") : t("code.wrong", { count: triesLeft }), triesLeft };
 }
 
 /**

@@ -84,6 +84,7 @@ export default {
   "code.label": "Sechsstelliger Code",
   "code.button": "Bestätigen",
   "code.incomplete": "Der Code hat sechs Ziffern.",
+  "code.early": "Der Code ist noch nicht gesendet. Warten Sie auf die Mail damit und geben Sie ihn dann hier ein.",
   "code.wrong": forms("Das ist nicht der Code. Noch {count} Versuch.", "Das ist nicht der Code. Noch {count} Versuche."),
   "code.spent": "Dieser Code gilt nicht mehr. Melden Sie sich noch einmal an, dann wird ein neuer gesendet.",
   "code.again": "Nichts gekommen? Melden Sie sich noch einmal an, dann wird ein neuer Code gesendet.",

@@ -94,6 +94,7 @@ const english = {
   "code.label": "Six-digit code",
   "code.button": "Confirm",
   "code.incomplete": "The code has six digits.",
+  "code.early": "The code has not been sent yet. Wait for its mail, then enter it here.",
   "code.wrong": forms("That is not the code. {count} try is left.", "That is not the code. {count} tries are left."),
   "code.spent": "This code cannot be used any more. Sign in again, and a new one is sent.",
   "code.again": "Nothing came? Sign in again, and a new code is sent.",

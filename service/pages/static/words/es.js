@@ -84,6 +84,7 @@ export default {
   "code.label": "Código de seis cifras",
   "code.button": "Confirmar",
   "code.incomplete": "El código tiene seis cifras.",
+  "code.early": "El código aún no se ha enviado. Espere su correo y escríbalo aquí.",
   "code.wrong": forms("Ese no es el código. Queda {count} intento.", "Ese no es el código. Quedan {count} intentos."),
   "code.spent": "Este código ya no se puede usar. Inicie sesión de nuevo y se envía otro.",
   "code.again": "¿No ha llegado nada? Inicie sesión de nuevo y se envía otro código.",

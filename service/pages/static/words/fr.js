@@ -84,6 +84,7 @@ export default {
   "code.label": "Code à six chiffres",
   "code.button": "Confirmer",
   "code.incomplete": "Le code a six chiffres.",
+  "code.early": "Le code n’est pas encore envoyé. Attendez son mail, puis saisissez-le ici.",
   "code.wrong": forms("Ce n’est pas le code. Il reste {count} essai.", "Ce n’est pas le code. Il reste {count} essais."),
   "code.spent": "Ce code ne peut plus être utilisé. Reconnectez-vous, et un nouveau est envoyé.",
   "code.again": "Rien reçu ? Reconnectez-vous, et un nouveau code est envoyé.",
