@@ -11,6 +11,7 @@ import { inviteMany } from "./console/invite-many.js";
 import { members } from "./console/members.js";
 import { policy } from "./console/policy.js";
 import { signIn } from "./console/sign-in.js";
+import "./console/words.js";
 import * as api from "./operations.js";
 import { announce, button, busy, h, notice, part, show, translate } from "./page.js";
 import { t } from "./words.js";

@@ -3,7 +3,9 @@
 import english from "./words/en.js";
 
 /** @typedef {import("./words/en.js").Catalogue} Catalogue */
-/** @typedef {keyof Catalogue} WordId */
+/** @typedef {import("./words/console/en.js").Catalogue} ConsoleCatalogue */
+/** @typedef {keyof Catalogue | keyof ConsoleCatalogue} WordId */
+/** @typedef {string | { one: string, other: string }} Word */
 /** @typedef {Record<string, string | number>} Values */
 
 /**
@@ -36,11 +38,26 @@ async function catalogueOf(wanted) {
   }
 }
 
-/** @type {{ language: string, words: Catalogue, told: Record<string, string> }} */
-const { language: found, words, told } = await catalogueOf(chosen());
+const { language: found, ...catalogue } = await catalogueOf(chosen());
+/** @type {Record<string, Word>} */
+const words = { ...english, ...catalogue.words };
+/** @type {Record<string, string>} */
+const told = { ...catalogue.told };
 
 /** The language of the page, as its `lang`. */
 export const language = found;
+
+/**
+ * Takes up the words of a page that says more than the others: in English, and over them in the reader's language.
+ * @template {Record<string, Word>} More
+ * @param {More} inEnglish
+ * @param {Record<string, () => Promise<{ default: More, told: Record<string, string> }>>} further
+ */
+export async function takeUp(inEnglish, further) {
+  const more = await further[language]?.().catch(() => undefined);
+  Object.assign(words, inEnglish, more?.default);
+  Object.assign(told, more?.told);
+}
 
 // English writes its dates the way the reader's own kind of English does.
 const locale = navigator.languages.find((tag) => tag.slice(0, 2).toLowerCase() === language) ?? language;
@@ -90,7 +107,7 @@ export function rich(id, values) {
  * @param {Record<string, unknown>} values
  */
 function textOf(id, values) {
-  const word = words[id] ?? english[id];
+  const word = words[id];
   if (typeof word === "string") return word;
   // The API may have values that are newer than these pages: their words are missing, not wrong.
   if (!word) return "";

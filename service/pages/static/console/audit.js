@@ -5,7 +5,7 @@ import * as api from "../operations.js";
 import { announce, button, field, h, said } from "../page.js";
 import { moment, t } from "../words.js";
 import { select } from "./invitation-filter.js";
-import { gone, isAdmin, moreButton, nothingThere, showPlace } from "./place.js";
+import { eventWords, gone, isAdmin, moreButton, nothingThere, showPlace } from "./place.js";
 
 /** @typedef {import("../console.js").Scene} Scene */
 /** @typedef {import("../operations.js").AuditFilter} AuditFilter */
@@ -186,13 +186,14 @@ function nothing(scene) {
  * @param {string} communityId
  * @param {LogEntry} entry
  */
-function line(communityId, { kind, at, summary, actor, invitation }) {
+function line(communityId, entry) {
+  const { kind, at, actor, invitation } = entry;
   const group = GROUPS.find((group) => KINDS[group].includes(kind));
   const about = invitation && h("a", { href: `#/communities/${communityId}/invitations/${invitation.id}` }, said(invitation.email));
   return h(
     "li",
     { class: "row entry" },
-    h("span", { class: "email" }, h("span", { lang: "en", dir: "auto" }, summary)),
+    h("span", { class: "email" }, eventWords(entry)),
     h("span", { class: "badge" }, group ? t(`audit.kind.${group}`) : kind),
     h(
       "span",

@@ -7,7 +7,7 @@ import { timeAgo, timeUntil } from "../times.js";
 import { moment, rich, t } from "../words.js";
 import { TROUBLE, deliveryWords, statusBadge } from "./invitation-rows.js";
 import { follow } from "./live.js";
-import { nothingThere, refused } from "./place.js";
+import { eventWords, nothingThere, refused } from "./place.js";
 
 /** @typedef {import("../console.js").Scene} Scene */
 /** @typedef {import("../operations.js").AuditEvent} AuditEvent */
@@ -205,10 +205,11 @@ function story({ timeline }) {
   return h("section", null, h("h2", null, t("invitation.timeline")), events);
 }
 
-/** @param {AuditEvent} event */
-function event({ kind, at, summary }) {
+/** @param {AuditEvent} happened */
+function event(happened) {
+  const { kind, at } = happened;
   const tone = kind.endsWith("refused") || kind.endsWith("failed") || kind.endsWith("suppressed") ? "trouble" : kind.replace(/^.*\./, "");
-  return h("li", { class: tone }, h("span", { lang: "en", dir: "auto" }, summary), h("time", { datetime: at }, moment(at)));
+  return h("li", { class: tone }, eventWords(happened), h("time", { datetime: at }, moment(at)));
 }
 
 // -------------------------------------------------------------------------------------------------------------- liveness

@@ -1,7 +1,7 @@
 // What all views of one community share: its head, its ways, and what is shown where there is none.
 
-import { announce, button, emblem, h, notice, problemWords, said, show } from "../page.js";
-import { t } from "../words.js";
+import { announce, button, emblem, fromService, h, notice, problemWords, said, show } from "../page.js";
+import { inOwnWords, t } from "../words.js";
 
 /** @typedef {import("../console.js").Scene} Scene */
 /** @typedef {import("../operations.js").Community} Community */
@@ -92,6 +92,16 @@ export function refused(scene, problem, problems) {
 export function nothingThere(title, text) {
   const back = h("p", null, h("a", { href: "#/" }, t("home.title")));
   show([h("h1", null, title), h("p", null, text), back], { title });
+}
+
+/**
+ * What happened, in a sentence: the service's own, or the reader's where the kind of event says it all; where it does not,
+ * the reader's words introduce the service's.
+ * @param {import("../operations.js").AuditEvent} event
+ */
+export function eventWords({ kind, summary }) {
+  const own = inOwnWords(kind);
+  return h("span", { dir: "auto" }, own, own?.endsWith(":") && " ", (!own || own.endsWith(":")) && fromService(summary));
 }
 
 /**
