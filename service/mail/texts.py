@@ -11,7 +11,7 @@ Names and messages come from people, and a mail from this service must not be th
   `evil.com`, `https://…`, `a@b.com`, `\\host\share`. No grammar of links has a space in it, so a hair space (U+200A)
   goes behind each dot, @, colon or doubled slash that could be part of one. "J.R.R. Tolkien" stays readable and the host
   of a link never comes about. Zero-width characters would not do: browsers drop them from host names (UTS #46).
-- The invitee's own address is treated alike, for whoever invites chooses what stands behind its plus.
+- The invitee's own address is treated alike where it is odd: whoever invites chooses what stands behind its plus.
 - Jinja escapes every value in the HTML part. Braces are kept apart as well: SES fills in `{{ses:openTracker}}`.
 
 So the only links in a mail are the invitation's and the unsubscribe link's, and each anchor carries `ses:no-track` (H095).
@@ -61,6 +61,8 @@ _PART_OF_A_LINK: Final = re.compile(
     rf"|[{_SLASH}](?=[{_SLASH}])"  # //host and \\host
     r"|\{(?=\{)"  # what SES would fill in
 )
+# Behind a plus, where whoever invites may have written anything, no dot; and nowhere what ends the host of a URL.
+_PLAIN_ADDRESS: Final = re.compile(r"[A-Za-z0-9._-]+(\+[A-Za-z0-9_-]*)?@[a-z0-9.-]+")
 _RIGHT_TO_LEFT: Final = frozenset({"R", "AL"})
 
 
@@ -274,7 +276,9 @@ def _unlinked(text: str) -> str:
 
 
 def _shown_address(address: Address) -> str:
-    """The spaces in it are narrow ones at which no line breaks."""
+    """As it is, unless a link could hide in it; no line breaks at the narrow spaces that it gets then."""
+    if _PLAIN_ADDRESS.fullmatch(address):
+        return address
     return _unlinked(address).replace(_HAIR_SPACE, "\u202f")
 
 
