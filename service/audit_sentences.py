@@ -23,6 +23,7 @@ _SENTENCES: Final[Mapping[str, str]] = {
     "invitation.other_address_requested": "They proved {email} with {provider} and ask to be invited at that address instead.",
     "invitation.accepted": "{actor} accepted, signed in with {provider}: {evidence}.",
     "invitation.declined": "The invitee declined.",
+    "invitation.rate_limited": "{actor} wanted to send more than a limit allows ({rows} refused): {reason}",
     "invitation.revoked": "{actor} took the invitation back.",
     "membership.joined": "{actor} joined as {role}.",
     "membership.role_changed": "{actor} made {member} {role}; before that they were {former_role}.",

@@ -16,7 +16,7 @@ from service.events import announce_many
 from service.invitation_filter import Params
 from service.invitation_views import InvitationView
 from service.invitations import Checked, Invitee, checked_invitee, refuse_above_own_role
-from service.limits import spend_up_to
+from service.limits import audited, over, spend_up_to
 from service.refusals import (
     AlreadyInvited,
     AlreadyMember,
@@ -109,7 +109,7 @@ async def _invite_all(
 ) -> list[Outcome]:
     rows = [_checked(given, place) for given in invitees]
     _join_duplicates(rows)
-    async with transaction():
+    async with audited(place.community_id, inviter_id, now=now), transaction():
         expired = await _answer_known(place, rows, now)
         await _seat(place, rows, now)
         if inviter_id is not None:
@@ -196,6 +196,8 @@ async def _spend(place: Standing, rows: list[_Row], now: datetime, settings: Set
         raise refused
     for row in new[fewer:]:
         row.refused = refused
+    if fewer < len(new):
+        await audit.record(now, over(refused, place.community_id, place.member_id, rows=len(new) - fewer))
 
 
 async def _write(place: Standing, rows: list[_Row], expired: list[str], inviter_id: str | None, now: datetime) -> None:

@@ -26,7 +26,7 @@ from service.database import execute, select, transaction
 from service.events import Changed, announce
 from service.invitation_status import Status
 from service.invitation_views import InvitationView
-from service.limits import Allowance, refuse_over_any, spend
+from service.limits import Allowance, audited, refuse_over_any, spend
 from service.links import LinkFacts
 from service.models import Block, Community, MailKind, Role
 from service.refusals import (
@@ -95,7 +95,7 @@ async def invite(
     refuse_above_own_role(facts.place, invitee.role)
     checked = checked_invitee(invitee, facts.place)
     await _refuse_known(facts, now, settings)
-    async with transaction():
+    async with audited(community_id, caller.member_id, now=now), transaction():
         await _refuse_without_seat(facts, now)
         await _spend_invites(facts.place, 1, now, settings)
         return await _write_invitation(facts, checked, now, settings)
@@ -321,8 +321,9 @@ async def resend(invitation_id: str, *, caller: Caller | None, now: datetime, se
         raise _closed(view)
     if view.status is Status.DECLINED and await _blocked(view):
         raise InvitationClosed("The invitee asked for no more invitations from this community.", view.status)
-    if view.can_resend_at is not None:
-        raise RateLimited("This invitation was sent again a short while ago.", view.can_resend_at - now)
+    async with audited(view.place.community_id, view.place.member_id, invitation_id=view.id, now=now):
+        if view.can_resend_at is not None:
+            raise RateLimited("This invitation was sent again a short while ago.", view.can_resend_at - now)
     return await _write_resend(view, now, settings)
 
 

@@ -1,9 +1,12 @@
 """Limits, counted in the database so that several processes share them, once per resolver call."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from ipaddress import IPv6Address, ip_address
 
+from service import audit
 from service.addresses import Address
 from service.database import Statement, each, select
 from service.refusals import RateLimited
@@ -64,6 +67,26 @@ async def refuse_over(limit: RateLimit | None, key: str, message: str, *, now: d
     wait = await spend(limit, key, now=now, times=times)
     if wait is not None:
         raise RateLimited(message, wait)
+
+
+@asynccontextmanager
+async def audited(
+    community_id: str, actor_id: str | None, *, invitation_id: str | None = None, now: datetime
+) -> AsyncIterator[None]:
+    """Whom a limit refuses inside stands in the audit (H135): written once what they wanted is rolled back."""
+    try:
+        yield
+    except RateLimited as limited:
+        await audit.record(now, over(limited, community_id, actor_id, invitation_id=invitation_id))
+        raise
+
+
+def over(
+    limited: RateLimited, community_id: str, actor_id: str | None, *, invitation_id: str | None = None, rows: int = 1
+) -> audit.Event:
+    """The event of somebody who asked for more than a limit allows."""
+    details = {"reason": limited.message, "rows": str(rows)}
+    return audit.Event("invitation.rate_limited", community_id, actor_id, invitation_id, details)
 
 
 def client_key(client: str) -> str:

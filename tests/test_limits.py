@@ -3,7 +3,8 @@
 import pytest
 
 from service.limits import client_key
-from service.models import Invitation
+from service.models import AuditEvent, Invitation
+from tests.cast import audit_sentences
 from tests.conftest import Serve
 from tests.story import Browser, Service
 
@@ -26,6 +27,7 @@ async def test_an_inviter_has_a_quota(serve: Serve) -> None:
         over = await owner.invite(community, "c@example.com")
         assert (over["__typename"], over["retryAfterSeconds"]) == ("RateLimited", 3600)
         assert await Invitation.filter(email="c@example.com").count() == 0
+        await _refused_in_the_audit(service, owner, community, "You have invited as many people as one may for now.")
         service.clock.advance(hours=1)
         assert (await owner.invite(community, "c@example.com"))["__typename"] == "InviteMemberSuccess"
 
@@ -39,9 +41,68 @@ async def test_a_community_has_a_quota(serve: Serve) -> None:
             await admin.accept_as(await service.token_for("admin@example.com"), "admin@example.com")
             assert (await admin.invite(community, "a@example.com"))["__typename"] == "InviteMemberSuccess"
             assert (await owner.invite(community, "b@example.com"))["__typename"] == "RateLimited"
+            this = "This community has invited as many people as it may for now."
+            await _refused_in_the_audit(service, owner, community, this)
             await owner.do("createCommunity", name="Second")
             second = await owner.invite(await owner.community_id("Second"), "b@example.com")
             assert second["__typename"] == "InviteMemberSuccess"
+
+
+async def _refused_in_the_audit(
+    service: Service, owner: Browser, community: str, reason: str, *, rows: int = 1, invitation_id: str | None = None
+) -> None:
+    """The newest event says who was refused, when and why; and the admins read it."""
+    event = await AuditEvent.filter(kind="invitation.rate_limited").order_by("-seq").first()
+    assert event is not None
+    assert (event.invitation_id, event.at) == (invitation_id, service.clock())
+    assert event.details == {"reason": reason, "rows": str(rows)}
+    assert event.actor_id == (await owner.ask("{ viewer { member { id } } }"))["viewer"]["member"]["id"]
+    (sentence, *_) = await audit_sentences(owner, community, "invitation.rate_limited")
+    assert reason in sentence
+
+
+async def test_sending_again_has_its_pause_and_its_number(serve: Serve) -> None:
+    """H135: RESENDS_PER_INVITATION allows so many and one a minute; each refusal is told, stands in the audit, kills no link
+    and sends nothing.
+    """
+    async with serve(rate_limits={"resends_per_invitation": "2/1d"}) as service, service.browser() as owner:
+        community = await _own(service, owner)
+        invitation_id = (await owner.invite(community, "guest@example.com"))["invitation"]["id"]
+        for minutes, kinds in ((0, ["ResendInviteSuccess", "RateLimited"]), (1, ["ResendInviteSuccess"])):
+            service.clock.advance(minutes=minutes)
+            for kind in kinds:
+                assert (await owner.do("resendInvite", invitationId=invitation_id))["__typename"] == kind
+        token = await service.token_for("guest@example.com")
+        sent = len(service.mailbox.entries)
+        service.clock.advance(minutes=2)
+        assert (await owner.do("resendInvite", invitationId=invitation_id))["__typename"] == "RateLimited"
+        again = "This invitation was sent again a short while ago."
+        await _refused_in_the_audit(service, owner, community, again, invitation_id=invitation_id)
+        assert await AuditEvent.filter(kind="invitation.rate_limited").count() == 2
+        await service.deliver()
+        assert len(service.mailbox.entries) == sent
+        async with service.browser() as guest:
+            assert (await guest.accept(token))["__typename"] == "AcceptInviteStarted"
+        service.clock.advance(days=1)
+        await owner.sign_in(OWNER)
+        assert (await owner.do("resendInvite", invitationId=invitation_id))["__typename"] == "ResendInviteSuccess"
+
+
+async def test_many_at_once_over_a_quota_stand_in_the_audit(serve: Serve) -> None:
+    """H135: of many invitees as many as the limit allows are invited from the top, and one event tells how many were not."""
+    query = "mutation($i: InviteMembersInput!) { inviteMembers(input: $i) { __typename ...on InviteMembersSuccess { invitedCount } } }"
+    rows = [{"email": f"p{number}@example.com"} for number in range(5)]
+    async with serve(rate_limits={"invites_per_inviter": "2/1h"}) as service, service.browser() as owner:
+        community = await _own(service, owner)
+        reason = "You or this community have invited as many people as one may for now."
+        for answer, refused in (
+            ({"__typename": "InviteMembersSuccess", "invitedCount": 2}, 3),
+            ({"__typename": "RateLimited"}, 1),
+        ):
+            given = {"communityId": community, "invitees": rows}
+            assert (await owner.ask(query, i=given))["inviteMembers"] == answer
+            await _refused_in_the_audit(service, owner, community, reason, rows=refused)
+        assert await Invitation.filter(email__startswith="p").count() == 2
 
 
 async def test_a_recipient_is_written_to_so_often(serve: Serve) -> None:

@@ -22,7 +22,7 @@ const KINDS = {
   invited: ["invitation.created", "invitation.resent", "invitation.reopened", "invitation.revoked"],
   mailed: ["invitation.sent", "invitation.delivered", "invitation.delayed", "invitation.bounced", "invitation.complained", "invitation.suppressed", "invitation.delivery_failed", "invitation.fresh_link_requested"],
   answered: ["invitation.sign_in_started", "invitation.code_required", "invitation.accepted", "invitation.declined", "invitation.other_address_requested"],
-  refused: ["invitation.accept_refused"],
+  refused: ["invitation.accept_refused", "invitation.rate_limited"],
   membership: ["community.created", "membership.joined", "membership.role_changed", "membership.removed", "membership.left", "member.erased", "invitation.erased"],
   rules: ["policy.changed"],
   tokens: ["access_token.created", "access_token.revoked"],
