@@ -11,6 +11,7 @@ from service.addresses import Address
 from service.mail import Mail, MailDeferred, MailRefused, MailSettingsInvalid, open_sender, sender_of
 from service.mail.mailbox import Mailbox
 from service.mail.smtp import Encryption, SmtpSender, SmtpServer, open_smtp, smtp_server
+from service.mail.texts import plain_name
 from service.settings import Settings
 from tests.mail_servers import Certificates, SmtpServerOnLoopback, make_certificates, smtp_on_loopback
 
@@ -76,6 +77,23 @@ async def test_a_mail_arrives_as_one_message_with_both_parts_and_the_unsubscribe
     assert html.get_content().replace("\r\n", "\n") == MAIL.html
     assert received.content.isascii()
     assert max(map(len, received.content.split(b"\r\n"))) <= 998
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [
+        "\u2068שלום עולם\u2069 le invita a unirse a «J. R. R. Tolkien»",
+        "Åsa Müller 🚣 lädt Sie zu „日本語コミュニティ“ ein, und " + "noch ein langes Wörtchen " * 6 + "dazu",
+        "A" * 60 + " invites you to join " + "B" * 60,
+        plain_name("=?utf-8?b?d3d3LmV2aWwuY29t?=") + " invites you to join " + plain_name("=?utf-8?q?a=0Ab?="),
+    ],
+)
+async def test_a_subject_arrives_as_it_was_written(subject: str) -> None:
+    """Scripts side by side, emoji, long lines, and names that pose as encoded words (RFC 2047) are read as written."""
+    async with smtp_on_loopback() as server:
+        await sender_to(server).send(replace(MAIL, subject=subject))
+    assert server.received[0].message["Subject"] == subject
+    assert all(len(line) <= 78 for line in server.received[0].content.split(b"\r\n") if b"=?utf-8" in line)
 
 
 @pytest.mark.parametrize(("tls", "encryption"), [("tls", "tls"), ("starttls", "starttls")])

@@ -6,6 +6,7 @@ import secrets
 import ssl
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from email.header import Header
 from email.headerregistry import Address as MailAddress
 from email.message import EmailMessage
 from email.policy import EmailPolicy
@@ -225,11 +226,18 @@ def _is_loopback(host: str) -> bool:
 
 
 class _UnfoldedAscii(EmailPolicy):
-    """Folds only what has to be encoded: Python's folding turns a long URL in List-Unsubscribe into encoded words."""
+    """Folds only what has to be encoded: Python's folding turns a long URL in List-Unsubscribe into encoded words, and
+    in a subject of mixed scripts it loses spaces; the older Header keeps them.
+    """
 
     def fold_binary(self, name: str, value: Any) -> bytes:
         line = f"{name}: {value}"
-        return f"{line}{self.linesep}".encode("ascii") if line.isascii() else super().fold_binary(name, value)
+        if line.isascii():
+            return f"{line}{self.linesep}".encode("ascii")
+        if name != "Subject":
+            return super().fold_binary(name, value)
+        subject = Header(str(value), "utf-8", header_name=name).encode(linesep=self.linesep)
+        return f"{name}: {subject}{self.linesep}".encode("ascii")
 
 
 _POLICY_OF_MESSAGES: Final = _UnfoldedAscii(linesep="\r\n")

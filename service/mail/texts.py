@@ -12,7 +12,8 @@ Names and messages come from people, and a mail from this service must not be th
   goes behind each dot, @, colon or doubled slash that could be part of one. "J.R.R. Tolkien" stays readable and the host
   of a link never comes about. Zero-width characters would not do: browsers drop them from host names (UTS #46).
 - The invitee's own address is treated alike where it is odd: whoever invites chooses what stands behind its plus.
-- Jinja escapes every value in the HTML part. Braces are kept apart as well: SES fills in `{{ses:openTracker}}`.
+- Jinja escapes every value in the HTML part. Braces are kept apart as well: SES fills in `{{ses:openTracker}}`. And so
+  is `=?`, with which a subject could say in code what it may not say in clear.
 
 So the only links in a mail are the invitation's and the unsubscribe link's, and each anchor carries `ses:no-track` (H095).
 """
@@ -60,6 +61,7 @@ _PART_OF_A_LINK: Final = re.compile(
     rf"|(?<=[^\W\d_])[{_COLON}](?=\S)"  # schemes; 10:30 stays
     rf"|[{_SLASH}](?=[{_SLASH}])"  # //host and \\host
     r"|\{(?=\{)"  # what SES would fill in
+    r"|=(?=\?)"  # encoded words of RFC 2047, which mail programs take apart in a subject
 )
 # Behind a plus, where whoever invites may have written anything, no dot; and nowhere what ends the host of a URL.
 _PLAIN_ADDRESS: Final = re.compile(r"[A-Za-z0-9._-]+(\+[A-Za-z0-9_-]*)?@[a-z0-9.-]+")
