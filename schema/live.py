@@ -10,6 +10,7 @@ import contextlib
 import contextvars
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from contextlib import AbstractContextManager
 from typing import Any, Final
 
 import orjson
@@ -21,6 +22,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from schema.context import Context
 from schema.rules import MOST_TOKENS
+from service.limits import client_key
 from service.settings import Settings
 
 log = structlog.get_logger()
@@ -28,6 +30,7 @@ log = structlog.get_logger()
 PROTOCOL: Final = "graphql-transport-ws"
 MOST_IN_PROCESS: Final = 1000
 MOST_OF_MEMBER: Final = 20
+MOST_WAITING: Final = 50  # of one client address, that have not said yet who they are
 MOST_ON_SOCKET: Final = 20
 _INIT_WITHIN: Final = 10.0  # seconds
 _READ_WITHIN: Final = 10.0  # seconds; who reads no message for so long is cut off
@@ -47,10 +50,12 @@ class Closed(Exception):
 
 
 class Rooms:
-    """How many live connections there are in this process, in all and by member."""
+    """How many live connections there are in this process: in all, by member, and by client address until it is known
+    whose they are.
+    """
 
     def __init__(self) -> None:
-        self._of_member: Counter[str] = Counter()
+        self._held: Counter[str] = Counter()
         self.taken = 0
 
     @contextlib.contextmanager
@@ -63,17 +68,24 @@ class Rooms:
         finally:
             self.taken -= free
 
-    @contextlib.contextmanager
-    def of(self, member_id: str) -> Iterator[bool]:
+    def of(self, member_id: str) -> AbstractContextManager[bool]:
         """A place of the member's; False where they have taken all of theirs."""
-        free = self._of_member[member_id] < MOST_OF_MEMBER
-        self._of_member[member_id] += free
+        return self._place(f"member:{member_id}", MOST_OF_MEMBER)
+
+    def waiting(self, client: str) -> AbstractContextManager[bool]:
+        """A place for a client that has not said yet who they are, so that nobody idles in everybody's (H163)."""
+        return self._place(client_key(client), MOST_WAITING)
+
+    @contextlib.contextmanager
+    def _place(self, key: str, most: int) -> Iterator[bool]:
+        free = self._held[key] < most
+        self._held[key] += free
         try:
             yield free
         finally:
-            self._of_member[member_id] -= free
-            if not self._of_member[member_id]:
-                del self._of_member[member_id]
+            self._held[key] -= free
+            if not self._held[key]:
+                del self._held[key]
 
 
 class Live:
@@ -206,7 +218,10 @@ class _Conversation:
             raise Closed(4406, "Subprotocol not acceptable")
         if not free:
             raise Closed(1013, "There are too many live connections")
-        member_id = await self._greet()
+        with self._live.rooms.waiting(self._socket.client.host if self._socket.client else "unknown") as patient:
+            if not patient:
+                raise Closed(1013, "There are too many connections of yours that have not said who they are")
+            member_id = await self._greet()
         with self._live.rooms.of(member_id) as welcome:
             if not welcome:
                 raise Closed(4429, "You have too many live connections")

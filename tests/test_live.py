@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import orjson
@@ -10,7 +10,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from schema.live import MOST_OF_MEMBER, MOST_ON_SOCKET
+from schema.live import MOST_OF_MEMBER, MOST_ON_SOCKET, MOST_WAITING
 from service import database
 from service.events import Hub, Watch, heard
 from tests.cast import let_in, owner_in
@@ -232,6 +232,20 @@ async def test_live_connections_are_capped(service: Service) -> None:
         assert refused.status_code == 429
         for opened in sockets:
             await opened.__aexit__(None, None, None)
+        async with _socket(service, owner):
+            pass
+
+
+async def test_sockets_that_say_nothing_are_few_and_soon_gone(service: Service) -> None:
+    """H163: of 500 sockets of one client that never say who they are a few stay open; once they are gone the client is let in."""
+    async with service.browser() as owner, AsyncExitStack() as stack:
+        await owner_in(service, owner)
+        idle = [await stack.enter_async_context(_socket(service, owner, greet=False)) for _ in range(MOST_WAITING)]
+        for _ in range(450):
+            async with _socket(service, owner, greet=False) as refused:
+                assert await _close_code(refused) == 1013
+        for socket in idle:
+            await socket.close()
         async with _socket(service, owner):
             pass
 
