@@ -113,20 +113,19 @@ def _left(place: dict[str, Any], member_id: str) -> audit.Event:
 
 async def _invitations_of(address: Address, members: list[str]) -> list[dict[str, Any]]:
     """Those to the address, and those to any other address that one of these accounts accepted."""
-    found = await select(
-        "SELECT id, community_id, email FROM invitations WHERE email = $1 ORDER BY id FOR UPDATE", address
-    )
+    found = await select("SELECT id, community_id, email FROM invitations WHERE email = $1 ORDER BY id", address)
     for member_id in members:
         found += await select(
             "SELECT id, community_id, email FROM invitations WHERE accepted_by_id = $1 AND email <> $2"
-            " AND erased_at IS NULL ORDER BY id FOR UPDATE",
+            " AND erased_at IS NULL ORDER BY id",
             member_id, address,
         )  # fmt: skip
     return found
 
 
 async def _erase_invitation(row: dict[str, Any], now: datetime) -> None:
-    """An open one is taken back first."""
+    """An open one is taken back first. Its mail orders go before it is locked, as the worker locks them."""
+    await execute("DELETE FROM mail_orders WHERE invitation_id = $1", row["id"])
     await execute(
         "UPDATE invitations SET revoked_at = $1 WHERE id = $2 AND accepted_at IS NULL AND declined_at IS NULL"
         " AND revoked_at IS NULL AND superseded_at IS NULL AND expires_at > $1",

@@ -1,9 +1,12 @@
 """What is over goes, and a person's data goes when they wish it; what happened stays known."""
 
+import asyncio
+import contextvars
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 
 from service import codes, database, pruning, suppression
@@ -13,6 +16,7 @@ from service.models import __models__
 from service.settings import RateLimit
 from service.suppression import Reason
 from tests.conftest import Serve
+from tests.processes import until
 from tests.story import Browser, Service
 
 pytestmark = pytest.mark.anyio
@@ -244,6 +248,30 @@ async def test_erased_bytes_are_gone_from_the_files(service: Service, tmp_path: 
         service.clock.advance(days=91)
         await _prune(service)
         assert not [word for word in ("second@example.com", "Dear second") if word.encode() in bytes_on_disk()]
+
+
+@pytest.mark.parametrize("engine", ["postgres"])
+async def test_erasing_waits_for_a_worker_that_records(service: Service) -> None:
+    """While a worker records a mail, with the order locked before the invitation, an erasure waits and then succeeds."""
+    async with service.browser() as owner:
+        await owner.invite(await _owner_in(service, owner), GUEST)
+        await service.deliver()
+        worker = await asyncpg.connect(service.settings.database_url.get_secret_value())
+        async with worker.transaction():
+            await worker.execute("SELECT id FROM mail_orders FOR UPDATE")
+            erasing = asyncio.create_task(
+                erase(canonical(GUEST), even_last_owner=False, now=service.clock()), context=contextvars.Context()
+            )
+
+            async def erasure_waits() -> bool:
+                return bool(await worker.fetch("SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+                                               " AND datname = current_database()"))  # fmt: skip
+
+            await until(erasure_waits, "an erasure that waits")
+            await worker.execute("UPDATE invitations SET delivery = 'SENT'")
+        await worker.close()
+        assert (await erasing).invitations == 1
+        assert GUEST not in await _everything()
 
 
 async def test_erasing_takes_open_invitations_back(service: Service) -> None:

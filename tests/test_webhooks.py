@@ -269,12 +269,24 @@ async def test_a_fresh_link_s_mail_is_the_newest(stage: Stage) -> None:
     assert (await stage.seen())[0] == "SENT"
 
 
-async def test_a_closed_invitation_stays_as_it_was(stage: Stage) -> None:
-    """H147: after a revocation a bounce moves neither delivery nor history; the address is suppressed all the same."""
-    await stage.owner.do("revokeInvite", invitationId=stage.invitation_id)
-    before = await stage.seen(), await stage.kinds()
+@pytest.mark.parametrize("end", ["REVOKED", "ACCEPTED", "DECLINED"])
+async def test_a_closed_invitation_stays_as_it_was(stage: Stage, end: str) -> None:
+    """H147: once it is closed, a delivery and a bounce move neither delivery nor history; the address is suppressed all
+    the same.
+    """
+    async with stage.service.browser() as guest:
+        if end == "REVOKED":
+            await stage.owner.do("revokeInvite", invitationId=stage.invitation_id)
+        elif end == "ACCEPTED":
+            await guest.accept_as(stage.token, GUEST)
+        else:
+            await guest.do("declineInvite", token=stage.token)
+    assert (await stage.owner.invitation(stage.invitation_id))["status"] == end
+    before = await stage.seen(), await stage.kinds(), await stage.link_ends()
+    stage.service.clock.advance(minutes=5)
+    await stage.tell("Delivery", timestamp=stamp(stage.service.clock()))
     await stage.bounce()
-    assert (await stage.seen(), await stage.kinds()) == before
+    assert (await stage.seen(), await stage.kinds(), await stage.link_ends()) == before
     assert (await database.select("SELECT reason FROM suppressions"))[0]["reason"] == "bounced"
 
 
