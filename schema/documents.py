@@ -62,6 +62,7 @@ class Documents:
         errors = validate_document(self._schema, node, self._rules)
         if errors:
             raise DocumentRefused(errors)
+        _unchain(node)
         return Document(node, None if "@" in text else {})
 
     def _keep(self, text: str, document: Document) -> Document:
@@ -72,3 +73,14 @@ class Documents:
             gone, _ = self._kept.popitem(last=False)
             self._size -= len(gone)
         return document
+
+
+def _unchain(node: DocumentNode) -> None:
+    """The tokens of a document are chained to and fro, and are done with. Without the chain a document that is kept no
+    more is gone at once; with it, it waits for the collector, which comes rarely.
+    """
+    token = node.loc.start_token if node.loc else None
+    while token is not None:
+        following = token.next
+        token.prev = token.next = None
+        token = following

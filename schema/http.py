@@ -64,6 +64,7 @@ class GraphQLEndpoint:
             operation_name=operation.get("operationName"),
             context=context,
         )
+        context.load.close()
         response = _answer(result, development=self._settings.development)
         await self._finish(response, context)
         return response

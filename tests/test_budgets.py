@@ -1,5 +1,6 @@
 """Statement budgets: how many SQL statements the hot paths run, whatever the tables' size; and caches that hit."""
 
+import gc
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from service import audit
+from service.invitation_views import InvitationView
 from service.models import Invitation
 from service.tokens import new_id
 from tests.story import Browser, Service
@@ -268,3 +270,18 @@ async def test_an_invitation_is_answered_as_it_is_read(service: Service) -> None
         ]
     assert answered == read
     assert (answered["email"], answered["role"], answered["canResend"]) == ("new@example.com", "ADMIN", True)
+
+
+async def test_the_rows_of_a_page_go_with_its_answer(service: Service) -> None:
+    """What a page loaded is gone when it is answered, before the garbage collector comes by."""
+    async with service.browser() as owner:
+        community = await _owned(service, owner)
+        await _fill(service, community, 100)
+        gc.collect()
+        gc.disable()
+        try:
+            page = (await owner.ask(_PAGE, id=community, first=100))["community"]["invitations"]
+            alive = sum(isinstance(each, InvitationView) for each in gc.get_objects())
+        finally:
+            gc.enable()
+    assert (len(page["nodes"]), alive) == (100, 0)
