@@ -99,6 +99,7 @@ class Guestlist:
         """Ready to serve: the database answers and every migration is applied."""
         try:
             async with asyncio.timeout(3):
+                await database.select("SELECT 1 AS one")  # a table that cannot be read counts as one that is not there
                 missing = await database.pending(self.settings.database_url.get_secret_value())
         except Exception as error:  # noqa: BLE001 -- whatever it is, it is not ready, and the next probe asks again
             log.warning("readyz.failed", error=type(error).__name__)

@@ -15,7 +15,7 @@ import secrets
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -67,6 +67,15 @@ class PostgresServer:
     async def drop(self, name: str) -> None:
         """Removes a database, whoever is still connected to it."""
         await self._run(f'DROP DATABASE IF EXISTS "{self.prefix}{name}" WITH (FORCE)')
+
+    @asynccontextmanager
+    async def down(self, url: str) -> AsyncIterator[None]:
+        """The database of a URL cuts its connections and takes no others, as one that is down."""
+        name = urlsplit(url).path.removeprefix("/")
+        await self._run(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
+        await self._run(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")  # noqa: S608 -- our own name
+        yield
+        await self._run(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
 
     async def drop_all(self) -> None:
         """Removes every database that this object made."""

@@ -12,6 +12,7 @@ from service.headers import FAILED
 from service.models import Flow, Member, Session
 from tests.conftest import Serve
 from tests.openid_provider import CLIENT_ID, CLIENT_SECRET, HostileProvider, running_provider
+from tests.postgres import PostgresServer
 from tests.story import Browser, Service, query_of
 
 pytestmark = pytest.mark.anyio
@@ -305,6 +306,34 @@ async def test_a_failure_is_answered_like_everything_else(serve: Serve, path: st
         for table in ("sessions", "flows"):
             await database.execute(f"ALTER TABLE {table}_gone RENAME TO {table}")
         assert await owner.viewer_email() == OWNER
+
+
+@pytest.mark.parametrize("engine", ["postgres"])
+async def test_a_database_that_is_down_lets_nobody_in_and_comes_back(
+    service: Service, postgres: PostgresServer
+) -> None:
+    """H165: while PostgreSQL takes no connection every door is shut in plain words and readiness says why; afterwards the
+    same session, the same link and the same return of a login work, without a restart.
+    """
+    async with service.browser() as owner, service.browser() as guest:
+        await owner.invite(await _own(service, owner), GUEST)
+        token = await service.token_for(GUEST)
+        started = await guest.accept(token)
+        callback = await guest.callback_url(started["authorizationUrl"], GUEST)
+        async with postgres.down(service.settings.database_url.get_secret_value()):
+            asked = (
+                await owner.client.post("/graphql", json=VIEWER),
+                await guest.client.post("/graphql", json=_accept_body(token)),
+                await guest.client.get(callback),
+            )
+            ready = await owner.client.get("/readyz")
+        for answer in asked:
+            assert FAILED in answer.text
+            assert not [word for word in (token, "postgres", "connection", "asyncpg") if word in answer.text.lower()]
+        assert (ready.status_code, ready.json()) == (503, {"ready": False, "database": "does not answer"})
+        assert await owner.viewer_email() == OWNER
+        assert (await guest.client.get(callback)).status_code == 303
+        assert (await guest.acceptance())["status"] == "ACCEPTED"
 
 
 async def test_links_and_redirects_ignore_the_host_header(service: Service) -> None:
