@@ -349,6 +349,7 @@ LONGEST = f"{'a' * 63}@{'b' * 62}.{'b' * 62}.{'b' * 56}.example"
         ({"email": f"x{LONGEST}"}, "EMAIL_NOT_VERIFIED"),
         ({"email": f"y{LONGEST[1:]}"}, "EMAIL_MISMATCH"),
         ({"email": f"{'x' * 300}@example.com"}, "EMAIL_NOT_VERIFIED"),
+        ({"email": " " * 300 + LONGEST}, "EMAIL_MISMATCH"),
     ],
 )
 async def test_long_names_and_addresses_have_an_outcome(door: Door, claims: dict[str, Any], status: str) -> None:

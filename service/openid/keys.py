@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -13,6 +14,7 @@ from joserfc.util import urlsafe_b64decode
 _SMALLEST_RSA_BITS: Final = 2048  # NIST SP 800-131A
 _LARGEST_RSA_BITS: Final = 8192  # a longer modulus only costs time
 _MOST_KEYS: Final = 50
+_MOST_MEMBERS: Final = 1000
 _PRIVATE_MEMBERS: Final = {"d", "p", "q", "dp", "dq", "qi", "oth", "k"}
 
 ALGORITHMS: Final = {
@@ -55,8 +57,8 @@ def read_keys(document: dict[str, Any]) -> tuple[SigningKey, ...]:
     key: a provider may publish keys for others than us.
     """
     published = document.get("keys")
-    members = published[:_MOST_KEYS] if isinstance(published, list) else []
-    return tuple(_usable(member for member in members if isinstance(member, dict)))
+    members = published[:_MOST_MEMBERS] if isinstance(published, list) else []
+    return tuple(islice(_usable(member for member in members if isinstance(member, dict)), _MOST_KEYS))
 
 
 def _usable(members: Iterable[dict[str, Any]]) -> Iterable[SigningKey]:
