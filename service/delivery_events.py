@@ -209,14 +209,18 @@ WHERE o.id = $1
 async def take_in(event: Mapping[str, Any], *, now: datetime, settings: Settings) -> None:
     """Moves what the event tells of: the mail, the suppression list, the link's deadline, the invitation.
 
-    In a transaction of the caller's. The order's row is locked first, as the worker does when it records a mail as sent.
+    In a transaction of the caller's. The order's row is locked first and then the invitation's, as the worker does when
+    it records a mail as sent: so none of them waits for the other, and none sees the invitation close meanwhile.
     """
     verdict = verdict_of(event, now)
     order_id = await _order_of(_object(event.get("mail"))) if verdict else None
     if verdict is None or order_id is None:
         log.info("delivery_event.passed_over", kind=_word(event.get("eventType")), known=verdict is not None)
         return
-    await select("SELECT id FROM mail_orders WHERE id = $1 FOR UPDATE", order_id)
+    await select(
+        "SELECT o.id FROM mail_orders o JOIN invitations i ON i.id = o.invitation_id WHERE o.id = $1 FOR NO KEY UPDATE",
+        order_id,
+    )
     row = (await select(_FACTS, order_id))[0]
     if verdict.suppress is not None and row["erased_at"] is None:
         await suppression.add(Address(row["email"]), verdict.suppress, now=now)
