@@ -135,7 +135,7 @@ async def _ask_for_three(route: Route) -> None:
 
 
 async def test_every_view_of_the_console_is_accessible_and_has_an_address(stage: Stage) -> None:
-    """Sign-in, communities, invitations, members and account: each opens by its own address, by itself."""
+    """Each view opens by its own address, by itself, names itself in the title, and fits a window of 320 pixels."""
     async with stage.invited() as (owner, invitation_id):
         page = await stage.person()
         await page.goto("/")
@@ -144,13 +144,77 @@ async def test_every_view_of_the_console_is_accessible_and_has_an_address(stage:
         await sign_in(page)
         await expect(page.get_by_role("button", name="Create community")).to_be_visible()
         community = f"/#/communities/{await owner.community_id()}"
-        views = {"/": "My communities", community: "Demo", f"{community}/members": "Demo", "/#/account": "My account"}
-        views |= {f"{community}/invitations/{invitation_id}": GUEST, "/#/communities/com_none": "No such community"}
-        for address, title in views.items():
+        views = {
+            "/": ("My communities", "My communities"),
+            community: ("Demo", "Invitations · Demo"),
+            f"{community}/members": ("Demo", "Members · Demo"),
+            f"{community}/audit": ("Demo", "Audit log · Demo"),
+            f"{community}/rules": ("Demo", "Rules · Demo"),
+            f"{community}/invite": ("Demo", "Invite many at once · Demo"),
+            f"{community}/invitations/{invitation_id}": (GUEST, GUEST),
+            "/#/account": ("My account", "My account"),
+            "/#/communities/com_none": ("No such community", "No such community"),
+            "/#/nowhere": ("There is nothing here", "There is nothing here"),
+        }
+        for address, (title, named) in views.items():
             await page.goto("about:blank")
             await page.goto(address)
             await expect(heading(page)).to_have_text(title)
+            await expect(page).to_have_title(f"{named} · Guestlist")
             await assert_accessible(page, address)
+            await page.set_viewport_size({"width": 320, "height": 640})
+            assert await page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, address
+
+
+async def test_the_console_is_worked_by_keyboard(stage: Stage) -> None:
+    """Without a pointer: invite, open the row, revoke. Focus goes to each new view's heading, stays in a dialog, and comes
+    back where it was.
+    """
+    async with stage.owner() as owner:
+        page = await stage.person()
+        await sign_in(page)
+        await page.goto(f"/#/communities/{await owner.community_id()}")
+        await expect(heading(page)).to_be_focused()
+        await page.get_by_label("Email address").focus()
+        stage.service.clock.advance(seconds=1)
+        await page.keyboard.type(GUEST)
+        await page.keyboard.press("Enter")
+        await expect(rows(page)).to_have_count(2)
+        await expect(page.get_by_label("Email address")).to_be_focused()
+        for _ in range(40):
+            await page.keyboard.press("Tab")
+            if await rows(page).first.evaluate("row => row === document.activeElement"):
+                break
+        await page.keyboard.press("Enter")
+        await expect(heading(page)).to_have_text(GUEST)
+        await expect(heading(page)).to_be_focused()
+        for name in ("Send again", "Revoke"):
+            await page.keyboard.press("Tab")
+            await expect(page.get_by_role("button", name=name)).to_be_focused()
+        await page.keyboard.press("Enter")
+        inside = "document.activeElement === document.body || !!document.activeElement.closest('dialog')"
+        for _ in range(4):
+            await page.keyboard.press("Tab")
+            assert await page.evaluate(inside)
+        await page.keyboard.press("Escape")
+        await expect(page.get_by_role("button", name="Revoke")).to_be_focused()
+
+
+async def test_the_console_asks_nobody_else_and_moves_little(stage: Stage) -> None:
+    """Every request goes to the service itself; who wants less motion sees no change flash."""
+    async with stage.owner() as owner:
+        page = await stage.person()
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        await page.emulate_media(reduced_motion="reduce")
+        await sign_in(page)
+        await page.goto(f"/#/communities/{await owner.community_id()}")
+        await owner.invite(await owner.community_id(), GUEST)
+        await expect(rows(page)).to_have_count(2)
+        await stage.service.deliver()
+        await expect(page.locator(".fresh")).to_have_css("animation-name", "none")
+        assert len(asked) > 20
+        assert [url for url in asked if not url.startswith(stage.service.url)] == []
 
 
 async def test_a_deep_link_survives_the_sign_in(stage: Stage) -> None:
@@ -290,6 +354,9 @@ def test_every_event_and_refusal_has_words_in_every_language(language: str) -> N
     expected = (
         kinds | {"invitation.accept_refused"} | {name for name in problems if not name.endswith(("Success", "Started"))}
     )
+    groups = (STATIC / "console/audit.js").read_text("utf-8").partition("const KINDS = {")[2].partition("};")[0]
+    grouped = set(re.findall(r'"(\w+\.\w+)"', groups))
+    assert grouped == kinds | {"invitation.accept_refused"}, "each can be asked for in the log"
     assert expected - told.keys() == {"InvalidInput", "NotSignedIn"}, (
         "the one names its field, the other leads to the sign-in"
     )

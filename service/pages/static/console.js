@@ -111,7 +111,11 @@ async function leave(viewer) {
 /** @type {View} */
 async function nowhere() {
   show(
-    [h("h1", null, t("not_found.title")), h("p", null, t("not_found.text")), h("p", null, h("a", { href: "#/" }, t("home.title")))],
+    [
+      h("h1", null, t("not_found.title")),
+      h("p", null, t("not_found.text")),
+      h("p", null, h("a", { href: "#/" }, t("home.title"))),
+    ],
     { title: t("not_found.title") },
   );
 }

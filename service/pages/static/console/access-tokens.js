@@ -20,7 +20,11 @@ const USUAL_DAYS = 90;
  * @returns {Node[]}
  */
 export function accessTokens(scene, tokens) {
-  const list = h("ul", { class: "rows", hidden: tokens.length === 0 }, tokens.map((token) => row(scene, token)));
+  const list = h(
+    "ul",
+    { class: "rows", hidden: tokens.length === 0 },
+    tokens.map((token) => row(scene, token)),
+  );
   const added = (/** @type {AccessToken} */ token) => {
     list.prepend(row(scene, token));
     list.hidden = false;
@@ -65,7 +69,12 @@ function row(scene, token) {
  * @param {AccessToken} token
  */
 function askToRevoke(scene, { id, name }) {
-  const words = { title: t("tokens.revoke.title"), text: rich("tokens.revoke.text", { name: said(name) }), yes: t("tokens.revoke"), no: t("cancel") };
+  const words = {
+    title: t("tokens.revoke.title"),
+    text: rich("tokens.revoke.text", { name: said(name) }),
+    yes: t("tokens.revoke"),
+    no: t("cancel"),
+  };
   confirm(words, async (problems) => {
     const { revokeAccessToken: answer } = await ask(api.REVOKE_TOKEN, { input: { accessTokenId: id } });
     if ("message" in answer) {
@@ -82,13 +91,24 @@ function askToRevoke(scene, { id, name }) {
 /** @param {Scene} scene */
 function makeFields({ viewer }) {
   const days = DAYS.map((count) => h("option", { value: count, selected: count === USUAL_DAYS }, t("policy.days", { count })));
-  const scopes = /** @type {const} */ (["READ", "INVITE"]).map((scope) => h("option", { value: scope }, t(`tokens.scope.${scope}`)));
+  const scopes = /** @type {const} */ (["READ", "INVITE"]).map((scope) =>
+    h("option", { value: scope }, t(`tokens.scope.${scope}`)),
+  );
   const boxes = viewer.memberships.map(({ community: { id, name } }, index) => {
-    const box = h("input", { type: "checkbox", name: "community", value: id, checked: index === 0 && viewer.memberships.length === 1 });
+    const box = h("input", {
+      type: "checkbox",
+      name: "community",
+      value: id,
+      checked: index === 0 && viewer.memberships.length === 1,
+    });
     return { box, element: h("label", { class: "check" }, box, said(name)) };
   });
   return {
-    name: field(h("input", { type: "text", name: "token-name", maxlength: "100", autocomplete: "off" }), t("tokens.name"), t("tokens.name.hint")),
+    name: field(
+      h("input", { type: "text", name: "token-name", maxlength: "100", autocomplete: "off" }),
+      t("tokens.name"),
+      t("tokens.name.hint"),
+    ),
     scopes: field(h("select", { name: "scopes" }, scopes), t("tokens.scope"), t("tokens.scope.hint")),
     expiresInDays: field(h("select", { name: "days" }, days), t("tokens.days")),
     boxes,
@@ -103,7 +123,13 @@ function form(scene, added) {
   const fields = makeFields(scene);
   const problems = h("div", { class: "problems" });
   const missing = h("p", { class: "field-error", id: "tokens-missing" });
-  const places = h("fieldset", { class: "choices", "aria-describedby": missing.id }, h("legend", null, t("tokens.communities")), fields.boxes.map(({ element }) => element), missing);
+  const places = h(
+    "fieldset",
+    { class: "choices", "aria-describedby": missing.id },
+    h("legend", null, t("tokens.communities")),
+    fields.boxes.map(({ element }) => element),
+    missing,
+  );
   const submit = button(t("tokens.button"), { type: "submit" }, null);
   const line = h("div", { class: "invite-line even" }, fields.scopes.element, fields.expiresInDays.element);
   const form = h("form", null, fields.name.element, places, line, h("div", { class: "actions" }, submit), problems);
@@ -113,9 +139,15 @@ function form(scene, added) {
     const communityIds = fields.boxes.filter(({ box }) => box.checked).map(({ box }) => box.value);
     if (communityIds.length === 0) return lacking(missing, fields.boxes[0]?.box);
     const { createAccessToken: answer } = await ask(api.CREATE_TOKEN, {
-      input: { name: fields.name.control.value, scopes: [fields.scopes.control.value], communityIds, expiresInDays: Number(fields.expiresInDays.control.value) },
+      input: {
+        name: fields.name.control.value,
+        scopes: [fields.scopes.control.value],
+        communityIds,
+        expiresInDays: Number(fields.expiresInDays.control.value),
+      },
     });
-    if (!("token" in answer)) return answer.field === "name" ? fields.name.wrong(problemWords(answer)) : refused(scene, answer, problems);
+    if (!("token" in answer))
+      return answer.field === "name" ? fields.name.wrong(problemWords(answer)) : refused(scene, answer, problems);
     added(answer.accessToken);
     fields.name.control.value = "";
     showOnce(answer.token, problems);
@@ -139,7 +171,11 @@ function lacking(missing, box) {
  * @param {Element} place
  */
 function showOnce(token, place) {
-  const shown = field(h("input", { type: "text", readonly: true, value: token, class: "token", spellcheck: "false" }), t("tokens.shown"), t("tokens.shown.hint"));
+  const shown = field(
+    h("input", { type: "text", readonly: true, value: token, class: "token", spellcheck: "false" }),
+    t("tokens.shown"),
+    t("tokens.shown.hint"),
+  );
   const copy = button(t("tokens.copy"), { class: "button" }, async () => {
     try {
       await navigator.clipboard.writeText(token);

@@ -27,10 +27,17 @@ export async function account(scene) {
     h("ul", { class: "rows" }, viewer.identities.map(identity)),
     addition(linkButtons(providers, scene.returnTo())),
     h("div", { class: "section-head" }, h("h2", null, t("account.sessions")), everywhere(scene)),
-    h("ul", { class: "rows" }, viewer.sessions.map((session) => sessionRow(scene, session))),
+    h(
+      "ul",
+      { class: "rows" },
+      viewer.sessions.map((session) => sessionRow(scene, session)),
+    ),
     ...accessTokens(scene, viewer.accessTokens),
   ];
-  show(parts.filter((part) => part !== null), { title: t("account.title") });
+  show(
+    parts.filter((part) => part !== null),
+    { title: t("account.title") },
+  );
 }
 
 /** @param {Node} buttons */
@@ -99,9 +106,21 @@ function everywhere(scene) {
 }
 
 /** @type {[RegExp, string][]} The more particular first: each browser also names those that it resembles. */
-const BROWSERS = [[/Edg\//, "Edge"], [/OPR\//, "Opera"], [/Firefox\//, "Firefox"], [/Chrom(e|ium)\//, "Chrome"], [/Safari\//, "Safari"]];
+const BROWSERS = [
+  [/Edg\//, "Edge"],
+  [/OPR\//, "Opera"],
+  [/Firefox\//, "Firefox"],
+  [/Chrom(e|ium)\//, "Chrome"],
+  [/Safari\//, "Safari"],
+];
 /** @type {[RegExp, string][]} */
-const SYSTEMS = [[/iPhone|iPad/, "iOS"], [/Android/, "Android"], [/Windows/, "Windows"], [/Mac OS X/, "macOS"], [/Linux/, "Linux"]];
+const SYSTEMS = [
+  [/iPhone|iPad/, "iOS"],
+  [/Android/, "Android"],
+  [/Windows/, "Windows"],
+  [/Mac OS X/, "macOS"],
+  [/Linux/, "Linux"],
+];
 
 /** @param {string | null} userAgent */
 function deviceOf(userAgent) {

@@ -20,10 +20,33 @@ const PEOPLE = 100;
 /** What people look for, and the kinds of event that tell it. */
 const KINDS = {
   invited: ["invitation.created", "invitation.resent", "invitation.reopened", "invitation.revoked"],
-  mailed: ["invitation.sent", "invitation.delivered", "invitation.delayed", "invitation.bounced", "invitation.complained", "invitation.suppressed", "invitation.delivery_failed", "invitation.fresh_link_requested"],
-  answered: ["invitation.sign_in_started", "invitation.code_required", "invitation.accepted", "invitation.declined", "invitation.other_address_requested"],
+  mailed: [
+    "invitation.sent",
+    "invitation.delivered",
+    "invitation.delayed",
+    "invitation.bounced",
+    "invitation.complained",
+    "invitation.suppressed",
+    "invitation.delivery_failed",
+    "invitation.fresh_link_requested",
+  ],
+  answered: [
+    "invitation.sign_in_started",
+    "invitation.code_required",
+    "invitation.accepted",
+    "invitation.declined",
+    "invitation.other_address_requested",
+  ],
   refused: ["invitation.accept_refused", "invitation.rate_limited"],
-  membership: ["community.created", "membership.joined", "membership.role_changed", "membership.removed", "membership.left", "member.erased", "invitation.erased"],
+  membership: [
+    "community.created",
+    "membership.joined",
+    "membership.role_changed",
+    "membership.removed",
+    "membership.left",
+    "member.erased",
+    "invitation.erased",
+  ],
   rules: ["policy.changed"],
   tokens: ["access_token.created", "access_token.revoked"],
 };
@@ -108,10 +131,20 @@ function filterForm(scene, entries, people, narrow) {
   /** @type {[string, string][]} */
   const groups = GROUPS.map((group) => [group, t(`audit.kind.${group}`)]);
   const kind = field(select([["", t("audit.any_kind")], ...groups], asked.get("kind")), t("audit.kind"));
-  const actor = field(select([["", t("audit.anybody")], ...actors(entries, people, asked.get("actor"))], asked.get("actor")), t("audit.actor"));
+  const actor = field(
+    select([["", t("audit.anybody")], ...actors(entries, people, asked.get("actor"))], asked.get("actor")),
+    t("audit.actor"),
+  );
   const from = field(h("input", { type: "date", value: asked.get("from") }), t("audit.from"));
   const to = field(h("input", { type: "date", value: asked.get("to") }), t("audit.to"));
-  const form = h("form", { class: "filter log", role: "search", "aria-label": t("filter.title") }, kind.element, actor.element, from.element, to.element);
+  const form = h(
+    "form",
+    { class: "filter log", role: "search", "aria-label": t("filter.title") },
+    kind.element,
+    actor.element,
+    from.element,
+    to.element,
+  );
   const given = { kind, actor, from, to };
   form.addEventListener("change", () => {
     to.wrong(null);
@@ -189,7 +222,8 @@ function nothing(scene) {
 function line(communityId, entry) {
   const { kind, at, actor, invitation } = entry;
   const group = GROUPS.find((group) => KINDS[group].includes(kind));
-  const about = invitation && h("a", { href: `#/communities/${communityId}/invitations/${invitation.id}` }, said(invitation.email));
+  const about =
+    invitation && h("a", { href: `#/communities/${communityId}/invitations/${invitation.id}` }, said(invitation.email));
   return h(
     "li",
     { class: "row entry" },

@@ -61,7 +61,7 @@ class Invitations {
     this.filter = new FilterForm(scene.asked, (asked, how) => void this.#narrow(asked, how).catch(ignore));
     this.funnel = funnelPlace();
     this.count = h("span", { class: "quiet", id: "invitation-count" });
-    this.live = h("span", { class: "quiet", id: "live" });
+    this.live = h("span", { class: "quiet", role: "status" });
     this.empty = h("div", { class: "empty" });
     this.more = h("div");
   }
@@ -69,7 +69,14 @@ class Invitations {
   show() {
     const { scene, place } = this;
     const invited = (/** @type {Invitation} */ invitation) => this.#changed(invitation);
-    const title = h("div", { class: "section-head" }, h("h2", null, t("invitations.title")), this.live, this.count, exportLink(place.id));
+    const title = h(
+      "div",
+      { class: "section-head" },
+      h("h2", null, t("invitations.title")),
+      this.live,
+      this.count,
+      exportLink(place.id),
+    );
     this.#tally(place, place.invitations.totalCount);
     this.#offerMore();
     showPlace(place, "invitations", [
@@ -207,7 +214,8 @@ class Invitations {
 const emptiness = () => [h("h3", null, t("invitations.empty.title")), h("p", null, t("invitations.empty"))];
 
 /** @param {string} id */
-const exportLink = (id) => h("a", { class: "link", href: `/export/${id}/invitations.csv`, download: "invitations.csv" }, t("export"));
+const exportLink = (id) =>
+  h("a", { class: "link", href: `/export/${id}/invitations.csv`, download: "invitations.csv" }, t("export"));
 
 /** @param {unknown} error */
 function ignore(error) {

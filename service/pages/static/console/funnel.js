@@ -31,7 +31,11 @@ export async function drawFunnel(id, place) {
   const open = place.querySelector("details")?.open ?? false;
   place.replaceChildren(
     h("h2", { id: "funnel-title" }, t("funnel.title", { count: WEEKS })),
-    h("ol", { class: "stages" }, STAGES.map((stage) => column(weeks, stage, invited))),
+    h(
+      "ol",
+      { class: "stages" },
+      STAGES.map((stage) => column(weeks, stage, invited)),
+    ),
     h("details", { open }, h("summary", null, t("funnel.table")), table(weeks)),
   );
 }
@@ -91,9 +95,19 @@ function shape(name, attributes) {
 
 /** @param {FunnelWeek[]} weeks */
 function table(weeks) {
-  const head = h("tr", null, h("th", { scope: "col" }, t("funnel.week")), STAGES.map((stage) => h("th", { scope: "col" }, t(`funnel.${stage}`))));
+  const head = h(
+    "tr",
+    null,
+    h("th", { scope: "col" }, t("funnel.week")),
+    STAGES.map((stage) => h("th", { scope: "col" }, t(`funnel.${stage}`))),
+  );
   const rows = weeks.map((week) =>
-    h("tr", null, h("th", { scope: "row" }, day(week.startsAt)), STAGES.map((stage) => h("td", null, week[stage]))),
+    h(
+      "tr",
+      null,
+      h("th", { scope: "row" }, day(week.startsAt)),
+      STAGES.map((stage) => h("td", null, week[stage])),
+    ),
   );
   return h("div", { class: "scroll" }, h("table", null, h("thead", null, head), h("tbody", null, rows)));
 }

@@ -14,21 +14,39 @@ const MANY = 12;
 /** @type {import("../console.js").View} */
 export async function home(scene) {
   const { memberships, mayCreateCommunities } = scene.viewer;
-  const parts = [h("h1", null, t("home.title")), scene.flash(), ...communities(memberships), mayCreateCommunities && creation(scene)];
-  show(parts.filter((node) => node instanceof Node), { title: t("home.title") });
+  const parts = [
+    h("h1", null, t("home.title")),
+    scene.flash(),
+    ...communities(memberships),
+    mayCreateCommunities && creation(scene),
+  ];
+  show(
+    parts.filter((node) => node instanceof Node),
+    { title: t("home.title") },
+  );
 }
 
 /** @param {OwnMembership[]} memberships */
 function communities(memberships) {
-  if (memberships.length === 0) return [h("div", { class: "empty" }, h("h2", null, t("home.empty.title")), h("p", null, t("home.empty")))];
+  if (memberships.length === 0)
+    return [h("div", { class: "empty" }, h("h2", null, t("home.empty.title")), h("p", null, t("home.empty")))];
   const tiles = memberships.map((membership) => ({ name: membership.community.name.toLowerCase(), element: tile(membership) }));
-  const list = h("ul", { class: "tiles" }, tiles.map(({ element }) => element));
+  const list = h(
+    "ul",
+    { class: "tiles" },
+    tiles.map(({ element }) => element),
+  );
   return memberships.length > MANY ? [search(tiles), list] : [list];
 }
 
 /** @param {{ name: string, element: HTMLElement }[]} tiles */
 function search(tiles) {
-  const input = h("input", { type: "search", placeholder: t("home.search"), "aria-label": t("home.search"), autocomplete: "off" });
+  const input = h("input", {
+    type: "search",
+    placeholder: t("home.search"),
+    "aria-label": t("home.search"),
+    autocomplete: "off",
+  });
   const none = h("p", { class: "quiet", role: "status" });
   input.addEventListener("input", () => {
     const part = input.value.trim().toLowerCase();

@@ -61,7 +61,15 @@ export class FilterForm {
     this.chips = STATUSES.map((status) => chip(status, (asked.get("status") ?? "").split(",").includes(status)));
     this.delivery = select(deliveryOptions(), asked.get("delivery"));
     this.role = select([["", t("filter.any_role")], ...ROLES.map(roleOption)], asked.get("role"));
-    this.text = h("input", { type: "search", value: asked.get("q") ?? "", placeholder: t("filter.text"), "aria-label": t("filter.text"), autocomplete: "off", spellcheck: "false", maxlength: "254" });
+    this.text = h("input", {
+      type: "search",
+      value: asked.get("q") ?? "",
+      placeholder: t("filter.text"),
+      "aria-label": t("filter.text"),
+      autocomplete: "off",
+      spellcheck: "false",
+      maxlength: "254",
+    });
     this.element = this.#form();
   }
 
@@ -69,8 +77,19 @@ export class FilterForm {
     const form = h(
       "form",
       { class: "filter", role: "search", "aria-label": t("filter.title") },
-      h("fieldset", { class: "chips" }, h("legend", { class: "visually-hidden" }, t("filter.status")), ...this.chips.map(({ element }) => element)),
-      h("div", { class: "filter-line" }, this.text, labelled(t("filter.delivery"), this.delivery), labelled(t("filter.role"), this.role)),
+      h(
+        "fieldset",
+        { class: "chips" },
+        h("legend", { class: "visually-hidden" }, t("filter.status")),
+        ...this.chips.map(({ element }) => element),
+      ),
+      h(
+        "div",
+        { class: "filter-line" },
+        this.text,
+        labelled(t("filter.delivery"), this.delivery),
+        labelled(t("filter.role"), this.role),
+      ),
     );
     /** @type {ReturnType<typeof setTimeout>} */
     let timer;
@@ -129,7 +148,9 @@ const roleOption = (role) => [role, t(`invite.role.${role}`)];
 const deliveryOptions = () => [
   ["", t("filter.any_delivery")],
   ["TROUBLE", t("filter.trouble")],
-  ...DELIVERIES.map((delivery) => /** @type {[string, string]} */ ([delivery, t(/** @type {WordId} */ (`delivery.${delivery}`))])),
+  ...DELIVERIES.map(
+    (delivery) => /** @type {[string, string]} */ ([delivery, t(/** @type {WordId} */ (`delivery.${delivery}`))]),
+  ),
 ];
 
 /**
@@ -137,4 +158,8 @@ const deliveryOptions = () => [
  * @param {string | null} chosen
  */
 export const select = (options, chosen) =>
-  h("select", null, options.map(([value, label]) => h("option", { value, selected: value === chosen }, label)));
+  h(
+    "select",
+    null,
+    options.map(([value, label]) => h("option", { value, selected: value === chosen }, label)),
+  );

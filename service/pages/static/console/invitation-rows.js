@@ -9,6 +9,16 @@ import { day, rich, t } from "../words.js";
 
 export const TROUBLE = ["BOUNCED", "COMPLAINED", "SUPPRESSED", "FAILED"];
 
+/**
+ * The order of the API's pages: by the instant, and by id among those of one instant.
+ * @param {Invitation} a
+ * @param {Invitation} b
+ */
+function newestFirst(a, b) {
+  const [before, after] = a.createdAt === b.createdAt ? [a.id, b.id] : [a.createdAt, b.createdAt];
+  return before > after ? -1 : Number(before < after);
+}
+
 export class InvitationRows {
   /** @type {Map<string, { invitation: Invitation, item: HTMLLIElement, link: HTMLAnchorElement }>} */
   #rows = new Map();
@@ -35,7 +45,7 @@ export class InvitationRows {
   put(invitation, { further }) {
     const row = this.#rows.get(invitation.id);
     if (row) return this.#change(row, invitation);
-    const older = [...this.#rows.values()].find(({ invitation: { createdAt } }) => createdAt < invitation.createdAt);
+    const older = [...this.#rows.values()].find((known) => newestFirst(invitation, known.invitation) < 0);
     if (!older && further) return;
     const item = this.#add(invitation);
     this.element.insertBefore(item, older?.item ?? null);
@@ -81,13 +91,16 @@ export class InvitationRows {
 
   /** Keeps the rows in their order, newest first, also where they came in between. */
   #sort() {
-    const rows = [...this.#rows].sort(([, a], [, b]) => (a.invitation.createdAt < b.invitation.createdAt ? 1 : -1));
-    this.#rows = new Map(rows);
+    this.#rows = new Map([...this.#rows].sort(([, a], [, b]) => newestFirst(a.invitation, b.invitation)));
   }
 
   /** @param {Invitation} invitation */
   #add(invitation) {
-    const link = h("a", { class: "row", href: `#/communities/${this.communityId}/invitations/${invitation.id}` }, content(invitation));
+    const link = h(
+      "a",
+      { class: "row", href: `#/communities/${this.communityId}/invitations/${invitation.id}` },
+      content(invitation),
+    );
     const item = h("li", null, link);
     this.#rows.set(invitation.id, { invitation, item, link });
     return item;
@@ -115,7 +128,9 @@ function content(invitation) {
     h("span", { class: "role quiet" }, t(`invite.role.${invitation.role}`)),
     h("span", { class: "progress quiet" }, progress(invitation)),
     reason ? h("span", { class: "reason", lang: "en" }, reason) : "",
-    waiting && invitation.proposedEmail ? h("span", { class: "reason asks" }, rich("row.asks", { email: said(invitation.proposedEmail) })) : "",
+    waiting && invitation.proposedEmail
+      ? h("span", { class: "reason asks" }, rich("row.asks", { email: said(invitation.proposedEmail) }))
+      : "",
   ].filter((child) => child !== "");
 }
 

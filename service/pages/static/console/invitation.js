@@ -48,7 +48,11 @@ export async function invitation(scene, communityId = "", id = "") {
 function present(scene, shown, refresh, focus) {
   const flash = scene.flash();
   const parts = [
-    h("p", { class: "crumb" }, h("a", { href: `#/communities/${shown.community.id}`, "data-key": "back" }, "← ", t("invitation.back"))),
+    h(
+      "p",
+      { class: "crumb" },
+      h("a", { href: `#/communities/${shown.community.id}`, "data-key": "back" }, "← ", t("invitation.back")),
+    ),
     h("header", { class: "subject" }, h("h1", null, said(shown.email)), statusBadge(shown)),
     flash,
     shown.blockedReason && notice("problem", fromService(shown.blockedReason)),
@@ -57,7 +61,10 @@ function present(scene, shown, refresh, focus) {
     actions(scene, shown, refresh),
     h("div", { class: "columns" }, story(shown), facts(shown)),
   ];
-  show(parts.filter((node) => node instanceof Node), { title: shown.email, focus });
+  show(
+    parts.filter((node) => node instanceof Node),
+    { title: shown.email, focus },
+  );
 }
 
 /** @param {Invitation} shown */
@@ -80,10 +87,19 @@ function proposal(scene, shown) {
     const { inviteMember: answer } = await ask(api.INVITE, { input });
     const there = answer.invitation?.id;
     if (!there) return refused(scene, /** @type {import("../api.js").Problem} */ (answer), problems);
-    scene.say({ kind: "done", text: answer.__typename === "AlreadyInvited" ? t("proposal.already", { email }) : t("proposal.done", { email }) });
+    scene.say({
+      kind: "done",
+      text: answer.__typename === "AlreadyInvited" ? t("proposal.already", { email }) : t("proposal.done", { email }),
+    });
     location.hash = `/communities/${community.id}/invitations/${there}`;
   });
-  return h("div", { class: "notice" }, h("p", null, rich("proposal", { email: said(email) })), h("div", { class: "actions" }, invite), problems);
+  return h(
+    "div",
+    { class: "notice" },
+    h("p", null, rich("proposal", { email: said(email) })),
+    h("div", { class: "actions" }, invite),
+    problems,
+  );
 }
 
 // ------------------------------------------------------------------------------------------------------------- actions
@@ -97,13 +113,19 @@ function actions(scene, shown, refresh) {
   const problems = h("div", { class: "problems" });
   const children = [
     shown.canResend &&
-      button(t("invitation.resend"), { class: "button primary", problems, "data-key": "resend", "aria-describedby": "resend-hint" }, () =>
-        resend(scene, shown, refresh, problems),
+      button(
+        t("invitation.resend"),
+        { class: "button primary", problems, "data-key": "resend", "aria-describedby": "resend-hint" },
+        () => resend(scene, shown, refresh, problems),
       ),
     shown.canRevoke &&
       button(t("invitation.revoke"), { class: "button", "data-key": "revoke" }, () => askToRevoke(scene, shown, refresh)),
     shown.canResendAt &&
-      h("p", { class: "hint" }, rich("invitation.resend.soon", { when: timeUntil(shown.canResendAt, () => void refresh().catch(ignore)) })),
+      h(
+        "p",
+        { class: "hint" },
+        rich("invitation.resend.soon", { when: timeUntil(shown.canResendAt, () => void refresh().catch(ignore)) }),
+      ),
     shown.canResend && h("p", { class: "hint", id: "resend-hint" }, t("invitation.resend.hint")),
   ];
   return children.some(Boolean) ? h("div", { class: "actions wide" }, ...children, problems) : null;
@@ -174,7 +196,9 @@ function facts(shown) {
     [t("invitation.language"), shown.locale && languageName(shown.locale)],
     [t("invitation.message"), shown.message && h("span", { class: "message", dir: "auto" }, shown.message)],
   ];
-  const list = known.filter(([, value]) => value).map(([name, value]) => h("div", null, h("dt", null, name), h("dd", null, value)));
+  const list = known
+    .filter(([, value]) => value)
+    .map(([name, value]) => h("div", null, h("dt", null, name), h("dd", null, value)));
   return h("section", null, h("h2", null, t("invitation.facts")), h("dl", null, ...list));
 }
 
@@ -208,7 +232,8 @@ function story({ timeline }) {
 /** @param {AuditEvent} happened */
 function event(happened) {
   const { kind, at } = happened;
-  const tone = kind.endsWith("refused") || kind.endsWith("failed") || kind.endsWith("suppressed") ? "trouble" : kind.replace(/^.*\./, "");
+  const tone =
+    kind.endsWith("refused") || kind.endsWith("failed") || kind.endsWith("suppressed") ? "trouble" : kind.replace(/^.*\./, "");
   return h("li", { class: tone }, eventWords(happened), h("time", { datetime: at }, moment(at)));
 }
 

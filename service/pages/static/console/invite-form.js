@@ -24,7 +24,13 @@ export function inviteForm(scene, community, invited) {
   const fields = makeFields(community);
   const problems = h("div", { class: "problems" });
   const submit = button(t("invite.button"), { class: "button primary", type: "submit" }, null);
-  const more = h("details", { class: "more-fields" }, h("summary", null, t("invite.more")), fields.message.element, fields.locale.element);
+  const more = h(
+    "details",
+    { class: "more-fields" },
+    h("summary", null, t("invite.more")),
+    fields.message.element,
+    fields.locale.element,
+  );
   const form = h(
     "form",
     { class: "invite", "aria-labelledby": "invite-title" },
@@ -50,15 +56,28 @@ export function inviteForm(scene, community, invited) {
 
 /** @param {Community} community */
 function makeFields({ viewerRole }) {
-  const email = h("input", { type: "email", name: "email", autocomplete: "off", spellcheck: "false", autocapitalize: "off", maxlength: "320" });
+  const email = h("input", {
+    type: "email",
+    name: "email",
+    autocomplete: "off",
+    spellcheck: "false",
+    autocapitalize: "off",
+    maxlength: "320",
+  });
   return { email: field(email, t("invite.email")), role: roleField(viewerRole), message: messageField(), locale: localeField() };
 }
 
 /** @param {Role} highest */
 export function roleField(highest) {
-  const select = h("select", { name: "role" }, rolesUpTo(highest).map((role) => h("option", { value: role }, t(`invite.role.${role}`))));
+  const select = h(
+    "select",
+    { name: "role" },
+    rolesUpTo(highest).map((role) => h("option", { value: role }, t(`invite.role.${role}`))),
+  );
   const role = field(select, t("invite.role"), t("invite.role.hint.MEMBER"));
-  select.addEventListener("change", () => role.hint?.replaceChildren(t(`invite.role.hint.${/** @type {Role} */ (select.value)}`)));
+  select.addEventListener("change", () =>
+    role.hint?.replaceChildren(t(`invite.role.hint.${/** @type {Role} */ (select.value)}`)),
+  );
   return role;
 }
 
@@ -66,7 +85,11 @@ export function roleField(highest) {
 export const rolesUpTo = (highest) => ROLES.slice(0, ROLES.indexOf(highest) + 1);
 
 export const messageField = () =>
-  field(h("textarea", { name: "message", rows: "3", maxlength: String(LONGEST_MESSAGE) }), t("invite.message"), t("invite.message.hint"));
+  field(
+    h("textarea", { name: "message", rows: "3", maxlength: String(LONGEST_MESSAGE) }),
+    t("invite.message"),
+    t("invite.message.hint"),
+  );
 
 export const localeField = () => field(h("select", { name: "locale" }, languages()), t("invite.language"));
 
@@ -87,7 +110,9 @@ export function policyWords({ policy }) {
     t("policy.line", { days, minutes }),
     allowedEmailDomains.length > 0 && t("policy.domains", { domains: listed(allowedEmailDomains) }),
     seatLimit !== null && t("policy.seats", { count: seatLimit }),
-  ].filter(Boolean).join(" ");
+  ]
+    .filter(Boolean)
+    .join(" ");
 }
 
 /**
@@ -136,7 +161,11 @@ function told(answer, { fields, problems, community, scene, more }) {
   const members = `#/communities/${community.id}`;
   switch (answer.__typename) {
     case "AlreadyInvited":
-      return fields.email.wrong([...words, " ", h("a", { href: `${members}/invitations/${answer.invitation.id}` }, t("invite.open"))]);
+      return fields.email.wrong([
+        ...words,
+        " ",
+        h("a", { href: `${members}/invitations/${answer.invitation.id}` }, t("invite.open")),
+      ]);
     case "AlreadyMember":
     case "InvalidEmail":
     case "EmailDomainNotAllowed":

@@ -48,8 +48,16 @@ class ManyInvitees {
   constructor(scene, place) {
     this.scene = scene;
     this.place = place;
-    this.list = field(h("textarea", { name: "list", rows: "8", spellcheck: "false", autocapitalize: "off", class: "list" }), t("many.list"), t("many.list.hint"));
-    this.file = field(h("input", { type: "file", accept: ".csv,.txt,.tsv,text/csv,text/plain" }), t("many.file"), t("many.file.hint"));
+    this.list = field(
+      h("textarea", { name: "list", rows: "8", spellcheck: "false", autocapitalize: "off", class: "list" }),
+      t("many.list"),
+      t("many.list.hint"),
+    );
+    this.file = field(
+      h("input", { type: "file", accept: ".csv,.txt,.tsv,text/csv,text/plain" }),
+      t("many.file"),
+      t("many.file.hint"),
+    );
     this.role = roleField(place.viewerRole);
     this.message = messageField();
     this.locale = localeField();
@@ -66,8 +74,17 @@ class ManyInvitees {
 
   show() {
     const back = h("p", { class: "crumb" }, h("a", { href: `#/communities/${this.place.id}` }, "← ", t("invitation.back")));
-    const outcome = h("div", { class: "panel outcome" }, this.summary, this.progress, h("div", { class: "actions" }, this.send, this.stop, this.edit), this.problems, this.table);
-    showPlace(this.place, "invitations", [this.scene.flash(), back, h("h2", null, t("many.title")), this.input, outcome]);
+    const outcome = h(
+      "div",
+      { class: "panel outcome" },
+      this.summary,
+      this.progress,
+      h("div", { class: "actions" }, this.send, this.stop, this.edit),
+      this.problems,
+      this.table,
+    );
+    const parts = [this.scene.flash(), back, h("h2", null, t("many.title")), this.input, outcome];
+    showPlace(this.place, "invitations", parts, t("many.title"));
     this.#read();
     addEventListener("beforeunload", (event) => this.#sending() && event.preventDefault(), { signal: this.scene.left });
   }
@@ -75,8 +92,21 @@ class ManyInvitees {
   // ---------------------------------------------------------------------------------------------------- the list
 
   #input() {
-    const more = h("details", { class: "more-fields" }, h("summary", null, t("many.more")), this.message.element, this.locale.element);
-    const input = h("section", { class: "panel drop" }, this.list.element, h("div", { class: "invite-line" }, this.file.element, this.role.element), more, h("p", { class: "hint" }, policyWords(this.place)));
+    const more = h(
+      "details",
+      { class: "more-fields" },
+      h("summary", null, t("many.more")),
+      this.message.element,
+      this.locale.element,
+    );
+    const input = h(
+      "section",
+      { class: "panel drop" },
+      this.list.element,
+      h("div", { class: "invite-line" }, this.file.element, this.role.element),
+      more,
+      h("p", { class: "hint" }, policyWords(this.place)),
+    );
     /** @type {ReturnType<typeof setTimeout>} */
     let timer;
     this.list.control.addEventListener("input", () => {
@@ -113,7 +143,12 @@ class ManyInvitees {
     if (this.#sending()) return;
     const rows = rowsIn(this.list.control.value);
     check(rows, this.place);
-    this.rows = rows.map((row) => ({ ...row, ...line(row, this.#roleOf(row)), state: row.problem ? "wrong" : "ready", told: [row.problem || t("many.ready")] }));
+    this.rows = rows.map((row) => ({
+      ...row,
+      ...line(row, this.#roleOf(row)),
+      state: row.problem ? "wrong" : "ready",
+      told: [row.problem || t("many.ready")],
+    }));
     this.body.replaceChildren(...this.rows.map(({ element }) => element));
     this.rows.forEach(tell);
     this.#sum();
@@ -149,14 +184,26 @@ class ManyInvitees {
   }
 
   #outcome() {
-    const parts = /** @type {const} */ (["invited", "known", "refused", "unsent"]).map((state) => ({ state, count: this.#in(state).length }));
-    return parts.filter(({ state, count }) => count > 0 || state === "invited").map(({ state, count }) => t(`many.sum.${state}`, { count })).join(" ");
+    const parts = /** @type {const} */ (["invited", "known", "refused", "unsent"]).map((state) => ({
+      state,
+      count: this.#in(state).length,
+    }));
+    return parts
+      .filter(({ state, count }) => count > 0 || state === "invited")
+      .map(({ state, count }) => t(`many.sum.${state}`, { count }))
+      .join(" ");
   }
 
   #table() {
-    const columns = /** @type {const} */ (["line", "address", "role", "outcome"]).map((name) => h("th", { scope: "col" }, t(`many.${name}`)));
+    const columns = /** @type {const} */ (["line", "address", "role", "outcome"]).map((name) =>
+      h("th", { scope: "col" }, t(`many.${name}`)),
+    );
     const head = h("thead", null, h("tr", null, columns));
-    return h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": t("many.rows") }, h("table", { class: "many" }, head, this.body));
+    return h(
+      "div",
+      { class: "scroll", tabindex: "0", role: "region", "aria-label": t("many.rows") },
+      h("table", { class: "many" }, head, this.body),
+    );
   }
 
   // ---------------------------------------------------------------------------------------------------- sending
@@ -211,10 +258,24 @@ class ManyInvitees {
    * @param {Outcome} outcome
    */
   #came(row, { result }) {
-    const there = result.invitation && h("a", { href: `#/communities/${this.place.id}/invitations/${result.invitation.id}` }, t("many.open"), h("span", { class: "visually-hidden" }, ` ${row.email}`));
+    const there =
+      result.invitation &&
+      h(
+        "a",
+        { href: `#/communities/${this.place.id}/invitations/${result.invitation.id}` },
+        t("many.open"),
+        h("span", { class: "visually-hidden" }, ` ${row.email}`),
+      );
     if (result.__typename === "InviteMemberSuccess") return set(row, "invited", t("many.invited"), " ", there);
     const problem = /** @type {Problem} */ (result);
-    if (["AlreadyInvited", "AlreadyMember"].includes(problem.__typename)) return set(row, "known", t(`many.known.${/** @type {"AlreadyInvited" | "AlreadyMember"} */ (problem.__typename)}`), " ", there);
+    if (["AlreadyInvited", "AlreadyMember"].includes(problem.__typename))
+      return set(
+        row,
+        "known",
+        t(`many.known.${/** @type {"AlreadyInvited" | "AlreadyMember"} */ (problem.__typename)}`),
+        " ",
+        there,
+      );
     return set(row, PASSING.includes(problem.__typename) ? "unsent" : "refused", ...problemWords(problem));
   }
 
@@ -238,7 +299,9 @@ class ManyInvitees {
   /** Leaves in the list what was refused or cannot be sent, to be mended. */
   #edit() {
     const rows = this.#in("refused", "wrong", "unsent");
-    this.list.control.value = rows.map((row) => [row.email, row.role, row.message, row.locale].map(cell).join(",").replace(/,+$/, "")).join("\n");
+    this.list.control.value = rows
+      .map((row) => [row.email, row.role, row.message, row.locale].map(cell).join(",").replace(/,+$/, ""))
+      .join("\n");
     this.problems.replaceChildren();
     this.#read();
     this.list.control.focus();
@@ -254,7 +317,14 @@ const cell = (text) => (/[",;\t\n]/.test(text) ? `"${text.replaceAll('"', '""')}
  */
 function line(row, role) {
   const outcome = h("td");
-  const element = h("tr", null, h("td", { class: "quiet" }, row.line), h("td", null, said(row.email)), h("td", null, t(`invite.role.${role}`) || row.role), outcome);
+  const element = h(
+    "tr",
+    null,
+    h("td", { class: "quiet" }, row.line),
+    h("td", null, said(row.email)),
+    h("td", null, t(`invite.role.${role}`) || row.role),
+    outcome,
+  );
   return { element, outcome };
 }
 

@@ -21,7 +21,8 @@ import { ROLES } from "./place.js";
 
 /** What the columns are called, in the languages of the pages. */
 const COLUMNS = {
-  email: /^(e-?mail|mail|(e-?mail[- ])?address|(e-?mail-?)?adresse( (e-?)?mail)?|courriel|correo( electr[oó]nico)?|direcci[oó]n)$/,
+  email:
+    /^(e-?mail|mail|(e-?mail[- ])?address|(e-?mail-?)?adresse( (e-?)?mail)?|courriel|correo( electr[oó]nico)?|direcci[oó]n)$/,
   role: /^(role|rolle|r[oô]le|rol)$/,
   message: /^(message|nachricht|mensaje)$/,
   locale: /^(locale|language|sprache|langue|idioma)$/,
@@ -66,7 +67,9 @@ function columnsOf(cells) {
  */
 function rowOf(line, columns, cells) {
   const cell = (/** @type {keyof typeof COLUMNS} */ name) => cells[columns.indexOf(name)] ?? "";
-  const email = cell("email").replace(NAMED, "$1").replace(/^mailto:/i, "");
+  const email = cell("email")
+    .replace(NAMED, "$1")
+    .replace(/^mailto:/i, "");
   return { line, email, role: cell("role").toUpperCase(), message: cell("message"), locale: cell("locale"), problem: "" };
 }
 

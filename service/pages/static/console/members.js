@@ -76,7 +76,9 @@ function actions(scene, place, membership) {
     own ? askToLeave(scene, place, membership) : askToRemove(scene, membership),
   );
   if (!isAdmin(place.viewerRole)) return [remove];
-  const change = button([t("members.change"), hidden.cloneNode(true)], { class: "button small" }, () => askForRole(scene, place, membership));
+  const change = button([t("members.change"), hidden.cloneNode(true)], { class: "button small" }, () =>
+    askForRole(scene, place, membership),
+  );
   return [change, remove];
 }
 

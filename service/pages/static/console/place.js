@@ -35,10 +35,11 @@ export function head(community, current) {
  * @param {Community} community
  * @param {Way} current
  * @param {(Node | null | false)[]} parts
+ * @param {string} [title] of what is shown, where it is not the whole view
  */
-export function showPlace(community, current, parts) {
+export function showPlace(community, current, parts, title = t(`community.${current}`)) {
   const shown = [head(community, current), ...parts].filter((part) => part instanceof Node);
-  show(shown, { title: `${t(`community.${current}`)} · ${community.name}` });
+  show(shown, { title: `${title} · ${community.name}` });
 }
 
 /**
@@ -56,11 +57,22 @@ export function facts(role, memberCount) {
  */
 function ways(id, current) {
   const way = (/** @type {Way} */ name, /** @type {string} */ rest) =>
-    h("li", null, h("a", { href: `#/communities/${id}${rest}`, "aria-current": name === current ? "page" : null }, t(`community.${name}`)));
+    h(
+      "li",
+      null,
+      h("a", { href: `#/communities/${id}${rest}`, "aria-current": name === current ? "page" : null }, t(`community.${name}`)),
+    );
   return h(
     "nav",
     { "aria-label": t("community.views") },
-    h("ul", { class: "ways" }, way("invitations", ""), way("members", "/members"), way("audit", "/audit"), way("rules", "/rules")),
+    h(
+      "ul",
+      { class: "ways" },
+      way("invitations", ""),
+      way("members", "/members"),
+      way("audit", "/audit"),
+      way("rules", "/rules"),
+    ),
   );
 }
 

@@ -31,7 +31,11 @@ export async function policy(scene, id = "") {
 function makeFields({ linkMinutes, invitationDays, allowedEmailDomains, seatLimit }) {
   const number = (/** @type {keyof Policy} */ name, /** @type {number | null} */ value, /** @type {number} */ most) =>
     h("input", { type: "number", name, value, min: "1", max: String(most), step: "1", inputmode: "numeric", class: "short" });
-  const domains = h("textarea", { name: "allowedEmailDomains", rows: "3", spellcheck: "false", autocapitalize: "off" }, allowedEmailDomains.join("\n"));
+  const domains = h(
+    "textarea",
+    { name: "allowedEmailDomains", rows: "3", spellcheck: "false", autocapitalize: "off" },
+    allowedEmailDomains.join("\n"),
+  );
   return {
     linkMinutes: field(number("linkMinutes", linkMinutes, 15), t("rules.minutes"), t("rules.minutes.hint")),
     invitationDays: field(number("invitationDays", invitationDays, 30), t("rules.days"), t("rules.days.hint")),
@@ -86,7 +90,9 @@ function changed(fields, known) {
     fields[name].wrong(t("rules.number"));
     return null;
   }
-  const changes = Object.entries(wanted).filter(([name, value]) => JSON.stringify(value) !== JSON.stringify(known[/** @type {keyof Policy} */ (name)]));
+  const changes = Object.entries(wanted).filter(
+    ([name, value]) => JSON.stringify(value) !== JSON.stringify(known[/** @type {keyof Policy} */ (name)]),
+  );
   return Object.fromEntries(changes);
 }
 
