@@ -313,6 +313,7 @@ export const told = {
   "invitation.delayed": "Die Mail verspätet sich:",
   "invitation.bounced": "Die Mail kam zurück:",
   "invitation.delivery_failed": "Die Mail konnte nicht gesendet werden:",
+  "invitation.rate_limited": "Mehr sollte gesendet werden, als eine Grenze zulässt:",
   "invitation.accept_refused": "Eine Anmeldung wurde abgewiesen:",
   "invitation.other_address_requested": "Eine andere Adresse wurde erbeten:",
   "membership.role_changed": "Eine Rolle wurde geändert:",

@@ -313,6 +313,7 @@ export const told = {
   "invitation.delayed": "El correo se retrasa:",
   "invitation.bounced": "El correo fue devuelto:",
   "invitation.delivery_failed": "El correo no se pudo enviar:",
+  "invitation.rate_limited": "Se quiso enviar más de lo que permite un límite:",
   "invitation.accept_refused": "Se rechazó un inicio de sesión:",
   "invitation.other_address_requested": "Se pidió otra dirección:",
   "membership.role_changed": "Se cambió un rol:",
