@@ -195,11 +195,13 @@ async def _migrate(settings: Settings) -> list[str]:
 
 
 async def _check_migrations(settings: Settings) -> None:
+    from service import drift  # noqa: PLC0415 -- only this command and the doctor look for it
+
     url = settings.database_url.get_secret_value()
     async with _database(settings):
         findings = [f"Not applied yet: {name}." for name in await database.pending(url)]
-        findings += await database.schema_drift()
-    findings += [f"The models differ from the migrations: {change}." for change in await database.model_drift(url)]
+        findings = findings or await drift.schema_drift(url)
+    findings += [f"The models differ from the migrations: {change}." for change in await drift.model_drift(url)]
     for finding in findings:
         err.print(finding)
     if findings:

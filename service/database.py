@@ -18,20 +18,14 @@ from tortoise import Tortoise, connections
 from tortoise.backends.base.client import BaseDBAsyncClient
 from tortoise.backends.base.config_generator import expand_db_url
 from tortoise.backends.sqlite.client import SqliteTransactionWrapper
-from tortoise.context import TortoiseContext
 from tortoise.exceptions import DBConnectionError
-from tortoise.indexes import Index
 from tortoise.migrations import operations
-from tortoise.migrations.autodetector import MigrationAutodetector
 from tortoise.migrations.executor import MigrationExecutor
 from tortoise.migrations.loader import MigrationLoader
 from tortoise.migrations.recorder import MigrationRecorder
 from tortoise.migrations.schema_editor.base import BaseSchemaEditor
 from tortoise.migrations.schema_generator.state import State
-from tortoise.models import Model
 from tortoise.transactions import in_transaction
-
-from service import models
 
 APP = "guestlist"
 _MIGRATION_LOCK = 7_165_739_812  # any number that nobody else locks on the same PostgreSQL database
@@ -296,79 +290,17 @@ async def migrate(url: str) -> list[str]:
     return applied
 
 
+async def apply_all(url: str) -> None:
+    """Makes everything that the migrations make, where there is nothing yet; for looking at it."""
+    executor = _Executor(connection(), config_for(url)["apps"])
+    await executor.recorder.ensure_schema(executor._schema_editor(atomic=False))  # noqa: SLF001
+    await executor.migrate(direction="forward")
+
+
 async def pending(url: str) -> list[str]:
     """Names of migrations that were not applied yet; changes nothing."""
     executor = _Executor(connection(), config_for(url)["apps"])
     return [step.migration.name for step in await executor.plan()]
-
-
-async def model_drift(url: str) -> list[str]:
-    """How the models differ from what all migrations make of them; needs no database."""
-    config = config_for(url)
-    async with TortoiseContext() as context:
-        await context.init(config=config | {"connections": {"default": "sqlite://:memory:"}})
-        if context.apps is None:
-            raise RuntimeError("Tortoise found no models.")
-        writers = await MigrationAutodetector(context.apps, config["apps"]).changes()
-    return [operation.describe() for writer in writers for operation in writer.operations]
-
-
-async def schema_drift() -> list[str]:
-    """How the tables really are differs from the models: columns and named indexes and constraints that are missing
-    or unknown, each in words.
-    """
-    expected = _expected_columns()
-    found = await _columns()
-    missing = [f"The column {name} is missing in the database." for name in sorted(expected - found)]
-    unknown = [f"The column {name} stands in the database and in no model." for name in sorted(found - expected)]
-    named = await _named_objects()
-    lost = [f"The index or constraint {name} is missing in the database." for name in sorted(_expected_names() - named)]
-    return missing + unknown + lost
-
-
-def _models() -> list[type[Model]]:
-    return list(models.__models__)
-
-
-def _expected_columns() -> set[str]:
-    return {
-        f"{model._meta.db_table}.{column}"  # noqa: SLF001 -- Tortoise describes its models here
-        for model in _models()
-        for column in model._meta.fields_db_projection.values()  # noqa: SLF001
-    }
-
-
-def _expected_names() -> set[str]:
-    named = {index.name for model in _models() for index in model._meta.indexes or () if isinstance(index, Index)}  # noqa: SLF001
-    checks = {check.name for model in _models() for check in model._meta.constraints or ()}  # noqa: SLF001
-    return {str(name) for name in named | checks} | set(models.PARTIAL_INDEXES)
-
-
-async def _columns() -> set[str]:
-    if is_postgres():
-        rows = await select(
-            "SELECT table_name || '.' || column_name AS name FROM information_schema.columns"
-            " WHERE table_schema = current_schema() AND table_name <> 'tortoise_migrations'"
-        )
-    else:
-        rows = await select(
-            "SELECT t.name || '.' || c.name AS name FROM sqlite_master t, pragma_table_info(t.name) c"
-            " WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite_%' AND t.name <> 'tortoise_migrations'"
-        )
-    return {row["name"] for row in rows}
-
-
-async def _named_objects() -> set[str]:
-    """The names of indexes and constraints; SQLite keeps those of constraints in the text of the table only."""
-    if is_postgres():
-        rows = await select(
-            "SELECT indexname AS name FROM pg_indexes WHERE schemaname = current_schema()"
-            " UNION SELECT conname FROM pg_constraint WHERE connamespace = current_schema()::regnamespace"
-        )
-        return {row["name"] for row in rows}
-    rows = await select("SELECT name, type, sql FROM sqlite_master WHERE sql IS NOT NULL")
-    constraints = {name for row in rows for name in re.findall(r'CONSTRAINT "(\w+)"', row["sql"])}
-    return constraints | {row["name"] for row in rows if row["type"] == "index"}
 
 
 def sqlite_path(url: str) -> Path:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import httpx2
 
-from service import database
+from service import database, drift
 from service.clock import Clock
 from service.mail import MailSettingsInvalid, open_sender
 from service.openid import RelyingParty
@@ -51,7 +51,7 @@ async def database_findings(settings: Settings, clock: Clock) -> list[str]:
         missing = await database.pending(url)
         if missing:
             return [f"Migrations are not applied ({', '.join(missing)}): run `guestlist migrate`."]
-        return [*await database.schema_drift(), *await _database_clock(clock), *await _waiting_mails(clock())]
+        return [*await drift.schema_drift(url), *await _database_clock(clock), *await _waiting_mails(clock())]
     finally:
         await database.disconnect()
 
