@@ -106,6 +106,9 @@ class Guestlist:
             return JSONResponse({"ready": False, "database": "does not answer"}, 503)
         return JSONResponse({"ready": not missing, "pending_migrations": missing}, 503 if missing else 200)
 
+    async def metrics(self, _: Request) -> Response:
+        return Response(await metrics.exposition(self.clock()), media_type=metrics.CONTENT_TYPE_LATEST)
+
     # ----------------------------------------------------------------------------------------------- requests and answers
 
     async def _context(self, request: HTTPConnection, bearer: str | None = None) -> Context:
@@ -231,7 +234,7 @@ def create_app(
         Route("/export/{community_id}/{what}.csv", guestlist.export, methods=["GET"]),
         Route("/healthz", _healthz, methods=["GET"]),
         Route("/readyz", guestlist.readyz, methods=["GET"]),
-        Route("/metrics", metrics.endpoint, methods=["GET"]),
+        Route("/metrics", guestlist.metrics, methods=["GET"]),
         *pages.routes(),
         *(further_routes or []),
     ]

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ from uvicorn.supervisors import Multiprocess
 from service import logs
 from service.app import create_app
 from service.mail import open_sender
+from service.metrics import FOLDER
 from service.settings import load_settings
 
 # How `serve` tells the processes that uvicorn starts what it was told itself.
@@ -58,7 +60,9 @@ def serve(app: Starlette | str, *, host: str, port: int, workers: int = 1) -> bo
     if workers == 1:
         return _serve_alone(uvicorn.Server(config))
     supervisor = Multiprocess(config, sockets=[config.bind_socket()])
-    supervisor.run()
+    with tempfile.TemporaryDirectory(prefix="guestlist-metrics-") as folder:
+        os.environ[FOLDER] = folder
+        supervisor.run()
     return all(process.exitcode != STARTUP_FAILURE for process in supervisor.processes)
 
 

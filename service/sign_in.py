@@ -17,7 +17,7 @@ import structlog
 from starlette.datastructures import QueryParams
 from tortoise.exceptions import IntegrityError
 
-from service import audit, codes, delivery, sessions
+from service import audit, codes, delivery, metrics, sessions
 from service.acceptance import (
     AcceptanceRefused,
     AcceptanceStatus,
@@ -243,6 +243,7 @@ async def finish(
         return Returned(flow.return_to)
     outcome = await _outcome(flow, provider_id, response, code_verifier or "", browser, relying_party, now, settings)
     log.info("flow.returned", flow_id=flow.id, kind=flow.kind, status=outcome.status, reason=outcome.reason)
+    metrics.flows.labels(flow.kind, outcome.status).inc()
     return Returned(flow.return_to, outcome.session)
 
 

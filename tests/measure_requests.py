@@ -259,7 +259,10 @@ def serve_yardstick() -> None:
         body = {"data": {"rows": ["0123456789"] * (wanted // 13)}}
         return Response(orjson.dumps(body), media_type="application/json")
 
-    routes = [Route("/metrics", metrics.endpoint), Route("/{size}", answer)]
+    async def counted(_: Request) -> Response:
+        return Response(metrics.counts())
+
+    routes = [Route("/metrics", counted), Route("/{size}", answer)]
     server.serve(Starlette(routes=routes), host="127.0.0.1", port=PORT + 1)
 
 

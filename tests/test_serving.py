@@ -84,6 +84,33 @@ async def test_serve_has_nothing_of_development(tmp_path: Path) -> None:
         assert "guestlist_http_requests_total" in (await client.get("/metrics")).text
 
 
+@pytest.mark.parametrize("engine", ["postgres"])
+async def test_several_processes_count_together(tmp_path: Path, database_url: str) -> None:
+    """Whichever process of `serve --workers 2` is asked, /metrics has the requests of both, and the mails that wait."""
+    status, _ = await _said("community", "create", "Yard", "--owner", "a@b.example", folder=tmp_path,
+                            GUESTLIST_DATABASE_URL=database_url)  # fmt: skip
+    assert status == 0
+    environ = {**PROVIDER, "GUESTLIST_DATABASE_URL": database_url}
+    async with _serving("serve", "--workers", "2", folder=tmp_path, **environ) as client:
+        for _ in range(20):
+            assert (await client.get("/confirm", headers={"connection": "close"})).status_code == 200
+        for _ in range(6):
+            said = (await client.get("/metrics", headers={"connection": "close"})).text
+            assert 'guestlist_http_requests_total{method="GET",route="/confirm",status="200"} 20.0' in said
+            assert "guestlist_mails_due 1.0" in said
+
+
+async def test_returns_are_counted_by_what_came_of_them(service: Service) -> None:
+    """Each return of a login is one of guestlist_flows_total, by kind and status."""
+    async with service.browser() as owner:
+        before = (await owner.client.get("/metrics")).text
+        assert (await owner.sign_in("stranger@example.com"))["status"] == "NOT_INVITED"
+        after = (await owner.client.get("/metrics")).text
+    line = 'guestlist_flows_total{kind="sign_in",status="NOT_INVITED"} '
+    counts = [float(text.partition(line)[2].partition("\n")[0] or 0) for text in (before, after)]
+    assert counts[1] - counts[0] == 1
+
+
 async def test_dev_serves_all_of_it_without_any_setting(tmp_path: Path) -> None:
     """`guestlist dev` in an empty folder has the demo, the owner's mail with a link of its own port, and its provider."""
     async with _serving("dev", folder=tmp_path) as client:
