@@ -60,6 +60,9 @@ class AccessLog:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await self._connection(scope, receive, send)
+            return
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -81,6 +84,13 @@ class AccessLog:
             log.info(
                 "request", method=scope["method"], route=route, status=status, milliseconds=round(seconds * 1000, 1)
             )
+
+    async def _connection(self, scope: Scope, receive: Receive, send: Send) -> None:
+        began = time.perf_counter()
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            log.info("websocket", route=_route(scope), seconds=round(time.perf_counter() - began, 1))
 
 
 class Failures:

@@ -1,7 +1,7 @@
 """Logging: events with facts, as JSON or for a console. Nothing secret is logged, at any level.
 
-What the libraries log at DEBUG is silenced for good, whatever LOG_LEVEL says: SQL with its parameters, HTTP bodies,
-authorization codes in URLs.
+What the libraries log below WARNING is silenced for good, whatever LOG_LEVEL says: SQL with its parameters, HTTP bodies,
+authorization codes in URLs, the headers and messages of WebSockets. LOG_LEVEL is that of our own rooms.
 """
 
 import logging
@@ -12,7 +12,9 @@ from typing import Any, Final
 
 import structlog
 
-# Each of these prints parameters, bodies or URLs below WARNING.
+_OURS: Final = ("service", "schema", "__main__")
+
+# Each of these sets levels of its own somewhere, and prints parameters, bodies or URLs below WARNING.
 _TALKATIVE: Final = (
     "aiosqlite", "asyncio", "asyncpg", "authlib", "aiosmtplib", "boto3", "botocore", "httpcore", "httpcore2", "httpx",
     "httpx2", "mail.log", "s3transfer", "strawberry", "tortoise", "tortoise.db_client", "urllib3", "uvicorn.access",
@@ -44,12 +46,21 @@ def configure(level: str, log_format: str) -> None:
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=finish))
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(level.upper())
+    wanted = logging.getLevelNamesMapping()[level.upper()]
+    root.setLevel(max(wanted, logging.WARNING))
+    for name in _OURS:
+        logging.getLogger(name).setLevel(wanted)
+    _tame_uvicorn(wanted)
+    quieten()
+
+
+def _tame_uvicorn(wanted: int) -> None:
+    """Starting and stopping are worth a line; every header and message of a WebSocket, which it gives at DEBUG, is not."""
     for name in ("uvicorn", "uvicorn.error"):
         logging.getLogger(name).handlers.clear()
         logging.getLogger(name).propagate = True
-    logging.getLogger("uvicorn.error").addFilter(_is_no_traceback)
-    quieten()
+        logging.getLogger(name).setLevel(max(wanted, logging.INFO))
+    logging.getLogger("uvicorn.error").addFilter(_is_harmless)
 
 
 def quieten() -> None:
@@ -58,9 +69,12 @@ def quieten() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
-def _is_no_traceback(record: logging.LogRecord) -> bool:
-    """A failed start reaches uvicorn as one text with all parameters; `serving.failed` tells it without them (H155)."""
-    return not str(record.msg).startswith("Traceback")
+def _is_harmless(record: logging.LogRecord) -> bool:
+    """A failed start reaches uvicorn as one text with all parameters, and a WebSocket's line has its query string (H155):
+    `serving.failed` and our own line for each connection tell them without.
+    """
+    text = str(record.msg)
+    return not (text.startswith("Traceback") or '"WebSocket %s"' in text)
 
 
 def _frames(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -1,6 +1,7 @@
 """Subscriptions over WebSocket and server-sent events: what is told, to whom, for how long, and how much at most."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
@@ -11,7 +12,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from schema.live import MOST_OF_MEMBER, MOST_ON_SOCKET, MOST_WAITING
-from service import database
+from service import database, logs
 from service.events import Hub, Watch, heard
 from tests.cast import let_in, owner_in
 from tests.story import Browser, Service
@@ -281,3 +282,27 @@ async def test_a_slow_listener_loses_events_and_not_memory() -> None:
     assert await quiet.take(most=2, seconds=0) == []
     heard("com_x inv_1 inv_2")
     heard("nonsense")
+
+
+async def test_what_a_socket_says_is_logged_nowhere(service: Service, capfd: pytest.CaptureFixture[str]) -> None:
+    """H155: at DEBUG, with uvicorn's logger turned up as well, a connection leaves one line: no cookie, no access token, no
+    query string, no address of what it was told.
+    """
+    logging.getLogger("uvicorn.error").setLevel(logging.DEBUG)
+    logs.configure("debug", "json")
+    async with service.browser() as owner:
+        community = await owner_in(service, owner)
+        wanted = {"name": "Watcher", "scopes": ["READ"], "communityIds": [community]}
+        token = (await owner.ask(CREATE, input=wanted))["createAccessToken"]["token"]
+        async with _socket(service, owner) as socket, _socket(service, token=token) as script:
+            for listening in (socket, script):
+                await _subscribe(listening, community)
+            await owner.invite(community, "guest@example.com")
+            await _heard_of(socket, "guest@example.com")
+        url = service.url.replace("http", "ws", 1) + "/graphql?secret=in-the-query"
+        async with connect(url, additional_headers={"origin": service.url}) as odd:
+            assert await _close_code(odd) == 4406
+        secrets = [token, *owner.client.cookies.values(), "guest@example.com", "in-the-query"]
+    out = capfd.readouterr().err
+    assert not [secret for secret in secrets if secret in out]
+    assert out.count('"event": "websocket"') == 3
