@@ -867,6 +867,17 @@ async def test_keys_without_a_key_id_work(party: RelyingParty, provider: Hostile
     assert (await log_in(party, provider)).email == "bob@example.com"
 
 
+@pytest.mark.parametrize("namesake", ["RS256", "PS256", "ES256", "EdDSA"])
+async def test_keys_of_one_name_are_all_tried(party: RelyingParty, provider: HostileProvider, namesake: str) -> None:
+    """H047: a `kid` that several published keys share, of one kind or of several, finds the one that signed."""
+    shared = {"kid": provider.public_key()["kid"]}
+    provider.further_keys = [public(key_for(namesake, "second"), **shared)]
+    assert (await log_in(party, provider)).email == "bob@example.com"
+    provider.signing = "another_key"
+    with pytest.raises(SignInFailed, match="id_token_signature_invalid"):
+        await log_in(party, provider)
+
+
 @pytest.mark.parametrize("kid", [None, "always the same"])
 async def test_rotations_are_survived_without_a_restart(
     party: RelyingParty, provider: HostileProvider, kid: str | None
