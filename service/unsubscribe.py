@@ -4,7 +4,6 @@ GET shows a page and changes nothing, because mail scanners open links; POST is 
 programs and by the page's own button. Both answer every token alike, so nobody learns which ones are real.
 """
 
-import re
 from functools import cache
 from typing import Final
 
@@ -15,8 +14,9 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 
 from service import pages, suppression
 from service.clock import Clock
-from service.mail.texts import LOCALES, best_locale, unsubscribe_words
+from service.mail.texts import unsubscribe_words
 from service.pages.files import static_version
+from service.pages.languages import language_of
 
 _ONE_CLICK: Final = ("List-Unsubscribe", "One-Click")
 _MOST_FIELDS: Final = 5
@@ -46,7 +46,7 @@ class Unsubscribe:
 
 
 def _page(request: Request, *, stopped: bool) -> Response:
-    language = _language(request)
+    language = language_of(request)
     words = unsubscribe_words(language, stopped=stopped)
     template = _templates().get_template("unsubscribe.html")
     return HTMLResponse(template.render(words, language=language, version=static_version()))
@@ -56,9 +56,3 @@ def _page(request: Request, *, stopped: bool) -> Response:
 def _templates() -> Environment:
     folder = FileSystemLoader(pages.__path__)
     return Environment(loader=folder, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-
-
-def _language(request: Request) -> str:
-    """The first of the reader's languages that there is a catalogue for; the order they stand in is their order."""
-    tags = re.findall(r"[A-Za-z]{2,3}(?=[-;, ]|$)", request.headers.get("accept-language", "")[:200])
-    return next((tag.lower() for tag in tags if tag.lower() in LOCALES), best_locale(None))

@@ -18,6 +18,7 @@ from service import acceptance, sign_in, suppression
 from service.addresses import Address
 from service.models import Community, Flow, FlowKind, Invitation, Membership, Role
 from service.openid import evidence
+from service.pages.files import without_comments
 from tests.stage import (
     GUEST,
     OWNER,
@@ -877,6 +878,34 @@ def test_every_script_of_the_pages_is_named_in_their_markup() -> None:
     scripts = {path.relative_to(STATIC).as_posix() for path in STATIC.rglob("*.js")}
     unnamed = {script for script in scripts if f'"/static/{script}"' not in markup}
     assert unnamed == {f"words/{place}{language}.js" for place in ("", "console/") for language in ("de", "fr", "es")}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "language"),
+    [("de-CH,en;q=0.8", "de"), ("ja, fr;q=0.5", "fr"), ("ja", "en"), ("en-US,de", "en"), ("", "en")],
+)
+async def test_one_language_is_loaded_and_asked_for_at_once(stage: Stage, wanted: str, language: str) -> None:
+    """The markup names the words of the reader's language, and no other's."""
+    async with httpx2.AsyncClient(base_url=stage.service.url) as client:
+        for path in ("/", "/confirm"):
+            page = await client.get(path, headers={"accept-language": wanted})
+            assert set(re.findall(r"/words/(?:console/)?(\w+)\.js", page.text)) == {language}
+            assert {"accept-language", "accept-encoding"} <= set(
+                page.headers["vary"].replace(" ", "").lower().split(",")
+            )
+
+
+def test_scripts_are_sent_without_their_comments_line_by_line() -> None:
+    """What is sent has every line of code where the source has it, and no line that is a comment."""
+    for path in STATIC.rglob("*.js"):
+        source = path.read_text("utf-8").splitlines()
+        sent = without_comments(path.read_text("utf-8")).splitlines()
+        assert all(line in ("", *source[number : number + 1]) for number, line in enumerate(sent)), path
+        gone = [
+            line.strip() for number, line in enumerate(source) if line.strip() and sent[number : number + 1] != [line]
+        ]
+        assert all(line.startswith(("//", "/**", "*")) for line in gone), path
+        assert not [line for line in sent if line.strip().startswith(("//", "/**", "* "))], path
 
 
 def test_every_operation_of_the_pages_fits_the_schema() -> None:

@@ -3,10 +3,14 @@
 Every script and style lives under /static/VERSION/, where VERSION is a digest of them all. Scripts import each other by
 relative path, so a browser only ever runs files of one version together, and may keep them for good; a new release has
 new addresses, and the pages themselves, which name them, are never kept.
+
+What is sent of a script is what runs: its comments stay in the source, each line where it was, so that an error's line
+is the source's.
 """
 
 import gzip
 import hashlib
+import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -14,6 +18,8 @@ from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import Response
+
+from service.pages.languages import language_of
 
 _HERE: Final = Path(__file__).parent
 _STATIC: Final = _HERE / "static"
@@ -25,6 +31,7 @@ _MEDIA_TYPES: Final = {
 }
 _FOR_GOOD: Final = "public, max-age=31536000, immutable"
 _ASK_FIRST: Final = "no-cache"
+_COMMENT: Final = re.compile(r"^ */\*\*(?:(?!\*/)[\s\S])*\*/$|^ *//.*$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +45,8 @@ class _File:
 
 
 def page(name: str, status: int, request: Request) -> Response:
-    """One of the HTML pages."""
-    return _answer(_page_file(name), request, status, {})
+    """One of the HTML pages, which names the words of the reader's language among the files to load at once."""
+    return _answer(_page_file(name, language_of(request)), request, status, {"vary": "accept-language"})
 
 
 def static_file(version: str, path: str, request: Request) -> Response | None:
@@ -58,7 +65,7 @@ def static_file(version: str, path: str, request: Request) -> Response | None:
 
 
 def _answer(file: _File, request: Request, status: int, headers: dict[str, str]) -> Response:
-    headers["vary"], body = "accept-encoding", file.body
+    headers["vary"], body = ", ".join(filter(None, (headers.get("vary"), "accept-encoding"))), file.body
     if "gzip" in request.headers.get("accept-encoding", ""):
         headers["content-encoding"], body = "gzip", file.gzipped
     return Response(body, status, headers, file.media_type)
@@ -77,13 +84,24 @@ def static_version() -> str:
 def _static_files() -> dict[str, _File]:
     """Every file below static/ by its path there: what is not in this table cannot be asked for."""
     found = sorted(path for path in _STATIC.rglob("*") if path.is_file() and path.suffix in _MEDIA_TYPES)
-    return {path.relative_to(_STATIC).as_posix(): _file(path.read_bytes(), path.suffix) for path in found}
+    return {path.relative_to(_STATIC).as_posix(): _static_file(path) for path in found}
+
+
+def _static_file(path: Path) -> _File:
+    if path.suffix != ".js":
+        return _file(path.read_bytes(), path.suffix)
+    return _file(without_comments(path.read_text("utf-8")).encode(), path.suffix)
+
+
+def without_comments(script: str) -> str:
+    """The script without the comments that have lines to themselves; every other line stays as it is, where it is."""
+    return _COMMENT.sub(lambda comment: "\n" * comment.group().count("\n"), script)
 
 
 @cache
-def _page_file(name: str) -> _File:
+def _page_file(name: str, language: str) -> _File:
     html = (_HERE / name).read_text("utf-8").replace('"/static/', f'"/static/{static_version()}/')
-    return _file(html.encode(), ".html")
+    return _file(html.replace("/en.js", f"/{language}.js").encode(), ".html")
 
 
 def _file(body: bytes, suffix: str) -> _File:

@@ -1,7 +1,5 @@
 // The words of the pages, in the reader's language, and how their numbers and times are written.
 
-import english from "./words/en.js";
-
 /** @typedef {import("./words/en.js").Catalogue} Catalogue */
 /** @typedef {import("./words/console/en.js").Catalogue} ConsoleCatalogue */
 /** @typedef {keyof Catalogue | keyof ConsoleCatalogue} WordId */
@@ -9,13 +7,21 @@ import english from "./words/en.js";
 /** @typedef {Record<string, string | number>} Values */
 
 /**
- * A further language: the words of the pages, and those for what the service says, by its own stable words (an
- * acceptance's `reason`, a problem's type). English has none of the latter: the service writes it.
- * @typedef {{ default: Catalogue, told: Record<string, string> }} Language
+ * A language: the words of the pages, and those for what the service says, by its own stable words (an acceptance's
+ * `reason`, a problem's type). English has none of the latter: the service writes it.
+ * @template [Words=Catalogue]
+ * @typedef {{ default: Words, told?: Record<string, string> }} Language
  */
 
-/** @type {Record<string, () => Promise<Language>>} */
-const FURTHER = {
+/**
+ * By language, English among them. Only one is ever loaded.
+ * @template [Words=Catalogue]
+ * @typedef {{ en: () => Promise<Language<Words>>, [language: string]: (() => Promise<Language<Words>>) | undefined }} Languages
+ */
+
+/** @type {Languages} */
+const LANGUAGES = {
+  en: () => import("./words/en.js"),
   de: () => import("./words/de.js"),
   fr: () => import("./words/fr.js"),
   es: () => import("./words/es.js"),
@@ -24,40 +30,34 @@ const FURTHER = {
 /** The first of the reader's languages that there is a catalogue for. */
 function chosen() {
   const wanted = navigator.languages.map((tag) => tag.slice(0, 2).toLowerCase());
-  return wanted.find((tag) => tag === "en" || tag in FURTHER) ?? "en";
+  return wanted.find((tag) => tag in LANGUAGES) ?? "en";
 }
 
-/** @param {string} wanted */
-async function catalogueOf(wanted) {
-  const inEnglish = { language: "en", words: english, told: {} };
+/** @type {Record<string, Word>} */
+const words = {};
+/** @type {Record<string, string>} */
+const told = {};
+
+/**
+ * Takes up the words of a page, in one language; in English where that cannot be loaded. Returns the language.
+ * @template {Record<string, Word>} Words
+ * @param {Languages<Words>} languages
+ * @param {string} wanted
+ */
+export async function takeUp(languages, wanted = language) {
   try {
-    const found = await FURTHER[wanted]?.();
-    return found ? { language: wanted, words: found.default, told: found.told } : inEnglish;
+    const found = await (languages[wanted] ?? languages.en)();
+    Object.assign(words, found.default);
+    Object.assign(told, found.told);
+    return wanted;
   } catch {
-    return inEnglish;
+    Object.assign(words, (await languages.en()).default);
+    return "en";
   }
 }
 
-const { language: found, ...catalogue } = await catalogueOf(chosen());
-/** @type {Record<string, Word>} */
-const words = { ...english, ...catalogue.words };
-/** @type {Record<string, string>} */
-const told = { ...catalogue.told };
-
-/** The language of the page, as its `lang`. */
-export const language = found;
-
-/**
- * Takes up the words of a page that says more than the others: in English, and over them in the reader's language.
- * @template {Record<string, Word>} More
- * @param {More} inEnglish
- * @param {Record<string, () => Promise<{ default: More, told: Record<string, string> }>>} further
- */
-export async function takeUp(inEnglish, further) {
-  const more = await further[language]?.().catch(() => undefined);
-  Object.assign(words, inEnglish, more?.default);
-  Object.assign(told, more?.told);
-}
+/** The language of the page, as its `lang`. @type {string} */
+export const language = await takeUp(LANGUAGES, chosen());
 
 // English writes its dates the way the reader's own kind of English does.
 const locale = navigator.languages.find((tag) => tag.slice(0, 2).toLowerCase() === language) ?? language;

@@ -2,11 +2,7 @@
 
 /** @typedef {typeof english} Catalogue */
 
-/**
- * @param {string} one
- * @param {string} other
- */
-export const forms = (one, other) => ({ one, other });
+const forms = (/** @type {string} */ one, /** @type {string} */ other) => ({ one, other });
 
 const english = {
   // Both pages

@@ -1,6 +1,6 @@
 // Español.
 
-import { forms } from "./en.js";
+const forms = (/** @type {string} */ one, /** @type {string} */ other) => ({ one, other });
 
 /** @type {import("./en.js").Catalogue} */
 export default {

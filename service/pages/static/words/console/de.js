@@ -1,6 +1,6 @@
 // Deutsch: die Wörter der Konsole.
 
-import { forms } from "../en.js";
+const forms = (/** @type {string} */ one, /** @type {string} */ other) => ({ one, other });
 
 /** @type {import("./en.js").Catalogue} */
 export default {

@@ -1,6 +1,6 @@
 // Español: las palabras de la consola.
 
-import { forms } from "../en.js";
+const forms = (/** @type {string} */ one, /** @type {string} */ other) => ({ one, other });
 
 /** @type {import("./en.js").Catalogue} */
 export default {
