@@ -468,6 +468,9 @@ async def _sign_out(info: Info, input: SignOutInput | None) -> SignOutSuccess:
 @strawberry.input
 class CreateCommunityInput:
     name: str
+    locale: str | None = strawberry.field(
+        default=None, description="Language of mails whose invitation names none, BCP 47; null means English."
+    )
 
 
 @strawberry.type
@@ -487,7 +490,9 @@ CreateCommunityResult = Annotated[
 
 async def _create_community(info: Info, input: CreateCommunityInput) -> CreateCommunitySuccess:
     context = info.context
-    place = await communities.create(input.name, caller=context.caller, now=context.now, settings=context.settings)
+    place = await communities.create(
+        input.name, locale=input.locale, caller=context.caller, now=context.now, settings=context.settings
+    )
     return CreateCommunitySuccess(community=Community.of(place))
 
 
@@ -541,7 +546,7 @@ async def _remove_member(info: Info, input: RemoveMemberInput) -> RemoveMemberSu
 
 
 @strawberry.input(
-    description="A field left out stays as it is; null removes seatLimit, and is InvalidInput anywhere else."
+    description="A field left out stays as it is; null removes seatLimit and locale, and is InvalidInput anywhere else."
 )
 class UpdateInvitationPolicyInput:
     community_id: strawberry.ID
@@ -549,6 +554,7 @@ class UpdateInvitationPolicyInput:
     invitation_days: strawberry.Maybe[int | None]
     allowed_email_domains: strawberry.Maybe[list[str] | None]
     seat_limit: strawberry.Maybe[int | None]
+    locale: strawberry.Maybe[str | None]
 
 
 @strawberry.type
@@ -573,6 +579,7 @@ async def _update_policy(info: Info, input: UpdateInvitationPolicyInput) -> Upda
         _given(input.invitation_days),
         _given(input.allowed_email_domains),
         _given(input.seat_limit),
+        _given(input.locale),
     )
     place = await policy.update(
         str(input.community_id), change, caller=context.caller, now=context.now, settings=context.settings

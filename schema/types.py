@@ -368,6 +368,9 @@ class InvitationPolicy:
         description="Invitee domains that are allowed; empty means any."
     )
     seat_limit: int | None = strawberry.field(description="Members plus pending invitations; null means no limit.")
+    locale: str | None = strawberry.field(
+        description="Language of mails whose invitation names none, BCP 47; null means English."
+    )
 
 
 @strawberry.type(description="A team or group in which private information is shared.")
@@ -384,6 +387,7 @@ class Community(Node):
             invitation_days=place.invitation_days,
             allowed_email_domains=list(place.allowed_email_domains),
             seat_limit=place.seat_limit,
+            locale=place.locale,
         )
         return cls(
             id=strawberry.ID(place.community_id), name=place.name, viewer_role=place.role, policy=policy, place=place

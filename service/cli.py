@@ -214,23 +214,26 @@ def create_community(
     name: Annotated[str, typer.Argument(help="What the community is called.")],
     *,
     owner: Annotated[str, typer.Option(help="The email address of its first owner, who is invited.")],
+    locale: Annotated[str | None, typer.Option(help="The language of its mails, such as de; else English.")] = None,
     config: ConfigOption = None,
 ) -> None:
     """A community, and the invitation to its first owner."""
+    from service.languages import language_tag  # noqa: PLC0415 -- Babel is for those who name a language
+
     settings, address = _settings(lambda: load_settings(config=config)), _address(owner, "--owner: ")
     try:
-        name = worded(name, NAME)
+        name, locale = worded(name, NAME), language_tag(locale)
     except InvalidInput as wrong:
-        _refuse(f"NAME: {wrong}")
-    community_id = _work(_create_community(settings, name, address))
+        _refuse(f"{'--locale' if wrong.field == 'locale' else 'NAME'}: {wrong}")
+    community_id = _work(_create_community(settings, name, address, locale))
     out.print(f"Created {name} ({community_id}). The mail to its owner is sent by the worker.")
 
 
-async def _create_community(settings: Settings, name: str, owner: Address) -> str:
+async def _create_community(settings: Settings, name: str, owner: Address, locale: str | None) -> str:
     from service import invitations  # noqa: PLC0415
 
     async with _database(settings):
-        return await invitations.found_community(name, owner, now=system_clock(), settings=settings)
+        return await invitations.found_community(name, owner, locale=locale, now=system_clock(), settings=settings)
 
 
 @identity_app.command("release")

@@ -7,6 +7,7 @@ from typing import Any
 
 from service import audit
 from service.database import json_list, select, transaction
+from service.languages import language_tag
 from service.limits import refuse_over
 from service.models import Community, Membership, Role
 from service.refusals import NAME, NotFound, NotPermitted, NotSignedIn, worded
@@ -140,18 +141,20 @@ def may_create(caller: Caller | None, settings: Settings) -> bool:
     return caller is not None and caller.grant is None and settings.community_creation == "members"
 
 
-async def create(name: str, *, caller: Caller | None, now: datetime, settings: Settings) -> Standing:
+async def create(
+    name: str, *, locale: str | None = None, caller: Caller | None, now: datetime, settings: Settings
+) -> Standing:
     """A new community with the caller as its owner, where the operator lets members create them."""
     if caller is None:
         raise NotSignedIn
     if settings.community_creation != "members":
         raise NotPermitted("Communities are created by the operators of this service; ask them for one.")
-    name = worded(name, NAME)
+    name, locale = worded(name, NAME), language_tag(locale)
     async with transaction():
         await refuse_over(
             _CREATIONS_PER_MEMBER, f"creations:{caller.member_id}", "That is enough for one day.", now=now
         )
-        community = await Community.create(id=new_id("com"), name=name, created_at=now)
+        community = await Community.create(id=new_id("com"), name=name, locale=locale, created_at=now)
         membership = await Membership.create(
             id=new_id("mem"), community=community, member_id=caller.member_id, role=Role.OWNER, joined_at=now
         )

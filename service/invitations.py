@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from babel import Locale, UnknownLocaleError
 from tortoise.exceptions import IntegrityError
 
 from service import audit, delivery, invitation_views
@@ -26,6 +25,7 @@ from service.database import execute, select, transaction
 from service.events import Changed, announce
 from service.invitation_status import Status
 from service.invitation_views import InvitationView
+from service.languages import language_tag
 from service.limits import Allowance, audited, refuse_over_any, spend
 from service.links import LinkFacts
 from service.models import Block, Community, MailKind, Role
@@ -36,7 +36,6 @@ from service.refusals import (
     AlreadyMember,
     EmailDomainNotAllowed,
     InvalidEmail,
-    InvalidInput,
     InvitationClosed,
     InviteLinkInvalid,
     NotFound,
@@ -147,25 +146,10 @@ def checked_invitee(invitee: Invitee, place: Standing) -> Checked:
     except AddressInvalid as error:
         raise InvalidEmail(str(error)) from None
     message = worded(invitee.message, MESSAGE) if invitee.message and invitee.message.strip() else None
-    locale = _known_locale(invitee.locale)
+    locale = language_tag(invitee.locale)
     if place.allowed_email_domains and domain_of(email) not in place.allowed_email_domains:
         raise EmailDomainNotAllowed(list(place.allowed_email_domains))
     return Checked(email, invitee.role, message, locale)
-
-
-_LONGEST_LOCALE: Final = 35  # RFC 5646 section 4.4.1
-
-
-def _known_locale(locale: str | None) -> str | None:
-    if not locale:
-        return None
-    try:
-        if len(locale) <= _LONGEST_LOCALE:
-            Locale.parse(locale, sep="-")
-            return locale
-    except (ValueError, UnknownLocaleError):
-        pass
-    raise InvalidInput("locale", "The locale is no language tag; one like de or pt-BR was expected (BCP 47).")
 
 
 async def _refuse_known(facts: _InviteFacts, now: datetime, settings: Settings) -> None:
@@ -250,15 +234,17 @@ async def _view(place: Standing, invitation_id: str, now: datetime, settings: Se
     return view
 
 
-async def found_community(name: str, owner: Address, *, now: datetime, settings: Settings) -> str:
+async def found_community(
+    name: str, owner: Address, *, locale: str | None = None, now: datetime, settings: Settings
+) -> str:
     """The operator makes a community and invites its first owner; returns the community's id.
 
-    Raises InvalidInput for a name out of bounds.
+    `locale` is the language of its mails. Raises InvalidInput for a name out of bounds, and for what is no language.
     """
     community_id = new_id("com")
-    name = worded(name, NAME)
+    name, locale = worded(name, NAME), language_tag(locale)
     async with transaction():
-        await Community.create(id=community_id, name=name, created_at=now)
+        await Community.create(id=community_id, name=name, locale=locale, created_at=now)
         await audit.record(now, audit.Event("community.created", community_id))
         await invite_owner(community_id, owner, now=now, settings=settings)
     return community_id

@@ -10,6 +10,7 @@ from service import audit
 from service.addresses import AddressInvalid, canonical, domain_of
 from service.communities import Standing, standing
 from service.database import execute, select, transaction
+from service.languages import language_tag
 from service.refusals import InvalidInput, NotPermitted
 from service.sessions import Caller
 from service.settings import Settings
@@ -27,12 +28,13 @@ UNCHANGED: Final = Unchanged()
 
 @dataclass(frozen=True, slots=True)
 class PolicyChange:
-    """What to change: UNCHANGED leaves a field as it is, None removes the seat limit and is refused elsewhere."""
+    """What to change: UNCHANGED leaves a field as it is, None removes seat limit and language and is refused elsewhere."""
 
     link_minutes: int | Unchanged | None = UNCHANGED
     invitation_days: int | Unchanged | None = UNCHANGED
     allowed_email_domains: list[str] | Unchanged | None = UNCHANGED
     seat_limit: int | Unchanged | None = UNCHANGED
+    locale: str | Unchanged | None = UNCHANGED
 
 
 @dataclass(slots=True)
@@ -85,6 +87,9 @@ def _checked(change: PolicyChange) -> _Checked:
         checked.words.append("no seat limit")
     else:
         _number(checked, "seat_limit", "seatLimit", change.seat_limit, (1, _MOST_SEATS), "{} seats")
+    if not isinstance(change.locale, Unchanged):
+        checked.columns["locale"] = language_tag(change.locale)
+        checked.words.append(f"language of the mails: {change.locale or 'none of its own'}")
     return checked
 
 

@@ -15,7 +15,7 @@ mutation($input: ChangeRoleInput!) { changeRole(input: $input) { __typename
 
 POLICY = """
 mutation($input: UpdateInvitationPolicyInput!) { updateInvitationPolicy(input: $input) { __typename
-  ...on UpdateInvitationPolicySuccess { community { policy { linkMinutes invitationDays allowedEmailDomains seatLimit } } }
+  ...on UpdateInvitationPolicySuccess { community { policy { linkMinutes invitationDays allowedEmailDomains seatLimit locale } } }
   ...on InvalidInput { field message } ...on Problem { message } } }
 """
 

@@ -13,6 +13,7 @@ from service import database, pace
 from service.delivery import Worker
 from service.mail import Mail, MailRefused, MailSender, MailUnsafe, open_sender
 from service.settings import load_settings
+from tests.cast import audit_sentences, update_policy
 from tests.mail_servers import SesFault, SesOnLoopback, ses_on_loopback, smtp_on_loopback
 from tests.processes import until
 from tests.story import Browser, Service
@@ -354,7 +355,7 @@ async def test_the_invitation_s_language_wins_over_the_community_s(service: Serv
         community = await owner.community_id()
         await owner.invite(community, "plain@example.com")
         plain = await service.mail_to("plain@example.com")
-        await database.execute("UPDATE communities SET locale = 'fr-CA' WHERE id = $1", community)
+        assert (await update_policy(owner, community, locale="fr-CA"))["community"]["policy"]["locale"] == "fr-CA"
         await owner.invite(community, "french@example.com")
         await owner.invite(community, "german@example.com", locale="de-AT")
         await owner.invite(community, "japanese@example.com", locale="ja")
@@ -362,6 +363,26 @@ async def test_the_invitation_s_language_wins_over_the_community_s(service: Serv
         assert 'lang="fr"' in (await service.mail_to("french@example.com")).html
         assert 'lang="de"' in (await service.mail_to("german@example.com")).html
         assert 'lang="fr"' in (await service.mail_to("japanese@example.com")).html
+        nonsense = await update_policy(owner, community, locale="klingon!")
+        assert (nonsense["__typename"], nonsense["field"]) == ("InvalidInput", "locale")
+        assert (await update_policy(owner, community, locale=None))["community"]["policy"]["locale"] is None
+        await owner.invite(community, "plain-again@example.com")
+        assert 'lang="en"' in (await service.mail_to("plain-again@example.com")).html
+        said = await audit_sentences(owner, community, "policy.changed")
+        assert "language of the mails: fr-CA" in said[-1]
+
+
+async def test_a_community_is_made_with_its_language(service: Service) -> None:
+    """createCommunity takes a language for the mails of its invitations, and refuses what is none."""
+    create = """mutation($locale: String) { createCommunity(input: {name: "Club", locale: $locale}) { __typename
+        ...on CreateCommunitySuccess { community { id } } ...on InvalidInput { field } } }"""
+    async with service.browser() as owner:
+        await owner.accept_as(await service.token_for(OWNER), OWNER)
+        refused = (await owner.ask(create, locale="no language"))["createCommunity"]
+        assert refused == {"__typename": "InvalidInput", "field": "locale"}
+        made = (await owner.ask(create, locale="es"))["createCommunity"]["community"]["id"]
+        await owner.invite(made, GUEST)
+        assert (await service.mail_to(GUEST)).subject.endswith("«Club»")
 
 
 # ------------------------------------------------------------------------------------------------------------ the pace

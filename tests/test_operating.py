@@ -137,6 +137,18 @@ async def test_the_doctor_finds_all_well(url: str) -> None:
         assert (status, "The provider acme cannot be used" in said) == (1, True)
 
 
+async def test_a_community_is_created_with_its_language(url: str) -> None:
+    """`community create --locale` sets the language of its mails; what is no language is refused with status 2."""
+    create = ("community", "create", "Schachklub", "--owner", "dame@example.com", "--locale")
+    status, said = await run(*create, "no language", env=environment(database_url=url))
+    assert (status, "--locale" in said, "BCP 47" in said) == (2, True, True)
+    assert await database.select("SELECT id FROM communities WHERE name = 'Schachklub'") == []
+    status, said = await run(*create, "de-AT", env=environment(database_url=url))
+    assert status == 0, said
+    rows = await database.select("SELECT locale FROM communities WHERE name = 'Schachklub'")
+    assert [row["locale"] for row in rows] == ["de-AT"]
+
+
 async def test_mails_are_written_to_files(tmp_path: Path) -> None:
     """`mail preview` writes three mails in four languages, text and HTML, and needs no settings."""
     folder = tmp_path / "mails"
