@@ -269,6 +269,7 @@ export const CREATE_COMMUNITY = {
  * @property {number} invitationDays
  * @property {string[]} allowedEmailDomains
  * @property {number | null} seatLimit
+ * @property {string | null} locale
  */
 /**
  * @typedef {object} Invitation
@@ -304,7 +305,7 @@ export const CREATE_COMMUNITY = {
 const ROW = `id email role status blockedReason delivery deliveryReason createdAt expiresAt lastSentAt deliveredAt
   acceptedAt declinedAt revokedAt proposedEmail`;
 
-const PLACE = `id name viewerRole memberCount policy { linkMinutes invitationDays allowedEmailDomains seatLimit }`;
+const PLACE = `id name viewerRole memberCount policy { linkMinutes invitationDays allowedEmailDomains seatLimit locale }`;
 
 /** Who asks, with every list: null when the session has ended meanwhile, and the community is then null for that reason. */
 const WHO_ASKS = `viewer { member { id } }`;

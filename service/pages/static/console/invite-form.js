@@ -91,14 +91,20 @@ export const messageField = () =>
     t("invite.message.hint"),
   );
 
-export const localeField = () => field(h("select", { name: "locale" }, languages()), t("invite.language"));
+export const localeField = () => field(h("select", { name: "locale" }, languages(t("invite.language.default"))), t("invite.language"));
 
-function languages() {
-  const options = LANGUAGES.map((tag) => {
+/**
+ * The languages of the mails, each in its own words, and the one that is chosen, if it is another.
+ * @param {string} unset what stands for none
+ * @param {string | null} [chosen]
+ */
+export function languages(unset, chosen = null) {
+  const tags = chosen === null || LANGUAGES.includes(chosen) ? LANGUAGES : [...LANGUAGES, chosen];
+  const options = tags.map((tag) => {
     const name = new Intl.DisplayNames([tag], { type: "language" }).of(tag) ?? tag;
-    return h("option", { value: tag, lang: tag }, name.charAt(0).toLocaleUpperCase(tag) + name.slice(1));
+    return h("option", { value: tag, lang: tag, selected: tag === chosen }, name.charAt(0).toLocaleUpperCase(tag) + name.slice(1));
   });
-  return [h("option", { value: "" }, t("invite.language.default")), ...options];
+  return [h("option", { value: "" }, unset), ...options];
 }
 
 /** @param {Community} community */

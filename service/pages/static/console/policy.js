@@ -4,6 +4,7 @@ import { ask } from "../api.js";
 import * as api from "../operations.js";
 import { announce, button, field, h, notice, problemWords, whenSubmitted } from "../page.js";
 import { t } from "../words.js";
+import { languages } from "./invite-form.js";
 import { gone, isAdmin, nothingThere, refused, showPlace } from "./place.js";
 
 /** @typedef {import("../console.js").Scene} Scene */
@@ -28,7 +29,7 @@ export async function policy(scene, id = "") {
 /** @typedef {ReturnType<typeof makeFields>} Fields */
 
 /** @param {Policy} policy */
-function makeFields({ linkMinutes, invitationDays, allowedEmailDomains, seatLimit }) {
+function makeFields({ linkMinutes, invitationDays, allowedEmailDomains, seatLimit, locale }) {
   const number = (/** @type {keyof Policy} */ name, /** @type {number | null} */ value, /** @type {number} */ most) =>
     h("input", { type: "number", name, value, min: "1", max: String(most), step: "1", inputmode: "numeric", class: "short" });
   const domains = h(
@@ -41,6 +42,7 @@ function makeFields({ linkMinutes, invitationDays, allowedEmailDomains, seatLimi
     invitationDays: field(number("invitationDays", invitationDays, 30), t("rules.days"), t("rules.days.hint")),
     allowedEmailDomains: field(domains, t("rules.domains"), t("rules.domains.hint")),
     seatLimit: field(number("seatLimit", seatLimit, 1_000_000), t("rules.seats"), t("rules.seats.hint")),
+    locale: field(h("select", { name: "locale" }, languages(t("rules.language.none"), locale)), t("rules.language"), t("rules.language.hint")),
   };
 }
 
@@ -84,6 +86,7 @@ function changed(fields, known) {
     invitationDays: whole(fields.invitationDays.control),
     allowedEmailDomains: domains,
     seatLimit: seats.value === "" && !seats.validity.badInput ? null : whole(seats),
+    locale: fields.locale.control.value || null,
   };
   for (const name of /** @type {const} */ (["linkMinutes", "invitationDays", "seatLimit"])) {
     if (!Number.isNaN(wanted[name])) continue;
