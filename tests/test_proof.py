@@ -507,14 +507,22 @@ async def test_the_same_subject_at_two_issuers_is_two_people(door: Door) -> None
             assert await other.viewer_email() is None
 
 
-async def test_an_answer_at_another_providers_door_is_refused(door: Door) -> None:
-    """H056: the answer of one provider at the redirect URI of another lets nobody in, and uses nothing up."""
+@pytest.mark.parametrize("named", [True, False])
+async def test_an_answer_at_another_providers_door_is_refused(door: Door, *, named: bool) -> None:
+    """H056: an honest provider's answer at the redirect URI of a hostile one lets nobody in, its code goes to nobody, and
+    nothing is used up, whether the answer names its issuer or not.
+    """
     async with door() as (service, provider), service.browser() as owner:
+        provider.metadata_changes = {"authorization_response_iss_parameter_supported": ABSENT}
         token = await service.token_for("owner@example.com")
-        started = await owner.accept(token, provider="idp")
-        callback = await provider.callback_url(started["authorizationUrl"], email="owner@example.com")
-        await owner.client.get(callback.replace("/auth/idp/", "/auth/dev/"))
+        started = await owner.accept(token, provider="dev")
+        callback = (await owner.callback_url(started["authorizationUrl"], "owner@example.com")).replace(
+            "/auth/dev/", "/auth/idp/"
+        )
+        await owner.client.get(callback if named else re.sub(r"&iss=[^&]*", "", callback))
         assert (await owner.acceptance())["status"] == "SIGN_IN_FAILED"
+        assert (await AuditEvent.get(kind="invitation.accept_refused")).details["reason"] == "provider_mixed_up"
+        assert provider.requests["/token"] == 0
         assert await Member.all().count() == 0
         assert (await owner.accept_as(token, "owner@example.com"))["status"] == "ACCEPTED"
 
@@ -618,6 +626,22 @@ async def test_linking_is_for_the_session_that_began_it(door: Door) -> None:
         assert (outcome["status"], "signed out in the meantime" in outcome["message"]) == ("SIGN_IN_FAILED", True)
         assert await shared.viewer_email() == "guest@example.com"
         assert await Identity.filter(provider_id="idp").count() == 0
+
+
+async def test_linking_needs_the_sessions_own_cookie(door: Door) -> None:
+    """A login that returns without the cookie of the session that began it is not linked, though that session lives on."""
+    async with door() as (service, provider), service.browser() as owner:
+        await _invited(service, owner, "filler@example.com")
+        begun = await owner.ask(
+            'mutation { linkIdentity(input: {providerId: "idp"}) { ...on SignInStarted { authorizationUrl } } }'
+        )
+        callback = await provider.callback_url(begun["linkIdentity"]["authorizationUrl"], email="x@y.example")
+        session = owner.client.cookies.pop(service.settings.session_cookie)
+        await owner.client.get(callback)
+        assert (await owner.ask("{ signInOutcome { status } }"))["signInOutcome"]["status"] == "SIGN_IN_FAILED"
+        assert await Identity.all().count() == 1
+        async with service.browser(cookie=f"{service.settings.session_cookie}={session}") as elsewhere:
+            assert await elsewhere.viewer_email() == "owner@example.com"
 
 
 async def test_releasing_nobody_is_said(service: Service) -> None:
