@@ -34,8 +34,8 @@ MOST_FIELDS: Final = 300
 # Two full pages one inside the other; a third would be a million rows.
 MOST_ROWS: Final = 20_000
 
-# The fields that give pages, by their names, and how many rows a page has where the operation does not say so in figures.
-PAGED: Final = frozenset({"auditLog", "invitations", "memberships", "timeline"})
+# The fields of a page that stand for its rows, and how many there are where the operation does not say so in figures.
+ROWS: Final = frozenset({"nodes", "edges"})
 _USUAL_PAGE: Final = 50
 _LONGEST_PAGE: Final = 100
 
@@ -64,36 +64,38 @@ class _Scales:
     def __init__(self, document: DocumentNode) -> None:
         definitions = document.definitions
         self._fragments = {node.name.value: node for node in definitions if isinstance(node, FragmentDefinitionNode)}
-        self._weighed: dict[str, Weight] = {}
+        self._weighed: dict[tuple[str, int], Weight] = {}
 
-    def selections(self, node: SelectionSetNode) -> Weight:
-        return sum((self._selection(selection) for selection in node.selections), Weight())
+    def selections(self, node: SelectionSetNode, page: int) -> Weight:
+        """The weight of a selection of something that, where it is a page, has so many rows."""
+        return sum((self._selection(selection, page) for selection in node.selections), Weight())
 
-    def _selection(self, node: SelectionNode) -> Weight:
+    def _selection(self, node: SelectionNode, page: int) -> Weight:
         if isinstance(node, FieldNode):
-            return self._field(node)
+            return self._field(node, page)
         if isinstance(node, FragmentSpreadNode):
-            return self._fragment(node.name.value)
-        return self.selections(node.selection_set) if isinstance(node, InlineFragmentNode) else Weight()
+            return self._fragment(node.name.value, page)
+        return self.selections(node.selection_set, page) if isinstance(node, InlineFragmentNode) else Weight()
 
-    def _field(self, node: FieldNode) -> Weight:
-        name = node.name.value
+    def _field(self, node: FieldNode, page: int) -> Weight:
+        name, below = node.name.value, Weight()
         # What begins with two underscores tells of the schema: a matter of the rule against introspection.
-        below = self.selections(node.selection_set) if node.selection_set and name[:2] != "__" else Weight()
-        rows = _page(node) * (1 + below.rows) if name in PAGED else below.rows
+        if node.selection_set is not None and not name.startswith("__"):
+            below = self.selections(node.selection_set, _page(node))
+        rows = page * (1 + below.rows) if name in ROWS else below.rows
         return Weight(1 + below.levels, 1 + below.fields, below.aliases + (node.alias is not None), rows)
 
-    def _fragment(self, name: str) -> Weight:
+    def _fragment(self, name: str, page: int) -> Weight:
         """Nothing for one that is unknown or spreads itself: the validation that follows says so."""
-        if name not in self._weighed:
-            self._weighed[name] = Weight()
+        if (name, page) not in self._weighed:
+            self._weighed[name, page] = Weight()
             found = self._fragments.get(name)
-            self._weighed[name] = self.selections(found.selection_set) if found else Weight()
-        return self._weighed[name]
+            self._weighed[name, page] = self.selections(found.selection_set, page) if found else Weight()
+        return self._weighed[name, page]
 
 
 def _page(node: FieldNode) -> int:
-    """How many rows a paged field gives at most; more than the longest page is refused where it is resolved."""
+    """How many rows a page has at most; more than the longest is refused where it is resolved."""
     first = next((argument.value for argument in node.arguments or () if argument.name.value == "first"), None)
     if first is None:
         return _USUAL_PAGE
@@ -125,7 +127,7 @@ def _operation(document: DocumentNode) -> OperationDefinitionNode:
 
 def _weight(document: DocumentNode, operation: OperationDefinitionNode) -> Weight:
     try:
-        return _Scales(document).selections(operation.selection_set)
+        return _Scales(document).selections(operation.selection_set, _USUAL_PAGE)
     except RecursionError:
         raise GraphQLError("The selections are nested too deeply.") from None
 

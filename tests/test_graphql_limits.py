@@ -1,17 +1,18 @@
 """What an operation may cost is judged before any resolver runs, and production tells nothing of the schema."""
 
 import time
+from collections import Counter as Counted
 from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx2
 import pytest
-from graphql import GraphQLObjectType
+from graphql import GraphQLObjectType, get_named_type, get_nullable_type, is_list_type
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.applications import Starlette
 
 from schema.root import MASKED
-from schema.rules import PAGED
+from schema.rules import ROWS
 from service import database
 from service.app import create_app
 from service.models import Counter, Flow
@@ -89,7 +90,7 @@ _ALIASES = " ".join(
 _TWICE = "{ ...f0 } fragment f40 on Query { providers { id } } " + " ".join(
     f"fragment f{n} on Query {{ ...f{n + 1} ...f{n + 1} }}" for n in range(40)
 )
-_PAGES = "{ viewer { memberships { community { memberships(first: 99) { nodes { community { memberships(first: 99) { nodes { id } } } } } } } } }"
+_PAGES = "{ viewer { memberships { community { invitations(first: 99) { nodes { community { memberships { nodes { community { auditLog(first: 99) { nodes { id } } } } } } } } } } } }"
 _DEEP = "{ viewer { memberships { community { memberships { nodes { community { memberships { nodes { community { memberships { nodes { community { memberships { nodes { id } } } } } } } } } } } } } } }"
 
 
@@ -126,18 +127,25 @@ async def test_costly_operations_are_refused_before_they_run(production: httpx2.
     assert (await Flow.all().count(), await Counter.all().count()) == (0, 0)
 
 
-def test_every_field_with_pages_is_weighed() -> None:
-    """H122: the fields that give pages, wherever they stand in the schema, are those whose rows are counted."""
+def test_every_page_is_weighed_by_its_rows() -> None:
+    """H122: whatever takes `first` is a page, and the rows of a page, wherever it stands in the schema, are its nodes and
+    edges, which are counted.
+    """
     kinds = [kind for kind in RUNNING.type_map.values() if isinstance(kind, GraphQLObjectType)]
-    fields = [(name, field) for kind in kinds for name, field in kind.fields.items()]
-    assert {name for name, field in fields if "first" in field.args} == PAGED
+    paged = [field for kind in kinds for field in kind.fields.values() if "first" in field.args]
+    assert len(paged) >= 4
+    for field in paged:
+        page = get_named_type(field.type)
+        assert isinstance(page, GraphQLObjectType)
+        lists = {name for name, part in page.fields.items() if is_list_type(get_nullable_type(part.type))}
+        assert lists == ROWS
 
 
 async def test_what_the_pages_ask_is_within_the_limits(production: httpx2.AsyncClient) -> None:
-    """Two full pages one inside the other, which an export by hand needs, are answered."""
-    query = "query($id: ID!) { community(id: $id) { invitations(first: 100) { nodes { timeline(first: 100) { nodes { id } } } } } }"
-    answer = await production.post("/graphql", json={"query": query, "variables": {"id": "x"}})
-    assert answer.json() == {"data": {"community": None}}
+    """Two full pages one inside the other, in every community of a person's, are answered."""
+    query = "{ viewer { memberships { community { invitations(first: 100) { nodes { timeline(first: 100) { nodes { id } } } } memberships { nodes { member { id } } } } } } }"
+    answer = await production.post("/graphql", json={"query": query})
+    assert answer.json() == {"data": {"viewer": None}}
 
 
 async def test_a_second_operation_by_name_is_refused(production: httpx2.AsyncClient) -> None:
@@ -240,20 +248,51 @@ async def test_attempts_are_counted_by_resolver_call(serve: Serve) -> None:
 
 
 async def test_forwarded_addresses_count_from_trusted_proxies_only(serve: Serve) -> None:
-    """H137: a client that changes X-Forwarded-For is still one client; behind a trusted proxy its clients are several."""
+    """H137: whatever a client says of where it comes from, it is one client; behind trusted proxies it is the last address
+    that none of them is, IPv6 by its /64.
+    """
     query = 'mutation { declineInvite(input: {token: "x"}) { __typename } }'
 
-    async def kinds(service: Service) -> list[str]:
+    async def admitted(service: Service, forwarded: str) -> int:
+        """How many of six attempts are not RateLimited; `forwarded` has a place for the attempt's number."""
+        service.clock.advance(minutes=2)
         found = []
         async with service.browser() as browser:
             for number in range(6):
-                headers = {"x-forwarded-for": f"203.0.113.{number}"}
+                told = forwarded.format(number)
+                headers = {"x-forwarded-for": told, "x-real-ip": told, "forwarded": f"for={told}", "client-ip": told}
                 answer = await browser.client.post("/graphql", json={"query": query}, headers=headers)
                 found.append(answer.json()["data"]["declineInvite"]["__typename"])
-        return found
+        return found.count("InviteLinkInvalid")
 
-    async with serve(rate_limits={"attempts_per_client": "3/1m"}) as service:
-        assert await kinds(service) == ["InviteLinkInvalid"] * 3 + ["RateLimited"] * 3
-    async with serve(rate_limits={"attempts_per_client": "3/1m"}, trusted_proxies=["127.0.0.1"], demo=False) as service:
-        service.clock.advance(minutes=2)
-        assert await kinds(service) == ["InviteLinkInvalid"] * 6
+    few = {"attempts_per_client": "3/1m"}
+    async with serve(rate_limits=few) as service:
+        assert await admitted(service, "203.0.113.{}") == 3
+    async with serve(rate_limits=few, trusted_proxies=["127.0.0.1", "10.0.0.0/8"], demo=False) as service:
+        assert await admitted(service, "203.0.113.{}") == 6
+        assert await admitted(service, "198.51.100.{}, 203.0.113.20") == 3
+        assert await admitted(service, "198.51.100.{}, 203.0.113.21, 10.1.2.3") == 3
+        assert await admitted(service, "203.0.113.22:100{}") == 3
+        assert await admitted(service, "2001:db8:1:1::{}") == 3
+        assert await admitted(service, "2001:db8:1:{}::1") == 6
+
+
+async def test_a_thousand_guesses_hurt_nobody_else(serve: Serve) -> None:
+    """H136: of 1,000 wrong tokens of one client sixty are looked at; meanwhile an invitee elsewhere comes in, and the
+    guesser's own link still works a minute later: a limit burns no invitation.
+    """
+    query = 'mutation($t: String) { acceptInvite(input: {token: $t, providerId: "dev"}) { __typename } }'
+    limits = {"attempts_per_client": "60/1m"}
+    async with serve(rate_limits=limits, trusted_proxies=["127.0.0.1"]) as service:
+        token = await service.token_for("owner@example.com")
+        async with service.browser(**{"x-forwarded-for": "203.0.113.1"}) as guesser:
+            found: Counted[str] = Counted()
+            for number in range(1000):
+                answer = await guesser.ask(query, t=f"{number:043}")
+                found[answer["acceptInvite"]["__typename"]] += 1
+            assert found == {"InviteLinkInvalid": 60, "RateLimited": 940}
+            assert (await guesser.accept(token))["__typename"] == "RateLimited"
+            async with service.browser(**{"x-forwarded-for": "203.0.113.2"}) as elsewhere:
+                assert (await elsewhere.accept(token))["__typename"] == "AcceptInviteStarted"
+            service.clock.advance(minutes=1)
+            assert (await guesser.accept_as(token, "owner@example.com"))["status"] == "ACCEPTED"

@@ -1,12 +1,13 @@
 """Bad input over HTTP: every answer says what was wrong and what was expected, and nothing happens."""
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 import orjson
 import pytest
 
 from service.models import AuditEvent, Flow, Invitation
-from tests.story import ACCEPT, INVITE, PREVIEW, SIGN_IN, Service
+from tests.story import ACCEPT, INVITE, PREVIEW, SIGN_IN, Browser, Service
 
 pytestmark = pytest.mark.anyio
 
@@ -68,11 +69,112 @@ async def test_a_body_over_the_limit_is_refused(service: Service) -> None:
     assert (announced.status_code, chunked.status_code) == (413, 413)
 
 
-async def test_mutations_do_not_travel_by_get(service: Service) -> None:
-    """H108: a GET runs no operation, in development neither."""
-    async with service.browser() as browser:
-        answer = await browser.client.get("/graphql", params={"query": "{ providers { id } }"})
-    assert "development sign-in" not in answer.text.lower()
+async def test_mutations_travel_as_json_by_post_only(service: Service) -> None:
+    """H108: a sign-out with a valid cookie and from our own page, as a form, multipart, text, without a type or by GET, is
+    refused, and the person stays signed in.
+    """
+    query = "mutation { signOut { __typename } }"
+    body = orjson.dumps({"query": query})
+    multipart = b'--x\r\nContent-Disposition: form-data; name="operations"\r\n\r\n' + body + b"\r\n--x--\r\n"
+    async with service.browser() as owner:
+        await owner.accept_as(await service.token_for(OWNER), OWNER)
+        for kind, content in (
+            ("text/plain", body), ("application/x-www-form-urlencoded", b"query=" + query.encode()),
+            ("multipart/form-data; boundary=x", multipart), ("application/graphql", query.encode()), ("", body), (None, body),
+        ):  # fmt: skip
+            headers = {} if kind is None else {"content-type": kind}
+            answer = await owner.client.post("/graphql", content=content, headers=headers)
+            assert (answer.status_code, "set-cookie" in answer.headers) == (415, False), kind
+        for method in ("GET", "HEAD", "PUT", "PATCH", "DELETE"):
+            answer = await owner.client.request(method, "/graphql", params={"query": query})
+            assert "SignOutSuccess" not in answer.text
+            assert "set-cookie" not in answer.headers
+        assert await owner.viewer_email() == OWNER
+
+
+async def _dead_tokens(service: Service, owner: Browser, community: str) -> AsyncIterator[tuple[str, str]]:
+    """Tokens of links that died, each of another death, with its name."""
+
+    async def invited(name: str) -> tuple[str, str, str]:
+        email = f"{name}@example.com"
+        invitation_id = (await owner.invite(community, email))["invitation"]["id"]
+        return email, invitation_id, await service.token_for(email)
+
+    _, invitation_id, token = await invited("revoked")
+    await owner.do("revokeInvite", invitationId=invitation_id)
+    yield "revoked", token
+    _, invitation_id, token = await invited("replaced")
+    await owner.do("resendInvite", invitationId=invitation_id)
+    yield "replaced", token
+    email, _, token = await invited("used")
+    async with service.browser() as guest:
+        await guest.accept_as(token, email)
+    yield "used", token
+    *_, token = await invited("declined")
+    async with service.browser() as guest:
+        await guest.do("declineInvite", token=token)
+    yield "declined", token
+    *_, token = await invited("expired")
+    service.clock.advance(minutes=10, seconds=1)
+    yield "expired", token
+
+
+async def test_every_dead_link_gets_the_answer_of_an_unknown_one(service: Service) -> None:
+    """H130: revoked, replaced, used, declined and expired links are answered word for word like one that never was, by
+    every operation that takes a token, and begin no flow.
+    """
+
+    async def answers(token: str) -> list[tuple[int, str]]:
+        async with service.browser() as thief:
+            given = [
+                await thief.post(ACCEPT, input={"token": token, "providerId": "dev"}),
+                await thief.post(_DECLINE, input={"token": token}),
+                await thief.post(_FRESH, input={"token": token}),
+                await thief.post(PREVIEW, token=token),
+            ]
+        return [(answer.status_code, answer.text) for answer in given]
+
+    async with service.browser() as owner:
+        await owner.accept_as(await service.token_for(OWNER), OWNER)
+        unknown = await answers("A" * 43)
+        found = {}
+        async for name, token in _dead_tokens(service, owner, await owner.community_id()):
+            flows = await Flow.all().count()
+            found[name] = await answers(token)
+            assert await Flow.all().count() == flows
+    assert found == dict.fromkeys(("revoked", "replaced", "used", "declined", "expired"), unknown)
+
+
+_DECLINE = (
+    "mutation($input: DeclineInviteInput!) { declineInvite(input: $input) { __typename ...on Problem { message } } }"
+)
+_FRESH = "mutation($input: RequestFreshLinkInput!) { requestFreshLink(input: $input) { __typename ...on RequestFreshLinkAnswer { message } } }"
+
+
+@pytest.mark.parametrize("engine", ["sqlite"])
+async def test_what_everybody_may_read_tells_nothing(service: Service) -> None:
+    """H158: health, readiness, metrics and unknown pages, after a journey, have no address, id, token or setting; there is
+    no documentation or debug page.
+    """
+    token = await service.token_for(OWNER)
+    async with service.browser() as owner, service.browser() as stranger:
+        await owner.accept_as(token, OWNER)
+        community = await owner.community_id()
+        secrets = [token, community, "example.com", "Demo", str(service.settings.database_url.get_secret_value())]
+        secrets += owner.client.cookies.values()
+        secrets.append(service.settings.providers["dev"].client_secret.get_secret_value())
+        for path in (
+            "/healthz",
+            "/readyz",
+            "/metrics",
+            "/nothing",
+            "/unsubscribe/nothing",
+            "/auth/dev/callback?code=x",
+        ):
+            answer = await stranger.client.get(path)
+            assert not [secret for secret in secrets if secret in answer.text], path
+        for path in ("/docs", "/redoc", "/openapi.json", "/debug", "/admin", "/.env", "/.git/config", "/server-status"):
+            assert (await stranger.client.get(path)).status_code == 404
 
 
 @pytest.mark.parametrize(
