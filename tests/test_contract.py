@@ -1,11 +1,13 @@
 """The public contract is a file, and so is the SDL of the running schema: every change of either is seen in review."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from graphql import (
     GraphQLArgument,
     GraphQLEnumType,
+    GraphQLField,
     GraphQLInputField,
     GraphQLInputObjectType,
     GraphQLInterfaceType,
@@ -14,6 +16,8 @@ from graphql import (
     GraphQLSchema,
     GraphQLUnionType,
     build_schema,
+    is_required_argument,
+    is_required_input_field,
     print_ast,
 )
 
@@ -21,13 +25,12 @@ from service.app import printed_schema
 
 _SCHEMA = Path(__file__).parent.parent / "schema"
 
-# What the contract names and a later release brings; nothing else may be missing.
-_LATER: set[str] = set()
-_LATER_FIELDS: dict[str, set[str]] = {}
-_LATER_ARGUMENTS: dict[str, set[str]] = {}
-
 CONTRACT = build_schema((_SCHEMA / "contract.graphql").read_text("utf-8"))
 RUNNING = build_schema(printed_schema())
+
+
+def _own_types(schema: GraphQLSchema) -> set[str]:
+    return {name for name in schema.type_map if not name.startswith("__")}
 
 
 def test_schema_file_is_the_running_schema() -> None:
@@ -35,49 +38,77 @@ def test_schema_file_is_the_running_schema() -> None:
     assert (_SCHEMA / "schema.graphql").read_text("utf-8") == printed_schema()
 
 
-def test_only_named_types_wait_for_a_later_release() -> None:
-    """Every type of the contract is built, save those listed here, and none of those is built already."""
-    assert _own_types(CONTRACT) - set(RUNNING.type_map) == _LATER
+def test_every_type_of_the_contract_is_built() -> None:
+    """No type of the contract is missing."""
+    assert _own_types(CONTRACT) - set(RUNNING.type_map) == set()
 
 
-@pytest.mark.parametrize("name", sorted(set(CONTRACT.type_map) & set(RUNNING.type_map)))
+@pytest.mark.parametrize("name", sorted(_own_types(CONTRACT)))
 def test_type_keeps_the_contract(name: str) -> None:
-    """A built type has every field, argument, member and value of the contract, in the contract's types."""
+    """A type has every field, argument, member and value of the contract, in its types, with its defaults and words."""
     promised, kept = CONTRACT.type_map[name], RUNNING.type_map[name]
     assert type(promised) is type(kept)
     missing = set(_parts(promised).items()) - set(_parts(kept).items())
     assert not missing
 
 
-def _own_types(schema: GraphQLSchema) -> set[str]:
-    return {name for name in schema.type_map if not name.startswith("__")}
+@pytest.mark.parametrize("name", sorted(_own_types(CONTRACT)))
+def test_type_asks_no_more_than_the_contract(name: str) -> None:
+    """What a type has beyond the contract may be left out: no argument and no input field of it is required."""
+    promised = _typed_parts(CONTRACT.type_map[name])
+    further = _required(RUNNING.type_map[name]) - promised.keys()
+    # The arguments of a new field are its own matter.
+    assert not {part for part in further if "(" not in part or part.partition("(")[0] in promised}
+
+
+def _required(kind: GraphQLNamedType) -> set[str]:
+    if isinstance(kind, GraphQLInputObjectType):
+        return {name for name, field in kind.fields.items() if is_required_input_field(field)}
+    if isinstance(kind, GraphQLObjectType | GraphQLInterfaceType):
+        return {
+            f"{name}({argument})"
+            for name, field in kind.fields.items()
+            for argument, found in field.args.items()
+            if is_required_argument(found)
+        }
+    return set()
 
 
 def _parts(kind: GraphQLNamedType) -> dict[str, str]:
-    """What a type promises, each part with its type as text."""
+    """What a type promises, each part with its type as text, and with its description where it has one."""
+    return _typed_parts(kind) | {f"what {name} means": words for name, words in _described(kind) if words}
+
+
+def _described(kind: GraphQLNamedType) -> Iterator[tuple[str, str]]:
+    yield "it", _words(kind)
+    if isinstance(kind, GraphQLObjectType | GraphQLInterfaceType):
+        for name, field in kind.fields.items():
+            yield name, _words(field)
+            yield from ((f"{name}({argument})", _words(found)) for argument, found in field.args.items())
+    if isinstance(kind, GraphQLInputObjectType):
+        yield from ((name, _words(found)) for name, found in kind.fields.items())
+
+
+def _words(described: GraphQLNamedType | GraphQLField | GraphQLArgument | GraphQLInputField) -> str:
+    return " ".join((described.description or "").split())
+
+
+def _typed_parts(kind: GraphQLNamedType) -> dict[str, str]:
     if isinstance(kind, GraphQLObjectType | GraphQLInterfaceType):
         implemented = {f"implements {interface.name}": "" for interface in kind.interfaces}
-        return implemented | {
-            part: text for name in kind.fields for part, text in _field_parts(kind, name).items()
-        }  # fmt: skip
+        return implemented | {part: text for name in kind.fields for part, text in _field_parts(kind, name).items()}
     if isinstance(kind, GraphQLInputObjectType):
         return {name: _typed(field) for name, field in kind.fields.items()}
     if isinstance(kind, GraphQLUnionType):
-        return {member.name: "" for member in kind.types if member.name not in _LATER}
+        return {member.name: "" for member in kind.types}
     if isinstance(kind, GraphQLEnumType):
         return dict.fromkeys(kind.values, "")
     return {}
 
 
 def _field_parts(kind: GraphQLObjectType | GraphQLInterfaceType, name: str) -> dict[str, str]:
-    if name in _LATER_FIELDS.get(kind.name, set()):
-        return {}
     field = kind.fields[name]
-    later = _LATER_ARGUMENTS.get(f"{kind.name}.{name}", set())
-    arguments = {
-        f"{name}({argument})": _typed(found) for argument, found in field.args.items() if argument not in later
-    }
-    return {name: str(field.type), **arguments}
+    return {name: str(field.type), **{f"{name}({argument})": _typed(found) for argument, found in field.args.items()}}
 
 
 def _typed(value: GraphQLArgument | GraphQLInputField) -> str:
