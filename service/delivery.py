@@ -113,6 +113,7 @@ class _Lease:
 class _Letter:
     """A mail ready to leave, and what it is about."""
 
+    order_id: str
     mail: Mail
     kind: MailKind
     invitation_id: str
@@ -309,8 +310,9 @@ class Worker:
             self._code(row, tags, now) if kind is MailKind.CODE else self._invitation(row, kind, lease, tags, now)
         )
         return _Letter(
-            mail, kind, row["invitation_id"], row["community_id"], row["ordered_at"], row["order_generation"]
-        )
+            lease.order_id, mail, kind, row["invitation_id"], row["community_id"], row["ordered_at"],
+            row["order_generation"],
+        )  # fmt: skip
 
     async def _invitation(
         self, row: dict[str, Any], kind: MailKind, lease: _Lease, tags: dict[str, str], now: datetime
@@ -374,7 +376,9 @@ class Worker:
             now, letter.invitation_id, letter.generation,
         )  # fmt: skip
         if letter.kind is MailKind.FRESH_LINK:
-            await links.replace_earlier(letter.invitation_id, than=letter.ordered_at, now=now)
+            await links.replace_earlier(
+                letter.invitation_id, order_id=letter.order_id, ordered_at=letter.ordered_at, now=now
+            )
         await audit.record(now, audit.Event(
             "invitation.sent", letter.community_id, None, letter.invitation_id, {"mail": letter.kind}
         ))  # fmt: skip

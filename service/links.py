@@ -114,10 +114,10 @@ async def issue(
     return token
 
 
-async def replace_earlier(invitation_id: str, *, than: datetime, now: datetime) -> None:
+async def replace_earlier(invitation_id: str, *, order_id: str, ordered_at: datetime, now: datetime) -> None:
     """Links of earlier orders begin no new flow once a fresh one was sent; flows already begun go on."""
     await execute(
         "UPDATE links SET replaced_at = $1 WHERE invitation_id = $2 AND replaced_at IS NULL AND mail_order_id IN"
-        " (SELECT id FROM mail_orders WHERE invitation_id = $2 AND created_at < $3)",
-        now, invitation_id, than,
+        " (SELECT id FROM mail_orders WHERE invitation_id = $2 AND created_at <= $3 AND id <> $4)",
+        now, invitation_id, ordered_at, order_id,
     )  # fmt: skip

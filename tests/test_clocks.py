@@ -2,6 +2,8 @@
 
 import pytest
 
+from service import database
+from service.models import Member
 from tests.story import PREVIEW, Browser, Service
 
 pytestmark = pytest.mark.anyio
@@ -61,14 +63,19 @@ async def test_a_flow_that_returns_too_late_lets_nobody_in(service: Service, own
 
 
 async def test_retries_end_half_an_hour_after_the_first_start(service: Service, owner_token: str) -> None:
-    """A browser may begin again with its link until 30 minutes after its first start, and not later."""
+    """A browser may begin again with its link until 30 minutes after its first start, however often, and not later."""
     async with service.browser() as browser:
         await browser.accept(owner_token)
-        service.clock.advance(minutes=29)
-        assert (await browser.accept(None))["__typename"] == "AcceptInviteStarted"
+        for minutes in (14, 15):
+            service.clock.advance(minutes=minutes)
+            retry = await browser.accept(None)
+            assert retry["__typename"] == "AcceptInviteStarted"
         service.clock.advance(minutes=1)
         assert (await browser.accept(None))["__typename"] == "InviteLinkInvalid"
         assert (await browser.acceptance())["canRetry"] is False
+        service.clock.advance(minutes=13, seconds=59)
+        await browser.log_in(retry["authorizationUrl"], OWNER)
+        assert (await browser.acceptance())["status"] == "ACCEPTED"
 
 
 async def test_resending_kills_links_and_flows_at_once(service: Service) -> None:
@@ -121,6 +128,54 @@ async def test_a_fresh_link_leaves_begun_flows_alone(service: Service, owner_tok
         assert (await invitee.acceptance())["status"] == "ACCEPTED"
         await invitee.client.get(callback)
         assert not await _alive(thief, fresh)
+
+
+async def test_a_fresh_link_takes_over_when_it_is_sent(service: Service, owner_token: str) -> None:
+    """Whoever asks with a dead link for another mail leaves the living link alone until that mail is sent."""
+    async with service.browser() as invitee, service.browser() as thief:
+        service.clock.advance(minutes=11)
+        await thief.do("requestFreshLink", token=owner_token)
+        second = await service.token_for(OWNER)
+        await thief.do("requestFreshLink", token=owner_token)
+        assert await _alive(invitee, second)
+        third = await service.token_for(OWNER)
+        assert third != second
+        assert not await _alive(thief, second)
+        assert await _alive(invitee, third)
+
+
+async def test_every_attempt_of_one_order_is_valid_until_one_is_used(service: Service, owner_token: str) -> None:
+    """A mail that went out twice, because its sender died before it could record the first, brought two live links."""
+    await database.execute("UPDATE mail_orders SET sent_at = NULL, due_at = $1", service.clock())
+    again = await service.token_for(OWNER)
+    assert again != owner_token
+    async with service.browser() as first, service.browser() as second:
+        assert await _alive(second, again)
+        started = await second.accept(again)
+        assert (await first.accept_as(owner_token, OWNER))["status"] == "ACCEPTED"
+        assert not await _alive(first, again)
+        await second.log_in(started["authorizationUrl"], OWNER)
+        assert (await second.acceptance())["status"] == "LINK_INVALID"
+    assert await Member.all().count() == 1
+
+
+async def test_no_link_and_no_flow_outlives_its_invitation(service: Service) -> None:
+    """A link sent five minutes before its invitation ends lives five minutes, and a flow that returns after it is refused."""
+    async with service.browser() as owner, service.browser() as guest:
+        invited = (await owner.invite(await _own(service, owner), GUEST))["invitation"]
+        service.clock.advance(days=7, minutes=-5)
+        await owner.sign_in(OWNER)
+        await owner.do("resendInvite", invitationId=invited["id"])
+        token = await service.token_for(GUEST)
+        preview = (await guest.ask(PREVIEW, token=token))["invitePreview"]
+        assert preview["linkExpiresAt"] == invited["expiresAt"]
+        started = await guest.accept(token)
+        service.clock.advance(minutes=5)
+        await guest.log_in(started["authorizationUrl"], GUEST)
+        late = await guest.acceptance()
+        assert (late["status"], late["canRetry"], late["membership"]) == ("LINK_INVALID", False, None)
+        assert await guest.viewer_email() is None
+        assert (await owner.invitation(invited["id"]))["status"] == "EXPIRED"
 
 
 async def test_fresh_links_are_blind_and_capped(service: Service, owner_token: str) -> None:
