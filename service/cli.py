@@ -536,7 +536,7 @@ def _settings(load: Callable[[], Settings]) -> Settings:
         settings = load()
     except SettingsInvalid as invalid:
         for finding in invalid.findings:
-            err.print(f"{finding.name}: {finding.problem} Expected: {finding.expected}", markup=False, highlight=False)
+            err.print(str(finding), markup=False, highlight=False)
         raise typer.Exit(2) from None
     logs.configure(settings.log_level, settings.log_format)
     return settings
