@@ -70,7 +70,10 @@ async def _waiting_mails(now: datetime) -> list[str]:
         now - _WAITING,
     )
     mails = rows[0]["mails"]
-    return [f"{mails} mails wait for more than ten minutes: is a `guestlist worker` running?"] if mails else []
+    if not mails:
+        return []
+    waiting = "1 mail waits" if mails == 1 else f"{mails} mails wait"
+    return [f"{waiting} for more than ten minutes: is a `guestlist worker` running?"]
 
 
 def _skew(skew: timedelta, whose: str) -> list[str]:

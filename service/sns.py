@@ -42,7 +42,7 @@ _LARGEST_CERTIFICATE: Final = 32 * 1024
 _FETCH_SECONDS: Final = 5.0
 _KEPT: Final = timedelta(hours=24)
 _FORGOTTEN: Final = timedelta(minutes=1)  # a certificate that could not be had is not asked for again so long
-_MOST_CERTIFICATES: Final = 16
+_MOST_INVENTED: Final = 16
 _PATIENCE: Final = 5.0
 
 
@@ -79,7 +79,9 @@ class FetchCertificate(Protocol):
 
 
 class Certificates:
-    """The public keys of SNS by URL, kept for a day; however many URLs are named, few are asked for in a minute."""
+    """The public keys of SNS by URL, asked for anew every day; however many URLs are invented, few are asked for in a
+    minute, and a certificate that was had once is neither crowded out by them nor lost while Amazon cannot be reached.
+    """
 
     def __init__(self, fetch: FetchCertificate) -> None:
         self._fetch = fetch
@@ -110,14 +112,15 @@ class Certificates:
         return url in self._known and self._known[url][1] > now
 
     async def _remember(self, url: str, now: datetime) -> None:
-        self._known = {known: kept for known, kept in self._known.items() if kept[1] > now}
-        if len(self._known) >= _MOST_CERTIFICATES:
+        self._known = {known: kept for known, kept in self._known.items() if kept[0] is not None or kept[1] > now}
+        earlier = self._known[url][0] if url in self._known else None
+        if earlier is None and sum(kept[0] is None for kept in self._known.values()) >= _MOST_INVENTED:
             raise NotNow
         try:
             certificate = x509.load_pem_x509_certificate(await self._fetch(url))
         except (NotNow, ValueError) as error:
             log.warning("sns.certificate_unavailable", error=type(error).__name__)
-            self._known[url] = (None, now + _FORGOTTEN)
+            self._known[url] = (earlier, now + _FORGOTTEN)
         else:
             self._known[url] = (certificate, now + _KEPT)
 

@@ -116,7 +116,7 @@ async def test_the_doctor_finds_mails_that_nobody_sends(url: str) -> None:
     """Mails that wait for more than ten minutes are counted, with the likely cause."""
     await database.execute("UPDATE mail_orders SET due_at = $1", datetime(2026, 1, 1, tzinfo=UTC))
     _, said = await run("doctor", env=environment(database_url=url))
-    assert "1 mails wait for more than ten minutes" in said
+    assert "1 mail waits for more than ten minutes" in said
 
 
 async def test_the_doctor_finds_all_well(url: str) -> None:

@@ -507,6 +507,26 @@ async def test_invented_certificates_cost_few_fetches(stage: Stage) -> None:
     assert len(stage.sns.fetched) == 16
 
 
+async def test_invented_certificates_crowd_out_no_real_one(stage: Stage) -> None:
+    """A day later, with the minute's fetches used up by inventions, the real certificate is asked for anew; and where it
+    cannot be had then, the one of yesterday still counts.
+    """
+    clock = stage.service.clock
+    assert (await stage.post(stage.sns.notification("x", now=clock()))).status_code == 200
+    clock.advance(hours=25)
+    for number in range(20):
+        url = f"https://sns.eu-central-1.amazonaws.com/SimpleNotificationService-{number:032x}.pem"
+        assert (await stage.post(stage.sns.notification("x", now=clock(), SigningCertURL=url))).status_code == 503
+    assert (await stage.post(stage.sns.notification("x", now=clock()))).status_code == 200
+    assert stage.sns.fetched.count(CERTIFICATE_URL) == 2
+    clock.advance(hours=25)
+    del stage.sns.certificates[CERTIFICATE_URL]
+    assert (await stage.post(stage.sns.notification("x", now=clock()))).status_code == 200
+    assert stage.sns.fetched.count(CERTIFICATE_URL) == 3
+    clock.advance(days=40)
+    await _refused(stage, stage.sns.notification("x", now=clock()), fetches=len(stage.sns.fetched) + 1)
+
+
 async def test_a_replay_changes_nothing(stage: Stage) -> None:
     """H147: the very same bounce again, after the operator took the address off the list, does not put it back."""
     bounce = event("Bounce", await stage.order(), bounceType="Permanent", bounceSubType="NoEmail")
