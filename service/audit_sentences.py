@@ -33,6 +33,7 @@ _SENTENCES: Final[Mapping[str, str]] = {
     "access_token.created": "{actor} made an access token that may {scopes} here until {expires}.",
     "access_token.revoked": "{actor} revoked an access token.",
     "member.signed_in": "{actor} signed in with {provider}.",
+    "member.sign_in_refused": "{actor} signed in with {provider}, and was not let in: {reason}.",
     "member.signed_out": "{actor} signed out ({sessions} ended).",
     "member.identity_released": "The operator ended the sign-ins of {actor}, who was sent a link to sign in anew.",
     "member.identity_linked": "{actor} added a sign-in with {provider}.",

@@ -364,6 +364,7 @@ async def _sign_in(flow: Flow, identity: Identity, browser: Browser, now: dateti
     known = await IdentityRow.get_or_none(issuer=identity.issuer, subject=identity.subject, member__erased_at=None)
     # The operator may have released it since it was read: the UPDATE's row count decides.
     if known is None or not await IdentityRow.filter(id=known.id).update(last_used_at=now):
+        await audit.record(now, _sign_in_refused(identity, SignInStatus.NOT_INVITED, "identity_unknown"))
         return _Outcome(
             SignInStatus.NOT_INVITED,
             "Nobody with this sign-in is a member here. Accounts begin with an invitation: open the link in yours, or"
@@ -378,6 +379,14 @@ async def _sign_in(flow: Flow, identity: Identity, browser: Browser, now: dateti
         now, audit.Event("member.signed_in", None, known.member_id, None, {"provider": flow.provider_id})
     )
     return _Outcome(SignInStatus.SIGNED_IN, "You are signed in.", identity=identity, session=session)
+
+
+def _sign_in_refused(identity: Identity, status: SignInStatus, reason: str, actor_id: str | None = None) -> audit.Event:
+    """A provider vouched for somebody, and we did not let them in. Who only pretends to come from a provider is logged."""
+    details = {"status": str(status), "reason": reason, "provider": identity.provider_id}
+    if identity.email:
+        details["email"] = masked(identity.email)
+    return audit.Event("member.sign_in_refused", None, actor_id, None, details)
 
 
 _LINKING_MEMBER = """
@@ -397,6 +406,8 @@ async def _link_identity(
     member_id = rows[0]["member_id"]
     known = await IdentityRow.get_or_none(issuer=identity.issuer, subject=identity.subject)
     if known is not None and known.member_id != member_id:
+        in_use = _sign_in_refused(identity, SignInStatus.IDENTITY_IN_USE, "identity_in_use", member_id)
+        await audit.record(now, in_use)
         return _Outcome(
             SignInStatus.IDENTITY_IN_USE, "This sign-in opens another account already.", "identity_in_use", identity
         )

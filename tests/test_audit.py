@@ -2,6 +2,7 @@
 
 import logging
 from collections import Counter
+from datetime import timedelta
 
 import pytest
 import structlog
@@ -9,7 +10,8 @@ import structlog
 from service import invitations, logs
 from service.addresses import Address
 from service.app import printed_schema
-from service.models import AuditEvent, Community
+from service.models import AuditEvent, Community, Member
+from tests.cast import let_in, owner_in
 from tests.story import Service, query_of, token_in
 
 pytestmark = pytest.mark.anyio
@@ -22,6 +24,7 @@ async def test_every_decision_leaves_one_event(service: Service) -> None:
     """H159: invite, send, refusals with their reasons, resend, decline, reopen, revoke and accept each stand once in the
     audit, with the actor and the time.
     """
+    began = service.clock()
     async with service.browser() as owner, service.browser() as guest:
         await owner.accept_as(await service.token_for(OWNER), OWNER)
         community = await owner.community_id()
@@ -46,6 +49,7 @@ async def test_every_decision_leaves_one_event(service: Service) -> None:
         "invitation.resent", "invitation.sent", "invitation.declined", "invitation.reopened",
         "invitation.sent", "invitation.revoked",
     ]  # fmt: skip
+    assert {event.at for event in events} == {began, began + timedelta(minutes=1)}
     reasons = [event.details["reason"] for event in events if event.kind == "invitation.accept_refused"]
     assert reasons[:2] == ["email_mismatch", "email_unverified"]
     assert len(set(reasons)) == 3
@@ -54,6 +58,40 @@ async def test_every_decision_leaves_one_event(service: Service) -> None:
     kinds = Counter(event.kind for event in await AuditEvent.filter(invitation_id=second))
     once = ("created", "sent", "sign_in_started", "accepted")
     assert kinds == {"membership.joined": 1} | {f"invitation.{kind}": 1 for kind in once}
+
+
+async def test_roles_and_sign_ins_leave_one_event_each(service: Service) -> None:
+    """H159: a role change, a removal, a sign-in, a sign-out and a sign-in that is not let in stand once in the audit, with
+    who and when; whoever is refused changes nothing else.
+    """
+    async with service.browser() as owner, service.browser() as guest, service.browser() as stranger:
+        await owner_in(service, owner)
+        membership = await let_in(service, owner, guest, GUEST)
+        ids = [str(member.id) for member in await Member.all().order_by("created_at", "email")]
+        before = await AuditEvent.all().count()
+        await owner.do("changeRole", membershipId=membership, role="ADMIN")
+        service.clock.advance(seconds=1)
+        await owner.do("removeMember", membershipId=membership)
+        await guest.do("signOut")
+        assert (await stranger.sign_in("stranger@example.com"))["status"] == "NOT_INVITED"
+        await owner.sign_in(OWNER)
+        link = (
+            "mutation($i: LinkIdentityInput!) { linkIdentity(input: $i) { ...on SignInStarted { authorizationUrl } } }"
+        )
+        started = (await owner.ask(link, i={"providerId": "dev"}))["linkIdentity"]
+        await owner.log_in(started["authorizationUrl"], GUEST)
+    events = (await AuditEvent.all().order_by("seq"))[before:]
+    owner_id = next(str(member.id) for member in await Member.filter(email=OWNER))
+    guest_id = next(id for id in ids if id != owner_id)
+    assert [(event.kind, event.actor_id) for event in events] == [
+        ("membership.role_changed", owner_id), ("membership.removed", owner_id), ("member.signed_out", guest_id),
+        ("member.sign_in_refused", None), ("member.signed_in", owner_id), ("member.sign_in_refused", owner_id),
+    ]  # fmt: skip
+    assert (events[0].details["role"], events[0].details["former_role"]) == ("ADMIN", "MEMBER")
+    assert [events[number].details["reason"] for number in (3, 5)] == ["identity_unknown", "identity_in_use"]
+    assert events[3].details["email"] == "s•••@example.com"
+    assert [event.at for event in events[1:]] == [service.clock()] * 5
+    assert await Member.all().count() == 2
 
 
 def _state(url: str) -> str:
