@@ -129,6 +129,7 @@ class ResendInviteSuccess:
 ResendInviteResult = Annotated[
     ResendInviteSuccess
     | problems.InvitationClosed
+    | problems.SeatLimitReached
     | problems.NotFound
     | problems.NotPermitted
     | problems.NotSignedIn

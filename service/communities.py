@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from service import audit
+from service.addresses import Address, domain_of
 from service.database import json_list, select, transaction
 from service.languages import language_tag
 from service.limits import refuse_over
@@ -55,6 +56,10 @@ class Standing:
     @property
     def seats_left(self) -> int | None:
         return None if self.seat_limit is None else max(0, self.seat_limit - self.seats_taken)
+
+    def admits(self, email: str) -> bool:
+        """Whether the rules allow the address's domain."""
+        return not self.allowed_email_domains or domain_of(Address(email)) in self.allowed_email_domains
 
     def may_manage(self, role: Role) -> bool:
         """Whether the caller may invite to, or take away, this role: nobody acts above their own (H128)."""

@@ -49,11 +49,17 @@ class InvitationView:
     can_revoke: bool
 
 
-# A person's address is shown to admins only while both belong to the community.
+# A person's address is shown to admins only while both belong to the community. A declined invitation stays declined
+# when its invitee wants no more of them, or has a newer one.
 _COLUMNS = """
     i.id, i.email, i.role, i.message, i.locale, i.created_at, i.expires_at, i.accepted_at, i.declined_at, i.revoked_at,
     i.superseded_at, i.delivery, i.delivery_reason, i.last_sent_at, i.delivered_at, i.proposed_email, i.resent_at,
     i.resends, i.resends_since_at,
+    CASE WHEN i.declined_at IS NULL THEN FALSE
+        ELSE EXISTS (SELECT 1 FROM blocks b WHERE b.community_id = i.community_id AND b.email = i.email)
+        OR EXISTS (SELECT 1 FROM invitations o WHERE o.community_id = i.community_id AND o.email = i.email
+            AND o.accepted_at IS NULL AND o.declined_at IS NULL AND o.revoked_at IS NULL AND o.superseded_at IS NULL)
+        END AS stays_declined,
     v.id AS inviter_id, v.name AS inviter_name, v.created_at AS inviter_created_at, vm.role AS inviter_role,
     CASE WHEN vm.id IS NULL THEN NULL ELSE v.email END AS inviter_email,
     a.id AS acceptor_id, a.name AS acceptor_name, a.created_at AS acceptor_created_at,
@@ -173,7 +179,7 @@ def of_new(
 def view_of(row: dict[str, Any], place: Standing, *, now: datetime, settings: Settings) -> InvitationView:
     status, role = status_of(row, now), Role(row["role"])
     manages = place.may_manage(role)
-    resendable = manages and status in {Status.PENDING, Status.DECLINED} and row["superseded_at"] is None
+    resendable = manages and status in {Status.PENDING, Status.DECLINED} and not row["stays_declined"]
     ready_at = resend_ready_at(row, settings.rate_limits.resends_per_invitation)
     return InvitationView(
         id=row["id"],
@@ -223,6 +229,8 @@ def entitled(inviter_id: str | None, inviter_role: str | None, role: Role) -> bo
 def _blocked_reason(row: dict[str, Any], place: Standing, role: Role) -> str | None:
     if not entitled(row["inviter_id"], row["inviter_role"], role):
         return "The inviter may no longer invite to this role. Send it again: you become its inviter."
+    if not place.admits(row["email"]):
+        return "The rules no longer admit addresses of this domain. Allow the domain again, or invite them at another address."
     if place.seats_left == 0:
         return "No seat is left in this community. Remove a member or raise the seat limit."
     return None

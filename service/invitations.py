@@ -11,7 +11,7 @@ from typing import Final
 from tortoise.exceptions import IntegrityError
 
 from service import audit, delivery, invitation_views
-from service.addresses import Address, AddressInvalid, canonical, domain_of
+from service.addresses import Address, AddressInvalid, canonical
 from service.communities import (
     STANDING_COLUMNS,
     MemberView,
@@ -95,7 +95,7 @@ async def invite(
     checked = checked_invitee(invitee, facts.place)
     await _refuse_known(facts, now, settings)
     async with audited(community_id, caller.member_id, now=now), transaction():
-        await _refuse_without_seat(facts, now)
+        await _refuse_without_seat(facts.place, now)
         await _spend_invites(facts.place, 1, now, settings)
         return await _write_invitation(facts, checked, now, settings)
 
@@ -147,7 +147,7 @@ def checked_invitee(invitee: Invitee, place: Standing) -> Checked:
         raise InvalidEmail(str(error)) from None
     message = worded(invitee.message, MESSAGE) if invitee.message and invitee.message.strip() else None
     locale = language_tag(invitee.locale)
-    if place.allowed_email_domains and domain_of(email) not in place.allowed_email_domains:
+    if not place.admits(email):
         raise EmailDomainNotAllowed(list(place.allowed_email_domains))
     return Checked(email, invitee.role, message, locale)
 
@@ -159,11 +159,11 @@ async def _refuse_known(facts: _InviteFacts, now: datetime, settings: Settings) 
         raise AlreadyInvited(await _view(facts.place, facts.open_id, now, settings))
 
 
-async def _refuse_without_seat(facts: _InviteFacts, now: datetime) -> None:
+async def _refuse_without_seat(place: Standing, now: datetime) -> None:
     """Counts again under the community's lock, where a limit makes counting matter."""
-    if facts.place.seat_limit is None:
+    if place.seat_limit is None:
         return
-    seats = await lock_seats(facts.place.community_id, now)
+    seats = await lock_seats(place.community_id, now)
     if seats.limit is not None and seats.members + seats.pending >= seats.limit:
         raise SeatLimitReached(seats.limit)
 
@@ -300,7 +300,9 @@ async def find(invitation_id: str, *, caller: Caller | None, now: datetime, sett
 
 
 async def resend(invitation_id: str, *, caller: Caller | None, now: datetime, settings: Settings) -> InvitationView:
-    """Sends a new link; every earlier link and flow dies now. The caller becomes the inviter. Reopens a declined one."""
+    """Sends a new link; every earlier link and flow dies now. The caller becomes the inviter. Reopens a declined one,
+    which takes a seat again.
+    """
     view = await find(invitation_id, caller=caller, now=now, settings=settings)
     _refuse_managing(view)
     if view.status not in {Status.PENDING, Status.DECLINED}:
@@ -330,6 +332,8 @@ async def _write_resend(view: InvitationView, now: datetime, settings: Settings)
     expires_at = now + timedelta(days=place.invitation_days) if reopened else view.expires_at
     period, pause = (limit.period, invitation_views.RESEND_PAUSE) if limit else (timedelta(days=1), timedelta(0))
     async with transaction():
+        if reopened:
+            await _refuse_without_seat(place, now)
         if not await _reopen(view, place, expires_at, now, period, pause):
             raise _closed(await _view(place, view.id, now, settings))
         generation = (await select("SELECT generation FROM invitations WHERE id = $1", view.id))[0]["generation"]
@@ -348,7 +352,7 @@ async def _reopen(
             return await execute(_RESEND, view.id, place.member_id, expires_at, now, now - period, now - pause) == 1
     except IntegrityError:
         raise InvitationClosed(
-            "This address has a newer pending invitation; send that one again.", view.status
+            "This address has a newer invitation. Send that one again, or invite the address anew.", view.status
         ) from None
 
 
