@@ -75,10 +75,12 @@ async def test_a_rule_that_is_left_out_stays(service: Service) -> None:
         community = await owner_in(service, owner)
         first = await update_policy(owner, community, linkMinutes=15, seatLimit=9, allowedEmailDomains=["@Example.com"])
         assert first["community"]["policy"] == {
-            "linkMinutes": 15, "invitationDays": 7, "allowedEmailDomains": ["example.com"], "seatLimit": 9,
+            "linkMinutes": 15, "invitationDays": 7, "allowedEmailDomains": ["example.com"], "seatLimit": 9, "locale": None,
         }  # fmt: skip
         second = await update_policy(owner, community, invitationDays=30, seatLimit=None)
-        expected = {"linkMinutes": 15, "invitationDays": 30, "allowedEmailDomains": ["example.com"], "seatLimit": None}
+        expected = {
+            "linkMinutes": 15, "invitationDays": 30, "allowedEmailDomains": ["example.com"], "seatLimit": None, "locale": None,
+        }  # fmt: skip
         assert second["community"]["policy"] == expected
         for change, field in (
             ({"linkMinutes": None}, "linkMinutes"), ({"linkMinutes": 16}, "linkMinutes"),
