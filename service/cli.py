@@ -77,7 +77,7 @@ def dev(
     if mail_waits:
         out.print(f"The first owner's mail waits in the mailbox: [bold]{settings.public_url}/dev/mailbox[/bold]")
     else:
-        out.print(f"{mode.DEMO} has its owner: sign in there with the development sign-in as {mode.OWNER}.")
+        out.print(f"{mode.DEMO} has its owner already: sign in there as {mode.OWNER}.")
     _serve(development, host=host, port=port)
 
 
@@ -111,17 +111,23 @@ def serve(
         _refuse("GUESTLIST_MAIL_URL is missing: --with-worker delivers mail, so it must know where to.")
     _refuse_unsendable(settings)
     _refuse_taken(host, port)
-    _work(_reach_database(settings))
+    for remark in _work(_remarks_before_serving(settings, with_worker=with_worker)):
+        err.print(remark, markup=False, highlight=False)
     if with_worker:
         _work(_refuse_unsafe_mail(settings))
     server.hand_over(config, with_worker=with_worker)
     _serve("service.server:make_app", host=host, port=port, workers=workers)
 
 
-async def _reach_database(settings: Settings) -> None:
-    """A database that does not answer is said before any process is started."""
+async def _remarks_before_serving(settings: Settings, *, with_worker: bool) -> list[str]:
+    """What an operator may have forgotten; a database that does not answer is said before any process is started."""
+    remarks = []
     async with _database(settings):
-        return
+        if await database.pending(settings.database_url.get_secret_value()):
+            remarks.append("The database is not up to date: run `guestlist migrate`.")
+    if settings.is_sqlite and not with_worker:
+        remarks.append("No mail leaves: on SQLite the service itself delivers, when it is started with --with-worker.")
+    return remarks
 
 
 def _refuse_taken(host: str, port: int) -> None:

@@ -182,6 +182,19 @@ async def test_no_setting_that_is_wrong_echoes_a_secret(tmp_path: Path) -> None:
     assert not [secret for secret in ("hunter22", "s3cret-of-acme") if secret in said]
 
 
+async def test_what_was_forgotten_is_remarked(tmp_path: Path, sqlite_template: Path) -> None:
+    """A service on SQLite says at its start that migrations wait, and that without --with-worker no mail leaves."""
+    for migrated in (False, True):
+        if migrated:
+            (tmp_path / "guestlist.db").write_bytes(sqlite_template.read_bytes())
+        process = await _start("serve", "--port", "0", folder=tmp_path)
+        assert process.stdout is not None
+        said = (await process.stdout.readuntil(b"Uvicorn running")).decode()
+        process.terminate()
+        await process.communicate()
+        assert ("run `guestlist migrate`" in said, "--with-worker" in said) == (not migrated, True)
+
+
 async def test_an_operator_founds_a_community(tmp_path: Path, sqlite_template: Path) -> None:
     """`guestlist community create` makes the community and orders the mail to its owner, with no link in it yet."""
     (tmp_path / "guestlist.db").write_bytes(sqlite_template.read_bytes())
