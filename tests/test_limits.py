@@ -1,5 +1,9 @@
 """The limits: each exactly as its setting says, counted in the database, and none of them burns an invitation."""
 
+import asyncio
+from collections import Counter
+from pathlib import Path
+
 import pytest
 
 from service.limits import client_key
@@ -7,6 +11,7 @@ from service.models import AuditEvent, Invitation
 from tests.cast import audit_sentences
 from tests.conftest import Serve
 from tests.story import Browser, Service
+from tests.test_serving import PROVIDER, serving
 
 pytestmark = pytest.mark.anyio
 
@@ -146,3 +151,22 @@ async def test_a_limit_that_is_off_limits_nothing(serve: Serve) -> None:
 def test_clients_are_counted_by_address(client: str, key: str) -> None:
     """IPv6 counts by its /64, an IPv4 address in IPv6's clothes as itself."""
     assert client_key(client) == key
+
+
+@pytest.mark.parametrize("engine", ["postgres"])
+async def test_several_processes_count_together(database_url: str, tmp_path: Path) -> None:
+    """H136: of a hundred attempts that one client makes at once at a service of three processes exactly sixty are looked
+    at, whichever process they come to.
+    """
+    query = {"query": 'mutation { declineInvite(input: {token: "x"}) { __typename } }'}
+    environ = {**PROVIDER, "GUESTLIST_DATABASE_URL": database_url}
+    found: Counter[str] = Counter()
+    async with serving("serve", "--workers", "3", folder=tmp_path, **environ) as client:
+
+        async def attempt() -> None:
+            # A connection of its own each time, so that every process gets some.
+            answer = await client.post("/graphql", json=query, headers={"connection": "close"})
+            found[answer.json()["data"]["declineInvite"]["__typename"]] += 1
+
+        await asyncio.gather(*(attempt() for _ in range(100)))
+    assert found == {"InviteLinkInvalid": 60, "RateLimited": 40}

@@ -41,7 +41,7 @@ async def _start(*arguments: str, folder: Path, **environ: str) -> asyncio.subpr
 
 
 @asynccontextmanager
-async def _serving(*arguments: str, folder: Path, **environ: str) -> AsyncIterator[httpx2.AsyncClient]:
+async def serving(*arguments: str, folder: Path, **environ: str) -> AsyncIterator[httpx2.AsyncClient]:
     """A process that serves, until the block ends; a client for it."""
     port = _free_port()
     process = await _start(*arguments, "--port", str(port), folder=folder, **environ)
@@ -70,7 +70,7 @@ async def _said(*arguments: str, folder: Path, **environ: str) -> tuple[int | No
 
 async def test_serve_has_nothing_of_development(tmp_path: Path) -> None:
     """Every /dev path, GraphiQL and introspection of `guestlist serve` are not there, while it is alive and ready."""
-    async with _serving("serve", folder=tmp_path, **PROVIDER) as client:
+    async with serving("serve", folder=tmp_path, **PROVIDER) as client:
         for path in ("/dev", "/dev/mailbox", "/dev/mailbox.json", "/dev/openid/.well-known/openid-configuration"):
             assert (await client.get(path)).status_code == 404
         assert (await client.get("/graphql", headers={"accept": "text/html"})).status_code in {404, 405}
@@ -91,7 +91,7 @@ async def test_several_processes_count_together(tmp_path: Path, database_url: st
                             GUESTLIST_DATABASE_URL=database_url)  # fmt: skip
     assert status == 0
     environ = {**PROVIDER, "GUESTLIST_DATABASE_URL": database_url}
-    async with _serving("serve", "--workers", "2", folder=tmp_path, **environ) as client:
+    async with serving("serve", "--workers", "2", folder=tmp_path, **environ) as client:
         for _ in range(20):
             assert (await client.get("/confirm", headers={"connection": "close"})).status_code == 200
         for _ in range(6):
@@ -113,7 +113,7 @@ async def test_returns_are_counted_by_what_came_of_them(service: Service) -> Non
 
 async def test_dev_serves_all_of_it_without_any_setting(tmp_path: Path) -> None:
     """`guestlist dev` in an empty folder has the demo, the owner's mail with a link of its own port, and its provider."""
-    async with _serving("dev", folder=tmp_path) as client:
+    async with serving("dev", folder=tmp_path) as client:
         mails: list[dict[str, str]] = []
         for _ in range(100):
             mails = (await client.get("/dev/mailbox.json")).json()
