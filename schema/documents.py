@@ -17,6 +17,7 @@ from schema.rules import MOST_TOKENS, refuse_heavy
 from service import metrics
 
 _MOST_KEPT: Final = 300_000  # characters of text; parsed, each takes about 120 bytes
+_ITSELF: Final = 100  # what a document takes beside its text, in characters
 
 
 class DocumentRefused(Exception):
@@ -68,10 +69,10 @@ class Documents:
     def _keep(self, text: str, document: Document) -> Document:
         if len(text) <= _MOST_KEPT // 10:
             self._kept[text] = document
-            self._size += len(text)
+            self._size += len(text) + _ITSELF
         while self._size > _MOST_KEPT:
             gone, _ = self._kept.popitem(last=False)
-            self._size -= len(gone)
+            self._size -= len(gone) + _ITSELF
         return document
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from graphql import (
+    GraphQLField,
     GraphQLLeafType,
     GraphQLObjectType,
     GraphQLOutputType,
@@ -97,10 +98,16 @@ class Executor(StrawberryGraphQLCoreExecutionContext):
         if asked == "__typename":
             return name, "__class__", lambda _: kind.name
         field = kind.fields[asked]
-        definition = field.extensions.get(_DEFINITION)
-        plain = isinstance(definition, StrawberryField) and definition.is_basic_field and not field.args
-        complete = self._nullable(field.type, details) if plain else None
-        return None if complete is None else (name, definition.python_name, complete)
+        complete = self._nullable(field.type, details) if _is_attribute(field) else None
+        return None if complete is None else (name, field.extensions[_DEFINITION].python_name, complete)
+
+
+def _is_attribute(field: GraphQLField) -> bool:
+    """Whether a field is read from its object and nothing else; a resolver that somebody wrapped, to guard it, is not."""
+    definition = field.extensions.get(_DEFINITION)
+    if not isinstance(definition, StrawberryField) or not definition.is_basic_field or field.args:
+        return False
+    return getattr(field.resolve, "_is_default", False) and not hasattr(field.resolve, "__wrapped__")
 
 
 def _leaf(kind: GraphQLLeafType) -> Complete:

@@ -307,7 +307,7 @@ async def _measure_path(
     for _ in range(_ROUNDS):
         costs.append(await service.cost_of([make() for _ in range(requests)], at_once=at_once))
         like_it = _request("GET", f"/{size}", plain.port)
-        yardsticks.append(await plain.cost_of([like_it] * requests * 2, at_once=at_once))
+        yardsticks.append(await plain.cost_of([like_it] * requests * 20, at_once=at_once))
     cost, yardstick = (median(each.milliseconds for each in found) for found in (costs, yardsticks))
     rate, plain_rate = (median(each.per_second for each in found) for found in (costs, yardsticks))
     _say(

@@ -45,6 +45,18 @@ async def test_a_plan_gives_the_answer_of_the_executor(service: Service) -> None
     assert [list(row) for row in planned] == [list(row) for row in unplanned]
 
 
+async def test_a_page_is_completed_by_a_plan(service: Service) -> None:
+    """A page's selection has a plan that is made with the first answer and serves the second."""
+    documents = service.app.state.guestlist.graphql._schema.documents
+    async with service.browser() as owner:
+        community = await owner_in(service, owner)
+        first = await _rows(owner, _PLANNED, id=community)
+        made = dict(documents.of(_PLANNED).plans)
+        assert any(made.values())
+        assert await _rows(owner, _PLANNED, id=community) == first
+        assert documents.of(_PLANNED).plans == made
+
+
 async def test_a_plan_is_not_kept_where_variables_choose_the_fields(service: Service) -> None:
     """One document with @include answers each request as its own variable says."""
     query = "query($id: ID!, $with: Boolean!) { community(id: $id) { invitations { nodes { id email @include(if: $with) } } } }"
