@@ -6,13 +6,17 @@ Whatever is not plain (a resolver, an interface, a null where none may be) is le
 """
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any, Final
 
 from graphql import (
     GraphQLField,
+    GraphQLID,
     GraphQLLeafType,
     GraphQLObjectType,
     GraphQLOutputType,
+    GraphQLString,
+    is_enum_type,
     is_leaf_type,
     is_list_type,
     is_non_null_type,
@@ -119,7 +123,9 @@ def _leaf(kind: GraphQLLeafType) -> Complete:
             raise NotPlain
         return coerced
 
-    return complete
+    if kind in (GraphQLString, GraphQLID):
+        return lambda value: value if type(value) is str else complete(value)
+    return cache(complete) if is_enum_type(kind) else complete
 
 
 def _list(item: Complete) -> Complete:

@@ -5,6 +5,7 @@ Nothing here holds a token: only digests do (`service.tokens`). Instants are UTC
 """
 
 from enum import StrEnum
+from typing import Final
 
 from tortoise import fields
 from tortoise.indexes import Index
@@ -25,7 +26,10 @@ class Role(StrEnum):
 
     @property
     def rank(self) -> int:
-        return ("MEMBER", "ADMIN", "OWNER").index(self.value)
+        return _RANKS[self]
+
+
+_RANKS: Final = {Role.MEMBER: 0, Role.ADMIN: 1, Role.OWNER: 2}
 
 
 class Delivery(StrEnum):
