@@ -38,6 +38,7 @@ _AHEAD: Final = 3.0  # seconds; turns further ahead are left to whoever comes
 _FIRST_PAUSE: Final = timedelta(seconds=10)
 _LONGEST_PAUSE: Final = timedelta(hours=1)
 _TRIES: Final = 14  # with the pauses between them about seven hours
+_RECORD_PAUSES: Final = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0)  # seconds; a database that restarts is back by then
 _LONGEST_REST: Final = timedelta(seconds=30)
 _PRUNE_LOOK: Final = 60.0  # seconds between two looks whether it is this worker's turn
 _UNSUBSCRIBE_LIFETIME: Final = timedelta(days=30)
@@ -46,6 +47,8 @@ SUPPRESSED: Final = (
     "Not sent: this address does not want mail, or mail to it failed before. Ask the person for another address, or the"
     " operator to look at it."
 )
+
+_FAULT: Final = "This service has a fault of its own with this mail: the operator finds it in the worker's log."
 
 
 # -------------------------------------------------------------------------------------------------------------- ordering
@@ -278,8 +281,12 @@ class Worker:
             await self._defer(lease, letter, error)
         except MailRefused as error:
             await self._fail(lease, error.reason, suppressed=error.suppressed)
+        except Exception:
+            # A mail that no try can get out must not be tried for ever, and the admin must see that it hangs.
+            log.exception("mail.attempt_failed", order_id=lease.order_id)
+            await self._defer(lease, letter, MailDeferred(_FAULT))
         else:
-            await self._complete(lease, letter, message_id)
+            await self._record(lease, letter, message_id)
 
     async def _hand_over(self, mail: Mail) -> str:
         try:
@@ -352,6 +359,20 @@ class Worker:
         return f"{self._settings.public_url}/unsubscribe/{token}"
 
     # -------------------------------------------------------------------------------------- recording what became of it
+
+    async def _record(self, lease: _Lease, letter: _Letter, message_id: str) -> None:
+        """The mail has left. A database that fails just now is asked again for a while, for what is not recorded is sent
+        twice.
+        """
+        for pause in _RECORD_PAUSES:
+            try:
+                await self._complete(lease, letter, message_id)
+            except Exception:
+                log.exception("mail.not_recorded_yet", order_id=lease.order_id)
+                await asyncio.sleep(pause)
+            else:
+                return
+        await self._complete(lease, letter, message_id)
 
     async def _complete(self, lease: _Lease, letter: _Letter, message_id: str) -> None:
         now = self._clock()

@@ -267,6 +267,26 @@ async def _time_to_send(yard: Yard, name: str) -> float:
     return took
 
 
+async def test_a_database_that_breaks_off_costs_no_second_mail(yard: Yard) -> None:
+    """The worker's connection breaks while it records a mail as sent: it records it on another one, and sends no more."""
+    await yard.start_worker()
+    await until(yard.all_sent, "the first mail")
+    yard.smtp.orders["DATA"] = "wait"
+    await yard.invite("once")
+    await until(_at(yard, "DATA", yard.smtp.reached["DATA"] + 1), "the mail")
+    async with _locked(yard, "LOCK TABLE mail_orders IN SHARE MODE") as somebody_waits:
+        yard.smtp.released.set()
+        await until(somebody_waits, "a worker that records")
+        broken = await database.select(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+            " AND datname = current_database()"
+        )
+        assert broken
+    await until(yard.all_sent, "the record")
+    attempts = await database.select("SELECT max(attempt) AS most FROM mail_orders")
+    assert (len(yard.mails_to("once")), attempts[0]["most"]) == (1, 1)
+
+
 async def _ears() -> set[int]:
     """The server's processes for connections on which somebody hears of new orders."""
     rows = await database.select(

@@ -258,6 +258,29 @@ async def test_only_the_last_attempt_records(service: Service) -> None:
         assert len(alive) == 2
 
 
+class _Faulty(_Stolen):
+    """A sender with a fault that nobody thought of."""
+
+    async def send(self, mail: Mail) -> str:
+        raise RuntimeError(mail.text)
+
+
+async def test_a_fault_of_the_service_is_no_endless_loop(service: Service) -> None:
+    """A mail on which the service itself fails waits with a reason, without its text, and ends as FAILED after its tries."""
+    async with service.browser() as owner:
+        (invitation_id,) = await _invite(service, owner, GUEST)
+        worker = _through(service, _Faulty(service))
+        await worker.deliver_due()
+        seen = await owner.invitation(invitation_id)
+        assert (seen["delivery"], seen["deliveryReason"][:36]) == ("QUEUED", "This service has a fault of its own ")
+        for _ in range(13):
+            service.clock.time = (await _order(service))["due_at"]
+            assert await worker.deliver_due() == 1
+        await owner.sign_in(OWNER)
+        seen = await owner.invitation(invitation_id)
+        assert (seen["delivery"], "confirm#" in seen["deliveryReason"]) == ("FAILED", False)
+
+
 class _RevokedMeanwhile(_Stolen):
     """A sender during whose refusal an admin takes the invitation back."""
 
