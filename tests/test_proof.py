@@ -311,6 +311,8 @@ async def test_a_code_fits_its_own_flow_only(door: Door) -> None:
         second = await _through(guest, provider, None, EMAIL, sub="somebody-else")
         other = await _code(service)
         assert second["id"] != first_id
+        salts = [str(flow.code_digest)[:16] for flow in await Flow.filter(id__in=[first_id, second["id"]])]
+        assert len(set(salts)) == 2
         if first != other:
             assert (await _confirm(guest, second["id"], first))["__typename"] == "InvalidCode"
         done = await _confirm(guest, first_id, first)
@@ -550,6 +552,28 @@ async def test_a_released_account_is_opened_by_its_owner_alone(door: Door) -> No
         assert await admin.viewer_email() == "admin@example.com"
         assert await AuditEvent.filter(kind="member.identity_released").count() == 1
         assert await Member.all().count() == 2
+
+
+async def test_a_released_account_is_not_opened_by_a_sign_in_of_another(door: Door) -> None:
+    """H040: a member who takes the released address at the provider is IDENTITY_CONFLICT at its link, and joins nothing by
+    it; the account still waits for its owner.
+    """
+    async with door() as (service, provider), service.browser() as owner, service.browser() as bob:
+        await bob.accept_as(await _invited(service, owner, "bob@example.com"), "bob@example.com", sub="bob")
+        async with service.browser() as admin:
+            token = await _invited(service, owner, "admin@example.com")
+            before = await admin.accept_as(token, "admin@example.com")
+        service.clock.advance(seconds=1)
+        await identities.release(Address("admin@example.com"), now=service.clock(), settings=service.settings)
+        link = await service.token_for("admin@example.com")
+        found = await bob.accept_as(link, "admin@example.com", sub="bob")
+        assert (found["status"], found["canRetry"]) == ("IDENTITY_CONFLICT", True)
+        assert await bob.viewer_email() == "bob@example.com"
+        service.clock.advance(seconds=1)
+        async with service.browser() as admin:
+            again = await _through(admin, provider, link, "admin@example.com", sub="replaced")
+            assert (again["status"], again["membership"]) == ("ALREADY_MEMBER", before["membership"])
+        assert await Identity.filter(email="admin@example.com").count() == 1
 
 
 async def test_a_released_account_is_not_made_a_second_time(door: Door) -> None:
