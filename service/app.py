@@ -9,11 +9,14 @@ from typing import Any, Final
 
 import structlog
 from starlette.applications import Starlette
+from starlette.datastructures import Headers
 from starlette.middleware import Middleware
+from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from schema.context import Context
@@ -242,8 +245,7 @@ def create_app(
         routes=routes,
         middleware=_middleware(settings),
         lifespan=guestlist.running,
-        max_body_size=MOST_BYTES,
-        exception_handlers={404: pages.not_found_handler},
+        exception_handlers={404: pages.not_found_handler, 413: _grew_too_large},
     )
     # A path with a slash too many is not found: the redirect would go to whatever host the request named (H091), by 307.
     app.router.redirect_slashes = False
@@ -265,8 +267,32 @@ def _middleware(settings: Settings) -> list[Middleware]:
             allow_headers=["content-type", "authorization"],
             max_age=600,
         ),
+        Middleware(_BodyLimit),
         Middleware(Failures),
     ]
+
+
+class _BodyLimit:
+    """Refuses a body that is announced as too large before a byte of it is read, as Starlette's own limit does with one
+    that is not announced; but in words.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = RequestBodyLimitMiddleware(app, MOST_BYTES)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        announced = Headers(scope=scope).get("content-length", "") if scope["type"] == "http" else ""
+        refused = announced.isdecimal() and int(announced) > MOST_BYTES
+        await (_too_large() if refused else self._app)(scope, receive, send)
+
+
+def _too_large() -> Response:
+    message = f"The body is too large; at most {MOST_BYTES // 1024} kB were expected."
+    return JSONResponse({"errors": [{"message": message}]}, 413)
+
+
+async def _grew_too_large(_: Request, __: Exception) -> Response:
+    return _too_large()
 
 
 async def _healthz(_: Request) -> Response:
