@@ -37,7 +37,7 @@ _AT_ONCE: Final = 10
 _AHEAD: Final = 3.0  # seconds; turns further ahead are left to whoever comes
 _FIRST_PAUSE: Final = timedelta(seconds=10)
 _LONGEST_PAUSE: Final = timedelta(hours=1)
-_TRIES: Final = 14  # with the pauses between them about seven hours
+_TRIES: Final = 54  # with the pauses between them about two days: a mail server that fails on Friday night is found
 _RECORD_PAUSES: Final = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0)  # seconds; a database that restarts is back by then
 _LONGEST_REST: Final = timedelta(seconds=30)
 _PRUNE_LOOK: Final = 60.0  # seconds between two looks whether it is this worker's turn
