@@ -109,7 +109,7 @@ async def _invite_all(
 ) -> list[Outcome]:
     rows = [_checked(given, place) for given in invitees]
     _join_duplicates(rows)
-    async with audited(place.community_id, inviter_id, now=now), transaction():
+    async with audited(place.community_id, inviter_id, rows=len(rows), now=now), transaction():
         expired = await _answer_known(place, rows, now)
         await _seat(place, rows, now)
         if inviter_id is not None:

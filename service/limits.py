@@ -71,13 +71,13 @@ async def refuse_over(limit: RateLimit | None, key: str, message: str, *, now: d
 
 @asynccontextmanager
 async def audited(
-    community_id: str, actor_id: str | None, *, invitation_id: str | None = None, now: datetime
+    community_id: str, actor_id: str | None, *, invitation_id: str | None = None, rows: int = 1, now: datetime
 ) -> AsyncIterator[None]:
     """Whom a limit refuses inside stands in the audit (H135): written once what they wanted is rolled back."""
     try:
         yield
     except RateLimited as limited:
-        await audit.record(now, over(limited, community_id, actor_id, invitation_id=invitation_id))
+        await audit.record(now, over(limited, community_id, actor_id, invitation_id=invitation_id, rows=rows))
         raise
 
 

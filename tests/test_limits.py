@@ -102,7 +102,7 @@ async def test_many_at_once_over_a_quota_stand_in_the_audit(serve: Serve) -> Non
         reason = "You or this community have invited as many people as one may for now."
         for answer, refused in (
             ({"__typename": "InviteMembersSuccess", "invitedCount": 2}, 3),
-            ({"__typename": "RateLimited"}, 1),
+            ({"__typename": "RateLimited"}, 5),
         ):
             given = {"communityId": community, "invitees": rows}
             assert (await owner.ask(query, i=given))["inviteMembers"] == answer
