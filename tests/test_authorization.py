@@ -178,7 +178,7 @@ OPEN: dict[str, str] = {
     "Community": "id name viewerRole memberCount memberships policy",
     "Membership": "id member community role joinedAt",
     "Member": "id name createdAt",
-    "InvitationPolicy": "linkMinutes invitationDays allowedEmailDomains seatLimit",
+    "InvitationPolicy": "linkMinutes invitationDays allowedEmailDomains seatLimit locale",
     "Invitation": "id community email role message locale inviter status blockedReason delivery deliveryReason createdAt"
     " expiresAt lastSentAt deliveredAt acceptedAt declinedAt revokedAt revokedBy acceptedBy proposedEmail canResend"
     " canResendAt canRevoke timeline",
