@@ -193,7 +193,7 @@ async def select(sql: str, *params: Any) -> list[dict[str, Any]]:
     client = connection()
     if client.capabilities.dialect == "postgres":
         return await client.execute_query_dict(sql, list(params))
-    return [_with_instants(row) for row in await client.execute_query_dict(_for_sqlite(sql), _in_utc(params))]
+    return _with_instants(await client.execute_query_dict(_for_sqlite(sql), _in_utc(params)))
 
 
 async def execute(sql: str, *params: Any) -> int:
@@ -223,11 +223,11 @@ def _in_utc(params: Sequence[Any]) -> list[Any]:
     return [value.astimezone(UTC) if isinstance(value, datetime) else value for value in params]
 
 
-def _with_instants(row: dict[str, Any]) -> dict[str, Any]:
-    return {
-        name: datetime.fromisoformat(value) if isinstance(value, str) and name.endswith(("_at", "_until")) else value
-        for name, value in row.items()
-    }
+def _with_instants(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    instants = [name for name in rows[0] if name.endswith(("_at", "_until"))] if rows else []
+    for row in rows:
+        row.update((name, datetime.fromisoformat(row[name])) for name in instants if isinstance(row[name], str))
+    return rows
 
 
 def json_list(value: str | list[str]) -> tuple[str, ...]:
