@@ -94,11 +94,12 @@ async def begin_acceptance(
 ) -> Begun:  # fmt: skip
     """Binds a link to a login that begins now in this browser; consumes nothing. A retry keeps its first start."""
     flow = Flow(kind=FlowKind.ACCEPT, link_id=link.id, first_started_at=first_started_at or now)
-    begun = await _begin(flow, provider_id, return_to or "/confirm", browser, relying_party, now, settings)
+    begun = await _prepare(flow, provider_id, return_to or "/confirm", browser, relying_party, now, settings)
     started = audit.Event(
         "invitation.sign_in_started", link.community_id, None, link.invitation_id, {"provider": provider_id}
     )
     async with transaction():
+        await flow.save(force_create=True)
         await audit.record(now, started)
         await announce(Changed(link.community_id, link.invitation_id))
     return begun
@@ -125,6 +126,16 @@ async def _begin(
     flow: Flow, provider_id: str, return_to: str, browser: FlowBrowser, relying_party: RelyingParty, now: datetime,
     settings: Settings,
 ) -> Begun:  # fmt: skip
+    begun = await _prepare(flow, provider_id, return_to, browser, relying_party, now, settings)
+    await flow.save(force_create=True)
+    return begun
+
+
+async def _prepare(
+    flow: Flow, provider_id: str, return_to: str, browser: FlowBrowser, relying_party: RelyingParty, now: datetime,
+    settings: Settings,
+) -> Begun:  # fmt: skip
+    """Asks the provider's metadata and fills the flow in; its caller saves it, with what it tells of."""
     if not relying_party.knows(provider_id):
         raise UnknownProvider
     flow.return_to = allowed_return(return_to, settings)
@@ -133,7 +144,6 @@ async def _begin(
     flow.state_digest, flow.nonce_digest = digest_of(started.state), digest_of(started.nonce)
     flow.code_verifier = started.code_verifier
     flow.started_at, flow.expires_at = now, now + RETURN_WITHIN
-    await flow.save(force_create=True)
     return Begun(flow.id, started.authorization_url, flow.expires_at)
 
 

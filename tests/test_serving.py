@@ -1,11 +1,14 @@
 """`guestlist serve`, `worker` and `dev` as processes: what they serve, what they refuse, and in which words."""
 
 import asyncio
+import re
 import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 import httpx2
 import pytest
@@ -13,10 +16,14 @@ import pytest
 from service import database
 from service.dev import mode
 from service.models import Member
-from tests.story import Service
+from tests.mail_servers import SmtpServerOnLoopback, smtp_on_loopback
+from tests.openid_provider import PUBLIC_URL, running_provider
+from tests.processes import WorkerProcess, environment, run, until
+from tests.story import ACCEPT, Service
 
 pytestmark = pytest.mark.anyio
 
+OWNER = "owner@example.com"
 PROVIDER = {
     "GUESTLIST_PROVIDERS__ACME__ISSUER": "https://login.acme.example",
     "GUESTLIST_PROVIDERS__ACME__CLIENT_ID": "guestlist",
@@ -98,6 +105,46 @@ async def test_several_processes_count_together(tmp_path: Path, database_url: st
             said = (await client.get("/metrics", headers={"connection": "close"})).text
             assert 'guestlist_http_requests_total{method="GET",route="/confirm",status="200"} 20.0' in said
             assert "guestlist_mails_due 1.0" in said
+
+
+@pytest.mark.parametrize("engine", ["postgres"])
+async def test_the_road_over_several_processes(tmp_path: Path, database_url: str) -> None:
+    """Ordered on the command line, mailed by a worker, begun at one service and finished at another: the owner is in."""
+    async with smtp_on_loopback() as smtp, running_provider() as provider:
+        env = environment(
+            database_url=database_url, mail_url=f"smtp://127.0.0.1:{smtp.port}?starttls=never", mail_from="a@b.example",
+            **{f"providers__idp__{name}": str(value) for name, value in provider.registration(email_domains="*").items()},
+        )  # fmt: skip
+        settings = {name: value for name, value in env.items() if name.startswith("GUESTLIST_")}
+        assert (await run("community", "create", "Yard", "--owner", OWNER, env=env))[0] == 0
+        worker = await WorkerProcess.start(env)
+        await until(lambda: _has_come(smtp), "the owner's mail")
+        token = re.findall(r"/confirm#([A-Za-z0-9_-]+)", smtp.received[0].content.decode())[0]
+        async with (
+            serving("serve", folder=tmp_path, **settings) as one,
+            serving("serve", folder=tmp_path, **settings) as other,
+        ):
+            begun = (await _ask(one, ACCEPT, input={"token": token, "providerId": "idp"}))["acceptInvite"]
+            callback = urlsplit(await provider.callback_url(begun["authorizationUrl"], email=OWNER))
+            other.cookies.update(one.cookies)
+            returned = await other.get(f"{callback.path}?{callback.query}")
+            assert (returned.status_code, returned.headers["location"]) == (303, "/confirm")
+            one.cookies.update(other.cookies)
+            viewer = (await _ask(one, "{ viewer { memberships { role community { name } } } }"))["viewer"]
+        assert viewer["memberships"] == [{"role": "OWNER", "community": {"name": "Yard"}}]
+        await worker.terminate()
+        assert (await worker.ended())[0] == 0
+
+
+async def _has_come(smtp: SmtpServerOnLoopback) -> bool:
+    return bool(smtp.received)
+
+
+async def _ask(client: httpx2.AsyncClient, query: str, **variables: Any) -> Any:
+    body = {"query": query, "variables": variables}
+    answer = (await client.post("/graphql", json=body, headers={"origin": PUBLIC_URL})).json()
+    assert "errors" not in answer, answer
+    return answer["data"]
 
 
 async def test_returns_are_counted_by_what_came_of_them(service: Service) -> None:
