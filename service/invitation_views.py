@@ -50,13 +50,14 @@ class InvitationView:
 
 
 # A person's address is shown to admins only while both belong to the community. A declined invitation stays declined
-# when its invitee wants no more of them, or has a newer one.
+# when its invitee wants no more of them, or has a newer one, and when nobody knows any more whom it was for.
 _COLUMNS = """
     i.id, i.email, i.role, i.message, i.locale, i.created_at, i.expires_at, i.accepted_at, i.declined_at, i.revoked_at,
     i.superseded_at, i.delivery, i.delivery_reason, i.last_sent_at, i.delivered_at, i.proposed_email, i.resent_at,
     i.resends, i.resends_since_at,
     CASE WHEN i.declined_at IS NULL THEN FALSE
-        ELSE EXISTS (SELECT 1 FROM blocks b WHERE b.community_id = i.community_id AND b.email = i.email)
+        ELSE i.erased_at IS NOT NULL
+        OR EXISTS (SELECT 1 FROM blocks b WHERE b.community_id = i.community_id AND b.email = i.email)
         OR EXISTS (SELECT 1 FROM invitations o WHERE o.community_id = i.community_id AND o.email = i.email
             AND o.accepted_at IS NULL AND o.declined_at IS NULL AND o.revoked_at IS NULL AND o.superseded_at IS NULL)
         END AS stays_declined,
