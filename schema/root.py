@@ -103,11 +103,15 @@ def is_expected(error: GraphQLError) -> bool:
     """Whether an error is the client's to read: a fault of its document or its variables, which GraphQL words itself,
     or a bad argument in our own words.
     """
-    return error.original_error is None or isinstance(error.original_error, GraphQLError)
+    cause = error.original_error
+    if cause is None or isinstance(cause, GraphQLError):
+        return True
+    # A number of thousands of digits, which Python will not read, in the document itself.
+    return isinstance(cause, ValueError) and error.path is None and bool(error.nodes)
 
 
 _SUGGESTION: Final = re.compile(r" Did you mean .*$", re.DOTALL)
-_ECHO: Final = re.compile(r"(, found| cannot represent [^:]*): .*$", re.DOTALL)
+_ECHO: Final = re.compile(r"(?:, found: |( cannot represent [^:]*): |, but encountered error ).*$", re.DOTALL)
 _INSTANT: Final = "cannot represent a DateTime."
 
 
@@ -123,7 +127,7 @@ def masked(error: GraphQLError, *, development: bool) -> dict[str, Any]:
 
 def _without_echo(message: str) -> str:
     """GraphQL repeats the value that it cannot read, and that may be a link's token."""
-    told = _ECHO.sub(lambda found: f"{found[1].removesuffix(', found')}.", message)
+    told = _ECHO.sub(lambda found: f"{found[1] or ''}.", message)
     return f"{told} One like 2026-01-31T12:00:00Z was expected." if told.endswith(_INSTANT) else told
 
 

@@ -273,6 +273,15 @@ async def test_wrong_variables_are_answered_in_words(service: Service, variables
     assert words in message
 
 
+@pytest.mark.parametrize("digits", [11, 400, 5000])
+async def test_a_number_without_end_is_answered_in_words(service: Service, digits: int) -> None:
+    """A number in the document that is too long, for Int or for Python, is an error that names the type and repeats nothing."""
+    query = f'{{ community(id: "x") {{ memberships(first: {"9" * digits}) {{ totalCount }} }} }}'
+    async with service.browser() as browser:
+        (message,) = await browser.errors(query)
+    assert ("Int" in message, "999" in message, "sys." in message) == (True, False, False)
+
+
 @pytest.mark.parametrize(
     "where",
     [
