@@ -5,6 +5,7 @@ import contextlib
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TextIO, TypeVar
 
@@ -51,6 +52,22 @@ ConfigOption = Annotated[
 ]
 
 
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        print(version("guestlist"))
+        raise typer.Exit
+
+
+@app.callback()
+def _guestlist(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Prints the version.")
+    ] = False,
+) -> None:
+    """The command line. Exit status 0 done, 1 the work failed, 2 wrong usage or settings."""
+
+
 def main() -> None:
     """The command `guestlist`."""
     app()
@@ -74,11 +91,18 @@ def dev(
     mail_waits = _work(_prepare_development(settings))
     development = mode.create_development_app(settings, clock=system_clock)
     out.print(f"Guestlist is on [bold]{settings.public_url}[/bold]")
-    if mail_waits:
-        out.print(f"The first owner's mail waits in the mailbox: [bold]{settings.public_url}/dev/mailbox[/bold]")
-    else:
-        out.print(f"{mode.DEMO} has its owner already: sign in there as {mode.OWNER}.")
+    out.print(_next_step(settings, mail_waits=mail_waits))
     _serve(development, host=host, port=port)
+
+
+def _next_step(settings: Settings, *, mail_waits: bool) -> str:
+    from service.dev import mode  # noqa: PLC0415
+
+    if not mail_waits:
+        return f"{mode.DEMO} has its owner already: sign in there as {mode.OWNER}."
+    if settings.mail_url is not None and settings.mail_url.get_secret_value().startswith("mailbox:"):
+        return f"The first owner's mail waits in the mailbox: [bold]{settings.public_url}/dev/mailbox[/bold]"
+    return f"The first owner's mail goes to {mode.OWNER}, through the mail service that GUESTLIST_MAIL_URL names."
 
 
 async def _prepare_development(settings: Settings) -> bool:

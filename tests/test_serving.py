@@ -6,6 +6,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -227,6 +228,11 @@ async def test_no_setting_that_is_wrong_echoes_a_secret(tmp_path: Path) -> None:
     status, said = await _said("serve", folder=tmp_path, **environ)
     assert status == 2
     assert not [secret for secret in ("hunter22", "s3cret-of-acme") if secret in said]
+
+
+async def test_the_version_is_told(tmp_path: Path) -> None:
+    """`guestlist --version` prints what the package's metadata says, and needs no settings."""
+    assert await _said("--version", folder=tmp_path) == (0, f"{version('guestlist')}\n")
 
 
 async def test_what_was_forgotten_is_remarked(tmp_path: Path, sqlite_template: Path) -> None:
