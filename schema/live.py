@@ -33,7 +33,10 @@ MOST_OF_MEMBER: Final = 20
 MOST_WAITING: Final = 50  # of one client address, that have not said yet who they are
 MOST_ON_SOCKET: Final = 20
 _INIT_WITHIN: Final = 10.0  # seconds
-_READ_WITHIN: Final = 10.0  # seconds; who reads no message for so long is cut off
+# Seconds; who reads no message for so long is cut off. With the time between two looks at the rights it stays below the
+# five seconds after which nobody without the right is connected any more.
+_READ_WITHIN: Final = 2.0
+_FAREWELL_WITHIN: Final = 0.5
 _STILL_THERE: Final = b":\n\n"
 _EVERY: Final = 12.0  # seconds between two signs of life on a quiet stream
 
@@ -149,8 +152,9 @@ class Live:
             try:
                 await conversation.hold(spoken=spoken, free=free)
             except Closed as closed:
-                with contextlib.suppress(RuntimeError, WebSocketDisconnect):
-                    await socket.close(closed.code, closed.reason)
+                with contextlib.suppress(RuntimeError, WebSocketDisconnect, TimeoutError):
+                    # Who reads nothing answers no farewell either.
+                    await asyncio.wait_for(socket.close(closed.code, closed.reason), _FAREWELL_WITHIN)
             except WebSocketDisconnect:
                 pass
 

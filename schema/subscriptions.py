@@ -1,6 +1,9 @@
-"""What can be listened to. Rights are those of the moment: read again before anything is told, and every few seconds."""
+"""What can be listened to. Rights are those of the moment: read again before anything is told, and every few seconds;
+what a slow listener has not taken by then is read again too.
+"""
 
 from collections.abc import AsyncGenerator
+from time import monotonic
 from typing import Final
 
 import strawberry
@@ -35,8 +38,12 @@ class Subscription:
                     continue
                 place = await _place(context, str(community_id))
                 views = await invitation_views.named(place, ids, now=context.now, settings=context.settings)
-                for view in (views[invitation_id] for invitation_id in ids if invitation_id in views):
-                    yield Invitation.of(view)
+                stale_at = monotonic() + RECHECK
+                for invitation_id in ids:
+                    if monotonic() > stale_at:
+                        watch.put(invitation_id)
+                    elif invitation_id in views:
+                        yield Invitation.of(views[invitation_id])
 
 
 async def _place(context: Context, community_id: str) -> Standing:

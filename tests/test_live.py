@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import socket as network
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
@@ -10,13 +11,16 @@ import orjson
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.typing import Subprotocol
 
 from schema.live import MOST_OF_MEMBER, MOST_ON_SOCKET, MOST_WAITING
 from service import database, logs
 from service.events import Hub, Watch, heard
 from tests.cast import let_in, owner_in
+from tests.conftest import Serve
 from tests.story import Browser, Service
 from tests.test_access_tokens import CREATE
+from tests.test_inviting_many import INVITE_MANY
 
 pytestmark = pytest.mark.anyio
 
@@ -28,14 +32,18 @@ WITHIN = 5.0  # seconds, the bound that the contract names
 
 @asynccontextmanager
 async def _socket(
-    service: Service, browser: Browser | None = None, *, greet: bool = True, token: str | None = None, **headers: str
-) -> AsyncIterator[ClientConnection]:
+    service: Service, browser: Browser | None = None, *, greet: bool = True, token: str | None = None,
+    sock: network.socket | None = None, **headers: str,
+) -> AsyncIterator[ClientConnection]:  # fmt: skip
     """A WebSocket as a page opens it: with the browser's cookies and its origin."""
     given = {"origin": service.url} if browser is not None else {}
     if browser is not None:
         given["cookie"] = "; ".join(f"{name}={value}" for name, value in browser.client.cookies.items())
     url = service.url.replace("http", "ws", 1) + "/graphql"
-    async with connect(url, subprotocols=["graphql-transport-ws"], additional_headers=given | headers) as socket:  # type: ignore[list-item]
+    async with connect(
+        url, subprotocols=[Subprotocol("graphql-transport-ws")], additional_headers=given | headers,
+        compression=None, close_timeout=1, sock=sock,
+    ) as socket:  # fmt: skip
         if greet:
             payload = {} if token is None else {"payload": {"authorization": f"Bearer {token}"}}
             await _say(socket, {"type": "connection_init", **payload})
@@ -267,6 +275,59 @@ async def test_a_script_listens_with_its_token(service: Service) -> None:
             assert await _close_code(socket) == 4401
 
 
+_LARGE = f"""
+subscription($id: ID!) {{ invitationChanged(communityId: $id) {{ email {" ".join(f"m{n}: message" for n in range(14))} }} }}
+"""
+
+
+async def _stalled(port: int) -> network.socket:
+    """A connection whose other end has next to no room for what is not read."""
+    stalled = network.socket()
+    stalled.setsockopt(network.SOL_SOCKET, network.SO_RCVBUF, 4096)
+    stalled.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(stalled, ("127.0.0.1", port))
+    return stalled
+
+
+async def _much_changes(service: Service, owner: Browser, community: str) -> None:
+    rows = [{"email": f"guest{number}@example.com", "message": "x" * 1000} for number in range(400)]
+    answer = (await owner.ask(INVITE_MANY, input={"communityId": community, "invitees": rows}))["inviteMembers"]
+    assert answer["invitedCount"] == 400
+
+
+async def _until_nobody_is_connected(service: Service) -> None:
+    rooms = service.app.state.guestlist.graphql.live.rooms
+    async with asyncio.timeout(WITHIN):
+        while rooms.taken:  # noqa: ASYNC110 -- the server lets go of them by itself
+            await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize("over", ["sse", "websocket"])
+async def test_who_stops_reading_is_cut_off(serve: Serve, over: str) -> None:
+    """H162: a listener who reads nothing more is disconnected within five seconds, so that it hears nothing later either."""
+    limits = {"attempts_per_client": "off", "invites_per_inviter": "5000/1d"}
+    async with serve(rate_limits=limits) as service, service.browser() as owner, AsyncExitStack() as stack:
+        community = await owner_in(service, owner)
+        stalled = stack.enter_context(await _stalled(int(service.url.rpartition(":")[2])))
+        if over == "websocket":
+            listener = await stack.enter_async_context(_socket(service, owner, sock=stalled))
+            payload = {"query": _LARGE, "variables": {"id": community}}
+            await _say(listener, {"type": "subscribe", "id": "1", "payload": payload})
+        else:
+            body = orjson.dumps({"query": _LARGE, "variables": {"id": community}})
+            cookie = "; ".join(f"{name}={value}" for name, value in owner.client.cookies.items())
+            head = (
+                f"POST /graphql HTTP/1.1\r\nhost: localhost\r\norigin: {service.url}\r\ncookie: {cookie}\r\n"
+                f"accept: text/event-stream\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+            )
+            await asyncio.get_running_loop().sock_sendall(stalled, head.encode() + body)
+        await asyncio.sleep(0.5)  # the subscription is begun in a task of its own, and nothing is replayed
+        assert service.app.state.guestlist.graphql.live.rooms.taken == 1
+        await _much_changes(service, owner, community)
+        await _until_nobody_is_connected(service)
+        assert (await owner.invite(community, "more@example.com"))["__typename"] == "InviteMemberSuccess"
+
+
 async def test_a_slow_listener_loses_events_and_not_memory() -> None:
     """A watch keeps each id once, and past its bound only the fact that something was lost."""
     hub = Hub()
@@ -303,6 +364,9 @@ async def test_what_a_socket_says_is_logged_nowhere(service: Service, capfd: pyt
         async with connect(url, additional_headers={"origin": service.url}) as odd:
             assert await _close_code(odd) == 4406
         secrets = [token, *owner.client.cookies.values(), "guest@example.com", "in-the-query"]
-    out = capfd.readouterr().err
+    out = ""
+    async with asyncio.timeout(WITHIN):
+        while (out := out + capfd.readouterr().err).count('"event": "websocket"') < 3:  # noqa: ASYNC110 -- written once the connection is over
+            await asyncio.sleep(0.01)
     assert not [secret for secret in secrets if secret in out]
     assert out.count('"event": "websocket"') == 3
