@@ -29,8 +29,9 @@ MOST_TOKENS: Final = 1500
 MOST_LEVELS: Final = 12
 MOST_ALIASES: Final = 15
 MOST_DIRECTIVES: Final = 20
-# Comparing fields of one name takes the square of their number, so all of them together are few.
-MOST_FIELDS: Final = 300
+MOST_FIELDS: Final = 600
+# Comparing fields of one name, all that they select with them, takes the square of their number.
+MOST_NESTED: Final = 150
 # Two full pages one inside the other; a third would be a million rows.
 MOST_ROWS: Final = 20_000
 
@@ -46,6 +47,7 @@ class Weight:
 
     levels: int = 0
     fields: int = 0
+    nested: int = 0
     aliases: int = 0
     rows: int = 0
 
@@ -53,6 +55,7 @@ class Weight:
         return Weight(
             max(self.levels, other.levels),
             self.fields + other.fields,
+            self.nested + other.nested,
             self.aliases + other.aliases,
             self.rows + other.rows,
         )
@@ -83,7 +86,13 @@ class _Scales:
         if node.selection_set is not None and not name.startswith("__"):
             below = self.selections(node.selection_set, _page(node))
         rows = page * (1 + below.rows) if name in ROWS else below.rows
-        return Weight(1 + below.levels, 1 + below.fields, below.aliases + (node.alias is not None), rows)
+        return Weight(
+            1 + below.levels,
+            1 + below.fields,
+            below.nested + (node.selection_set is not None),
+            below.aliases + (node.alias is not None),
+            rows,
+        )
 
     def _fragment(self, name: str, page: int) -> Weight:
         """Nothing for one that is unknown or spreads itself: the validation that follows says so."""
@@ -108,6 +117,7 @@ def refuse_heavy(document: DocumentNode) -> None:
     bounds = (
         ("levels", weight.levels, MOST_LEVELS),
         ("fields", weight.fields, MOST_FIELDS),
+        ("fields with fields of their own", weight.nested, MOST_NESTED),
         ("aliases", weight.aliases, MOST_ALIASES),
         ("rows in pages inside pages", weight.rows, MOST_ROWS),
     )

@@ -112,12 +112,13 @@ _DEEP = "{ viewer { memberships { community { memberships { nodes { community { 
         "{ ...a } fragment a on Query { " + " ".join(f"b{n}: providers {{ id }}" for n in range(16)) + " }",
         _PAGES,
         _PAGES.replace("first: 99", "first: $n").replace("{ viewer", "query($n: Int) { viewer", 1),
-        "{ " + "providers { id } " * 160 + "}",
+        "{ " + "providers { id } " * 151 + "}",
+        "{ viewer { member { " + "id " * 599 + "} } }",
         "fragment f on Query { providers { id } }",
         "type Query { providers: Int }",
     ],
     ids=["2000-aliases", "17-aliases", "depth-14", "depth-600", "5000-directives", "20000-fields", "two-operations", "fragment-cycle", "deep-variable", "200-fragments",
-         "fragments-spread-twice", "fragments-of-a-viewer-spread-twice", "16-aliases-in-a-fragment", "pages-in-pages", "pages-of-a-variable", "320-fields", "no-operation", "a-type"],
+         "fragments-spread-twice", "fragments-of-a-viewer-spread-twice", "16-aliases-in-a-fragment", "pages-in-pages", "pages-of-a-variable", "151-nested-fields", "601-fields", "no-operation", "a-type"],
 )  # fmt: skip
 async def test_costly_operations_are_refused_before_they_run(production: httpx2.AsyncClient, query: str) -> None:
     """H118, H121, H122: each is refused quickly, in words, and no resolver of it ran."""
