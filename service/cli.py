@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -490,11 +491,16 @@ def export(
     if to is None:
         _work(_export(settings, Export(what), community, sys.stdout))
         return
+    unfinished = to.with_name(f"{to.name}.{os.getpid()}.part")
     try:
-        with to.open("w", encoding="utf-8", newline="") as file:
+        with unfinished.open("w", encoding="utf-8", newline="") as file:
             _work(_export(settings, Export(what), community, file))
+        unfinished.replace(to)
     except OSError as error:
         _refuse(f"{to} cannot be written: {error.strerror}.")
+    finally:
+        with contextlib.suppress(OSError):
+            unfinished.unlink()
 
 
 async def _export(settings: Settings, what: "Export", community: str, file: TextIO) -> None:

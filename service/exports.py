@@ -14,7 +14,8 @@ from service.settings import Settings
 from service.timeline import EventView, LogAsked
 
 _PAGE: Final = 500
-_FORMULAS: Final = ("=", "+", "-", "@", "\t", "\r")
+# What spreadsheets begin a formula with, the full-width forms among them (OWASP, CSV Injection).
+_FORMULAS: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 Place = Callable[[], Awaitable[Standing]]
 

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -12,6 +13,10 @@ from service.models import Role
 _COLUMNS: Final = ("email", "role", "message", "locale")
 _EMAIL_NAMES: Final = {"email", "e-mail", "mail", "address", "email address", "e-mail address"}
 _MOST_BYTES: Final = 20_000_000
+_DELIMITERS: Final = ",;\t"
+_NAMED_DELIMITER: Final = re.compile(
+    r"\ufeff?\"?sep=([,;\t])\"?\r?\n", re.IGNORECASE
+)  # as some spreadsheets begin a file
 
 
 class ListUnreadable(Exception):
@@ -64,13 +69,19 @@ def _decoded(path: Path) -> str:
 
 
 def _split(text: str) -> list[tuple[int, list[str]]]:
-    first = next((line for line in text.splitlines() if line.strip()), "")
-    delimiter = max(",;\t", key=first.count)
+    """The cells of each row, with the line on which it begins."""
+    named = _NAMED_DELIMITER.match(text)
+    first = next((line for line in text.splitlines() if any(mark in line for mark in _DELIMITERS)), "")
+    delimiter = named[1] if named else max(_DELIMITERS, key=first.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    rows, line = [], 1
     try:
-        return [(reader.line_num, cells) for cells in reader]
+        for cells in reader:
+            rows.append((line, cells))
+            line = reader.line_num + 1
     except csv.Error as error:
-        raise ListUnreadable(f"Line {reader.line_num} is no CSV: {error}. A quotation mark may be unclosed.") from None
+        raise ListUnreadable(f"Line {line} is no CSV: {error}. A quotation mark may be unclosed.") from None
+    return rows[1:] if named else rows
 
 
 def _columns(cells: list[str]) -> list[str] | None:

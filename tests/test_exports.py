@@ -2,6 +2,7 @@
 
 import csv
 import io
+from pathlib import Path
 
 import pytest
 
@@ -47,15 +48,20 @@ async def test_admins_download_what_they_see(service: Service) -> None:
         assert (await owner.client.get(f"/export/{community}/members.csv")).status_code == 404
 
 
-@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\rx"])
+@pytest.mark.parametrize(
+    "text",
+    ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\rx", "\nx", "\uff1d1", "\uff0b1", "\uff0d1", "\uff20x", '="a";"b"'],
+)
 def test_no_cell_is_a_formula(text: str) -> None:
     """What begins like a formula gets an apostrophe before it; other text stays as it is."""
     assert next(csv.reader(io.StringIO(line([text, "a=1"]), newline=""))) == [f"'{text}", "a=1"]
 
 
 @pytest.mark.parametrize("engine", ["sqlite", "postgres"])
-async def test_operators_export_on_the_command_line(database_url: str) -> None:
-    """`guestlist export` writes a header and the rows; what cannot be exported is refused in words."""
+async def test_operators_export_on_the_command_line(database_url: str, tmp_path: Path) -> None:
+    """`guestlist export` writes a header and the rows; what cannot be exported is refused in words, and a file that is
+    there already stays until all of the new one is written.
+    """
     await _guestlist("community", "create", "Demo", "--owner", "o@example.com", url=database_url)
     code, out, _ = await _guestlist("export", "invitations", "Demo", url=database_url)
     rows = list(csv.DictReader(io.StringIO(out)))
@@ -68,3 +74,13 @@ async def test_operators_export_on_the_command_line(database_url: str) -> None:
     ):
         code, _, said = await _guestlist(*arguments, url=database_url)
         assert (code, words in said) == (status, True), said
+    file = tmp_path / "audit.csv"
+    file.write_text("yesterday's")
+    code, _, _ = await _guestlist("export", "audit", "Nowhere", "--to", str(file), url=database_url)
+    assert (code, file.read_text(), list(tmp_path.glob("audit*"))) == (1, "yesterday's", [file])
+    code, _, _ = await _guestlist("export", "audit", "Demo", "--to", str(file), url=database_url)
+    assert (code, "invitation.created" in file.read_text(), list(tmp_path.glob("audit*"))) == (0, True, [file])
+    code, _, said = await _guestlist(
+        "export", "audit", "Demo", "--to", str(tmp_path / "no" / "x.csv"), url=database_url
+    )
+    assert (code, "cannot be written" in said) == (2, True)

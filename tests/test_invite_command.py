@@ -65,6 +65,8 @@ async def test_wrong_usage_says_what_was_expected(database_url: str, tmp_path: P
         '\ufeffEmail;Role;Message\r\na@example.com;;\r\nb@example.com;admin;"Hi"\r\n'.encode(),
         "email\trole\tmessage\na@example.com\t\t\nb@example.com\tadmin\tHi\n".encode("utf-16"),
         b"message,name,email,role\n,Ann,a@example.com,\nHi,Bob,b@example.com,admin\n",
+        b"sep=;\r\nemail;role;message\r\na@example.com;;\r\nb@example.com;admin;Hi\r\n",
+        b"a@example.com\nb@example.com;admin;Hi\n",
     ],
 )
 async def test_what_spreadsheets_save_is_read(content: bytes, tmp_path: Path) -> None:
@@ -74,6 +76,13 @@ async def test_what_spreadsheets_save_is_read(content: bytes, tmp_path: Path) ->
     invitees = [row.invitee for row in read_list(path, role=Role.MEMBER)]
     found = [(invitee.email, invitee.role, invitee.message) for invitee in invitees if invitee is not None]
     assert found == [("a@example.com", Role.MEMBER, None), ("b@example.com", Role.ADMIN, "Hi")]
+
+
+async def test_a_row_is_numbered_by_the_line_on_which_it_begins(tmp_path: Path) -> None:
+    """A message of several lines does not shift the number of its own row, and shifts those of later rows by its lines."""
+    path = tmp_path / "list.csv"
+    path.write_text('email,role,message\na@example.com,,"one\ntwo\nthree"\n\nb@example.com,king,\n')
+    assert [row.line for row in read_list(path, role=Role.MEMBER)] == [2, 6]
 
 
 @pytest.mark.parametrize(
