@@ -1,6 +1,8 @@
 """Many at once: exactly one gets in, one account, one membership, and everybody else is told."""
 
 import asyncio
+import contextlib
+from collections import Counter
 
 import pytest
 
@@ -33,6 +35,24 @@ async def test_twenty_acceptances_of_one_link_let_one_in(service: Service) -> No
         tasks = [group.create_task(_accept(service, token)) for _ in range(CROWD)]
     statuses = [task.result() for task in tasks]
     assert sorted(statuses) == ["ACCEPTED"] + ["LINK_INVALID"] * (CROWD - 1)
+    await _assert_one_joined()
+
+
+async def test_twenty_people_with_one_address_and_one_link_are_one(service: Service) -> None:
+    """H006: of twenty different sign-ins of one address that return at once with one link, one is let in, once."""
+    token = await service.token_for(OWNER)
+    async with contextlib.AsyncExitStack() as stack:
+        browsers = [await stack.enter_async_context(service.browser()) for _ in range(CROWD)]
+        callbacks = []
+        for number, browser in enumerate(browsers):
+            started = await browser.accept(token)
+            callbacks.append(await browser.callback_url(started["authorizationUrl"], OWNER, sub=f"person {number}"))
+        await asyncio.gather(
+            *(browser.client.get(callback) for browser, callback in zip(browsers, callbacks, strict=True))
+        )
+        statuses = Counter([(await browser.acceptance())["status"] for browser in browsers])
+    assert statuses["ACCEPTED"] == 1
+    assert statuses["LINK_INVALID"] + statuses["IDENTITY_CONFLICT"] == CROWD - 1
     await _assert_one_joined()
 
 
