@@ -79,7 +79,7 @@ async def invite_many(
     community_id: str, invitees: list[Invitee], *, caller: Caller | None, now: datetime, settings: Settings
 ) -> list[Outcome]:
     """Invites up to 1,000 people; more are refused whole (H100). The limits are those of single invitations: what they
-    still allow is invited from the top, the rest is RateLimited; when they allow none at all, so is the whole.
+    still allow is invited from the top, the rest is RateLimited; the whole is, when that is all that there is to say.
     """
     place = await standing(caller, community_id, settings)
     if caller is None:
@@ -192,7 +192,7 @@ async def _spend(place: Standing, rows: list[_Row], now: datetime, settings: Set
         "You or this community have invited as many people as one may for now.",
         max(wait if allowed < len(new) else timedelta(0), further_wait if fewer < allowed else timedelta(0)),
     )
-    if new and fewer == 0:
+    if fewer == 0 and rows and all((row.first or row).new for row in rows):
         raise refused
     for row in new[fewer:]:
         row.refused = refused

@@ -81,7 +81,9 @@ async def test_too_many_rows_are_refused_whole(service: Service) -> None:
 
 
 async def test_the_rules_and_limits_are_those_of_single_invitations(serve: Serve) -> None:
-    """Seats and limits let in from the top what they still allow; domains refuse rows; used up, the whole is RateLimited."""
+    """Seats and limits let in from the top what they still allow; domains refuse rows; used up, the whole is
+    RateLimited where no row has anything else to be told.
+    """
     limits = {"attempts_per_client": "off", "invites_per_inviter": "5/1d", "invites_per_community": "4/1d"}
     async with serve(rate_limits=limits) as service, service.browser() as owner:
         community = await owner_in(service, owner)
@@ -103,6 +105,8 @@ async def test_the_rules_and_limits_are_those_of_single_invitations(serve: Serve
         answer = await _invite_many(owner, community, ["e@example.com", "f@example.com"])
         assert answer["__typename"] == "RateLimited"
         assert answer["retryAfterSeconds"] == 24 * 60 * 60
+        answer = await _invite_many(owner, community, ["a@example.com", "e@example.com", "E@example.com", "no address"])
+        assert _kinds(answer) == ["AlreadyInvited", "RateLimited", "RateLimited", "InvalidEmail"]
         assert (await owner.invite(community, "e@example.com"))["__typename"] == "RateLimited"
         service.clock.advance(days=1, seconds=1)
         await owner.sign_in("owner@example.com")
