@@ -384,6 +384,18 @@ async def test_a_state_is_used_once(service: Service) -> None:
     assert await Session.all().count() == 1
 
 
+async def test_a_look_at_the_return_does_not_use_it_up(service: Service) -> None:
+    """H017: a HEAD of the login's return, with its cookie, signs nobody in and consumes nothing; the GET that follows does."""
+    async with service.browser() as owner:
+        started = await owner.accept(await service.token_for(OWNER))
+        callback = await owner.callback_url(started["authorizationUrl"], OWNER)
+        looked = await owner.client.head(callback)
+        assert (looked.status_code, "set-cookie" in looked.headers) == (405, False)
+        assert (await owner.acceptance())["status"] == "STARTED"
+        assert (await owner.client.get(callback)).status_code == 303
+        assert await owner.viewer_email() == OWNER
+
+
 async def test_codes_of_other_flows_are_refused(service: Service) -> None:
     """H061: an authorization code of another flow of the same browser opens nothing: its verifier does not fit."""
     async with service.browser() as owner:
