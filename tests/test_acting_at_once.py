@@ -9,7 +9,7 @@ from service.database import select
 from tests.cast import audit_kinds, change_role, let_in, members, owner_in, update_policy
 from tests.story import Browser, Service
 
-pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("engine", ["postgres"])]
+pytestmark = pytest.mark.anyio
 
 ROUNDS = 4
 
