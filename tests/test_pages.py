@@ -191,6 +191,7 @@ async def test_a_dead_link_leads_to_a_fresh_one(stage: Stage) -> None:
         page = await stage.person()
         await page.goto(first)
         await expect(heading(page)).to_have_text("This link has run out")
+        await expect(page.get_by_role("link", name="Already a member? Sign in")).to_have_attribute("href", "/")
         await assert_accessible(page, "dead")
         await press(page, "Send me a fresh link")
         await expect(heading(page)).to_have_text("Look in your mailbox")

@@ -154,14 +154,19 @@ export function noLink({ cut, open }) {
     paragraph(cut ? t("cut.text") : t("no_link.text")),
     form,
     h("p", { class: "aside" }, t("no_link.lost")),
-    h("div", { class: "quiet-actions" }, h("a", { class: "link", href: "/" }, t("no_link.member"))),
+    forMembers(),
   ], { tone: "mail" });
 }
 
 /** @param {{ acceptance: Acceptance | null, freshLink: AskForFreshLink }} how */
 export function dead({ acceptance, freshLink }) {
-  card(t("dead.title"), [paragraph(t("dead.text")), freshLinkButton(freshLink), begun(acceptance)], { tone: "clock" });
+  const parts = [paragraph(t("dead.text")), freshLinkButton(freshLink), begun(acceptance), forMembers()];
+  card(t("dead.title"), parts, { tone: "clock" });
 }
+
+/** Who joined long ago comes back by the link in the old mail, too. */
+const forMembers = () =>
+  h("div", { class: "quiet-actions" }, h("a", { class: "link", href: "/" }, t("no_link.member")));
 
 /**
  * What this browser did before with a link, which may be this one.
