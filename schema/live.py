@@ -214,7 +214,7 @@ class _Conversation:
         self._bearer: str | None = None
         self._running: dict[str, asyncio.Task[None]] = {}
         self._writing = asyncio.Lock()
-        self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._failed: asyncio.Future[Closed] = asyncio.get_running_loop().create_future()
 
     async def hold(self, *, spoken: bool, free: bool) -> None:
         """From the first message to the last."""
@@ -264,7 +264,7 @@ class _Conversation:
             if self._failed.done():
                 reading.cancel()
                 await asyncio.gather(reading, return_exceptions=True)
-                raise Closed(1011, "This connection cannot go on")
+                raise self._failed.result()
             await self._obey(reading.result())
 
     async def _obey(self, message: dict[str, Any]) -> None:
@@ -301,6 +301,7 @@ class _Conversation:
                 async for body in bodies:
                     if body["data"] is None:
                         await self._send({"type": "error", "id": name, "payload": body.get("errors", [])})
+                        await self._end_with_session()
                         return
                     await self._send({"type": "next", "id": name, "payload": body})
             await self._send({"type": "complete", "id": name})
@@ -313,9 +314,14 @@ class _Conversation:
             if self._running.get(name) is asyncio.current_task():
                 del self._running[name]
 
-    def _give_up(self) -> None:
+    async def _end_with_session(self) -> None:
+        """The connection of a session or token that is no more is closed; one that lost a community may ask for others."""
+        if (await self._context()).caller is None:
+            self._give_up(Closed(4401, "Unauthorized"))
+
+    def _give_up(self, closed: Closed | None = None) -> None:
         if not self._failed.done():
-            self._failed.set_result(None)
+            self._failed.set_result(closed or Closed(1011, "This connection cannot go on"))
 
     async def _receive(self) -> dict[str, Any]:
         try:

@@ -167,6 +167,7 @@ async def test_who_loses_the_right_hears_nothing_more(service: Service) -> None:
                 message = await _hear(socket)
                 assert message["type"] == "error", message
                 assert "secret" not in str(message)
+            assert await _close_code(third) == 4401
 
 
 async def test_the_door_of_the_socket(service: Service) -> None:
