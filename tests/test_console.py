@@ -453,6 +453,54 @@ async def test_an_invitation_and_back_keep_the_filter(stage: Stage) -> None:
         await expect(rows(page)).to_have_count(1)
 
 
+async def test_a_filter_survives_the_sign_in(stage: Stage) -> None:
+    """A list that somebody sent as a link is shown as it was asked for, also to who must sign in first."""
+    async with stage.owner() as owner:
+        address = f"/#/communities/{await _three_states(stage, owner)}?status=PENDING&role=ADMIN"
+        page = await stage.person()
+        await page.goto(address)
+        await accept_as(page, None, OWNER)
+        await expect(rows(page)).to_have_count(1)
+        assert page.url == stage.service.url + address
+
+
+async def test_a_question_that_came_to_nothing_is_told_beside_the_filter(stage: Stage) -> None:
+    """The list stays as it was, with the reason above it; the next question that is answered takes it away."""
+    async with stage.owner() as owner:
+        community_id = await _three_states(stage, owner)
+        page = await stage.person()
+        await sign_in(page)
+        await page.goto(f"/#/communities/{community_id}")
+        await expect(rows(page)).to_have_count(4)
+        await page.route("**/graphql", lambda route: route.abort())
+        await page.get_by_role("checkbox", name="Pending").check()
+        await expect(page.get_by_role("alert")).to_contain_text("We could not reach the service.")
+        await expect(rows(page)).to_have_count(4)
+        await page.unroute("**/graphql")
+        await page.get_by_label("Filter by role").select_option("ADMIN")
+        await expect(rows(page)).to_have_count(1)
+        await expect(page.get_by_role("alert")).to_have_count(0)
+
+
+async def test_a_long_timeline_comes_in_pages(stage: Stage) -> None:
+    """What happened first is shown, and the rest on a press."""
+    async with stage.invited() as (owner, invitation_id):
+        await stage.service.deliver()
+        stage.service.clock.advance(minutes=2)
+        await owner.do("resendInvite", invitationId=invitation_id)
+        await stage.service.deliver()
+        page = await stage.person()
+        await page.route("**/graphql", _ask_for_three)
+        await sign_in(page)
+        await page.goto(f"/#/communities/{await owner.community_id()}/invitations/{invitation_id}")
+        events = page.locator(".timeline > li")
+        await expect(events).to_have_count(3)
+        await press(page, "Show more")
+        await expect(events).to_have_count(4)
+        await expect(events.last).to_be_focused()
+        await expect(page.get_by_role("button", name="Show more")).to_have_count(0)
+
+
 async def test_the_list_follows_what_happens(stage: Stage) -> None:
     """New invitations come by themselves, known ones change in place with the focus kept, and those that no longer fit go."""
     async with stage.owner() as owner:

@@ -105,6 +105,7 @@ function address(wanted, { step = false } = {}) {
 /** @param {Viewer} viewer whose session has ended */
 async function leave(viewer) {
   keepDraft(viewer.member.id, path());
+  document.querySelector("dialog")?.close();
   await again({ kind: "note", text: t("sign_in.ended") });
 }
 

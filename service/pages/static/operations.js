@@ -447,14 +447,14 @@ export const AUDIT = {
  * @property {{ id: string, name: string, viewerRole: Role }} community
  * @property {{ nodes: AuditEvent[], pageInfo: { hasNextPage: boolean, endCursor: string | null } }} timeline
  */
-/** @type {Operation<Asked & { invitation: (Invitation & Detail) | null }, { id: string, first: number }>} */
+/** @type {Operation<Asked & { invitation: (Invitation & Detail) | null }, PageWanted>} */
 export const INVITATION = {
-  document: `query Invitation($id: ID!, $first: Int!) {
+  document: `query Invitation($id: ID!, $first: Int!, $after: String) {
     ${WHO_ASKS}
     invitation(id: $id) {
       ${ROW} message locale inviter { id name email } revokedBy { id name email } acceptedBy { id name email }
       canResend canResendAt canRevoke community { id name viewerRole }
-      timeline(first: $first) { nodes { id kind at summary } pageInfo { hasNextPage endCursor } }
+      timeline(first: $first, after: $after) { nodes { id kind at summary } pageInfo { hasNextPage endCursor } }
     }
   }`,
 };

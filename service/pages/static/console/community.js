@@ -2,7 +2,7 @@
 
 import { Unanswered, ask } from "../api.js";
 import * as api from "../operations.js";
-import { announce, button, h, part } from "../page.js";
+import { announce, button, h, notice, part } from "../page.js";
 import { t } from "../words.js";
 import { drawFunnel, funnelPlace } from "./funnel.js";
 import { FilterForm, asksNothing, matches, wantedIn } from "./invitation-filter.js";
@@ -58,7 +58,8 @@ class Invitations {
     this.wanted = wantedIn(scene.asked);
     this.rows = new InvitationRows(place.id, place.invitations.nodes);
     this.page = place.invitations.pageInfo;
-    this.filter = new FilterForm(scene.asked, (asked, how) => void this.#narrow(asked, how).catch(ignore));
+    this.problems = h("div", { class: "problems" });
+    this.filter = new FilterForm(scene.asked, (asked, how) => void this.#narrow(asked, how).catch((error) => this.#tell(error)));
     this.funnel = funnelPlace();
     this.count = h("span", { class: "quiet", id: "invitation-count" });
     this.live = h("span", { class: "quiet", role: "status" });
@@ -85,6 +86,7 @@ class Invitations {
       this.funnel,
       title,
       this.filter.element,
+      this.problems,
       this.empty,
       this.rows.element,
       this.more,
@@ -109,6 +111,7 @@ class Invitations {
     this.scene.address(asked, how);
     this.wanted = wantedIn(asked);
     const question = ++this.asking;
+    this.problems.replaceChildren();
     this.rows.element.setAttribute("aria-busy", "true");
     const fresh = await this.#read(null, PAGE);
     if (!fresh || question !== this.asking) return;
@@ -118,6 +121,13 @@ class Invitations {
     this.#tally(fresh, fresh.invitations.totalCount);
     this.#offerMore();
     announce(t("invitations.count", { count: this.total }));
+  }
+
+  /** @param {unknown} error that met the question of the filter */
+  #tell(error) {
+    if (!(error instanceof Unanswered)) throw error;
+    this.rows.element.removeAttribute("aria-busy");
+    this.problems.replaceChildren(notice("problem", error.message));
   }
 
   /**

@@ -7,7 +7,7 @@ import { timeAgo, timeUntil } from "../times.js";
 import { moment, rich, t } from "../words.js";
 import { TROUBLE, deliveryWords, statusBadge } from "./invitation-rows.js";
 import { follow } from "./live.js";
-import { eventWords, nothingThere, refused } from "./place.js";
+import { eventWords, moreButton, nothingThere, refused } from "./place.js";
 
 /** @typedef {import("../console.js").Scene} Scene */
 /** @typedef {import("../operations.js").AuditEvent} AuditEvent */
@@ -17,8 +17,11 @@ import { eventWords, nothingThere, refused } from "./place.js";
 
 const EVENTS = 100;
 
-/** @param {string} id */
-const read = (id) => ask(api.INVITATION, { id, first: EVENTS });
+/**
+ * @param {string} id
+ * @param {string | null} after
+ */
+const read = (id, after = null) => ask(api.INVITATION, { id, first: EVENTS, after });
 
 /** @type {import("../console.js").View} */
 export async function invitation(scene, communityId = "", id = "") {
@@ -224,9 +227,18 @@ function languageName(tag) {
 // ------------------------------------------------------------------------------------------------------------ timeline
 
 /** @param {Invitation} shown */
-function story({ timeline }) {
+function story({ id, timeline }) {
   const events = h("ol", { class: "timeline" }, timeline.nodes.map(event));
-  return h("section", null, h("h2", null, t("invitation.timeline")), events);
+  let page = timeline.pageInfo;
+  const more = moreButton(async () => {
+    const next = (await read(id, page.endCursor)).invitation?.timeline;
+    page = next?.pageInfo ?? { hasNextPage: false, endCursor: null };
+    const items = (next?.nodes ?? []).map(event);
+    items[0]?.setAttribute("tabindex", "-1");
+    events.append(...items);
+    return { first: items[0], count: items.length, more: page.hasNextPage };
+  });
+  return h("section", null, h("h2", null, t("invitation.timeline")), events, page.hasNextPage && more);
 }
 
 /** @param {AuditEvent} happened */

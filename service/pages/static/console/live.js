@@ -60,7 +60,7 @@ async function listen(communityId, { left, changed, catchUp, told }) {
     told(true);
     for await (const invitation of news(body, end)) changed(invitation);
   } catch (error) {
-    if (!(error instanceof Unanswered || error instanceof TypeError || ended.signal.aborted)) throw error;
+    if (!(error instanceof Unanswered)) throw error;
   } finally {
     end();
   }
@@ -72,7 +72,7 @@ async function listen(communityId, { left, changed, catchUp, told }) {
  * @param {AbortSignal} signal
  */
 async function connect(communityId, signal) {
-  const response = await fetch("/graphql", {
+  const asked = fetch("/graphql", {
     method: "POST",
     headers: { "content-type": "application/json", accept: "text/event-stream" },
     credentials: "same-origin",
@@ -80,7 +80,8 @@ async function connect(communityId, signal) {
     body: JSON.stringify({ query: INVITATION_CHANGED.document, variables: { communityId } }),
     signal,
   });
-  if (!response.ok || !response.body) throw new Unanswered(response.statusText);
+  const response = await asked.catch(() => null);
+  if (!response?.ok || !response.body) throw new Unanswered("There is no connection.");
   return response.body;
 }
 
@@ -96,9 +97,10 @@ async function* news(body, fellSilent) {
   let text = "";
   for (;;) {
     const watchdog = setTimeout(fellSilent, SILENCE_MS);
-    const { value, done } = await reader.read().finally(() => clearTimeout(watchdog));
-    if (done) return;
-    const events = (text + decoder.decode(value, { stream: true })).split("\n\n");
+    const part = await reader.read().catch(() => null);
+    clearTimeout(watchdog);
+    if (!part || part.done) return;
+    const events = (text + decoder.decode(part.value, { stream: true })).split("\n\n");
     text = events.pop() ?? "";
     for (const event of events) {
       const data = /^data: (.+)$/m.exec(event)?.[1];
