@@ -17,6 +17,7 @@ import orjson
 from tortoise import Tortoise, connections
 from tortoise.backends.base.client import BaseDBAsyncClient
 from tortoise.backends.base.config_generator import expand_db_url
+from tortoise.backends.base.executor import EXECUTOR_CACHE
 from tortoise.backends.sqlite.client import SqliteTransactionWrapper
 from tortoise.exceptions import DBConnectionError
 from tortoise.migrations import operations
@@ -69,6 +70,8 @@ async def connect(url: str) -> None:
     """
     if url.startswith("sqlite:"):
         _open_file(sqlite_path(url))
+    # Tortoise keeps the INSERTs of the engine that it met first under the connection's name.
+    EXECUTOR_CACHE.clear()
     await Tortoise.init(config=config_for(url), _enable_global_fallback=True)
     try:
         await select("SELECT 1 AS one")

@@ -57,7 +57,8 @@ async def prune_in_turn(*, now: datetime, settings: Settings) -> None:
     """Prunes, unless some worker did a short while ago."""
     if await spend(_TURN, "turn:pruning", now=now) is None:
         counts = await prune(now=now, settings=settings)
-        log.info("pruned", **counts)
+        if any(counts.values()):
+            log.info("pruned", **counts)
 
 
 async def prune(*, now: datetime, settings: Settings) -> dict[str, int]:

@@ -208,7 +208,7 @@ class RateLimits(BaseModel):
         5, 1, "fresh links that the holders of one invitation's dead links may ask for"
     )
     attempts_per_client: Limit = _limit(
-        60, 1 / 1440, "attempts from one client address (IPv6 by /64) without a session"
+        60, 1 / 1440, "attempts from one client address (IPv6 by /64), signed in or not"
     )
 
 

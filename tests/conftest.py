@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 import uvicorn
-from tortoise.backends.base.executor import EXECUTOR_CACHE
 
 from service import database, logs
 from service.delivery import Worker
@@ -70,8 +69,6 @@ def engine(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def database_url(engine: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """A fresh, migrated database of the engine."""
-    # Tortoise keeps the INSERTs of the engine that it met first under the connection's name.
-    EXECUTOR_CACHE.clear()
     if engine == "sqlite":
         path = tmp_path / "guestlist.db"
         shutil.copy(request.getfixturevalue("sqlite_template"), path)

@@ -12,7 +12,6 @@ import httpx2
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings, strategies
 from schemathesis import graphql
-from tortoise.backends.base.executor import EXECUTOR_CACHE
 
 from schema.root import MASKED
 from service.delivery import Worker
@@ -58,7 +57,6 @@ class Fuzzed:
 
 @pytest.fixture(scope="module", params=["sqlite", "postgres"])
 def fuzzed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fuzzed]:
-    EXECUTOR_CACHE.clear()
     server: PostgresServer | None = None
     if request.param == "sqlite":
         path = tmp_path_factory.mktemp("fuzz") / "guestlist.db"
