@@ -53,20 +53,21 @@ class Outcome:
 
 @dataclass(slots=True)
 class _Row:
-    """One row on its way: an earlier row with the same address, the pending invitation that is there already, or the
-    one that was written.
+    """One row on its way: an earlier row with the same address, the invitation that is there already, the expired one
+    that makes way, or the one that was written.
     """
 
     given: Invitee
     checked: Checked | None = None
     refused: Refused | None = None
     first: "_Row | None" = None
-    pending_id: str | None = None
+    known_id: str | None = None
+    expired_id: str | None = None
     written_id: str | None = None
 
     @property
     def new(self) -> bool:
-        return self.refused is None and self.first is None and self.pending_id is None
+        return self.refused is None and self.first is None and self.known_id is None
 
     @property
     def email(self) -> Address:
@@ -91,12 +92,16 @@ async def invite_many(
 
 
 async def invite_many_as_operator(
-    community_id: str, invitees: list[Invitee], *, now: datetime, settings: Settings
+    community_id: str, invitees: list[Invitee], *, anew: bool, now: datetime, settings: Settings
 ) -> list[Outcome]:
-    """The same on the operator's word: no inviter, no limits; the community's rules hold. Raises NotFound."""
+    """The same on the operator's word: no inviter, no limits; the community's rules hold. Raises NotFound.
+
+    Without `anew`, whoever was ever invited to the community is answered with their newest invitation, whatever became
+    of it: a list that is run again writes to nobody who declined, was revoked, let it expire or left.
+    """
     place = await operators_place(community_id, settings)
     _refuse_number(len(invitees))
-    return await _invite_all(place, invitees, None, now, settings)
+    return await _invite_all(place, invitees, None, now, settings, anew=anew)
 
 
 def _refuse_number(number: int) -> None:
@@ -105,16 +110,19 @@ def _refuse_number(number: int) -> None:
 
 
 async def _invite_all(
-    place: Standing, invitees: list[Invitee], inviter_id: str | None, now: datetime, settings: Settings
-) -> list[Outcome]:
+    place: Standing, invitees: list[Invitee], inviter_id: str | None, now: datetime, settings: Settings,
+    *, anew: bool = True,
+) -> list[Outcome]:  # fmt: skip
     rows = [_checked(given, place) for given in invitees]
     _join_duplicates(rows)
     async with audited(place.community_id, inviter_id, rows=len(rows), now=now), transaction():
-        expired = await _answer_known(place, rows, now)
+        await _answer_known(place, rows, now)
+        if not anew:
+            await _answer_invited_before(place, rows)
         await _seat(place, rows, now)
         if inviter_id is not None:
             await _spend(place, rows, now, settings)
-        await _write(place, rows, expired, inviter_id, now)
+        await _write(place, rows, inviter_id, now)
     return await _outcomes(place, rows, now, settings)
 
 
@@ -142,27 +150,46 @@ WHERE i.community_id = $1 AND i.accepted_at IS NULL AND i.declined_at IS NULL AN
 UNION ALL
 SELECT p.email, NULL, NULL, m.id FROM members p JOIN memberships m ON m.member_id = p.id
 WHERE m.community_id = $1 AND p.email IN ({marks})
+UNION ALL
+SELECT i.email, NULL, NULL, m.id FROM invitations i
+JOIN memberships m ON m.member_id = i.accepted_by_id AND m.community_id = i.community_id
+WHERE i.community_id = $1 AND i.accepted_at IS NOT NULL AND i.email IN ({marks})
 """
 
 
-async def _answer_known(place: Standing, rows: list[_Row], now: datetime) -> list[str]:
-    """Refuses whoever is a member or has a pending invitation; returns the ids of expired ones that make way."""
+async def _answer_known(place: Standing, rows: list[_Row], now: datetime) -> None:
+    """Answers whoever is a member or has a pending invitation."""
     wanted = {row.email: row for row in rows if row.new}
     params = Params(place.community_id)
     marks = params.listed(wanted)
     known = await select(_KNOWN.format(marks=marks), *params.values) if marks else []
     views = await memberships_named([found["membership_id"] for found in known if found["membership_id"]], place)
     memberships = {view.id: view for view in views}
-    expired = []
     for found in known:
         row = wanted[found["email"]]
         if found["membership_id"] is not None:
             row.refused = AlreadyMember(memberships[found["membership_id"]])
         elif found["expires_at"] > now:
-            row.pending_id = found["open_id"]
+            row.known_id = found["open_id"]
         else:
-            expired.append(found["open_id"])
-    return expired
+            row.expired_id = found["open_id"]
+
+
+_INVITED_BEFORE: Final = """
+SELECT email, id FROM (
+    SELECT email, id, ROW_NUMBER() OVER (PARTITION BY email ORDER BY created_at DESC, id DESC) AS age
+    FROM invitations WHERE community_id = $1 AND email IN ({marks})
+) AS aged WHERE age = 1
+"""
+
+
+async def _answer_invited_before(place: Standing, rows: list[_Row]) -> None:
+    """Answers whoever has an invitation, closed or not, with the newest."""
+    wanted = {row.email: row for row in rows if row.new}
+    params = Params(place.community_id)
+    if marks := params.listed(wanted):
+        for found in await select(_INVITED_BEFORE.format(marks=marks), *params.values):
+            wanted[found["email"]].known_id = found["id"]
 
 
 def _new(rows: list[_Row]) -> list[_Row]:
@@ -200,12 +227,12 @@ async def _spend(place: Standing, rows: list[_Row], now: datetime, settings: Set
         await audit.record(now, over(refused, place.community_id, place.member_id, rows=len(new) - fewer))
 
 
-async def _write(place: Standing, rows: list[_Row], expired: list[str], inviter_id: str | None, now: datetime) -> None:
+async def _write(place: Standing, rows: list[_Row], inviter_id: str | None, now: datetime) -> None:
     """Invitations, mail orders, audit events and notifications, each kind in one statement or a few."""
     new = _new(rows)
     if not new:
         return
-    await _supersede(expired, now)
+    await _supersede([row.expired_id for row in new if row.expired_id is not None], now)
     written = await _insert(place, new, inviter_id, now)
     for row in new:
         row.written_id = written.get(row.email)
@@ -259,23 +286,23 @@ async def _answer_losers(place: Standing, losers: list[_Row]) -> None:
     marks = params.listed([row.email for row in losers])
     known = {found["email"]: found["open_id"] for found in await select(_KNOWN.format(marks=marks), *params.values)}
     for row in losers:
-        row.pending_id = known.get(row.email)
-        if row.pending_id is None:
+        row.known_id = known.get(row.email)
+        if row.known_id is None:
             row.refused = NotFound("This invitation changed while you asked. Try again.")
 
 
 async def _outcomes(place: Standing, rows: list[_Row], now: datetime, settings: Settings) -> list[Outcome]:
-    ids = {found for row in rows for found in (row.pending_id, row.written_id) if found is not None}
+    ids = {found for row in rows for found in (row.known_id, row.written_id) if found is not None}
     views = await invitation_views.named(place, ids, now=now, settings=settings)
     return [_outcome(row, views) for row in rows]
 
 
 def _outcome(row: _Row, views: dict[str, InvitationView]) -> Outcome:
     judged = row.first or row
-    refused, invitation_id = judged.refused, judged.pending_id or judged.written_id
+    refused, invitation_id = judged.refused, judged.known_id or judged.written_id
     view = views.get(invitation_id) if invitation_id is not None else None
     if refused is None and view is None:
         refused = NotFound("This invitation changed while you asked. Try again.")
-    elif refused is None and view is not None and (row.first is not None or judged.pending_id is not None):
+    elif refused is None and view is not None and (row.first is not None or judged.known_id is not None):
         refused = AlreadyInvited(view)
     return Outcome(row.given.email, None if refused is not None else view, refused)

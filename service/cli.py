@@ -5,6 +5,7 @@ import contextlib
 import os
 import signal
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine
 from importlib.metadata import version
 from pathlib import Path
@@ -395,9 +396,17 @@ def invite(
     role: Annotated[
         str, typer.Option(help="The role of those whose row names none: member, admin or owner.")
     ] = "member",
+    anew: Annotated[
+        bool, typer.Option("--anew", help="Of a file's rows, also invites those whose earlier invitation is closed.")
+    ] = False,
     config: ConfigOption = None,
 ) -> None:
-    """Invites one person or a list of them; running it again invites nobody twice."""
+    """Invites one person or a list of them; running it again invites nobody twice.
+
+    A file invites those who never had an invitation to the community: not who declined, was revoked, let it expire, or
+    left; --anew invites them too. Addresses on the command line are meant as they stand: only members and pending
+    invitations are left alone.
+    """
     from service.invitee_list import ListUnreadable  # noqa: PLC0415 -- the parts of this command only
 
     settings = _settings(lambda: load_settings(config=config))
@@ -407,7 +416,7 @@ def invite(
         rows = _listed(emails or [], csv, role)
     except ListUnreadable as error:
         _refuse(str(error))
-    refused = _work(_invite_all(settings, community, rows))
+    refused = _work(_invite_all(settings, community, rows, anew=anew or csv is None))
     if refused:
         raise typer.Exit(1)
 
@@ -425,31 +434,40 @@ def _listed(emails: list[str], csv: Path | None, role: str) -> "list[ListedInvit
     return [ListedInvitee(line, email, Invitee(email, wanted)) for line, email in enumerate(emails, start=1)]
 
 
-async def _invite_all(settings: Settings, community: str, rows: "list[ListedInvitee]") -> int:
+async def _invite_all(settings: Settings, community: str, rows: "list[ListedInvitee]", *, anew: bool) -> int:
     """Invites in portions, so that the bar moves; how many rows were refused."""
     from rich.progress import Progress  # noqa: PLC0415
 
     from service import communities  # noqa: PLC0415
+    from service.invitation_status import Status  # noqa: PLC0415
 
-    tally = {"invited": 0, "known": 0, "refused": 0}
+    tally: Counter[str] = Counter()
     async with _database(settings):
         community_id = await communities.find_by_name(community)
         with Progress(console=err, transient=True) as progress:
             task = progress.add_task("Inviting", total=len(rows))
             for start in range(0, len(rows), _PORTION):
                 portion = rows[start : start + _PORTION]
-                await _invite_portion(settings, community_id, portion, tally)
+                await _invite_portion(settings, community_id, portion, tally, anew=anew)
                 progress.advance(task, len(portion))
     out.print(
         f"{tally['invited']} invited, {tally['known']} invited or members already, {tally['refused']} refused."
         + (" The mails are sent by the worker." if tally["invited"] else ""),
         highlight=False,
     )
+    closed = [
+        f"{tally[status]} {status.lower()}" for status in Status if tally[status] and status is not Status.PENDING
+    ]
+    if closed:
+        out.print(
+            f"Of those invited before, {', '.join(closed)}; --anew invites them again unless they are members.",
+            highlight=False,
+        )
     return tally["refused"]
 
 
 async def _invite_portion(
-    settings: Settings, community_id: str, portion: "list[ListedInvitee]", tally: dict[str, int]
+    settings: Settings, community_id: str, portion: "list[ListedInvitee]", tally: Counter[str], *, anew: bool
 ) -> None:
     from service import bulk  # noqa: PLC0415
 
@@ -457,13 +475,17 @@ async def _invite_portion(
     invitees = [row.invitee for row in readable if row.invitee is not None]
     outcomes = []
     if invitees:
-        outcomes = await bulk.invite_many_as_operator(community_id, invitees, now=system_clock(), settings=settings)
+        outcomes = await bulk.invite_many_as_operator(
+            community_id, invitees, anew=anew, now=system_clock(), settings=settings
+        )
     problems = {row.line: row.problem for row in portion if row.invitee is None}
     for row, outcome in zip(readable, outcomes, strict=True):
         if outcome.refused is None:
             tally["invited"] += 1
         elif isinstance(outcome.refused, AlreadyInvited | AlreadyMember):
             tally["known"] += 1
+            if isinstance(outcome.refused, AlreadyInvited):
+                tally[outcome.refused.invitation.status] += 1
         else:
             problems[row.line] = outcome.refused.message
     tally["refused"] += len(problems)

@@ -107,8 +107,10 @@ SELECT {STANDING_COLUMNS},
 FROM memberships m JOIN communities c ON c.id = m.community_id JOIN members p ON p.id = m.member_id
 LEFT JOIN invitations i ON i.community_id = c.id AND i.email = $3 AND i.accepted_at IS NULL
     AND i.declined_at IS NULL AND i.revoked_at IS NULL AND i.superseded_at IS NULL
-LEFT JOIN members a ON a.email = $3
-LEFT JOIN memberships am ON am.member_id = a.id AND am.community_id = c.id
+LEFT JOIN memberships am ON am.community_id = c.id AND am.member_id IN (
+    SELECT id FROM members WHERE email = $3
+    UNION ALL
+    SELECT accepted_by_id FROM invitations WHERE community_id = $2 AND email = $3 AND accepted_at IS NOT NULL)
 WHERE m.member_id = $1 AND c.id = $2
 ORDER BY am.id NULLS LAST LIMIT 1
 """  # noqa: S608 -- constants

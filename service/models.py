@@ -478,7 +478,7 @@ __models__ = [
 PARTIAL_INDEXES = (
     "uq_invitations_open", "ix_mail_orders_due", "ix_mail_orders_urgent", "ix_invitations_role", "ix_invitations_delivery",
     "ix_invitations_accepted", "ix_invitations_declined", "ix_invitations_revoked", "ix_invitations_superseded",
-    "ix_invitations_open", "ix_audit_events_page", "ix_audit_events_kind", "ix_audit_events_actor",
+    "ix_invitations_open", "ix_invitations_email", "ix_audit_events_page", "ix_audit_events_kind", "ix_audit_events_actor",
 )  # fmt: skip
 
 # The docstrings above are for readers of this file: as comments of the tables, a reworded one would be a migration.

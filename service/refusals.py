@@ -68,15 +68,22 @@ class SeatLimitReached(Refused):
 
 
 class AlreadyInvited(Refused):
-    """Raised when the address has a pending invitation; nothing was changed or sent."""
+    """Raised when the address has an invitation that none may stand beside; nothing was changed or sent.
+
+    It is pending, or closed and the list that names the address asks for nobody anew.
+    """
 
     def __init__(self, invitation: "InvitationView") -> None:
-        super().__init__("This address has a pending invitation already; you can send it again from there.")
+        super().__init__(
+            "This address has a pending invitation already; you can send it again from there."
+            if invitation.status == "PENDING"
+            else f"This address was invited before; that invitation is {invitation.status.lower()} now."
+        )
         self.invitation = invitation
 
 
 class AlreadyMember(Refused):
-    """Raised when a member of this community has the address."""
+    """Raised when a member of this community has the address, or came in by an invitation to it."""
 
     def __init__(self, membership: "MembershipView") -> None:
         super().__init__("A member of this community has this address already.")

@@ -2,12 +2,16 @@
 
 import asyncio
 import sys
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 
 from service.invitee_list import ListUnreadable, read_list
-from service.models import Role
+from service.models import Invitation, MailOrder, Role
+from tests.cast import let_in, owner_in
+from tests.conftest import Serve
+from tests.story import TestClock
 
 pytestmark = pytest.mark.anyio
 
@@ -40,6 +44,47 @@ async def test_a_list_is_invited_once(database_url: str, tmp_path: Path) -> None
     assert (code, "0 invited, 2 invited or members already, 0 refused." in out) == (0, True)
     code, out, _ = await _guestlist("invite", "Demo", "d@example.com", "--role", "owner", url=database_url)
     assert (code, "1 invited" in out) == (0, True)
+
+
+async def test_a_list_run_again_writes_to_nobody_twice(serve: Serve, clock: TestClock, tmp_path: Path) -> None:
+    """Who declined, was revoked, let it expire or left gets no mail from a list again, but from --anew or by hand."""
+    rows = tmp_path / "list.csv"
+    rows.write_text(
+        "declined@example.com\nrevoked@example.com\nLate@example.com\nleft@example.com\nguest@example.com\n"
+    )
+    clock.advance(days=-20)
+    async with serve() as service, AsyncExitStack() as stack:
+        owner, guest, leaver, decliner = [await stack.enter_async_context(service.browser()) for _ in range(4)]
+        community = await owner_in(service, owner)
+        await let_in(service, owner, guest, "guest@example.com")
+        place = await let_in(service, owner, leaver, "left@example.com")
+        assert (await leaver.do("removeMember", membershipId=place))["__typename"] == "RemoveMemberSuccess"
+        ids = [
+            (await owner.invite(community, f"{name}@example.com"))["invitation"]["id"]
+            for name in ("declined", "revoked", "late")
+        ]
+        token = await service.token_for("declined@example.com")
+        assert (await decliner.do("declineInvite", token=token))["__typename"] == "DeclineInviteSuccess"
+        assert (await owner.do("revokeInvite", invitationId=ids[1]))["__typename"] == "RevokeInviteSuccess"
+
+        async def run(*arguments: str) -> list[str]:
+            before = await MailOrder.all().count()
+            code, out, said = await _guestlist(
+                "invite", "demo", *arguments, url=service.settings.database_url.get_secret_value()
+            )
+            assert (code, said.strip()) == (0, "")
+            assert f"{await MailOrder.all().count() - before} invited," in out
+            return out.splitlines()
+
+        assert await run("--csv", str(rows)) == [
+            "0 invited, 5 invited or members already, 0 refused.",
+            "Of those invited before, 1 accepted, 1 declined, 1 revoked, 1 expired; --anew invites them again unless they are members.",
+        ]  # fmt: skip
+        assert (await run("left@example.com", "guest@example.com"))[0].startswith("1 invited, 1 invited or")
+        assert (await run("--csv", str(rows), "--anew"))[0].startswith("3 invited, 2 invited or members already")
+        assert (await run("--csv", str(rows), "--anew")) == ["0 invited, 5 invited or members already, 0 refused."]
+        late = await Invitation.filter(email="late@example.com").order_by("created_at")
+        assert [invitation.superseded_at is None for invitation in late] == [False, True]
 
 
 @pytest.mark.parametrize("engine", ["sqlite"])

@@ -64,6 +64,26 @@ async def test_every_row_has_its_outcome(service: Service) -> None:
         assert (await audit_kinds(owner, community)).count("invitation.created") == 7
 
 
+async def test_who_came_in_by_another_address_is_a_member_already(service: Service) -> None:
+    """An address by which a member of another one came in is AlreadyMember, alone and among many, until they leave."""
+    link = 'mutation { linkIdentity(input: {providerId: "dev"}) { ...on SignInStarted { authorizationUrl } } }'
+    made = 'mutation { createCommunity(input: {name: "Two"}) { ...on CreateCommunitySuccess { community { id } } } }'
+    async with service.browser() as owner, service.browser() as guest:
+        await owner_in(service, owner)
+        await let_in(service, owner, guest, "guest@example.com")
+        two = (await guest.ask(made))["createCommunity"]["community"]["id"]
+        await owner.log_in((await owner.ask(link))["linkIdentity"]["authorizationUrl"], "second@example.com")
+        await guest.invite(two, "second@example.com")
+        accepted = await owner.accept_as(await service.token_for("second@example.com"), "second@example.com")
+        assert accepted["status"] == "ACCEPTED"
+        again = await guest.invite(two, "second@example.com")
+        assert (again["__typename"], again["membership"]["id"]) == ("AlreadyMember", accepted["membership"]["id"])
+        many = await _invite_many(guest, two, ["second@example.com", "owner@example.com", "new@example.com"])
+        assert _kinds(many) == ["AlreadyMember", "AlreadyMember", "InviteMemberSuccess"]
+        await owner.do("removeMember", membershipId=accepted["membership"]["id"])
+        assert (await guest.invite(two, "second@example.com"))["__typename"] == "InviteMemberSuccess"
+
+
 async def test_too_many_rows_are_refused_whole(service: Service) -> None:
     """H100: 1,001 rows, or none, invite nobody; nobody but an admin invites anybody, and none above their own role."""
     async with service.browser() as owner, service.browser() as admin, service.browser() as guest:
