@@ -3,6 +3,7 @@
 import re
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
+from functools import cache
 from inspect import isawaitable
 from typing import Any, Final
 
@@ -135,6 +136,7 @@ def _path(error: GraphQLError) -> str:
     return ".".join(str(part) for part in error.path or ())
 
 
+@cache
 def build(*, development: bool) -> Schema:
     """The schema of the process. Introspection and suggestions exist in development only."""
     schema = Schema(

@@ -6,11 +6,13 @@ import shutil
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 import uvicorn
+from joserfc.jwk import RSAKey
 
 from service import database, logs
 from service.delivery import Worker
@@ -91,7 +93,9 @@ def serve(database_url: str, clock: TestClock) -> Serve:
     ) -> AsyncIterator[Service]:
         with bound_socket() as listening:
             settings = settings_for(listening, database_url, **overrides)
-            app = mode.create_development_app(settings, clock=clock, deliver=False, fetch_certificate=fetch_certificate)
+            app = mode.create_development_app(
+                settings, clock=clock, deliver=False, key=_provider_key(), fetch_certificate=fetch_certificate
+            )
             async with running(app, listening):
                 worker = Worker(settings, open_sender(settings, mailbox=app.state.mailbox, clock=clock), clock)
                 if demo:
@@ -100,6 +104,12 @@ def serve(database_url: str, clock: TestClock) -> Serve:
                 yield Service(settings.public_url, settings, app, clock, worker, app.state.mailbox, loopback)
 
     return serving
+
+
+@cache
+def _provider_key() -> RSAKey:
+    """What the development provider signs with in all tests: making one takes as long as a sign-in."""
+    return RSAKey.generate_key(2048)
 
 
 @pytest.fixture
@@ -134,18 +144,28 @@ def settings_for(listening: socket.socket, database_url: str, **overrides: Any) 
 
 @asynccontextmanager
 async def running(app: Any, listening: socket.socket) -> AsyncIterator[None]:
-    """The application behind uvicorn, in this event loop."""
+    """The application behind uvicorn's protocols, in this event loop.
+
+    The steps are those of `uvicorn.Server.serve`, without the tenths of a second that it rests between them.
+    """
     logs.quieten()
-    server = uvicorn.Server(uvicorn.Config(app, **(OPTIONS | {"lifespan": "on", "log_level": "warning"})))
-    task = asyncio.create_task(server.serve(sockets=[listening]))
-    while not server.started:
-        assert not task.done(), "the server did not start"
-        await asyncio.sleep(0.01)
+    config = uvicorn.Config(app, **(OPTIONS | {"lifespan": "on", "log_level": "warning"}))
+    config.load()
+    server = uvicorn.Server(config)
+    server.lifespan = config.lifespan_class(config)
+    await server.startup(sockets=[listening])
+    await server.on_tick(0)  # makes the headers of every answer
     try:
         yield
     finally:
-        server.should_exit = True
-        await task
+        for listener in server.servers:
+            listener.close()
+        for connection in list(server.server_state.connections):
+            connection.shutdown()
+        async with asyncio.timeout(20):
+            while server.server_state.connections or server.server_state.tasks:  # noqa: ASYNC110 -- uvicorn has no event
+                await asyncio.sleep(0.001)
+        await server.lifespan.shutdown()
 
 
 @pytest.fixture

@@ -1,16 +1,12 @@
 """The mailbox page of development, over HTTP and in Chromium."""
 
-import shutil
-import socket
-import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import httpx2
 import pytest
-import uvicorn
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, Page, expect
 from playwright.async_api import Request as BrowserRequest
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -22,6 +18,7 @@ from service.dev.mailbox import routes
 from service.mail import Mail
 from service.mail.mailbox import Mailbox, MailboxSender
 from service.mail.texts import InvitationFacts, invitation_mail
+from tests.conftest import bound_socket, running
 
 pytestmark = pytest.mark.anyio
 
@@ -57,7 +54,7 @@ def an_invitation(url: str, community: str = "Book Club") -> Mail:
 
 
 @pytest.fixture
-def place() -> Iterator[Place]:
+async def place() -> AsyncIterator[Place]:
     mailbox = Mailbox()
     visits: list[str] = []
 
@@ -67,29 +64,16 @@ def place() -> Iterator[Place]:
         return HTMLResponse("<h1>Confirm</h1><script>document.title = location.hash</script>")
 
     app = Starlette(routes=[*routes(mailbox), Route("/confirm", confirm)])
-    server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off", ws="none"))
-    listening = socket.create_server(("127.0.0.1", 0))
-    thread = threading.Thread(target=server.run, args=([listening],))
-    thread.start()
-    yield Place(f"http://127.0.0.1:{listening.getsockname()[1]}", mailbox, visits)
-    server.should_exit = True
-    thread.join()
+    with bound_socket() as listening:
+        async with running(app, listening):
+            yield Place(f"http://127.0.0.1:{listening.getsockname()[1]}", mailbox, visits)
 
 
 @pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.skip("Chromium is not installed")
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=chromium)
-        yield browser
-        await browser.close()
-
-
-@pytest.fixture
-async def page(browser: Browser) -> Page:
-    return await browser.new_page()
+async def page(browser: Browser) -> AsyncIterator[Page]:
+    context = await browser.new_context()
+    yield await context.new_page()
+    await context.close()
 
 
 async def test_the_json_holds_exactly_what_the_contract_says_newest_first(place: Place) -> None:

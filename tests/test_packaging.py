@@ -273,7 +273,11 @@ def test_the_build_script_is_a_safe_script() -> None:
         (
             "0",
             False,
-            ["apt-get update", "apt-get install -y --no-install-recommends chromium npm", "make test true"],
+            [
+                "apt-get update",
+                "apt-get install -y --no-install-recommends chromium-headless-shell npm",
+                "make test true",
+            ],
             0,
         ),
         ("0", True, ["make test true"], 0),
@@ -293,7 +297,7 @@ def test_the_build_script_installs_what_is_lacking(
         "id": f"echo {account}",
         "python3": "exit 0",
         "dirname": 'echo "${1%/*}"',
-        **({"chromium": "exit 0", "npm": "exit 0"} if prepared else {}),
+        **({"chromium-headless-shell": "exit 0", "npm": "exit 0"} if prepared else {}),
     }.items():
         program(tmp_path / name, script)
     done = subprocess.run(  # noqa: S603 -- our own script, among programs that do nothing

@@ -524,6 +524,7 @@ async def test_the_code_from_the_mailbox_opens_the_community(stage: Stage) -> No
         await log_in(page, GUEST)
         second = await _code(stage)
         await expect(code).to_be_focused()
+        await page.context.grant_permissions(["clipboard-write"])
         await page.evaluate("text => navigator.clipboard.writeText(text)", f"Your code is {second[:3]} {second[3:]}.")
         await code.press("ControlOrMeta+V")
         await press(page, "Confirm")

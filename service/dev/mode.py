@@ -7,6 +7,7 @@ import secrets
 from datetime import datetime
 from pathlib import Path
 
+from joserfc.jwk import RSAKey
 from pydantic import SecretStr
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -41,11 +42,12 @@ def create_development_app(
     *,
     clock: Clock,
     deliver: bool = True,
+    key: RSAKey | None = None,
     fetch_certificate: FetchCertificate = sns.fetch_certificate,
 ) -> Starlette:
     """The service with everything of development beside it; `settings` are those of `with_provider`.
 
-    Without `deliver` a worker elsewhere puts the mails into the application's mailbox.
+    Without `deliver` a worker elsewhere puts the mails into the application's mailbox; `key` signs the provider's tokens.
     """
     mailbox = Mailbox()
     registration = settings.providers[PROVIDER]
@@ -58,6 +60,7 @@ def create_development_app(
             )
         },
         clock=clock,
+        key=key,
     )
     routes: list[BaseRoute] = [
         Mount(_ISSUER_PATH, routes=provider.routes()),

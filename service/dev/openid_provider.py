@@ -13,7 +13,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
 from urllib.parse import unquote_plus, urlencode, urlsplit
@@ -120,10 +120,16 @@ class OpenIDProvider:
         self.location = issuer.rstrip("/")
         self.clients = clients
         self.clock = clock
-        self.key = key or new_key(self.algorithm)
+        if key is not None:
+            self.key = key
         self._logins: Kept[AuthorizationRequest] = Kept(LOGIN_LIFETIME)
         self._codes: Kept[Grant] = Kept(CODE_LIFETIME)
         self._tokens: Kept[Grant] = Kept(TOKEN_LIFETIME)
+
+    @cached_property
+    def key(self) -> RSAKey | ECKey | OKPKey:
+        """The private key that signs; made at the first use, because that takes a while."""
+        return new_key(self.algorithm)
 
     def routes(self) -> list[Route]:
         """Everything below the issuer, relative to its path."""
