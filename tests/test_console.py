@@ -275,6 +275,22 @@ async def test_sessions_end_where_they_are_told_to(stage: Stage) -> None:
         await expect(heading(page)).to_have_text("Sign in")
 
 
+async def _end_the_session_at(page: Page, operation: str, *, time: int = 1) -> None:
+    """Takes the session away as that operation goes out, at its first time or a later one. A moment earlier, any other
+    question of the page could notice it as well.
+    """
+    asked: list[Route] = []
+
+    async def looked_at(route: Route) -> None:
+        if operation in (route.request.post_data or ""):
+            asked.append(route)
+            if len(asked) == time:
+                await page.context.clear_cookies()
+        await route.continue_()
+
+    await page.route("**/graphql", looked_at)
+
+
 async def test_a_session_that_ended_meanwhile_is_told(stage: Stage) -> None:
     """Inviting without a session any more leads to the sign-in, in words, and sends nothing."""
     async with stage.owner():
@@ -282,7 +298,7 @@ async def test_a_session_that_ended_meanwhile_is_told(stage: Stage) -> None:
         await sign_in(page)
         await page.get_by_role("link", name="Demo").click()
         await page.get_by_label("Email address").fill(GUEST)
-        await page.context.clear_cookies()
+        await _end_the_session_at(page, "mutation Invite(")
         await press(page, "Send invitation")
         await expect(told(page, "You were signed out. Sign in to go on.")).to_be_visible()
         assert await Invitation.all().count() == 1
@@ -910,7 +926,7 @@ async def test_what_was_typed_outlives_the_session(stage: Stage) -> None:
         await page.get_by_label("Role", exact=True).select_option("ADMIN")
         await page.get_by_text("Add a message").click()
         await page.get_by_label("Message").fill("Come and see.")
-        await page.context.clear_cookies()
+        await _end_the_session_at(page, "mutation Invite(")
         await press(page, "Send invitation")
         await expect(told(page, "You were signed out. Sign in to go on.")).to_be_visible()
         await accept_as(page, None, OWNER)
@@ -937,7 +953,7 @@ async def test_what_was_typed_is_for_the_one_who_typed_it(stage: Stage) -> None:
         await sign_in(page)
         await page.goto(f"/#/communities/{await owner.community_id()}")
         await page.get_by_label("Email address").fill("secret@example.com")
-        await page.context.clear_cookies()
+        await _end_the_session_at(page, "mutation Invite(")
         await press(page, "Send invitation")
         await accept_as(page, None, GUEST)
         await expect(page.get_by_label("Email address")).to_have_value("")
@@ -948,18 +964,7 @@ async def test_a_list_goes_on_after_the_session_has_ended(stage: Stage) -> None:
     """A session that ends between two portions keeps the rows that were not sent, and only those."""
     async with stage.owner() as owner:
         page = await _many(stage, owner)
-        asked: list[str] = []
-
-        async def end_the_session(route: Route) -> None:
-            if "InviteMany" in (route.request.post_data or ""):
-                asked.append("portion")
-                if len(asked) == 2:
-                    headers = {name: value for name, value in route.request.headers.items() if name != "cookie"}
-                    await page.context.clear_cookies()
-                    return await route.continue_(headers=headers)
-            return await route.continue_()
-
-        await page.route("**/graphql", end_the_session)
+        await _end_the_session_at(page, "mutation InviteMany(", time=2)
         await page.get_by_label("Addresses", exact=True).fill(
             "email\n" + "\n".join(f"p{n}@example.com" for n in range(60))
         )

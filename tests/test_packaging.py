@@ -27,6 +27,7 @@ from service.settings import load_settings
 from tests.left_out import leave_out
 
 ROOT: Final = Path(__file__).parent.parent
+TOOLS: Final = Path(sys.executable).parent
 LOCKS: Final = ("requirements.lock", "requirements-dev.lock", "requirements-build.lock")
 PROJECT: Final = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 FLOORS: Final = {
@@ -316,6 +317,15 @@ def instructions() -> list[tuple[str, str]]:
     return [(line.split(maxsplit=1)[0], line.split(maxsplit=1)[1]) for line in joined.splitlines() if line.strip()]
 
 
+def test_a_linter_takes_the_dockerfile(tmp_path: Path) -> None:
+    """Who knows Dockerfiles finds nothing in ours, and finds an instruction that is none."""
+    file, wrong = ROOT / "docker" / "Dockerfile", tmp_path / "Dockerfile"
+    wrong.write_text(file.read_text().replace("WORKDIR /build", "WORKDIRECTORY /build"))
+    for read, expected in ((file, True), (wrong, False)):
+        done = subprocess.run([TOOLS / "hadolint", read], check=False, capture_output=True, text=True)  # noqa: S603 -- reads only
+        assert (done.returncode == 0) is expected, done.stdout
+
+
 def last_stage() -> dict[str, str]:
     everything = instructions()
     begin = max(index for index, (name, _) in enumerate(everything) if name == "FROM")
@@ -475,21 +485,20 @@ def test_compose_reads_its_env_files_in_order() -> None:
     assert files[1]["required"] is False
 
 
-def has_compose() -> bool:
+def readings(file: Path) -> list[list[str]]:
+    """The Compose specification's own schema; and Docker's own reading, where it is there: it needs no engine for that."""
+    found = [[TOOLS / "check-jsonschema", "--builtin-schema", "vendor.compose-spec", file]]
     docker = shutil.which("docker")
-    if docker is None:
-        return False
-    return subprocess.run([docker, "compose", "version"], check=False, capture_output=True).returncode == 0  # noqa: S603
+    if docker and subprocess.run([docker, "compose", "version"], check=False, capture_output=True).returncode == 0:  # noqa: S603
+        found.append([docker, "compose", "--file", file, "config", "--quiet"])
+    return [list(map(str, command)) for command in found]
 
 
-@pytest.mark.skipif(not has_compose(), reason="no docker client with compose")
-def test_compose_itself_takes_the_file() -> None:
-    """Docker's own reading of the file finds nothing wrong; it needs no engine for that."""
-    file = ROOT / "docker" / "compose.yaml"
-    done = subprocess.run(  # noqa: S603 -- reads only
-        [str(shutil.which("docker")), "compose", "--file", str(file), "config", "--quiet"],
-        check=False,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
+def test_compose_itself_takes_the_file(tmp_path: Path) -> None:
+    """Whoever knows the specification finds nothing wrong with the file, and finds a word that is misspelt in it."""
+    file, misspelt = ROOT / "docker" / "compose.yaml", tmp_path / "compose.yaml"
+    misspelt.write_text(file.read_text().replace("required: false", "requird: false"))
+    for read, expected in ((file, True), (misspelt, False)):
+        for command in readings(read):
+            done = subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603 -- reads only
+            assert (done.returncode == 0) is expected, done.stdout + done.stderr
