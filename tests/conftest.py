@@ -1,6 +1,7 @@
 """The stage: databases of both engines, and the real application served on loopback."""
 
 import asyncio
+import logging
 import secrets
 import shutil
 import socket
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 import uvicorn
 from joserfc.jwk import RSAKey
 
@@ -32,6 +34,21 @@ Serve = Callable[..., AbstractAsyncContextManager[Service]]
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def logs_as_they_were() -> Iterator[None]:
+    """Short tracebacks; and what a test configured of the logs ends with it, because its stream is closed then."""
+    root = logging.getLogger()
+    level = root.level
+    structlog.reset_defaults()
+    usual = structlog.get_config()["processors"]
+    plain = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure(processors=[*usual[:-1], plain])
+    yield
+    for handler in [handler for handler in root.handlers if type(handler) is logging.StreamHandler]:
+        root.removeHandler(handler)
+    root.setLevel(level)
 
 
 @pytest.fixture

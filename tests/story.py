@@ -35,6 +35,11 @@ class TestClock:
         self.time += timedelta(**units)
 
 
+def http_client(base_url: str = "", **options: Any) -> httpx2.AsyncClient:
+    """A client with none of a browser's headers, as a script's is."""
+    return httpx2.AsyncClient(base_url=base_url, verify=_TRUST, **{"timeout": 20, **options})
+
+
 @dataclass
 class Service:
     """The real application behind a real server on loopback, and the mail that it sent."""
@@ -64,7 +69,7 @@ class Service:
     @asynccontextmanager
     async def browser(self, **headers: str) -> AsyncIterator["Browser"]:
         origin = {"origin": self.url, "user-agent": "Test browser"} | headers
-        async with httpx2.AsyncClient(base_url=self.url, headers=origin, timeout=20, verify=_TRUST) as client:
+        async with http_client(self.url, headers=origin) as client:
             yield Browser(self, client)
 
 

@@ -11,7 +11,7 @@ from service import database
 from service.app import printed_schema
 from tests.cast import let_in, members, owner_in
 from tests.conftest import Serve
-from tests.story import INVITE, Browser, Service
+from tests.story import INVITE, Browser, Service, http_client
 from tests.test_contract import RUNNING
 
 pytestmark = pytest.mark.anyio
@@ -34,7 +34,7 @@ async def _create(browser: Browser, community: str, **given: Any) -> Any:
 
 async def _send(service: Service, token: str, query: str, **variables: Any) -> httpx2.Response:
     """A script's request: no cookies, no origin."""
-    async with httpx2.AsyncClient(base_url=service.url) as client:
+    async with http_client(service.url) as client:
         body = {"query": query, "variables": variables}
         return await client.post("/graphql", json=body, headers={"authorization": f"Bearer {token}"})
 

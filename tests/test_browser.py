@@ -13,7 +13,7 @@ from service.models import Flow, Member, Session
 from tests.conftest import Serve
 from tests.openid_provider import CLIENT_ID, CLIENT_SECRET, HostileProvider, running_provider
 from tests.postgres import PostgresServer
-from tests.story import Browser, Service, query_of
+from tests.story import Browser, Service, http_client, query_of
 
 pytestmark = pytest.mark.anyio
 
@@ -49,7 +49,7 @@ async def test_a_public_service_is_locked_to_its_host(serve: Serve) -> None:
     async with running_provider() as provider, serve(public_url=public, providers=_idp(provider)) as service:
         provider.clock = service.clock
         provider.clients = {CLIENT_ID: (CLIENT_SECRET, (f"{public}/auth/idp/callback",))}
-        async with httpx2.AsyncClient(base_url=service.loopback, headers={"origin": public}) as client:
+        async with http_client(service.loopback, headers={"origin": public}) as client:
             body = _accept_body(await service.token_for(OWNER), "idp")
             started = await client.post("/graphql", json=body)
             url = started.json()["data"]["acceptInvite"]["authorizationUrl"]
@@ -173,7 +173,7 @@ async def test_signing_out_ends_what_was_named(service: Service) -> None:
 async def test_a_forged_request_with_cookies_is_refused(service: Service, headers: dict[str, str]) -> None:
     """H109: a cookie counts only in a JSON POST from an allowed origin; a forged sign-out changes nothing."""
     sent = {name: value.replace("OWN", service.url) for name, value in headers.items()}
-    async with service.browser() as owner, httpx2.AsyncClient(base_url=service.url) as forged:
+    async with service.browser() as owner, http_client(service.url) as forged:
         await _own(service, owner)
         cookies = "; ".join(f"{name}={value}" for name, value in owner.client.cookies.items())
         body = orjson.dumps({"query": "mutation { signOut { __typename } }"})
@@ -196,7 +196,7 @@ async def test_a_forged_request_with_cookies_is_refused(service: Service, header
 )
 async def test_what_decides_on_a_request_is_said_once(service: Service, name: str, values: list[str]) -> None:
     """H109: of two values of a header one reader would believe the first and another the last, so neither counts."""
-    async with service.browser() as owner, httpx2.AsyncClient(base_url=service.url) as forged:
+    async with service.browser() as owner, http_client(service.url) as forged:
         await _own(service, owner)
         cookies = "; ".join(f"{name}={value}" for name, value in owner.client.cookies.items())
         usual = {"content-type": "application/json", "cookie": cookies, "origin": service.url}
@@ -210,7 +210,7 @@ async def test_what_decides_on_a_request_is_said_once(service: Service, name: st
 
 async def test_our_own_pages_and_scripts_without_cookies_may_ask(service: Service) -> None:
     """A same-origin page without an Origin header is let in with its cookie, and a script without cookies always."""
-    async with service.browser() as owner, httpx2.AsyncClient(base_url=service.url) as plain:
+    async with service.browser() as owner, http_client(service.url) as plain:
         await _own(service, owner)
         cookies = "; ".join(f"{name}={value}" for name, value in owner.client.cookies.items())
         own = await plain.post("/graphql", json=VIEWER, headers={"cookie": cookies, "sec-fetch-site": "same-origin"})
@@ -222,7 +222,7 @@ async def test_our_own_pages_and_scripts_without_cookies_may_ask(service: Servic
 async def test_only_allowed_origins_read_answers(serve: Serve) -> None:
     """H110: CORS with credentials is for the allowed origins, to the letter; look-alikes and null get none."""
     async with serve(allowed_origins=["http://localhost:3000"]) as service:
-        async with httpx2.AsyncClient(base_url=service.url) as client:
+        async with http_client(service.url) as client:
             allowed = await client.post("/graphql", json=VIEWER, headers={"origin": "http://localhost:3000"})
             assert allowed.headers["access-control-allow-origin"] == "http://localhost:3000"
             assert allowed.headers["access-control-allow-credentials"] == "true"
@@ -278,7 +278,7 @@ async def test_every_answer_carries_the_strict_headers(service: Service, path: s
 
 async def test_a_service_on_loopback_does_not_ask_for_https(serve: Serve) -> None:
     """H112: a service on http, which loopback only may be, sends no HSTS: it would lock its developer out."""
-    async with serve() as local, httpx2.AsyncClient(base_url=local.url) as client:
+    async with serve() as local, http_client(local.url) as client:
         assert "strict-transport-security" not in (await client.get("/healthz")).headers
 
 

@@ -4,7 +4,6 @@ import asyncio
 import re
 from typing import Final
 
-import httpx2
 import orjson
 import pytest
 from playwright.async_api import Locator, Page, Route, expect
@@ -26,7 +25,7 @@ from tests.stage import (
     sign_in,
     told,
 )
-from tests.story import Browser
+from tests.story import Browser, http_client
 from tests.test_contract import RUNNING
 
 pytestmark = pytest.mark.anyio
@@ -900,7 +899,7 @@ async def test_an_access_token_is_shown_once_and_revoked(stage: Stage) -> None:
         assert await page.evaluate("navigator.clipboard.readText()") == token
         headers = {"authorization": f"Bearer {token}"}
         body = {"query": "{ viewer { memberships { community { id } } } }"}
-        async with httpx2.AsyncClient(base_url=stage.service.url, headers=headers) as script:
+        async with http_client(stage.service.url, headers=headers) as script:
             seen = (await script.post("/graphql", json=body)).json()["data"]["viewer"]["memberships"]
             assert [found["community"]["id"] for found in seen] == [await owner.community_id()]
             await page.reload()

@@ -19,7 +19,7 @@ from service.models import Counter, Flow
 from service.settings import load_settings
 from tests.conftest import Serve, bound_socket, running
 from tests.openid_provider import CLIENT_ID, CLIENT_SECRET
-from tests.story import Service
+from tests.story import Service, http_client
 from tests.test_contract import RUNNING
 
 pytestmark = pytest.mark.anyio
@@ -44,7 +44,7 @@ async def production(database_url: str) -> AsyncIterator[httpx2.AsyncClient]:
             rate_limits={"attempts_per_client": "1000000/1m"},
         )
         app: Starlette = create_app(settings)
-        async with running(app, listening), httpx2.AsyncClient(base_url=url, timeout=20) as client:
+        async with running(app, listening), http_client(url) as client:
             yield client
 
 

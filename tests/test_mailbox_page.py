@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-import httpx2
 import pytest
 from playwright.async_api import Browser, Page, expect
 from playwright.async_api import Request as BrowserRequest
@@ -19,6 +18,7 @@ from service.mail import Mail
 from service.mail.mailbox import Mailbox, MailboxSender
 from service.mail.texts import InvitationFacts, invitation_mail
 from tests.conftest import bound_socket, running
+from tests.story import http_client
 
 pytestmark = pytest.mark.anyio
 
@@ -78,7 +78,7 @@ async def page(browser: Browser) -> AsyncIterator[Page]:
 
 async def test_the_json_holds_exactly_what_the_contract_says_newest_first(place: Place) -> None:
     """GET /dev/mailbox.json gives id, to, subject, text, html and sent_at of each mail, and nothing else."""
-    async with httpx2.AsyncClient(base_url=place.url) as client:
+    async with http_client(place.url) as client:
         assert (await client.get("/dev/mailbox.json")).json() == []
         place.deliver("First")
         place.deliver("Second", after=1)
@@ -100,7 +100,7 @@ async def test_the_json_holds_exactly_what_the_contract_says_newest_first(place:
 async def test_every_answer_is_private_and_runs_under_a_strict_policy(place: Place) -> None:
     """No answer is stored or leaks a referrer; the page allows no inline code, and the mail no code at all."""
     mail_id = place.deliver()
-    async with httpx2.AsyncClient(base_url=place.url) as client:
+    async with http_client(place.url) as client:
         paths = ["", ".json", ".css", ".js", f"/{mail_id}.html", "/unknown.html"]
         answers = [await client.get(f"/dev/mailbox{path}") for path in paths]
     assert [answer.status_code for answer in answers] == [200, 200, 200, 200, 200, 404]
@@ -120,7 +120,7 @@ async def test_every_answer_is_private_and_runs_under_a_strict_policy(place: Pla
 async def test_the_mail_is_served_byte_for_byte_but_for_its_base(place: Place) -> None:
     """What is shown is the mail that was sent, with nothing added but where its links open."""
     mail_id = place.deliver()
-    async with httpx2.AsyncClient(base_url=place.url) as client:
+    async with http_client(place.url) as client:
         html = (await client.get(f"/dev/mailbox/{mail_id}.html")).text
     assert html.replace('<base target="_blank">', "") == an_invitation(place.url).html
 
@@ -129,7 +129,7 @@ async def test_names_in_a_mail_cannot_break_the_page(place: Place) -> None:
     """H088: markup in subject and text is text on the page, also where a link stands beside it."""
     mail = Mail(Address("bob@example.com"), '<img src=x> "quoted"', 'See http://a.example/"><script> & more', "<p></p>")
     place.mailbox.deliver(mail, NOW)
-    async with httpx2.AsyncClient(base_url=place.url) as client:
+    async with http_client(place.url) as client:
         page = (await client.get("/dev/mailbox")).text
     assert "<img" not in page
     assert "<script>" not in page

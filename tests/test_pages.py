@@ -33,7 +33,7 @@ from tests.stage import (
     press,
     told,
 )
-from tests.story import Browser, query_of
+from tests.story import Browser, http_client, query_of
 
 pytestmark = pytest.mark.anyio
 
@@ -839,7 +839,7 @@ async def test_the_pages_are_light_and_kept(stage: Stage) -> None:
     """All pages with every file that one person can come to load, in the heaviest language, stay below 100 kB on the wire;
     files are kept for good under their version only.
     """
-    async with httpx2.AsyncClient(base_url=stage.service.url) as client:
+    async with http_client(stage.service.url) as client:
         weights = await _weights(client)
         languages = sorted(
             weights.pop(f"words/{language}.js") + weights.pop(f"words/console/{language}.js")
@@ -888,7 +888,7 @@ def test_every_script_of_the_pages_is_named_in_their_markup() -> None:
 )
 async def test_one_language_is_loaded_and_asked_for_at_once(stage: Stage, wanted: str, language: str) -> None:
     """The markup names the words of the reader's language, and no other's."""
-    async with httpx2.AsyncClient(base_url=stage.service.url) as client:
+    async with http_client(stage.service.url) as client:
         for path in ("/", "/confirm"):
             page = await client.get(path, headers={"accept-language": wanted})
             assert set(re.findall(r"/words/(?:console/)?(\w+)\.js", page.text)) == {language}

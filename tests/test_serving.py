@@ -20,7 +20,7 @@ from service.models import Member
 from tests.mail_servers import SmtpServerOnLoopback, smtp_on_loopback
 from tests.openid_provider import PUBLIC_URL, running_provider
 from tests.processes import WorkerProcess, environment, run, until
-from tests.story import ACCEPT, Service
+from tests.story import ACCEPT, Service, http_client
 
 pytestmark = pytest.mark.anyio
 
@@ -54,7 +54,7 @@ async def serving(*arguments: str, folder: Path, **environ: str) -> AsyncIterato
     port = _free_port()
     process = await _start(*arguments, "--port", str(port), folder=folder, **environ)
     try:
-        async with httpx2.AsyncClient(base_url=f"http://localhost:{port}", timeout=10) as client:
+        async with http_client(f"http://localhost:{port}", timeout=10) as client:
             for _ in range(200):
                 try:
                     await client.get("/healthz")

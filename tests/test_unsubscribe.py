@@ -8,7 +8,7 @@ import pytest
 from service import database, suppression
 from service.addresses import canonical
 from service.mail.mailbox import MailboxEntry
-from tests.story import Browser, Service, token_in
+from tests.story import Browser, Service, http_client, token_in
 from tests.test_secrets import log_lines  # noqa: F401 -- a fixture
 
 pytestmark = pytest.mark.anyio
@@ -32,13 +32,13 @@ def _unsubscribe_path(mail: MailboxEntry) -> str:
 
 
 async def _click(service: Service, path: str, **form: str) -> httpx2.Response:
-    async with httpx2.AsyncClient(base_url=service.url, timeout=20) as client:
+    async with http_client(service.url) as client:
         return await client.post(path, data=form or ONE_CLICK)
 
 
 async def test_opening_the_link_changes_nothing(service: Service) -> None:
     """A mail scanner's GETs and HEADs show a page with one button, in the reader's language, and suppress nobody."""
-    async with service.browser() as owner, httpx2.AsyncClient(base_url=service.url) as scanner:
+    async with service.browser() as owner, http_client(service.url) as scanner:
         _, mail = await _invited(service, owner)
         path = _unsubscribe_path(mail)
         page = await scanner.get(path, headers={"accept-language": "xx, de-CH;q=0.8, fr"})
@@ -98,7 +98,7 @@ async def test_every_token_gets_the_same_answer(service: Service) -> None:
 
 async def test_a_post_without_the_field_changes_nothing(service: Service) -> None:
     """A POST that is not the one click of RFC 8058 answers 400, and suppresses nobody."""
-    async with service.browser() as owner, httpx2.AsyncClient(base_url=service.url) as client:
+    async with service.browser() as owner, http_client(service.url) as client:
         _, mail = await _invited(service, owner)
         path = _unsubscribe_path(mail)
         bad = [
@@ -117,7 +117,7 @@ async def test_a_post_without_the_field_changes_nothing(service: Service) -> Non
 
 async def test_the_token_stays_out_of_logs_and_tables(service: Service, log_lines: list[str]) -> None:  # noqa: F811
     """H155: neither a log line nor a stored byte has the unsubscribe token, before or after its use."""
-    async with service.browser() as owner, httpx2.AsyncClient(base_url=service.url) as client:
+    async with service.browser() as owner, http_client(service.url) as client:
         _, mail = await _invited(service, owner)
         path = _unsubscribe_path(mail)
         await client.get(path)

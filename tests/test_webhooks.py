@@ -19,7 +19,7 @@ from tests.conftest import Serve
 from tests.mail_servers import ses_on_loopback
 from tests.processes import until
 from tests.sns import CERTIFICATE_URL, TOPIC, Sns, certificate_of, event, stamp
-from tests.story import Browser, Service
+from tests.story import Browser, Service, http_client
 
 pytestmark = pytest.mark.anyio
 
@@ -51,7 +51,7 @@ class Stage:
         """As SNS posts: JSON, called plain text."""
         body = message if isinstance(message, bytes) else json.dumps(message).encode()
         headers = {"content-type": "text/plain; charset=UTF-8", "x-amz-sns-message-type": "Notification"}
-        async with httpx2.AsyncClient(timeout=20) as client:
+        async with http_client() as client:
             return await client.post(f"{self.service.url}/webhooks/ses", content=body, headers=headers)
 
     async def tell(self, kind: str, *, order: str | None = None, message_id: str = "unknown", **told: Any) -> None:
