@@ -1,7 +1,9 @@
 """Further members of the cast: people who came in, and what admins say to the API."""
 
+import asyncio
 from typing import Any
 
+from service.events import Watch, hub
 from tests.story import Browser, Service
 
 MEMBERS = """
@@ -18,6 +20,18 @@ mutation($input: UpdateInvitationPolicyInput!) { updateInvitationPolicy(input: $
   ...on UpdateInvitationPolicySuccess { community { policy { linkMinutes invitationDays allowedEmailDomains seatLimit locale } } }
   ...on InvalidInput { field message } ...on Problem { message } } }
 """
+
+
+def listeners(community: str) -> set[Watch]:
+    """The subscriptions to a community's changes that are begun in this process."""
+    return set(hub._watches.get(community, ()))
+
+
+async def begun(community: str, before: set[Watch]) -> None:
+    """Waits for one more: each begins in a task of its own, and nothing is replayed to it."""
+    async with asyncio.timeout(5):
+        while not listeners(community) - before:  # noqa: ASYNC110 -- nobody tells
+            await asyncio.sleep(0.001)
 
 
 async def owner_in(service: Service, browser: Browser) -> str:

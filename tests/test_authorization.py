@@ -1,6 +1,5 @@
 """Who may ask what, field by field: a table over the whole schema, which fails when a new field has no row (H125, H126)."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from graphql import GraphQLInterfaceType, GraphQLObjectType
 
 from service.models import Member, Membership
 from service.tokens import new_id
-from tests.cast import let_in, owner_in
+from tests.cast import begun, let_in, listeners, owner_in
 from tests.story import Browser, Service
 from tests.test_access_tokens import CREATE
 from tests.test_contract import RUNNING
@@ -289,10 +288,11 @@ async def test_the_subscription_opens_by_the_table(world: World) -> None:
     body = {"query": query, "variables": {"id": world.community}}
     for role, expected in zip(ROLES, ("error", "error", "error", "open", "open"), strict=True):
         client = world.people[role].client
+        before = listeners(world.community)
         async with client.stream("POST", "/graphql", json=body, headers={"accept": "text/event-stream"}) as response:
             lines = response.aiter_lines()
             if expected == "open":
-                await asyncio.sleep(0.3)  # it listens once its answer has begun, and nothing is replayed
+                await begun(world.community, before)
                 await world.invited()
             assert await anext(lines) == "event: next"
             told = orjson.loads((await anext(lines)).removeprefix("data: "))

@@ -16,7 +16,7 @@ from websockets.typing import Subprotocol
 from schema.live import MOST_OF_MEMBER, MOST_ON_SOCKET, MOST_WAITING
 from service import database, logs
 from service.events import Hub, Watch, heard
-from tests.cast import let_in, owner_in
+from tests.cast import begun, let_in, listeners, owner_in
 from tests.conftest import Serve
 from tests.story import Browser, Service
 from tests.test_access_tokens import CREATE
@@ -60,11 +60,9 @@ async def _hear(socket: ClientConnection) -> Any:
 
 
 async def _subscribe(socket: ClientConnection, community: str, name: str = "1") -> None:
+    before = listeners(community)
     await _say(socket, {"type": "subscribe", "id": name, "payload": {"query": CHANGED, "variables": {"id": community}}})
-    await _say(socket, {"type": "ping"})
-    while await _hear(socket) != {"type": "pong"}:
-        pass
-    await asyncio.sleep(0.2)  # the subscription is begun in a task of its own, and nothing is replayed
+    await begun(community, before)
 
 
 async def _heard_of(socket: ClientConnection, email: str, **facts: str) -> None:
@@ -115,10 +113,10 @@ async def test_every_change_is_told_over_server_sent_events(service: Service) ->
         community = await owner_in(service, owner)
         body = {"query": CHANGED, "variables": {"id": community}}
         assert (await owner.client.post("/graphql", json=body)).status_code == 400
-        headers = {"accept": "text/event-stream"}
+        headers, before = {"accept": "text/event-stream"}, listeners(community)
         async with owner.client.stream("POST", "/graphql", json=body, headers=headers) as response:
             assert response.headers["content-type"].startswith("text/event-stream")
-            await asyncio.sleep(0.3)
+            await begun(community, before)
             await owner.invite(community, "guest@example.com")
             lines = response.aiter_lines()
             assert await asyncio.wait_for(anext(lines), WITHIN) == "event: next"
@@ -309,7 +307,7 @@ async def test_who_stops_reading_is_cut_off(serve: Serve, over: str) -> None:
     limits = {"attempts_per_client": "off", "invites_per_inviter": "5000/1d"}
     async with serve(rate_limits=limits) as service, service.browser() as owner, AsyncExitStack() as stack:
         community = await owner_in(service, owner)
-        stalled = stack.enter_context(await _stalled(int(service.url.rpartition(":")[2])))
+        stalled, before = stack.enter_context(await _stalled(int(service.url.rpartition(":")[2]))), listeners(community)
         if over == "websocket":
             listener = await stack.enter_async_context(_socket(service, owner, sock=stalled))
             payload = {"query": _LARGE, "variables": {"id": community}}
@@ -322,7 +320,7 @@ async def test_who_stops_reading_is_cut_off(serve: Serve, over: str) -> None:
                 f"accept: text/event-stream\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
             )
             await asyncio.get_running_loop().sock_sendall(stalled, head.encode() + body)
-        await asyncio.sleep(0.5)  # the subscription is begun in a task of its own, and nothing is replayed
+        await begun(community, before)
         assert service.app.state.guestlist.graphql.live.rooms.taken == 1
         await _much_changes(service, owner, community)
         await _until_nobody_is_connected(service)
