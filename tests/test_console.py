@@ -750,6 +750,7 @@ async def test_roles_change_and_members_go(stage: Stage) -> None:
         await page.keyboard.press("Escape")
         await expect(change).to_be_focused()
         await change.click()
+        await expect(page.get_by_role("radio", name="Member")).to_be_focused()
         await page.keyboard.press("ArrowDown")
         await page.get_by_role("dialog").get_by_role("button", name="Change").click()
         await expect(told(page, "Guest is now admin.")).to_be_visible()
