@@ -4,25 +4,24 @@ import asyncio
 import logging
 import secrets
 import shutil
-import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import cache
 from pathlib import Path
+from socket import socket
 from typing import Any
 
 import pytest
 import structlog
-import uvicorn
 from joserfc.jwk import RSAKey
 
-from service import database, logs
+from service import database
 from service.delivery import Worker
 from service.dev import mode
 from service.mail import open_sender
-from service.server import OPTIONS
 from service.settings import Settings, load_settings
 from service.sns import FetchCertificate, fetch_certificate
+from tests.loopback import bound_socket, running
 from tests.postgres import PostgresServer
 from tests.story import Service, TestClock
 
@@ -136,15 +135,7 @@ async def service(serve: Serve) -> AsyncIterator[Service]:
         yield running_service
 
 
-def bound_socket() -> socket.socket:
-    # A socket that names its protocol is one that asyncio sends small answers on at once.
-    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listening.bind(("127.0.0.1", 0))
-    return listening
-
-
-def settings_for(listening: socket.socket, database_url: str, **overrides: Any) -> Settings:
+def settings_for(listening: socket, database_url: str, **overrides: Any) -> Settings:
     """Development settings that read nothing of this machine's environment; limits are wide unless a test says so."""
     url = f"http://localhost:{listening.getsockname()[1]}"
     given = {
@@ -157,32 +148,6 @@ def settings_for(listening: socket.socket, database_url: str, **overrides: Any) 
         "rate_limits": {"attempts_per_client": "100000/1m", "mails_per_recipient": "1000/1h"},
     } | overrides
     return mode.with_provider(load_settings(environ={}, development=True, **given))
-
-
-@asynccontextmanager
-async def running(app: Any, listening: socket.socket) -> AsyncIterator[None]:
-    """The application behind uvicorn's protocols, in this event loop.
-
-    The steps are those of `uvicorn.Server.serve`, without the tenths of a second that it rests between them.
-    """
-    logs.quieten()
-    config = uvicorn.Config(app, **(OPTIONS | {"lifespan": "on", "log_level": "warning"}))
-    config.load()
-    server = uvicorn.Server(config)
-    server.lifespan = config.lifespan_class(config)
-    await server.startup(sockets=[listening])
-    await server.on_tick(0)  # makes the headers of every answer
-    try:
-        yield
-    finally:
-        for listener in server.servers:
-            listener.close()
-        for connection in list(server.server_state.connections):
-            connection.shutdown()
-        async with asyncio.timeout(20):
-            while server.server_state.connections or server.server_state.tasks:  # noqa: ASYNC110 -- uvicorn has no event
-                await asyncio.sleep(0.001)
-        await server.lifespan.shutdown()
 
 
 @pytest.fixture

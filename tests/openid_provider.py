@@ -13,8 +13,6 @@ import asyncio
 import base64
 import hashlib
 import hmac
-import socket
-import ssl
 import zlib
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -27,7 +25,6 @@ from urllib.parse import parse_qsl, urlsplit
 
 import httpx2
 import orjson
-import uvicorn
 from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
 from starlette.applications import Starlette
 from starlette.responses import Response
@@ -35,6 +32,8 @@ from starlette.routing import Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.dev.openid_provider import AuthorizationRequest, Grant, OpenIDProvider, new_key
+from tests.loopback import bound_socket, running
+from tests.story import http_client
 
 CLIENT_ID: Final = "guestlist-at-the-provider"
 CLIENT_SECRET: Final = "a secret with +, / and : in it"
@@ -174,7 +173,7 @@ class HostileProvider(OpenIDProvider):
     ) -> str:
         """Where the login page sends the browser; `claims` go into the ID token beside the usual ones."""
         self._further_claims[email] = claims
-        async with httpx2.AsyncClient(verify=_ssl_context(), trust_env=False) as browser:
+        async with http_client(trust_env=False) as browser:
             page = await browser.get(authorization_url)
             assert page.status_code == 200, page.text
             form = LoginForm.of(page.text)
@@ -203,12 +202,6 @@ class HostileProvider(OpenIDProvider):
             await fault({**scope, "path": path + old, "raw_path": (path + old).encode()}, receive, send)
 
         return counting
-
-
-@cache
-def _ssl_context() -> ssl.SSLContext:
-    """Made once, because it takes a tenth of a second."""
-    return httpx2.create_ssl_context()
 
 
 class LoginForm(HTMLParser):
@@ -373,10 +366,7 @@ async def running_provider(
     """A provider behind a real server on loopback, answering below `path`; its issuer is there too, or at `issuer_path`,
     which may be a template such as /{tenantid}/v2.0, or end in a slash.
     """
-    # Named as TCP, because asyncio sets TCP_NODELAY on such sockets only, and every answer would wait 40 ms without it.
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listening:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind(("127.0.0.1", 0))
+    with bound_socket() as listening:
         origin = f"http://127.0.0.1:{listening.getsockname()[1]}"
         provider = HostileProvider(
             origin + (path if issuer_path is None else issuer_path),
@@ -385,23 +375,6 @@ async def running_provider(
             clock=clock,
             redirect_uris=redirect_uris,
         )
-        async with _serving(provider.application(), listening):
+        async with running(provider.application(), listening, lifespan="off", ws="none"):
             yield provider
             provider.released.set()
-
-
-@asynccontextmanager
-async def _serving(application: ASGIApp, listening: socket.socket) -> AsyncIterator[None]:
-    config = uvicorn.Config(
-        application, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=1, ws="none"
-    )
-    server = uvicorn.Server(config)
-    serving = asyncio.create_task(server.serve(sockets=[listening]))
-    while not server.started:
-        assert not serving.done(), "the provider did not start"
-        await asyncio.sleep(0.005)
-    try:
-        yield
-    finally:
-        server.should_exit = True
-        await serving

@@ -66,7 +66,7 @@ class PostgresServer:
     async def copy(self, template: str) -> str:
         """A copy of a database that nobody is connected to, in a few hundredths of a second; returns its name."""
         name = secrets.token_hex(6)
-        await self._run(f'CREATE DATABASE "{self.prefix}{name}" TEMPLATE "{self.prefix}{template}" STRATEGY FILE_COPY')
+        await self._run(f'CREATE DATABASE "{self.prefix}{name}" TEMPLATE "{self.prefix}{template}"')
         return name
 
     async def drop(self, name: str) -> None:

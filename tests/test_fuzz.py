@@ -18,7 +18,8 @@ from service.delivery import Worker
 from service.dev import mode
 from service.mail import open_sender
 from tests.cast import owner_in
-from tests.conftest import bound_socket, running, settings_for
+from tests.conftest import settings_for
+from tests.loopback import bound_socket, running
 from tests.postgres import PostgresServer
 from tests.story import Browser, Service, TestClock
 from tests.test_access_tokens import CREATE

@@ -17,7 +17,8 @@ from service import database
 from service.app import create_app
 from service.models import Counter, Flow
 from service.settings import load_settings
-from tests.conftest import Serve, bound_socket, running
+from tests.conftest import Serve
+from tests.loopback import bound_socket, running
 from tests.openid_provider import CLIENT_ID, CLIENT_SECRET
 from tests.story import Service, http_client
 from tests.test_contract import RUNNING

@@ -17,7 +17,7 @@ from service.dev.mailbox import routes
 from service.mail import Mail
 from service.mail.mailbox import Mailbox, MailboxSender
 from service.mail.texts import InvitationFacts, invitation_mail
-from tests.conftest import bound_socket, running
+from tests.loopback import bound_socket, running
 from tests.story import http_client
 
 pytestmark = pytest.mark.anyio

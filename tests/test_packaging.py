@@ -498,6 +498,7 @@ def test_compose_itself_takes_the_file(tmp_path: Path) -> None:
     """Whoever knows the specification finds nothing wrong with the file, and finds a word that is misspelt in it."""
     file, misspelt = ROOT / "docker" / "compose.yaml", tmp_path / "compose.yaml"
     misspelt.write_text(file.read_text().replace("required: false", "requird: false"))
+    shutil.copy(file.with_name("mailcatcher.env"), tmp_path)  # so that the word alone is wrong
     for read, expected in ((file, True), (misspelt, False)):
         for command in readings(read):
             done = subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603 -- reads only
