@@ -499,8 +499,9 @@ async def confirm(
 ) -> Confirmed:
     """Finishes an acceptance with the code from the invited mailbox, in the browser that began it.
 
-    Raises InviteLinkInvalid when there is nothing to confirm here. A wrong code costs a try, and the tries are spent
-    before the code is looked at, so that simultaneous guesses are counted one by one.
+    Raises InviteLinkInvalid when there is nothing to confirm here, or no longer: the acceptance itself says what came of
+    it. A wrong code costs a try, and the tries are spent before the code is looked at, so that simultaneous guesses are
+    counted one by one.
     """
     flow = await newest(cookie, FlowKind.ACCEPT, flow_id=flow_id)
     if flow is None or flow.status != AcceptanceStatus.CODE_REQUIRED:
@@ -521,7 +522,12 @@ _COMING_CODE: Final = "The code was not sent yet. It comes to the invited mailbo
 
 
 async def _without_a_code(flow: Flow) -> Confirmed:
-    """Either the code still waits to be sent, and no earlier one counts, or it is too old."""
+    """Either another request finished the flow since it was read, or the code still waits to be sent, and no earlier one
+    counts, or it is too old or guessed at too often.
+    """
+    await flow.refresh_from_db(fields=["status"])
+    if flow.status != AcceptanceStatus.CODE_REQUIRED:
+        raise InviteLinkInvalid
     if await delivery.code_waits(flow.id):
         return Confirmed(flow, codes.TRIES, _COMING_CODE)
     return Confirmed(flow, 0, _DEAD_CODE)
@@ -535,8 +541,8 @@ def _guessed_too_often() -> AcceptanceRefused:
 
 
 async def _confirm(flow: Flow, browser: Browser, now: datetime, settings: Settings) -> Confirmed:
-    """The same one transaction as a return that needed no code; a refusal stands on the flow like any other. Of two that
-    confirm at once, one comes in, and the other finds the outcome.
+    """The same one transaction as a return that needed no code; a refusal stands on the flow like any other. Of two whose
+    tries were both spent in time, one comes in, and the other finds the outcome.
     """
     identity = _proven(flow)
     try:

@@ -15,7 +15,7 @@ import secrets
 import shutil
 import subprocess
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -84,7 +84,7 @@ class PostgresServer:
 
     async def drop_all(self) -> None:
         """Removes every database that this object made."""
-        async with self._connected() as connection:
+        async with _connected(self.url) as connection:
             found = await connection.fetch(
                 "SELECT datname FROM pg_database WHERE starts_with(datname, $1)", self.prefix
             )
@@ -92,20 +92,49 @@ class PostgresServer:
             await self.drop(row["datname"].removeprefix(self.prefix))
 
     async def version(self) -> str:
-        async with self._connected() as connection:
+        async with _connected(self.url) as connection:
             return str(await connection.fetchval("SHOW server_version"))
 
     async def _run(self, statement: str) -> None:
-        async with self._connected() as connection:
+        async with _connected(self.url) as connection:
             await connection.execute(statement)
 
-    @asynccontextmanager
-    async def _connected(self) -> Any:
-        connection = await asyncpg.connect(self.url)
-        try:
-            yield connection
-        finally:
-            await connection.close()
+
+@dataclass(frozen=True)
+class Held:
+    """A transaction beside the service's, and who waits for what it holds."""
+
+    connection: asyncpg.Connection
+    beside: asyncpg.Connection
+
+    def awaited(self, by: int = 1) -> Callable[[], Awaitable[bool]]:
+        """Whether so many others wait for a lock by now."""
+
+        async def asked() -> bool:
+            # Inside the transaction the answer would stay what it was at first.
+            waiting = (
+                "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+            )
+            return int(await self.beside.fetchval(waiting)) >= by
+
+        return asked
+
+
+@asynccontextmanager
+async def holding(url: str, statement: str) -> AsyncIterator[Held]:
+    """Runs a statement whose locks are held until the end, when it is committed; the engine is PostgreSQL."""
+    async with _connected(url) as connection, _connected(url) as beside, connection.transaction():
+        await connection.execute(statement)
+        yield Held(connection, beside)
+
+
+@asynccontextmanager
+async def _connected(url: str) -> AsyncIterator[asyncpg.Connection]:
+    connection = await asyncpg.connect(url)
+    try:
+        yield connection
+    finally:
+        await connection.close()
 
 
 class PrivateServer:

@@ -5,19 +5,17 @@ import random
 import re
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-import asyncpg
 import pytest
 
 from service import database, invitations, links
 from service.addresses import canonical
 from service.settings import Settings, load_settings
 from tests.mail_servers import Received, SmtpServerOnLoopback, smtp_on_loopback
-from tests.postgres import PostgresServer
+from tests.postgres import PostgresServer, holding
 from tests.processes import WorkerProcess, environment, until
 
 pytestmark = pytest.mark.anyio
@@ -158,27 +156,6 @@ def _at(yard: Yard, step: str, count: int) -> Callable[[], Awaitable[bool]]:
     return there
 
 
-@asynccontextmanager
-async def _locked(yard: Yard, statement: str) -> AsyncIterator[Any]:
-    """A lock on which the worker's next step waits; yields whether somebody waits for it."""
-    connection = await asyncpg.connect(yard.url)
-    try:
-        async with connection.transaction():
-            await connection.execute(statement)
-
-            async def somebody_waits() -> bool:
-                return bool(
-                    await database.select(
-                        "SELECT 1 AS one FROM pg_locks l JOIN pg_database d ON d.oid = l.database"
-                        " WHERE NOT l.granted AND d.datname = current_database()"
-                    )
-                )
-
-            yield somebody_waits
-    finally:
-        await connection.close()
-
-
 async def test_a_worker_killed_at_any_step_loses_nothing(yard: Yard) -> None:
     """Killed while leasing, composing, at each SMTP command, after the mail was taken, and while recording: the mail
     comes, from the next worker, and each mail that came has a link that opens.
@@ -187,13 +164,13 @@ async def test_a_worker_killed_at_any_step_loses_nothing(yard: Yard) -> None:
     await until(yard.all_sent, "the first mail")
     # Leasing, and composing: the transaction waits for a lock.
     for number, table in enumerate(("mail_orders", "links")):
-        async with _locked(yard, f"LOCK TABLE {table} IN SHARE MODE") as somebody_waits:
+        async with holding(yard.url, f"LOCK TABLE {table} IN SHARE MODE") as held:
             ordered = asyncio.create_task(yard.invite(f"locked{number}"), name=table) if table == "links" else None
             if ordered is None:
                 await database.execute("NOTIFY guestlist, 'com_x inv_x'")
             else:
                 await ordered
-            await until(somebody_waits, f"a worker at {table}")
+            await until(held.awaited(), f"a worker at {table}")
             await worker.kill()
         if table == "mail_orders":
             await yard.invite(f"locked{number}")
@@ -211,10 +188,10 @@ async def test_a_worker_killed_at_any_step_loses_nothing(yard: Yard) -> None:
     yard.smtp.orders["DATA"] = "accept and wait"
     await yard.invite("recorded")
     await until(_at(yard, "DATA", yard.smtp.reached["DATA"] + 1), "the mail that is not recorded")
-    async with _locked(yard, "LOCK TABLE mail_orders IN SHARE MODE") as somebody_waits:
+    async with holding(yard.url, "LOCK TABLE mail_orders IN SHARE MODE") as held:
         yard.smtp.orders.clear()
         yard.smtp.released.set()
-        await until(somebody_waits, "a worker that records")
+        await until(held.awaited(), "a worker that records")
         await worker.kill()
     await _next_worker(yard)
     assert len(yard.mails_to("recorded")) == 2
@@ -274,9 +251,9 @@ async def test_a_database_that_breaks_off_costs_no_second_mail(yard: Yard) -> No
     yard.smtp.orders["DATA"] = "wait"
     await yard.invite("once")
     await until(_at(yard, "DATA", yard.smtp.reached["DATA"] + 1), "the mail")
-    async with _locked(yard, "LOCK TABLE mail_orders IN SHARE MODE") as somebody_waits:
+    async with holding(yard.url, "LOCK TABLE mail_orders IN SHARE MODE") as held:
         yard.smtp.released.set()
-        await until(somebody_waits, "a worker that records")
+        await until(held.awaited(), "a worker that records")
         broken = await database.select(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
             " AND datname = current_database()"

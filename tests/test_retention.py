@@ -6,7 +6,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import pytest
 
 from service import codes, database, pruning, suppression
@@ -16,6 +15,7 @@ from service.models import __models__
 from service.settings import RateLimit
 from service.suppression import Reason
 from tests.conftest import Serve
+from tests.postgres import holding
 from tests.processes import until
 from tests.story import Browser, Service
 
@@ -256,20 +256,13 @@ async def test_erasing_waits_for_a_worker_that_records(service: Service) -> None
     async with service.browser() as owner:
         await owner.invite(await _owner_in(service, owner), GUEST)
         await service.deliver()
-        worker = await asyncpg.connect(service.settings.database_url.get_secret_value())
-        async with worker.transaction():
-            await worker.execute("SELECT id FROM mail_orders FOR UPDATE")
+        url = service.settings.database_url.get_secret_value()
+        async with holding(url, "SELECT id FROM mail_orders FOR UPDATE") as worker:
             erasing = asyncio.create_task(
                 erase(canonical(GUEST), even_last_owner=False, now=service.clock()), context=contextvars.Context()
             )
-
-            async def erasure_waits() -> bool:
-                return bool(await worker.fetch("SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
-                                               " AND datname = current_database()"))  # fmt: skip
-
-            await until(erasure_waits, "an erasure that waits")
-            await worker.execute("UPDATE invitations SET delivery = 'SENT'")
-        await worker.close()
+            await until(worker.awaited(), "an erasure that waits")
+            await worker.connection.execute("UPDATE invitations SET delivery = 'SENT'")
         assert (await erasing).invitations == 1
         assert GUEST not in await _everything()
 

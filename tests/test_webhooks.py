@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
-import asyncpg
 import httpx2
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -17,6 +16,7 @@ from service import database
 from service.tokens import digest_of
 from tests.conftest import Serve
 from tests.mail_servers import ses_on_loopback
+from tests.postgres import holding
 from tests.processes import until
 from tests.sns import CERTIFICATE_URL, TOPIC, Sns, certificate_of, event, stamp
 from tests.story import Browser, Service, http_client
@@ -309,20 +309,16 @@ async def test_an_event_waits_for_a_worker_that_records(stage: Stage) -> None:
     """While a worker records a fresh link's mail, the invitation locked before the older links, an event of the first
     mail waits, and both come through.
     """
-    worker = await asyncpg.connect(stage.service.settings.database_url.get_secret_value())
-    async with worker.transaction():
-        await worker.execute("UPDATE invitations SET last_sent_at = now() WHERE id = $1", stage.invitation_id)
+    url = stage.service.settings.database_url.get_secret_value()
+    recording = f"UPDATE invitations SET last_sent_at = now() WHERE id = '{stage.invitation_id}'"  # noqa: S608 -- our own id
+    async with holding(url, recording) as worker:
         stage.service.clock.advance(minutes=5)
         delivered = stage.tell("Delivery", timestamp=stamp(stage.service.clock()))
         telling = asyncio.create_task(delivered, context=contextvars.Context())
-
-        async def event_waits() -> bool:
-            waiting = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-            return bool(await worker.fetch(waiting))
-
-        await until(event_waits, "an event that waits")
-        await worker.execute("UPDATE links SET replaced_at = now() WHERE invitation_id = $1", stage.invitation_id)
-    await worker.close()
+        await until(worker.awaited(), "an event that waits")
+        await worker.connection.execute(
+            "UPDATE links SET replaced_at = now() WHERE invitation_id = $1", stage.invitation_id
+        )
     await telling
     assert (await stage.seen())[0] == "DELIVERED"
 
