@@ -1260,6 +1260,21 @@ async def test_simultaneous_logins_share_one_fetch(party: RelyingParty, provider
     assert (provider.requests["/.well-known/openid-configuration"], provider.requests["/jwks"]) == (1, 1)
 
 
+async def test_logins_that_come_while_a_fetch_lands_share_it(party: RelyingParty, provider: HostileProvider) -> None:
+    """Logins that begin at every turn of the event loop, until the first one is through, cost one request in all."""
+    begun = [asyncio.create_task(party.begin("idp", now=NOW))]
+
+    async def keep_coming() -> None:
+        while not begun[0].done():
+            begun.append(asyncio.create_task(party.begin("idp", now=NOW)))
+            # A timer: within a turn it comes after what a socket brought, where sleep(0) would come before.
+            await asyncio.sleep(1e-9)
+
+    await asyncio.create_task(keep_coming())
+    await asyncio.gather(*begun)
+    assert provider.requests["/.well-known/openid-configuration"] == 1
+
+
 async def test_simultaneous_logins_share_one_fetch_after_a_rotation(
     party: RelyingParty, provider: HostileProvider
 ) -> None:
