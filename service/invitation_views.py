@@ -227,13 +227,21 @@ def entitled(inviter_id: str | None, inviter_role: str | None, role: Role) -> bo
     return inviter_role is not None and Role(inviter_role).rank >= max(Role.ADMIN.rank, role.rank)
 
 
+# The pages translate these by the whole sentence.
+BLOCKED_BY_INVITER: Final = "The inviter may no longer invite to this role. Send it again: you become its inviter."
+BLOCKED_BY_RULES: Final = (
+    "The rules no longer admit addresses of this domain. Allow the domain again, or invite them at another address."
+)
+BLOCKED_BY_SEATS: Final = "No seat is left in this community. Remove a member or raise the seat limit."
+
+
 def _blocked_reason(row: dict[str, Any], place: Standing, role: Role) -> str | None:
     if not entitled(row["inviter_id"], row["inviter_role"], role):
-        return "The inviter may no longer invite to this role. Send it again: you become its inviter."
+        return BLOCKED_BY_INVITER
     if not place.admits(row["email"]):
-        return "The rules no longer admit addresses of this domain. Allow the domain again, or invite them at another address."
+        return BLOCKED_BY_RULES
     if place.seats_left == 0:
-        return "No seat is left in this community. Remove a member or raise the seat limit."
+        return BLOCKED_BY_SEATS
     return None
 
 

@@ -8,8 +8,10 @@ import orjson
 import pytest
 from playwright.async_api import Locator, Page, Route, expect
 
-from service import audit_sentences
+from service import audit_sentences, invitation_views, suppression
+from service.addresses import Address
 from service.models import Community, Invitation, Membership, Role
+from tests.cast import update_policy
 from tests.stage import (
     GUEST,
     OWNER,
@@ -401,6 +403,37 @@ async def test_the_console_speaks_the_readers_language(stage: Stage) -> None:
             assert not re.search(r"\b(the|and|Invitation|Members|Sign|your)\b", text), (view, text)
         await page.goto(f"{community}/invitations/{invitation_id}")
         await expect(told(page, "Die Einladung wurde ausgesprochen.")).to_be_visible()
+
+
+async def test_what_keeps_an_invitation_is_said_in_the_readers_language(stage: Stage) -> None:
+    """A German admin reads why a mail was not sent and what blocks an invitation in German, in the list and in each one."""
+    blocked = "Die Regeln lassen Adressen dieser Domain nicht mehr zu."
+    unsent = "Die Mail wurde nicht gesendet: Die Adresse möchte keine"
+    await suppression.add(Address("ada@club.example"), suppression.Reason.COMPLAINED, now=stage.service.clock())
+    async with stage.invited() as (owner, kept):
+        community = await owner.community_id()
+        silent = (await owner.invite(community, "ada@club.example"))["invitation"]["id"]
+        await stage.service.deliver()
+        await update_policy(owner, community, allowedEmailDomains=["club.example"])
+        page = await stage.person(language="de-DE")
+        await page.goto("/")
+        await accept_as(page, None, OWNER)
+        await page.goto(f"/#/communities/{community}")
+        await expect(rows(page).filter(has_text=GUEST).locator(".reason")).to_contain_text(blocked)
+        await expect(rows(page).filter(has_text="ada@").locator(".reason")).to_contain_text(unsent)
+        await expect(page.locator(".reason [lang=en]")).to_have_count(0)
+        for invitation_id, words in ((kept, blocked), (silent, unsent)):
+            await page.goto(f"/#/communities/{community}/invitations/{invitation_id}")
+            await expect(page.get_by_role("alert")).to_contain_text(words)
+
+
+@pytest.mark.parametrize("language", ["de", "fr", "es"])
+def test_the_sentences_that_are_translated_whole_are_those_of_the_service(language: str) -> None:
+    """Each sentence on what blocks an invitation has words in every catalogue, and no catalogue has another's."""
+    catalogue = (STATIC / f"words/console/{language}.js").read_text("utf-8")
+    sentences = set(re.findall(r'^  "([^"]+ [^"]+)":', catalogue, re.MULTILINE))
+    views = invitation_views
+    assert sentences == {views.BLOCKED_BY_INVITER, views.BLOCKED_BY_RULES, views.BLOCKED_BY_SEATS}
 
 
 # -------------------------------------------------------------------------------------------------- the list and its filter

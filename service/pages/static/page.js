@@ -112,14 +112,18 @@ export function notice(kind, ...children) {
 }
 
 /**
- * A sentence of the service, which writes English; in the reader's own language where the pages have words for it.
+ * A sentence of the service, which writes English; in the reader's own language where the pages have words for it. Words
+ * that end in a colon introduce the service's.
  * @param {string} message
- * @param {string | null} [id] the service's stable word for it
+ * @param {string | null} [id] the service's stable word for it; without one the sentence itself is looked up
  * @param {import("./words.js").Values} [values]
  * @returns {Child}
  */
 export function fromService(message, id, values) {
-  return inOwnWords(id ?? "", values) ?? h("span", { lang: language === "en" ? null : "en", dir: "auto" }, message);
+  const own = inOwnWords(id ?? message, values);
+  if (own !== null && !own.endsWith(":")) return own;
+  const words = h("span", { lang: language === "en" ? null : "en", dir: "auto" }, message);
+  return own === null ? words : h("span", null, own, " ", words);
 }
 
 /**

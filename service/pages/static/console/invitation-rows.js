@@ -1,11 +1,20 @@
 // The list of invitations. Rows are kept by id, so that news changes what is read there and nothing else: focus stays.
 
-import { h, said } from "../page.js";
+import { fromService, h, said } from "../page.js";
 import { timeAgo } from "../times.js";
 import { day, rich, t } from "../words.js";
 
 /** @typedef {import("../operations.js").Invitation} Invitation */
 /** @typedef {import("../page.js").Child} Child */
+
+/** The kind of event that tells of a delivery. @type {Record<string, string>} */
+const EVENTS = {
+  DELAYED: "invitation.delayed",
+  BOUNCED: "invitation.bounced",
+  COMPLAINED: "invitation.complained",
+  SUPPRESSED: "invitation.suppressed",
+  FAILED: "invitation.delivery_failed",
+};
 
 export const TROUBLE = ["BOUNCED", "COMPLAINED", "SUPPRESSED", "FAILED"];
 
@@ -121,13 +130,13 @@ export class InvitationRows {
 /** @param {Invitation} invitation */
 function content(invitation) {
   const waiting = invitation.status === "PENDING";
-  const reason = waiting ? reasonOf(invitation) : null;
+  const reason = waiting ? whyInTrouble(invitation) : null;
   return [
     h("span", { class: "email" }, said(invitation.email)),
     statusBadge(invitation),
     h("span", { class: "role quiet" }, t(`invite.role.${invitation.role}`)),
     h("span", { class: "progress quiet" }, progress(invitation)),
-    reason ? h("span", { class: "reason", lang: "en" }, reason) : "",
+    reason ? h("span", { class: "reason" }, reason) : "",
     waiting && invitation.proposedEmail
       ? h("span", { class: "reason asks" }, rich("row.asks", { email: said(invitation.proposedEmail) }))
       : "",
@@ -135,8 +144,18 @@ function content(invitation) {
 }
 
 /** @param {Invitation} invitation */
-const reasonOf = (invitation) =>
-  invitation.blockedReason ?? (TROUBLE.includes(invitation.delivery) ? invitation.deliveryReason : null);
+const whyInTrouble = (invitation) =>
+  invitation.blockedReason
+    ? fromService(invitation.blockedReason)
+    : TROUBLE.includes(invitation.delivery) && whyThere(invitation);
+
+/**
+ * Why the newest mail is where it is; null where nothing is to be said.
+ * @param {Invitation} invitation
+ * @returns {Child}
+ */
+export const whyThere = ({ delivery, deliveryReason }) =>
+  deliveryReason ? fromService(deliveryReason, EVENTS[delivery]) : null;
 
 /** @param {Invitation} invitation */
 export function statusBadge({ status, blockedReason, delivery }) {

@@ -5,7 +5,7 @@ import * as api from "../operations.js";
 import { announce, button, confirm, fromService, h, notice, problemWords, said, show } from "../page.js";
 import { timeAgo, timeUntil } from "../times.js";
 import { moment, rich, t } from "../words.js";
-import { TROUBLE, deliveryWords, statusBadge } from "./invitation-rows.js";
+import { TROUBLE, deliveryWords, statusBadge, whyThere } from "./invitation-rows.js";
 import { follow } from "./live.js";
 import { eventWords, moreButton, nothingThere, refused } from "./place.js";
 
@@ -71,9 +71,9 @@ function present(scene, shown, refresh, focus) {
 }
 
 /** @param {Invitation} shown */
-function trouble({ status, delivery, deliveryReason }) {
-  if (status !== "PENDING" || !deliveryReason || !TROUBLE.includes(delivery)) return null;
-  return notice("problem", fromService(deliveryReason));
+function trouble(shown) {
+  if (shown.status !== "PENDING" || !shown.deliveryReason || !TROUBLE.includes(shown.delivery)) return null;
+  return notice("problem", whyThere(shown));
 }
 
 /**
@@ -208,8 +208,8 @@ function facts(shown) {
 /** @param {Invitation} shown */
 function delivery(shown) {
   const at = shown.delivery === "DELIVERED" ? shown.deliveredAt : shown.lastSentAt;
-  const reason = TROUBLE.includes(shown.delivery) ? null : shown.deliveryReason;
-  return [...deliveryWords(shown), at && [" · ", timeAgo(at)], reason && h("span", { class: "hint", lang: "en" }, reason)].flat();
+  const reason = TROUBLE.includes(shown.delivery) ? null : whyThere(shown);
+  return [...deliveryWords(shown), at && [" · ", timeAgo(at)], reason && h("span", { class: "hint" }, reason)].flat();
 }
 
 /** @param {Member} member */

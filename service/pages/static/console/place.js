@@ -1,7 +1,7 @@
 // What all views of one community share: its head, its ways, and what is shown where there is none.
 
 import { announce, button, emblem, fromService, h, notice, problemWords, said, show } from "../page.js";
-import { inOwnWords, t } from "../words.js";
+import { t } from "../words.js";
 
 /** @typedef {import("../console.js").Scene} Scene */
 /** @typedef {import("../operations.js").Community} Community */
@@ -107,14 +107,10 @@ export function nothingThere(title, text) {
 }
 
 /**
- * What happened, in a sentence: the service's own, or the reader's where the kind of event says it all; where it does not,
- * the reader's words introduce the service's.
+ * What happened, in a sentence.
  * @param {import("../operations.js").AuditEvent} event
  */
-export function eventWords({ kind, summary }) {
-  const own = inOwnWords(kind);
-  return h("span", { dir: "auto" }, own, own?.endsWith(":") && " ", (!own || own.endsWith(":")) && fromService(summary));
-}
+export const eventWords = ({ kind, summary }) => h("span", { dir: "auto" }, fromService(summary, kind));
 
 /**
  * The button below a list that has more; it goes when there is no more. The focus goes on to the first of the new ones.

@@ -323,4 +323,10 @@ export const told = {
   "membership.removed": "Ein Mitglied wurde entfernt:",
   "policy.changed": "Die Regeln wurden geändert:",
   "access_token.created": "Ein Zugriffstoken wurde angelegt:",
+  "The inviter may no longer invite to this role. Send it again: you become its inviter.":
+    "Wer eingeladen hat, darf zu dieser Rolle nicht mehr einladen. Senden Sie die Einladung noch einmal: Dann laden Sie ein.",
+  "The rules no longer admit addresses of this domain. Allow the domain again, or invite them at another address.":
+    "Die Regeln lassen Adressen dieser Domain nicht mehr zu. Erlauben Sie die Domain wieder, oder laden Sie die Person unter einer anderen Adresse ein.",
+  "No seat is left in this community. Remove a member or raise the seat limit.":
+    "In dieser Gemeinschaft ist kein Platz mehr frei. Entfernen Sie ein Mitglied, oder erhöhen Sie die Zahl der Plätze.",
 };

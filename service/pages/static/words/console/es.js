@@ -323,4 +323,10 @@ export const told = {
   "membership.removed": "Se quitó a un miembro:",
   "policy.changed": "Se cambiaron las reglas:",
   "access_token.created": "Se creó un token de acceso:",
+  "The inviter may no longer invite to this role. Send it again: you become its inviter.":
+    "Quien invitó ya no puede invitar a este rol. Vuelva a enviar la invitación: entonces invita usted.",
+  "The rules no longer admit addresses of this domain. Allow the domain again, or invite them at another address.":
+    "Las reglas ya no admiten direcciones de este dominio. Permítalo de nuevo, o invite a la persona en otra dirección.",
+  "No seat is left in this community. Remove a member or raise the seat limit.":
+    "No queda ninguna plaza en esta comunidad. Quite a un miembro o aumente el número de plazas.",
 };

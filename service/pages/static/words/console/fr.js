@@ -323,4 +323,10 @@ export const told = {
   "membership.removed": "Un membre a été retiré :",
   "policy.changed": "Les règles ont été changées :",
   "access_token.created": "Un jeton d’accès a été créé :",
+  "The inviter may no longer invite to this role. Send it again: you become its inviter.":
+    "La personne qui a invité ne peut plus inviter à ce rôle. Renvoyez l’invitation : c’est alors vous qui invitez.",
+  "The rules no longer admit addresses of this domain. Allow the domain again, or invite them at another address.":
+    "Les règles n’admettent plus les adresses de ce domaine. Autorisez-le de nouveau, ou invitez la personne à une autre adresse.",
+  "No seat is left in this community. Remove a member or raise the seat limit.":
+    "Il n’y a plus de place dans cette communauté. Retirez un membre ou augmentez le nombre de places.",
 };
