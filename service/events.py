@@ -148,19 +148,17 @@ def heard(payload: str) -> None:
 
 async def listen(stopping: asyncio.Event) -> None:
     """Hears what other processes announce, on one connection of its own; opens another when that one is lost."""
-    broken = False
     while not stopping.is_set():
         try:
             async with connection().acquire_connection() as held:
-                await _hear(held, stopping, after_silence=broken)
+                await _hear(held, stopping)
         except Exception as error:  # noqa: BLE001 -- a breaking connection raises anything, and silence is worse
             log.warning("events.lost", error=type(error).__name__)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stopping.wait(), _RECONNECT)
-        broken = True
 
 
-async def _hear(held: "asyncpg.Connection", stopping: asyncio.Event, *, after_silence: bool) -> None:
+async def _hear(held: "asyncpg.Connection", stopping: asyncio.Event) -> None:
     lost = asyncio.Event()
 
     def on_lost(_: object) -> None:
@@ -171,8 +169,8 @@ async def _hear(held: "asyncpg.Connection", stopping: asyncio.Event, *, after_si
 
     held.add_termination_listener(on_lost)
     await held.add_listener(CHANNEL, on_notify)
-    if after_silence:
-        hub.missed()
+    # Whoever subscribed during a silence, or before the first word, may have missed something.
+    hub.missed()
     waiting = [asyncio.create_task(event.wait()) for event in (stopping, lost)]
     try:
         await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)

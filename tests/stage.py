@@ -35,6 +35,10 @@ DESK: Final[ViewportSize] = {"width": 1280, "height": 800}
 ZOOMED: Final[list[ViewportSize]] = [{"width": 640, "height": 400}, {"width": 320, "height": 256}]
 
 
+# How long a page may take for anything, on a machine that is busy with other tests too.
+PATIENCE_MS: Final = 20_000
+expect.set_options(timeout=PATIENCE_MS)
+
 THEMES: Final[dict[Literal["light", "dark"], Any]] = {
     "light": {"rules": {"target-size": {"enabled": True}}},
     "dark": {"runOnly": {"type": "rule", "values": ["color-contrast"]}},
@@ -64,7 +68,7 @@ class Stage:
         context = await self.chromium.new_context(
             viewport=PHONE, locale=language, base_url=self.service.url, java_script_enabled=scripts
         )
-        context.set_default_timeout(8_000)
+        context.set_default_timeout(PATIENCE_MS)
         context.on("weberror", lambda error: self.errors.append(str(error.error)))
         context.on("console", lambda told: self.errors.append(told.text) if "Policy" in told.text else None)
         return await context.new_page()

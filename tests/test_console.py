@@ -2,11 +2,12 @@
 
 import asyncio
 import re
+from dataclasses import dataclass, field
 from typing import Final
 
 import orjson
 import pytest
-from playwright.async_api import Locator, Page, Route, expect
+from playwright.async_api import Locator, Page, Request, Route, expect
 
 from service import audit_sentences, invitation_views, suppression
 from service.addresses import Address
@@ -68,6 +69,56 @@ async def test_an_invitation_is_sent_again_and_revoked(stage: Stage) -> None:
         dead = await stage.person()
         await dead.goto(f"/confirm#{second}")
         await expect(heading(dead)).to_have_text("This link has run out")
+
+
+async def test_words_are_told_though_the_news_came_first(stage: Stage) -> None:
+    """What became of a press is said also where the subscription had shown it before the press was answered."""
+    async with stage.invited() as (owner, invitation_id):
+        page = await stage.person()
+        await sign_in(page)
+        await page.goto(f"/#/communities/{await owner.community_id()}/invitations/{invitation_id}")
+        pressed = await _hold(page, "mutation Resend(")
+        await press(page, "Send again")
+        await pressed.is_given()
+        await expect(told(page, re.compile("Can be sent again in"))).to_be_visible()
+        pressed.released.set()
+        await expect(told(page, f"A new link is on its way to {GUEST}.")).to_be_visible()
+
+
+async def test_an_older_answer_does_not_undo_a_newer_one(stage: Stage) -> None:
+    """A revoked invitation is shown as revoked though the answer to what was asked before comes last."""
+    async with stage.invited() as (owner, invitation_id):
+        page = await stage.person()
+        await sign_in(page)
+        catching_up = await _hold(page, "query Invitation(", time=2)
+        await page.goto(f"/#/communities/{await owner.community_id()}/invitations/{invitation_id}")
+        await catching_up.is_given()
+        before = await _hold(page, "query Invitation(")
+        catching_up.released.set()
+        await stage.service.deliver()
+        await before.is_given()
+        await press(page, "Revoke")
+        await page.get_by_role("dialog").get_by_role("button", name="Revoke").click()
+        await expect(page.locator(".badge").first).to_have_text("Revoked")
+        await _release(page, before)
+        await expect(page.locator(".badge").first).to_have_text("Revoked")
+
+
+async def test_the_log_shows_what_was_asked_for_last(stage: Stage) -> None:
+    """However late the answer to an earlier choice comes, the entries stay those of the last one."""
+    async with stage.owner() as owner:
+        page = await stage.person()
+        await sign_in(page)
+        await page.goto(f"/#/communities/{await owner.community_id()}/audit")
+        entries = page.locator("ol.rows > li")
+        await expect(entries.first).to_be_visible()
+        before = await _hold(page, "query Audit(")
+        await page.get_by_label("What", exact=True).select_option("invited")
+        await before.is_given()
+        await page.get_by_label("What", exact=True).select_option("tokens")
+        await expect(told(page, "Nothing like that happened")).to_be_visible()
+        await _release(page, before)
+        await expect(entries).to_have_count(0)
 
 
 async def test_refused_invitations_say_why_beside_the_field(stage: Stage) -> None:
@@ -133,7 +184,70 @@ async def test_long_lists_come_in_pages(stage: Stage) -> None:
 
 async def _ask_for_three(route: Route) -> None:
     """Makes the pages of a list so short that five invitations fill two."""
-    await route.continue_(post_data=re.sub(r'"first":\d+', '"first":3', route.request.post_data or ""))
+    await route.fallback(post_data=re.sub(r'"first":\d+', '"first":3', route.request.post_data or ""))
+
+
+@dataclass
+class Held:
+    """An answer that the service has given and the page has not got yet."""
+
+    given: asyncio.Event = field(default_factory=asyncio.Event)
+    released: asyncio.Event = field(default_factory=asyncio.Event)
+    request: Request | None = None
+
+    async def is_given(self) -> None:
+        await asyncio.wait_for(self.given.wait(), 20)
+
+
+async def _hold(page: Page, operation: str, *, time: int = 1) -> Held:
+    """Holds the answer to an operation, at its first time from now on or a later one, until it is released."""
+    held, asked = Held(), 0
+
+    async def wait(route: Route) -> None:
+        nonlocal asked
+        mine = operation in (route.request.post_data or "")
+        asked += mine
+        if not mine or asked != time:
+            return await route.fallback()
+        answer, held.request = await route.fetch(), route.request
+        held.given.set()
+        await held.released.wait()
+        return await route.fulfill(response=answer)
+
+    await page.route("**/graphql", wait)
+    return held
+
+
+async def _release(page: Page, held: Held) -> None:
+    """Lets the page have the answer, and another one after it."""
+    async with page.expect_request_finished(lambda request: request == held.request):
+        held.released.set()
+    await page.evaluate("fetch('/healthz').then((answer) => answer.text())")
+
+
+async def test_more_is_shown_while_the_list_catches_up(stage: Stage) -> None:
+    """Whether what was missed comes before or after what "Show more" asked for, all rows are there, and no button is left."""
+    async with stage.owner() as owner:
+        community_id = await owner.community_id()
+        for number in range(4):
+            stage.service.clock.advance(seconds=1)
+            await owner.invite(community_id, f"guest{number}@example.com")
+        for first_of_both in ("missed", "more"):
+            page = await stage.person()
+            missed = await _hold(page, "query Invitations(", time=2)
+            more = await _hold(page, "query Invitations(", time=3)
+            await page.route("**/graphql", _ask_for_three)
+            await sign_in(page)
+            await page.goto(f"/#/communities/{community_id}")
+            await missed.is_given()
+            await press(page, "Show more")
+            await more.is_given()
+            both = {"missed": missed, "more": more}
+            both.pop(first_of_both).released.set()
+            await expect(page.get_by_role("button", name="Show more")).to_have_count(int(first_of_both == "missed"))
+            both.popitem()[1].released.set()
+            await expect(rows(page)).to_have_count(5)
+            await expect(page.get_by_role("button", name="Show more")).to_have_count(0)
 
 
 async def test_every_view_of_the_console_is_accessible_and_has_an_address(stage: Stage) -> None:
@@ -774,7 +888,7 @@ async def test_roles_change_and_members_go(stage: Stage) -> None:
         page = await stage.person()
         await sign_in(page)
         await page.get_by_role("link", name="Demo").click()
-        await page.get_by_role("link", name="Members").click()
+        await page.get_by_role("link", name="Members", exact=True).click()
         row = page.get_by_role("listitem").filter(has_text=GUEST)
         change = row.get_by_role("button", name="Change role Guest")
         await change.click()
@@ -804,7 +918,7 @@ async def test_the_last_owner_cannot_leave_and_a_member_can(stage: Stage) -> Non
         await sign_in(owner)
         await owner.goto("/#/")
         await owner.get_by_role("link", name="Demo").click()
-        await owner.get_by_role("link", name="Members").click()
+        await owner.get_by_role("link", name="Members", exact=True).click()
         await owner.get_by_role("button", name="Leave Owner").click()
         await owner.get_by_role("dialog").get_by_role("button", name="Leave").click()
         await expect(owner.get_by_role("dialog")).to_contain_text("at least one owner")

@@ -65,9 +65,10 @@ export async function audit(scene, id = "") {
   if (!place.auditLog) return nothingThere(t("audit.not_yours.title"), t("audit.not_yours"));
   const list = h("div", { class: "stack" }, log(scene, place, place.auditLog, filter));
   const narrow = async () => {
-    const wanted = wantedIn(scene.asked);
+    const { asked } = scene;
+    const wanted = wantedIn(asked);
     const fresh = await read(id, wanted);
-    if (scene.left.aborted) return;
+    if (scene.left.aborted || asked !== scene.asked) return;
     if (!fresh.community?.auditLog) return gone(scene, fresh);
     list.replaceChildren(...log(scene, place, fresh.community.auditLog, wanted));
     announce(t("audit.shown", { count: fresh.community.auditLog.nodes.length }));

@@ -41,8 +41,8 @@ const isReadable = (place) => place.invitations !== null;
 /** The invitations that are asked for, and everything that is told beside them. */
 class Invitations {
   total = 0;
-  /** Of several questions only the answer to the newest counts. */
-  asking = 0;
+  /** How many changes were told. */
+  heard = 0;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   tallying;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -59,7 +59,7 @@ class Invitations {
     this.rows = new InvitationRows(place.id, place.invitations.nodes);
     this.page = place.invitations.pageInfo;
     this.problems = h("div", { class: "problems" });
-    this.filter = new FilterForm(scene.asked, (asked, how) => void this.#narrow(asked, how).catch((error) => this.#tell(error)));
+    this.filter = new FilterForm(scene.asked, (asked, how) => void this.#narrow(asked, how));
     this.funnel = funnelPlace();
     this.count = h("span", { class: "quiet", id: "invitation-count" });
     this.live = h("span", { class: "quiet", role: "status" });
@@ -69,7 +69,8 @@ class Invitations {
 
   show() {
     const { scene, place } = this;
-    const invited = (/** @type {Invitation} */ invitation) => this.#changed(invitation);
+    // What was told of it since is newer than the answer.
+    const invited = (/** @type {Invitation} */ invitation) => !this.rows.has(invitation.id) && this.#changed(invitation);
     const title = h(
       "div",
       { class: "section-head" },
@@ -108,35 +109,36 @@ class Invitations {
    * @param {{ step: boolean }} how
    */
   async #narrow(asked, how) {
+    if (this.scene.left.aborted) return;
     this.scene.address(asked, how);
-    this.wanted = wantedIn(asked);
-    const question = ++this.asking;
+    const wanted = (this.wanted = wantedIn(asked));
     this.problems.replaceChildren();
     this.rows.element.setAttribute("aria-busy", "true");
-    const fresh = await this.#read(null, PAGE);
-    if (!fresh || question !== this.asking) return;
-    this.rows.element.removeAttribute("aria-busy");
-    this.rows.replace(fresh.invitations.nodes);
-    this.page = fresh.invitations.pageInfo;
-    this.#tally(fresh, fresh.invitations.totalCount);
-    this.#offerMore();
-    announce(t("invitations.count", { count: this.total }));
-  }
-
-  /** @param {unknown} error that met the question of the filter */
-  #tell(error) {
-    if (!(error instanceof Unanswered)) throw error;
-    this.rows.element.removeAttribute("aria-busy");
-    this.problems.replaceChildren(notice("problem", error.message));
+    const { heard } = this;
+    try {
+      const fresh = await this.#read(null, PAGE);
+      if (!fresh) return;
+      this.#shown(fresh, fresh.invitations.nodes);
+      announce(t("invitations.count", { count: this.total }));
+      // What was told in the meantime may be newer than the answer.
+      if (heard !== this.heard) await this.#catchUp();
+    } catch (error) {
+      if (!(error instanceof Unanswered)) throw error;
+      if (wanted !== this.wanted) return;
+      this.rows.element.removeAttribute("aria-busy");
+      this.problems.replaceChildren(notice("problem", error.message));
+    }
   }
 
   /**
+   * Null where the answer counts no more: the reader went elsewhere, or asks for something else by now.
    * @param {string | null} after
    * @param {number} first
    */
   async #read(after, first) {
-    const answer = await ask(api.INVITATIONS, { id: this.place.id, filter: this.wanted, first, after });
-    if (this.scene.left.aborted) return null;
+    const { wanted } = this;
+    const answer = await ask(api.INVITATIONS, { id: this.place.id, filter: wanted, first, after });
+    if (this.scene.left.aborted || wanted !== this.wanted) return null;
     if (!answer.viewer) void this.scene.signedOut();
     else if (!answer.community || !isReadable(answer.community)) void this.scene.again();
     else return answer.community;
@@ -145,26 +147,33 @@ class Invitations {
 
   /** Asks anew for all that is shown: changes may have been missed. */
   async #catchUp() {
-    const question = ++this.asking;
     const nodes = [];
     let after = null;
     for (;;) {
       const fresh = await this.#read(after, Math.min(MOST, Math.max(PAGE, this.rows.size - nodes.length)));
-      if (!fresh || question !== this.asking) return;
+      if (!fresh) return;
       nodes.push(...fresh.invitations.nodes);
-      this.page = fresh.invitations.pageInfo;
-      after = this.page.endCursor;
-      if (nodes.length >= this.rows.size || !this.page.hasNextPage) {
-        this.rows.replace(nodes);
-        this.#tally(fresh, fresh.invitations.totalCount);
-        this.#offerMore();
-        return;
-      }
+      after = fresh.invitations.pageInfo.endCursor;
+      if (nodes.length >= this.rows.size || !fresh.invitations.pageInfo.hasNextPage) return this.#shown(fresh, nodes);
     }
   }
 
+  /**
+   * @param {Readable} fresh the answer with the last of them
+   * @param {Invitation[]} nodes
+   */
+  #shown(fresh, nodes) {
+    this.rows.element.removeAttribute("aria-busy");
+    this.rows.replace(nodes);
+    this.page = fresh.invitations.pageInfo;
+    this.#tally(fresh, fresh.invitations.totalCount);
+    this.#offerMore();
+  }
+
+  /** A button that is there stays, with its focus and with what was asked by it. */
   #offerMore() {
-    this.more.replaceChildren(...(this.page.hasNextPage ? [moreButton(() => this.#further())] : []));
+    if (!this.page.hasNextPage) this.more.replaceChildren();
+    else if (!this.more.hasChildNodes()) this.more.append(moreButton(() => this.#further()));
   }
 
   async #further() {
@@ -179,6 +188,7 @@ class Invitations {
 
   /** @param {Invitation} invitation */
   #changed(invitation) {
+    this.heard += 1;
     if (matches(invitation, this.wanted)) this.rows.put(invitation, { further: this.page.hasNextPage });
     else this.rows.remove(invitation.id);
     this.tallying ??= setTimeout(() => void this.#recount().catch(ignore), SOON_MS);
@@ -187,8 +197,9 @@ class Invitations {
 
   async #recount() {
     this.tallying = undefined;
-    const { community } = await ask(api.TALLY, { id: this.place.id, filter: this.wanted });
-    if (this.scene.left.aborted || !community) return;
+    const { wanted } = this;
+    const { community } = await ask(api.TALLY, { id: this.place.id, filter: wanted });
+    if (this.scene.left.aborted || wanted !== this.wanted || !community) return;
     part("place-facts").textContent = facts(community.viewerRole, community.memberCount);
     this.#tally(community, community.invitations.totalCount);
   }

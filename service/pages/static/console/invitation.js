@@ -2,7 +2,7 @@
 
 import { Unanswered, ask } from "../api.js";
 import * as api from "../operations.js";
-import { announce, button, confirm, fromService, h, notice, problemWords, said, show } from "../page.js";
+import { button, confirm, fromService, h, notice, problemWords, said, show } from "../page.js";
 import { timeAgo, timeUntil } from "../times.js";
 import { moment, rich, t } from "../words.js";
 import { TROUBLE, deliveryWords, statusBadge, whyThere } from "./invitation-rows.js";
@@ -29,13 +29,17 @@ export async function invitation(scene, communityId = "", id = "") {
   if (scene.left.aborted) return;
   if (!viewer) return scene.signedOut();
   if (!found || found.community.id !== communityId) return nothingThere(t("invitation.gone.title"), t("invitation.gone"));
-  const stage = { shown: found };
-  const refresh = async () => {
+  const stage = { shown: found, asked: 0, answered: 0, words: false };
+  const refresh = async (words = false) => {
+    const question = ++stage.asked;
+    stage.words ||= words;
     const { viewer, invitation: fresh } = await read(id);
-    if (scene.left.aborted) return;
+    if (scene.left.aborted || question < stage.answered) return;
+    stage.answered = question;
     if (!viewer) return scene.signedOut();
-    if (!fresh || JSON.stringify(fresh) === JSON.stringify(stage.shown)) return;
-    stage.shown = fresh;
+    // The words that wait are told, though what they tell of may be shown already.
+    if (!fresh || (!stage.words && JSON.stringify(fresh) === JSON.stringify(stage.shown))) return;
+    Object.assign(stage, { shown: fresh, words: false });
     keepingFocus(() => present(scene, fresh, refresh, false));
   };
   present(scene, found, refresh, true);
@@ -45,7 +49,7 @@ export async function invitation(scene, communityId = "", id = "") {
 /**
  * @param {Scene} scene
  * @param {Invitation} shown
- * @param {() => Promise<void>} refresh
+ * @param {(words?: boolean) => Promise<void>} refresh
  * @param {boolean} focus
  */
 function present(scene, shown, refresh, focus) {
@@ -110,7 +114,7 @@ function proposal(scene, shown) {
 /**
  * @param {Scene} scene
  * @param {Invitation} shown
- * @param {() => Promise<void>} refresh
+ * @param {(words?: boolean) => Promise<void>} refresh
  */
 function actions(scene, shown, refresh) {
   const problems = h("div", { class: "problems" });
@@ -119,7 +123,7 @@ function actions(scene, shown, refresh) {
       button(
         t("invitation.resend"),
         { class: "button primary", problems, "data-key": "resend", "aria-describedby": "resend-hint" },
-        () => resend(scene, shown, refresh, problems),
+        () => resend(scene, shown, refresh),
       ),
     shown.canRevoke &&
       button(t("invitation.revoke"), { class: "button", "data-key": "revoke" }, () => askToRevoke(scene, shown, refresh)),
@@ -137,22 +141,19 @@ function actions(scene, shown, refresh) {
 /**
  * @param {Scene} scene
  * @param {Invitation} shown
- * @param {() => Promise<void>} refresh
- * @param {Element} problems
+ * @param {(words?: boolean) => Promise<void>} refresh
  */
-async function resend(scene, shown, refresh, problems) {
+async function resend(scene, shown, refresh) {
   const { resendInvite: answer } = await ask(api.RESEND, { input: { invitationId: shown.id } });
-  if ("invitation" in answer) return told(scene, refresh, t("invitation.resent", { email: shown.email }));
+  if ("invitation" in answer) return told(scene, refresh, "done", t("invitation.resent", { email: shown.email }));
   if (answer.__typename === "NotSignedIn") return scene.signedOut();
-  await refresh();
-  announce(answer.message);
-  return problems.replaceChildren(notice("problem", ...problemWords(answer)));
+  return told(scene, refresh, "problem", h("p", null, ...problemWords(answer)).textContent ?? "");
 }
 
 /**
  * @param {Scene} scene
  * @param {Invitation} shown
- * @param {() => Promise<void>} refresh
+ * @param {(words?: boolean) => Promise<void>} refresh
  */
 function askToRevoke(scene, shown, refresh) {
   const words = {
@@ -164,7 +165,7 @@ function askToRevoke(scene, shown, refresh) {
   confirm(words, async (problems) => {
     const { revokeInvite: answer } = await ask(api.REVOKE, { input: { invitationId: shown.id } });
     if ("invitation" in answer) {
-      await told(scene, refresh, t("invitation.revoked", { email: shown.email }));
+      await told(scene, refresh, "done", t("invitation.revoked", { email: shown.email }));
       return true;
     }
     await refused(scene, answer, problems);
@@ -174,12 +175,13 @@ function askToRevoke(scene, shown, refresh) {
 
 /**
  * @param {Scene} scene
- * @param {() => Promise<void>} refresh
+ * @param {(words?: boolean) => Promise<void>} refresh
+ * @param {import("../page.js").Kind} kind
  * @param {string} text
  */
-async function told(scene, refresh, text) {
-  scene.say({ kind: "done", text });
-  await refresh();
+async function told(scene, refresh, kind, text) {
+  scene.say({ kind, text });
+  await refresh(true);
 }
 
 // --------------------------------------------------------------------------------------------------------------- facts
@@ -257,14 +259,16 @@ function ignore(error) {
 }
 
 /**
- * Follows what becomes of it. While a question stands open, nothing changes behind it.
+ * Follows what becomes of it. While a question stands open, nothing changes behind it; what changed meanwhile is seen then.
  * @param {Scene} scene
  * @param {Invitation} shown
- * @param {() => Promise<void>} refresh
+ * @param {(words?: boolean) => Promise<void>} refresh
  */
 function keepFresh({ left }, { id, community }, refresh) {
   const look = async () => {
-    if (!document.querySelector("dialog[open]")) await refresh();
+    const question = document.querySelector("dialog[open]");
+    if (question) question.addEventListener("close", () => void look().catch(ignore), { once: true });
+    else await refresh();
   };
   void follow(community.id, {
     left,
