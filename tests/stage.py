@@ -1,5 +1,6 @@
 """The pages' stage: Chromium, people in browsers of their own, and what they do there."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -10,7 +11,7 @@ from typing import Any, Final, Literal
 import pytest
 from axe_playwright_python.base import AXE_SCRIPT
 from playwright.async_api import Browser as Chromium
-from playwright.async_api import Locator, Page, ViewportSize, async_playwright, expect
+from playwright.async_api import Locator, Page, Request, Route, ViewportSize, async_playwright, expect
 
 from service import pages
 from tests.conftest import Serve
@@ -166,6 +167,47 @@ async def sign_in(page: Page, email: str = OWNER) -> None:
     await page.goto("/")
     await accept_as(page, None, email)
     await expect(heading(page)).to_have_text("My communities")
+
+
+# ------------------------------------------------------------------------------------------------ what comes in which order
+
+
+@dataclass
+class Held:
+    """An answer that the service has given and the page has not got yet."""
+
+    given: asyncio.Event = field(default_factory=asyncio.Event)
+    released: asyncio.Event = field(default_factory=asyncio.Event)
+    request: Request | None = None
+
+    async def is_given(self) -> None:
+        await asyncio.wait_for(self.given.wait(), 20)
+
+
+async def hold(page: Page, operation: str, *, time: int = 1) -> Held:
+    """Holds the answer to an operation, at its first time from now on or a later one, until it is released."""
+    held, asked = Held(), 0
+
+    async def wait(route: Route) -> None:
+        nonlocal asked
+        mine = operation in (route.request.post_data or "")
+        asked += mine
+        if not mine or asked != time:
+            return await route.fallback()
+        answer, held.request = await route.fetch(), route.request
+        held.given.set()
+        await held.released.wait()
+        return await route.fulfill(response=answer)
+
+    await page.route("**/graphql", wait)
+    return held
+
+
+async def release(page: Page, held: Held) -> None:
+    """Lets the page have the answer, and another one after it."""
+    async with page.expect_request_finished(lambda request: request == held.request):
+        held.released.set()
+    await page.evaluate("fetch('/healthz').then((answer) => answer.text())")
 
 
 _VIOLATIONS: Final = """rules => axe.run(document, {resultTypes: ["violations"], ...rules}).then(({violations}) =>

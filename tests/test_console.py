@@ -2,12 +2,11 @@
 
 import asyncio
 import re
-from dataclasses import dataclass, field
 from typing import Final
 
 import orjson
 import pytest
-from playwright.async_api import Locator, Page, Request, Route, expect
+from playwright.async_api import Locator, Page, Route, expect
 
 from service import audit_sentences, invitation_views, suppression
 from service.addresses import Address
@@ -23,8 +22,10 @@ from tests.stage import (
     assert_accessible,
     choose,
     heading,
+    hold,
     log_in,
     press,
+    release,
     sign_in,
     told,
 )
@@ -77,7 +78,7 @@ async def test_words_are_told_though_the_news_came_first(stage: Stage) -> None:
         page = await stage.person()
         await sign_in(page)
         await page.goto(f"/#/communities/{await owner.community_id()}/invitations/{invitation_id}")
-        pressed = await _hold(page, "mutation Resend(")
+        pressed = await hold(page, "mutation Resend(")
         await press(page, "Send again")
         await pressed.is_given()
         await expect(told(page, re.compile("Can be sent again in"))).to_be_visible()
@@ -90,17 +91,17 @@ async def test_an_older_answer_does_not_undo_a_newer_one(stage: Stage) -> None:
     async with stage.invited() as (owner, invitation_id):
         page = await stage.person()
         await sign_in(page)
-        catching_up = await _hold(page, "query Invitation(", time=2)
+        catching_up = await hold(page, "query Invitation(", time=2)
         await page.goto(f"/#/communities/{await owner.community_id()}/invitations/{invitation_id}")
         await catching_up.is_given()
-        before = await _hold(page, "query Invitation(")
+        before = await hold(page, "query Invitation(")
         catching_up.released.set()
         await stage.service.deliver()
         await before.is_given()
         await press(page, "Revoke")
         await page.get_by_role("dialog").get_by_role("button", name="Revoke").click()
         await expect(page.locator(".badge").first).to_have_text("Revoked")
-        await _release(page, before)
+        await release(page, before)
         await expect(page.locator(".badge").first).to_have_text("Revoked")
 
 
@@ -112,12 +113,12 @@ async def test_the_log_shows_what_was_asked_for_last(stage: Stage) -> None:
         await page.goto(f"/#/communities/{await owner.community_id()}/audit")
         entries = page.locator("ol.rows > li")
         await expect(entries.first).to_be_visible()
-        before = await _hold(page, "query Audit(")
+        before = await hold(page, "query Audit(")
         await page.get_by_label("What", exact=True).select_option("invited")
         await before.is_given()
         await page.get_by_label("What", exact=True).select_option("tokens")
         await expect(told(page, "Nothing like that happened")).to_be_visible()
-        await _release(page, before)
+        await release(page, before)
         await expect(entries).to_have_count(0)
 
 
@@ -187,44 +188,6 @@ async def _ask_for_three(route: Route) -> None:
     await route.fallback(post_data=re.sub(r'"first":\d+', '"first":3', route.request.post_data or ""))
 
 
-@dataclass
-class Held:
-    """An answer that the service has given and the page has not got yet."""
-
-    given: asyncio.Event = field(default_factory=asyncio.Event)
-    released: asyncio.Event = field(default_factory=asyncio.Event)
-    request: Request | None = None
-
-    async def is_given(self) -> None:
-        await asyncio.wait_for(self.given.wait(), 20)
-
-
-async def _hold(page: Page, operation: str, *, time: int = 1) -> Held:
-    """Holds the answer to an operation, at its first time from now on or a later one, until it is released."""
-    held, asked = Held(), 0
-
-    async def wait(route: Route) -> None:
-        nonlocal asked
-        mine = operation in (route.request.post_data or "")
-        asked += mine
-        if not mine or asked != time:
-            return await route.fallback()
-        answer, held.request = await route.fetch(), route.request
-        held.given.set()
-        await held.released.wait()
-        return await route.fulfill(response=answer)
-
-    await page.route("**/graphql", wait)
-    return held
-
-
-async def _release(page: Page, held: Held) -> None:
-    """Lets the page have the answer, and another one after it."""
-    async with page.expect_request_finished(lambda request: request == held.request):
-        held.released.set()
-    await page.evaluate("fetch('/healthz').then((answer) => answer.text())")
-
-
 async def test_more_is_shown_while_the_list_catches_up(stage: Stage) -> None:
     """Whether what was missed comes before or after what "Show more" asked for, all rows are there, and no button is left."""
     async with stage.owner() as owner:
@@ -234,8 +197,8 @@ async def test_more_is_shown_while_the_list_catches_up(stage: Stage) -> None:
             await owner.invite(community_id, f"guest{number}@example.com")
         for first_of_both in ("missed", "more"):
             page = await stage.person()
-            missed = await _hold(page, "query Invitations(", time=2)
-            more = await _hold(page, "query Invitations(", time=3)
+            missed = await hold(page, "query Invitations(", time=2)
+            more = await hold(page, "query Invitations(", time=3)
             await page.route("**/graphql", _ask_for_three)
             await sign_in(page)
             await page.goto(f"/#/communities/{community_id}")

@@ -51,19 +51,25 @@ function remembered(work) {
 /** Shows whatever the address or this browser's last acceptance leads to. */
 async function open() {
   stopLooking();
+  asking += 1;
   const found = takeToken();
   token = found.token;
   if (found.cut) return views.noLink({ cut: true, open: openPasted });
   return load();
 }
 
+/** Of several questions, as when another link is opened meanwhile, only the newest's answer counts. */
+let asking = 0;
+
 async function load() {
+  const question = ++asking;
   views.loading();
   try {
-    return decide(await opened());
+    const answer = await opened();
+    return question === asking ? decide(answer) : undefined;
   } catch (error) {
     if (!(error instanceof Unanswered)) throw error;
-    return views.unanswered(error.message, load);
+    return question === asking ? views.unanswered(error.message, load) : undefined;
   }
 }
 
@@ -138,6 +144,7 @@ let looking;
 
 function stopLooking() {
   clearTimeout(looking);
+  looking = undefined;
 }
 
 /**
@@ -147,11 +154,13 @@ function stopLooking() {
  * @param {number} times
  */
 function lookAgain(acceptance, times) {
-  looking = setTimeout(async () => {
+  const mine = setTimeout(async () => {
     const found = document.hidden ? null : await glance(acceptance.id);
+    if (looking !== mine) return;
     if (found && found.status !== acceptance.status) await load();
     else lookAgain(acceptance, document.hidden ? times : times + 1);
   }, LOOK_EVERY_MS[Math.min(times, LOOK_EVERY_MS.length - 1)]);
+  looking = mine;
 }
 
 /** @param {string} acceptanceId */
