@@ -29,7 +29,7 @@ def listeners(community: str) -> set[Watch]:
 
 async def begun(community: str, before: set[Watch]) -> None:
     """Waits for one more: each begins in a task of its own, and nothing is replayed to it."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while not listeners(community) - before:  # noqa: ASYNC110 -- nobody tells
             await asyncio.sleep(0.001)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import secrets
 import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 from socket import socket
 from typing import Any
 
+import hypothesis
 import pytest
 import structlog
 from joserfc.jwk import RSAKey
@@ -26,6 +28,12 @@ from tests.postgres import PostgresServer
 from tests.story import Service, TestClock
 
 pytest_plugins = ("tests.left_out", "tests.postgres", "tests.stage")
+
+# A busy machine takes its time; where a change is judged, everybody is given the same examples.
+hypothesis.settings.register_profile(
+    "steady", deadline=None, derandomize="CI" in os.environ, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("steady")
 
 Serve = Callable[..., AbstractAsyncContextManager[Service]]
 

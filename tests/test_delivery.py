@@ -315,7 +315,7 @@ async def test_a_slow_pace_does_not_hold_up_the_end(service: Service) -> None:
 
         await until(one_was_sent, "the first mail")
         stopping.set()
-        await asyncio.wait_for(running, 5)
+        await asyncio.wait_for(running, 20)
         assert len(service.mailbox.entries) == sent + 1
         due = "SELECT tries FROM mail_orders WHERE sent_at IS NULL AND due_at <= $1"
         assert [row["tries"] for row in await database.select(due, service.clock())] == [0, 0]
