@@ -659,103 +659,103 @@ class Mutation:
         " and sends nothing; after it expired, it is a new invitation."
     )
     async def invite_member(self, info: Info, input: InviteMemberInput) -> InviteMemberResult:
-        return await answered(_invite(info, input))
+        return await answered(info, _invite(info, input))
 
     @strawberry.mutation(
         description="Invite many at once (at most 1,000): one outcome a row, in order; a bad row stops no other."
     )
     async def invite_members(self, info: Info, input: InviteMembersInput) -> InviteMembersResult:
-        return await answered(_invite_many(info, input))
+        return await answered(info, _invite_many(info, input))
 
     @strawberry.mutation(
         description="Send a new link; every earlier link of the invitation, and every flow begun with one, dies at once."
         " Reopens a declined invitation unless the invitee blocked the community. The caller becomes its inviter."
     )
     async def resend_invite(self, info: Info, input: ResendInviteInput) -> ResendInviteResult:
-        return await answered(_resend(info, input))
+        return await answered(info, _resend(info, input))
 
     @strawberry.mutation(description="Take the invitation back; its links and flows die at once. History stays.")
     async def revoke_invite(self, info: Info, input: RevokeInviteInput) -> RevokeInviteResult:
-        return await answered(_revoke(info, input))
+        return await answered(info, _revoke(info, input))
 
     @strawberry.mutation(
         description="Bind the link to a fresh OpenID Connect sign-in that begins now in this browser. Consumes nothing:"
         " the sign-in's return does."
     )
     async def accept_invite(self, info: Info, input: AcceptInviteInput) -> AcceptInviteResult:
-        return await answered(_accept(info, input))
+        return await answered(info, _accept(info, input))
 
     @strawberry.mutation(
         description="Finish an acceptance that asked for the code from the invited mailbox, in the browser that began"
         " it: five tries, ten minutes."
     )
     async def confirm_acceptance(self, info: Info, input: ConfirmAcceptanceInput) -> ConfirmAcceptanceResult:
-        return await answered(_confirm(info, input))
+        return await answered(info, _confirm(info, input))
 
     @strawberry.mutation(
         description="After EMAIL_MISMATCH: ask the admins to invite the address that this browser just proved instead."
     )
     async def request_other_address(self, info: Info, input: RequestOtherAddressInput) -> RequestOtherAddressResult:
-        return await answered(_request_other_address(info, input))
+        return await answered(info, _request_other_address(info, input))
 
     @strawberry.mutation(
         description="The invitee says no. Needs a live link; no sign-in. An admin can reopen it by resending."
     )
     async def decline_invite(self, info: Info, input: DeclineInviteInput) -> DeclineInviteResult:
-        return await answered(_decline(info, input))
+        return await answered(info, _decline(info, input))
 
     @strawberry.mutation(
         description="For a dead link: if its invitation is still open, a new link goes to the invited mailbox and"
         " nowhere else. The answer is the same whatever happened."
     )
     async def request_fresh_link(self, info: Info, input: RequestFreshLinkInput) -> RequestFreshLinkResult:
-        return await answered(_request_fresh_link(info, input))
+        return await answered(info, _request_fresh_link(info, input))
 
     @strawberry.mutation(
         description="Begin a sign-in for a person who already has an account. Nobody gets an account without an"
         " invitation. Outcome: signInOutcome."
     )
     async def sign_in(self, info: Info, input: SignInInput) -> SignInResult:
-        return await answered(_sign_in(info, input))
+        return await answered(info, _sign_in(info, input))
 
     @strawberry.mutation(
         description="Signed in: add another sign-in to one's own account, by a fresh login with it. Outcome:"
         " signInOutcome."
     )
     async def link_identity(self, info: Info, input: LinkIdentityInput) -> LinkIdentityResult:
-        return await answered(_link_identity(info, input))
+        return await answered(info, _link_identity(info, input))
 
     @strawberry.mutation(description="Ends the current session, the one named, or all of one's own.")
     async def sign_out(self, info: Info, input: SignOutInput | None = None) -> SignOutResult:
-        return await answered(_sign_out(info, input))
+        return await answered(info, _sign_out(info, input))
 
     @strawberry.mutation(
         description="The caller becomes its owner. Open to members only where the operator allows it; operators create"
         " communities on the command line."
     )
     async def create_community(self, info: Info, input: CreateCommunityInput) -> CreateCommunityResult:
-        return await answered(_create_community(info, input))
+        return await answered(info, _create_community(info, input))
 
     @strawberry.mutation
     async def change_role(self, info: Info, input: ChangeRoleInput) -> ChangeRoleResult:
-        return await answered(_change_role(info, input))
+        return await answered(info, _change_role(info, input))
 
     @strawberry.mutation(description="Also how one leaves.")
     async def remove_member(self, info: Info, input: RemoveMemberInput) -> RemoveMemberResult:
-        return await answered(_remove_member(info, input))
+        return await answered(info, _remove_member(info, input))
 
     @strawberry.mutation
     async def update_invitation_policy(
         self, info: Info, input: UpdateInvitationPolicyInput
     ) -> UpdateInvitationPolicyResult:
-        return await answered(_update_policy(info, input))
+        return await answered(info, _update_policy(info, input))
 
     @strawberry.mutation(
         description="A token for a script of one's own: for some of one's communities, to read or to invite, for a while."
     )
     async def create_access_token(self, info: Info, input: CreateAccessTokenInput) -> CreateAccessTokenResult:
-        return await answered(_create_access_token(info, input))
+        return await answered(info, _create_access_token(info, input))
 
     @strawberry.mutation(description="Ends one of one's own access tokens at once.")
     async def revoke_access_token(self, info: Info, input: RevokeAccessTokenInput) -> RevokeAccessTokenResult:
-        return await answered(_revoke_access_token(info, input))
+        return await answered(info, _revoke_access_token(info, input))

@@ -4,10 +4,14 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 import strawberry
+import structlog
 
 from schema import types
-from service import openid, refusals
+from schema.context import Info
+from service import metrics, openid, refusals
 from service.invitation_status import Status
+
+log = structlog.get_logger()
 
 
 @strawberry.interface
@@ -127,12 +131,20 @@ _WITH_FACTS: dict[type[Exception], Callable[[Any], Any]] = {
 Answer = TypeVar("Answer")
 
 
-async def answered(work: Awaitable[Answer]) -> Any:
-    """What the work gives, or the problem that stands for its refusal."""
+async def answered(info: Info, work: Awaitable[Answer]) -> Any:
+    """What the work gives, or the problem that stands for its refusal. Who tries what they may not is told to the operator
+    (ASVS 16.3.2), with ids and no more.
+    """
     try:
-        return await work
+        answer: Any = await work
     except (refusals.Refused, openid.ProviderUnavailable) as refused:
-        return problem_of(refused)
+        answer = problem_of(refused)
+    if isinstance(answer, Problem):
+        problem, caller = type(answer).__name__, info.context.caller
+        metrics.refusals.labels(info.field_name, problem).inc()
+        member_id = caller.member_id if caller else None
+        log.info("mutation.refused", mutation=info.field_name, problem=problem, member_id=member_id)
+    return answer
 
 
 def problem_of(refused: Exception) -> Any:

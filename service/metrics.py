@@ -32,6 +32,7 @@ FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
 requests = Counter("guestlist_http_requests", "HTTP requests answered", ["route", "method", "status"])
 seconds = Histogram("guestlist_http_request_seconds", "Time to answer an HTTP request", ["route"])
 flows = Counter("guestlist_flows", "Sign-ins and acceptances that returned", ["kind", "status"])
+refusals = Counter("guestlist_refusals", "Mutations that were refused, by the problem told", ["mutation", "problem"])
 mails = Counter("guestlist_mails", "Mails by what became of sending them", ["kind", "outcome"])
 documents = Counter("guestlist_graphql_documents", "GraphQL documents asked: kept from before, or new", ["found"])
 notifications = Counter("guestlist_notifications", "Delivery notifications by what became of them", ["outcome"])

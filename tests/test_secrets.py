@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from service import database, logs
+from service.models import Invitation
 from service.tokens import digest_of
+from tests.cast import let_in, owner_in
 from tests.left_out import leave_out
 from tests.story import Service, query_of
 
@@ -142,3 +144,25 @@ async def _keep(response: Any, answers: list[str]) -> None:
     if response.request.url.path == "/graphql":
         sent = {name: value for name, value in response.headers.items() if name != "set-cookie"}
         answers.append(f"{sent} {response.text}")
+
+
+async def test_who_tries_what_they_may_not_leaves_a_line(service: Service, log_lines: list[str]) -> None:
+    """A refused mutation is one line and one count, with the member's id and without the address; nobody was invited."""
+    async with service.browser() as owner, service.browser() as guest, service.browser() as stranger:
+        community = await owner_in(service, owner)
+        await let_in(service, owner, guest, "guest@example.com")
+        before = (await owner.client.get("/metrics")).text
+        log_lines.clear()
+        for browser in (guest, stranger):
+            await browser.invite(community, "friend@example.com")
+        after = (await owner.client.get("/metrics")).text
+        member = (await guest.ask("{ viewer { member { id } } }"))["viewer"]["member"]["id"]
+    told = [line for line in log_lines if "mutation.refused" in line]
+    assert [("NotPermitted" in line, member in line) for line in told] == [(True, True), (False, False)]
+    assert "NotSignedIn" in told[1]
+    assert "friend@" not in "".join(log_lines)
+    for problem in ("NotPermitted", "NotSignedIn"):
+        line = f'guestlist_refusals_total{{mutation="inviteMember",problem="{problem}"}} '
+        counts = [float(text.partition(line)[2].partition("\n")[0] or 0) for text in (before, after)]
+        assert counts[1] - counts[0] == 1
+    assert await Invitation.filter(email="friend@example.com").count() == 0
