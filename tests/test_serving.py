@@ -1,11 +1,12 @@
 """`guestlist serve`, `worker` and `dev` as processes: what they serve, what they refuse, and in which words."""
 
 import asyncio
+import random
 import re
 import socket
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -34,9 +35,12 @@ PROVIDER = {
 
 
 def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port of loopback below those that the system gives to connections of its own, so that it is free a while later."""
+    for port in random.sample(range(20_000, 32_000), 100):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("a free port")
 
 
 async def _start(*arguments: str, folder: Path, **environ: str) -> asyncio.subprocess.Process:
