@@ -214,6 +214,14 @@ _VIOLATIONS: Final = """rules => axe.run(document, {resultTypes: ["violations"],
     violations.map(({id, nodes}) => [id, ...nodes.map(({html}) => html.slice(0, 160))]))"""
 
 
+# What moves is judged where it comes to rest: half way, colours are none of ours.
+_AT_REST: Final = """async () => {
+    const moving = () => document.getAnimations().filter((motion) => motion.effect.getComputedTiming().endTime < 6000
+        && motion.playState === "running");
+    while (moving().length) await Promise.allSettled(moving().map((motion) => motion.finished));
+}"""
+
+
 async def assert_accessible(page: Page, name: str = "") -> None:
     """No violation of axe's rules on a phone and on a desk, light and dark; and nothing wider than the window, also zoomed.
 
@@ -224,6 +232,8 @@ async def assert_accessible(page: Page, name: str = "") -> None:
         await page.set_viewport_size(viewport)
         for scheme, rules in THEMES.items() if viewport not in ZOOMED else ():
             await page.emulate_media(color_scheme=scheme)
+            await expect(page.locator("[aria-busy=true]")).to_have_count(0)
+            await page.evaluate(_AT_REST)
             assert await page.evaluate(_VIOLATIONS, rules) == [], (name, viewport, scheme)
         overflow = await page.evaluate("document.documentElement.scrollWidth - innerWidth")
         assert overflow <= 0, (name, viewport, "wider than the window")

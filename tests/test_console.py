@@ -105,6 +105,24 @@ async def test_an_older_answer_does_not_undo_a_newer_one(stage: Stage) -> None:
         await expect(page.locator(".badge").first).to_have_text("Revoked")
 
 
+async def test_a_view_that_was_left_before_it_came_dims_no_other(stage: Stage) -> None:
+    """The view that the reader went on to is not shown as waiting while the answer to the one before is still to come."""
+    async with stage.owner() as owner:
+        page = await stage.person()
+        await sign_in(page)
+        await page.clock.install()
+        before = await hold(page, "query Members(")
+        members = f"#/communities/{await owner.community_id()}/members"
+        await page.evaluate("members => { location.hash = members }", members)
+        await before.is_given()
+        await page.evaluate("location.hash = '#/account'")
+        await expect(heading(page)).to_have_text("My account")
+        await page.clock.run_for(1_000)
+        await expect(page.locator("#view")).not_to_have_attribute("aria-busy", "true")
+        await release(page, before)
+        await expect(heading(page)).to_have_text("My account")
+
+
 async def test_the_log_shows_what_was_asked_for_last(stage: Stage) -> None:
     """However late the answer to an earlier choice comes, the entries stay those of the last one."""
     async with stage.owner() as owner:

@@ -63,7 +63,7 @@ async function open() {
   scene.abort();
   scene = new AbortController();
   const { signal } = scene;
-  const slow = setTimeout(() => part("view").setAttribute("aria-busy", "true"), 200);
+  const slow = setTimeout(() => signal.aborted || part("view").setAttribute("aria-busy", "true"), 200);
   try {
     if (!who || path() === "/") who = await whoLooks();
     if (!signal.aborted) await perform(signal);
