@@ -220,8 +220,9 @@ async function confirmCode(acceptance, code) {
  * @param {Acceptance} acceptance
  */
 async function nowIs(acceptance) {
+  const question = ++asking;
   const { invitePreview, providers } = await opened();
-  outcome(acceptance, previewOf(acceptance, invitePreview), providers);
+  if (question === asking) outcome(acceptance, previewOf(acceptance, invitePreview), providers);
 }
 
 /**

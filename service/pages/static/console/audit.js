@@ -151,9 +151,10 @@ function filterForm(scene, entries, people, narrow) {
     to.wrong(null);
     if (from.control.value && to.control.value && from.control.value > to.control.value) return to.wrong(t("audit.period"));
     const chosen = Object.entries(given).map(([name, { control }]) => [name, control.value]);
-    scene.asked = new URLSearchParams(chosen.filter(([, value]) => value));
-    scene.address(scene.asked, { step: true });
-    void narrow().catch((error) => to.wrong(wordsOf(error)));
+    const wanted = new URLSearchParams(chosen.filter(([, value]) => value));
+    scene.asked = wanted;
+    scene.address(wanted, { step: true });
+    void narrow().catch((error) => wanted === scene.asked && to.wrong(wordsOf(error)));
   });
   form.addEventListener("submit", (event) => event.preventDefault());
   return form;
