@@ -1,5 +1,6 @@
 """The pages' stage: Chromium, people in browsers of their own, and what they do there."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -10,7 +11,7 @@ from typing import Any, Final, Literal
 import pytest
 from axe_playwright_python.base import AXE_SCRIPT
 from playwright.async_api import Browser as Chromium
-from playwright.async_api import Locator, Page, ViewportSize, async_playwright, expect
+from playwright.async_api import Locator, Page, Route, ViewportSize, async_playwright, expect
 
 from service import pages
 from tests.conftest import Serve
@@ -155,6 +156,30 @@ async def accept_as(page: Page, link: str | None, email: str, provider: str = "d
         await page.goto(link)
     await choose(page, provider)
     await log_in(page, email, **login)
+
+
+@dataclass
+class Held:
+    """Answers that are there, and come to the page when they are let go."""
+
+    there: asyncio.Event = field(default_factory=asyncio.Event)
+    let_go: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+async def hold(page: Page, said: str) -> Held:
+    """Lets the service answer what says that, and keeps the answers from the page."""
+    held = Held()
+
+    async def late(route: Route) -> None:
+        if said not in (route.request.post_data or ""):
+            return await route.fallback()
+        answer = await route.fetch()
+        held.there.set()
+        await held.let_go.wait()
+        return await route.fulfill(response=answer)
+
+    await page.route("**/graphql", late)
+    return held
 
 
 async def sign_in(page: Page, email: str = OWNER) -> None:

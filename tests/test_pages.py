@@ -29,6 +29,7 @@ from tests.stage import (
     assert_accessible,
     choose,
     heading,
+    hold,
     log_in,
     press,
     told,
@@ -177,7 +178,37 @@ async def test_another_link_in_the_same_tab_is_opened(stage: Stage) -> None:
         await expect(heading(page)).to_have_text("Open your invitation")
         await page.evaluate("token => location.hash = token", await stage.service.token_for(GUEST))
         await expect(heading(page)).to_have_text("Demo")
-        assert page.url == f"{stage.service.url}/confirm"
+        await expect(page).to_have_url(f"{stage.service.url}/confirm")
+
+
+async def test_the_link_that_was_opened_last_is_shown(stage: Stage) -> None:
+    """What is answered about the link before is not shown any more; a link that comes amid the scripts is not missed."""
+    async with stage.invited() as (owner, _):
+        page, first = await stage.person(), await stage.link()
+        await owner.do("createCommunity", name="Second")
+        await owner.invite(await owner.community_id("Second"), GUEST)
+        second = (await stage.link()).partition("#")[2]
+        answer = await hold(page, first.partition("#")[2])
+        await page.goto(first)
+        await answer.there.wait()
+        await page.evaluate("token => location.hash = token", second)
+        await expect(heading(page)).to_have_text("Second")
+        async with page.expect_event("requestfinished", lambda ended: ended.url.endswith("/graphql")):
+            answer.let_go.set()
+        await expect(heading(page)).to_have_text("Second")
+        late = await stage.person()
+        words = asyncio.Event()
+
+        async def wait(route: Route) -> None:
+            await words.wait()
+            await route.continue_()
+
+        await late.route("**/words/en.js", wait)
+        await late.goto(first, wait_until="commit")
+        await expect(late).to_have_url(f"{stage.service.url}/confirm")
+        await late.evaluate("token => location.hash = token", second)
+        words.set()
+        await expect(heading(late)).to_have_text("Second")
 
 
 # ------------------------------------------------------------------------------------------------------ dead and lost links

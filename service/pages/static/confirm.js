@@ -57,13 +57,18 @@ async function open() {
   return load();
 }
 
+/** Of several questions only the answer to the newest counts: the link may be another one by then. */
+let loading = 0;
+
 async function load() {
+  const question = ++loading;
   views.loading();
   try {
-    return decide(await opened());
+    const answer = await opened();
+    if (question === loading) decide(answer);
   } catch (error) {
     if (!(error instanceof Unanswered)) throw error;
-    return views.unanswered(error.message, load);
+    if (question === loading) views.unanswered(error.message, load);
   }
 }
 
@@ -138,6 +143,7 @@ let looking;
 
 function stopLooking() {
   clearTimeout(looking);
+  looking = undefined;
 }
 
 /**
@@ -147,11 +153,14 @@ function stopLooking() {
  * @param {number} times
  */
 function lookAgain(acceptance, times) {
-  looking = setTimeout(async () => {
+  const look = setTimeout(async () => {
     const found = document.hidden ? null : await glance(acceptance.id);
+    // What was asked before something else was shown says nothing of that.
+    if (look !== looking) return;
     if (found && found.status !== acceptance.status) await load();
     else lookAgain(acceptance, document.hidden ? times : times + 1);
   }, LOOK_EVERY_MS[Math.min(times, LOOK_EVERY_MS.length - 1)]);
+  looking = look;
 }
 
 /** @param {string} acceptanceId */
@@ -211,8 +220,9 @@ async function confirmCode(acceptance, code) {
  * @param {Acceptance} acceptance
  */
 async function nowIs(acceptance) {
+  const question = ++loading;
   const { invitePreview, providers } = await opened();
-  outcome(acceptance, previewOf(acceptance, invitePreview), providers);
+  if (question === loading) outcome(acceptance, previewOf(acceptance, invitePreview), providers);
 }
 
 /**
