@@ -20,6 +20,7 @@ from tests.stage import (
     assert_accessible,
     choose,
     heading,
+    hold,
     log_in,
     press,
     sign_in,
@@ -821,6 +822,21 @@ async def test_the_audit_log_is_filtered_and_paged(stage: Stage) -> None:
         await expect(entries.nth(3)).to_be_focused()
         await entries.get_by_role("link", name=GUEST).first.click()
         await expect(heading(page)).to_have_text(GUEST)
+
+
+async def test_the_log_shows_what_was_asked_last(stage: Stage) -> None:
+    """An answer that comes after that to a newer question changes nothing."""
+    async with stage.invited() as (owner, _):
+        page = await stage.person()
+        await sign_in(page)
+        await page.goto(f"/#/communities/{await owner.community_id()}/audit")
+        answer = await hold(page, '"invitation.created"')
+        await page.get_by_label("What", exact=True).select_option("invited")
+        await page.get_by_label("What", exact=True).select_option("rules")
+        await expect(told(page, "Nothing like that happened")).to_be_visible()
+        async with page.expect_event("requestfinished", lambda ended: "invitation.created" in (ended.post_data or "")):
+            answer.let_go.set()
+        await expect(told(page, "Nothing like that happened")).to_be_visible()
 
 
 async def test_lists_are_exported(stage: Stage) -> None:

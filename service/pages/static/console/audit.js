@@ -64,10 +64,16 @@ export async function audit(scene, id = "") {
   if (!place) return gone(scene, answer);
   if (!place.auditLog) return nothingThere(t("audit.not_yours.title"), t("audit.not_yours"));
   const list = h("div", { class: "stack" }, log(scene, place, place.auditLog, filter));
+  // Of several questions only the answer to the newest counts.
+  let asking = 0;
   const narrow = async () => {
+    const question = ++asking;
     const wanted = wantedIn(scene.asked);
-    const fresh = await read(id, wanted);
-    if (scene.left.aborted) return;
+    const fresh = await read(id, wanted).catch((error) => {
+      if (question === asking || !(error instanceof Unanswered)) throw error;
+      return null;
+    });
+    if (!fresh || scene.left.aborted || question !== asking) return;
     if (!fresh.community?.auditLog) return gone(scene, fresh);
     list.replaceChildren(...log(scene, place, fresh.community.auditLog, wanted));
     announce(t("audit.shown", { count: fresh.community.auditLog.nodes.length }));
