@@ -69,6 +69,24 @@ async def test_an_invitation_is_sent_again_and_revoked(stage: Stage) -> None:
         await expect(heading(dead)).to_have_text("This link has run out")
 
 
+async def test_what_was_done_is_told_whoever_knew_first(stage: Stage) -> None:
+    """A view that has the change already, by itself, still says what the press did; and goes on to when the mail has left."""
+    async with stage.invited() as (owner, invitation_id):
+        page = await stage.person()
+        await sign_in(page)
+        await page.goto(f"/#/communities/{await owner.community_id()}/invitations/{invitation_id}")
+        await expect(heading(page)).to_have_text(GUEST)
+        answer = await hold(page, "mutation Resend(")
+        await press(page, "Send again")
+        await expect(told(page, re.compile("Can be sent again in"))).to_be_visible()
+        answer.let_go.set()
+        words = told(page, f"A new link is on its way to {GUEST}.")
+        await expect(words).to_be_visible()
+        await stage.service.deliver()
+        await expect(page.get_by_role("definition").filter(has_text=re.compile("^Sent"))).to_be_visible()
+        await expect(words).to_be_visible()
+
+
 async def test_refused_invitations_say_why_beside_the_field(stage: Stage) -> None:
     """No address, a wrong one, a pending one and a member's each have their words at the address; nothing is sent."""
     async with stage.invited() as (owner, invitation_id):

@@ -29,27 +29,36 @@ export async function invitation(scene, communityId = "", id = "") {
   if (scene.left.aborted) return;
   if (!viewer) return scene.signedOut();
   if (!found || found.community.id !== communityId) return nothingThere(t("invitation.gone.title"), t("invitation.gone"));
-  const stage = { shown: found };
+  const stage = { shown: found, asked: 0, answered: 0 };
   const refresh = async () => {
+    const question = ++stage.asked;
     const { viewer, invitation: fresh } = await read(id);
-    if (scene.left.aborted) return;
+    if (scene.left.aborted || question < stage.answered) return;
+    stage.answered = question;
     if (!viewer) return scene.signedOut();
     if (!fresh || JSON.stringify(fresh) === JSON.stringify(stage.shown)) return;
     stage.shown = fresh;
-    keepingFocus(() => present(scene, fresh, refresh, false));
+    keepingFocus(() => present(scene, fresh, here, false));
   };
-  present(scene, found, refresh, true);
+  const flash = scene.flash();
+  const said = h("div", { hidden: !flash }, flash);
+  const here = { said, refresh };
+  present(scene, found, here, true);
   keepFresh(scene, found, refresh);
 }
 
 /**
+ * The place of what is told of the invitation, which stays when the rest is drawn anew; and what asks for that.
+ * @typedef {{ said: HTMLElement, refresh: () => Promise<void> }} Here
+ */
+
+/**
  * @param {Scene} scene
  * @param {Invitation} shown
- * @param {() => Promise<void>} refresh
+ * @param {Here} here
  * @param {boolean} focus
  */
-function present(scene, shown, refresh, focus) {
-  const flash = scene.flash();
+function present(scene, shown, here, focus) {
   const parts = [
     h(
       "p",
@@ -57,11 +66,11 @@ function present(scene, shown, refresh, focus) {
       h("a", { href: `#/communities/${shown.community.id}`, "data-key": "back" }, "← ", t("invitation.back")),
     ),
     h("header", { class: "subject" }, h("h1", null, said(shown.email)), statusBadge(shown)),
-    flash,
+    here.said,
     shown.blockedReason && notice("problem", fromService(shown.blockedReason)),
     trouble(shown),
     proposal(scene, shown),
-    actions(scene, shown, refresh),
+    actions(scene, shown, here),
     h("div", { class: "columns" }, story(shown), facts(shown)),
   ];
   show(
@@ -110,24 +119,24 @@ function proposal(scene, shown) {
 /**
  * @param {Scene} scene
  * @param {Invitation} shown
- * @param {() => Promise<void>} refresh
+ * @param {Here} here
  */
-function actions(scene, shown, refresh) {
+function actions(scene, shown, here) {
   const problems = h("div", { class: "problems" });
   const children = [
     shown.canResend &&
       button(
         t("invitation.resend"),
         { class: "button primary", problems, "data-key": "resend", "aria-describedby": "resend-hint" },
-        () => resend(scene, shown, refresh, problems),
+        () => resend(scene, shown, here),
       ),
     shown.canRevoke &&
-      button(t("invitation.revoke"), { class: "button", "data-key": "revoke" }, () => askToRevoke(scene, shown, refresh)),
+      button(t("invitation.revoke"), { class: "button", "data-key": "revoke" }, () => askToRevoke(scene, shown, here)),
     shown.canResendAt &&
       h(
         "p",
         { class: "hint" },
-        rich("invitation.resend.soon", { when: timeUntil(shown.canResendAt, () => void refresh().catch(ignore)) }),
+        rich("invitation.resend.soon", { when: timeUntil(shown.canResendAt, () => void here.refresh().catch(ignore)) }),
       ),
     shown.canResend && h("p", { class: "hint", id: "resend-hint" }, t("invitation.resend.hint")),
   ];
@@ -137,24 +146,21 @@ function actions(scene, shown, refresh) {
 /**
  * @param {Scene} scene
  * @param {Invitation} shown
- * @param {() => Promise<void>} refresh
- * @param {Element} problems
+ * @param {Here} here
  */
-async function resend(scene, shown, refresh, problems) {
+async function resend(scene, shown, here) {
   const { resendInvite: answer } = await ask(api.RESEND, { input: { invitationId: shown.id } });
-  if ("invitation" in answer) return told(scene, refresh, t("invitation.resent", { email: shown.email }));
+  if ("invitation" in answer) return tell(here, notice("done", t("invitation.resent", { email: shown.email })));
   if (answer.__typename === "NotSignedIn") return scene.signedOut();
-  await refresh();
-  announce(answer.message);
-  return problems.replaceChildren(notice("problem", ...problemWords(answer)));
+  return tell(here, notice("problem", ...problemWords(answer)));
 }
 
 /**
  * @param {Scene} scene
  * @param {Invitation} shown
- * @param {() => Promise<void>} refresh
+ * @param {Here} here
  */
-function askToRevoke(scene, shown, refresh) {
+function askToRevoke(scene, shown, here) {
   const words = {
     title: t("invitation.revoke.title"),
     text: rich("invitation.revoke.text", { email: said(shown.email) }),
@@ -164,7 +170,7 @@ function askToRevoke(scene, shown, refresh) {
   confirm(words, async (problems) => {
     const { revokeInvite: answer } = await ask(api.REVOKE, { input: { invitationId: shown.id } });
     if ("invitation" in answer) {
-      await told(scene, refresh, t("invitation.revoked", { email: shown.email }));
+      await tell(here, notice("done", t("invitation.revoked", { email: shown.email })));
       return true;
     }
     await refused(scene, answer, problems);
@@ -173,13 +179,14 @@ function askToRevoke(scene, shown, refresh) {
 }
 
 /**
- * @param {Scene} scene
- * @param {() => Promise<void>} refresh
- * @param {string} text
+ * @param {Here} here
+ * @param {HTMLElement} words of what was done or refused; the invitation as it is now stands below them
  */
-async function told(scene, refresh, text) {
-  scene.say({ kind: "done", text });
+async function tell({ said, refresh }, words) {
+  said.replaceChildren(words);
+  said.hidden = false;
   await refresh();
+  announce(words.textContent ?? "");
 }
 
 // --------------------------------------------------------------------------------------------------------------- facts
