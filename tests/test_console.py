@@ -148,6 +148,30 @@ async def test_long_lists_come_in_pages(stage: Stage) -> None:
         await expect(page.get_by_role("button", name="Show more")).to_have_count(0)
 
 
+async def test_more_of_a_list_comes_amid_a_reconnect(stage: Stage) -> None:
+    """A list that is asked for anew while its rest is on the way still gets that, once, and then has no more to show."""
+    async with stage.owner() as owner:
+        community_id = await owner.community_id()
+        for number in range(4):
+            stage.service.clock.advance(seconds=1)
+            await owner.invite(community_id, f"guest{number}@example.com")
+        page = await stage.person()
+        await page.route("**/graphql", _ask_for_three)
+        await sign_in(page)
+        await page.goto(f"/#/communities/{community_id}")
+        await expect(rows(page)).to_have_count(3)
+        rest = await hold(page, '"after":"')
+        await press(page, "Show more")
+        await rest.there.wait()
+        await page.evaluate("dispatchEvent(new Event('offline'))")
+        await expect(told(page, "Reconnecting…")).to_be_visible()
+        await expect(told(page, "Reconnecting…")).to_have_count(0)
+        rest.let_go.set()
+        await expect(rows(page)).to_have_count(5)
+        await expect(rows(page).nth(3)).to_be_focused()
+        await expect(page.get_by_role("button", name="Show more")).to_have_count(0)
+
+
 async def _ask_for_three(route: Route) -> None:
     """Makes the pages of a list so short that five invitations fill two."""
     await route.continue_(post_data=re.sub(r'"first":\d+', '"first":3', route.request.post_data or ""))
@@ -515,6 +539,41 @@ async def test_a_question_that_came_to_nothing_is_told_beside_the_filter(stage: 
         await page.get_by_label("Filter by role").select_option("ADMIN")
         await expect(rows(page)).to_have_count(1)
         await expect(page.get_by_role("alert")).to_have_count(0)
+
+
+async def test_a_change_outlives_an_answer_that_lacks_it(stage: Stage) -> None:
+    """What is told while the list is asked for stays, though the answer was made before."""
+    async with stage.invited() as (owner, invitation_id):
+        page = await stage.person()
+        await sign_in(page)
+        await page.goto(f"/#/communities/{await owner.community_id()}")
+        await expect(rows(page)).to_have_count(2)
+        answer = await hold(page, "PENDING")
+        await page.get_by_role("checkbox", name="Pending").check()
+        await answer.there.wait()
+        await owner.do("revokeInvite", invitationId=invitation_id)
+        await expect(rows(page)).to_have_count(1)
+        answer.let_go.set()
+        await expect(page.locator("ul.rows")).not_to_have_attribute("aria-busy", "true")
+        await expect(rows(page)).to_have_count(0)
+
+
+async def test_what_was_typed_last_stays_out_of_the_next_view(stage: Stage) -> None:
+    """Who searches and goes on before the search began finds it in no other view's address."""
+    async with stage.invited() as (owner, invitation_id):
+        page = await stage.person()
+        await page.clock.install()
+        await sign_in(page)
+        community = f"#/communities/{await owner.community_id()}"
+        await page.goto(f"/{community}")
+        await expect(rows(page)).to_have_count(2)
+        await page.get_by_label("Search by address").evaluate(
+            "(field, hash) => { field.value = 'x'; field.dispatchEvent(new Event('input')); location.hash = hash }",
+            f"{community}/invitations/{invitation_id}",
+        )
+        await expect(heading(page)).to_have_text(GUEST)
+        await page.clock.run_for(1_000)
+        await expect(page).to_have_url(f"{stage.service.url}/{community}/invitations/{invitation_id}")
 
 
 async def test_a_long_timeline_comes_in_pages(stage: Stage) -> None:
