@@ -90,7 +90,8 @@ async function perform(left) {
   const ids = pattern.exec(path())?.slice(1) ?? [];
   const say = (/** @type {Flash} */ told) => void (flash = told);
   const { viewer } = who;
-  const signedOut = () => leave(viewer);
+  // Several questions of one view can meet the end of the session: the first of them leads to the sign-in.
+  const signedOut = async () => void (left.aborted || (await leave(viewer)));
   await view({ viewer, left, asked: asked(), address, flash: flashed, say, returnTo, again, signedOut }, ...ids);
   if (!left.aborted) restoreDraft(viewer.member.id, path());
 }
