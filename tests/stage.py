@@ -34,6 +34,9 @@ PHONE: Final[ViewportSize] = {"width": 390, "height": 844}
 DESK: Final[ViewportSize] = {"width": 1280, "height": 800}
 # What is left of the desk's width at 200 % zoom, and at 400 % (WCAG 1.4.4, 1.4.10).
 ZOOMED: Final[list[ViewportSize]] = [{"width": 640, "height": 400}, {"width": 320, "height": 256}]
+# How long what must come may take: some of it is asked for every few seconds only, on a machine that does much beside it.
+PATIENCE_MS: Final = 30_000
+expect.set_options(timeout=PATIENCE_MS)
 
 
 THEMES: Final[dict[Literal["light", "dark"], Any]] = {
@@ -65,7 +68,7 @@ class Stage:
         context = await self.chromium.new_context(
             viewport=PHONE, locale=language, base_url=self.service.url, java_script_enabled=scripts
         )
-        context.set_default_timeout(8_000)
+        context.set_default_timeout(PATIENCE_MS)
         context.on("weberror", lambda error: self.errors.append(str(error.error)))
         context.on("console", lambda told: self.errors.append(told.text) if "Policy" in told.text else None)
         return await context.new_page()
@@ -198,6 +201,8 @@ async def assert_accessible(page: Page, name: str = "") -> None:
 
     The themes differ in their colours alone, so for the second one the rule about those is enough.
     """
+    # A view that waits for the next one is pale, and not there for long.
+    await expect(page.locator("[aria-busy=true]")).to_have_count(0)
     await page.evaluate(AXE_SCRIPT)
     for viewport in (*ZOOMED, DESK, PHONE):
         await page.set_viewport_size(viewport)
