@@ -48,28 +48,28 @@ function remembered(work) {
 
 // ------------------------------------------------------------------------------------------------------------ opening
 
+/** Of several questions only the answer to the newest counts: the link may be another one by then. */
+let loading = 0;
+
 /** Shows whatever the address or this browser's last acceptance leads to. */
 async function open() {
   stopLooking();
-  asking += 1;
+  loading += 1;
   const found = takeToken();
   token = found.token;
   if (found.cut) return views.noLink({ cut: true, open: openPasted });
   return load();
 }
 
-/** Of several questions, as when another link is opened meanwhile, only the newest's answer counts. */
-let asking = 0;
-
 async function load() {
-  const question = ++asking;
+  const question = ++loading;
   views.loading();
   try {
     const answer = await opened();
-    return question === asking ? decide(answer) : undefined;
+    if (question === loading) decide(answer);
   } catch (error) {
     if (!(error instanceof Unanswered)) throw error;
-    return question === asking ? views.unanswered(error.message, load) : undefined;
+    if (question === loading) views.unanswered(error.message, load);
   }
 }
 
@@ -154,13 +154,14 @@ function stopLooking() {
  * @param {number} times
  */
 function lookAgain(acceptance, times) {
-  const mine = setTimeout(async () => {
+  const look = setTimeout(async () => {
     const found = document.hidden ? null : await glance(acceptance.id);
-    if (looking !== mine) return;
+    // What was asked before something else was shown says nothing of that.
+    if (look !== looking) return;
     if (found && found.status !== acceptance.status) await load();
     else lookAgain(acceptance, document.hidden ? times : times + 1);
   }, LOOK_EVERY_MS[Math.min(times, LOOK_EVERY_MS.length - 1)]);
-  looking = mine;
+  looking = look;
 }
 
 /** @param {string} acceptanceId */
@@ -220,9 +221,9 @@ async function confirmCode(acceptance, code) {
  * @param {Acceptance} acceptance
  */
 async function nowIs(acceptance) {
-  const question = ++asking;
+  const question = ++loading;
   const { invitePreview, providers } = await opened();
-  if (question === asking) outcome(acceptance, previewOf(acceptance, invitePreview), providers);
+  if (question === loading) outcome(acceptance, previewOf(acceptance, invitePreview), providers);
 }
 
 /**

@@ -40,14 +40,18 @@ function readAddress() {
   return true;
 }
 
+let opened = () => {};
+
 /**
  * Calls back when another link is put into the address bar of this very tab: browsers do not load the page again then.
- * @param {() => void} opened
+ * @param {() => void} callback
  */
-export function whenAnotherLinkIsOpened(opened) {
-  addEventListener("hashchange", () => {
-    if (readAddress()) opened();
-  });
+export function whenAnotherLinkIsOpened(callback) {
+  opened = callback;
 }
 
 readAddress();
+// Listens from the start: a link that comes while the other modules still load is found by the first `takeToken`.
+addEventListener("hashchange", () => {
+  if (readAddress()) opened();
+});

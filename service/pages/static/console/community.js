@@ -41,8 +41,14 @@ const isReadable = (place) => place.invitations !== null;
 /** The invitations that are asked for, and everything that is told beside them. */
 class Invitations {
   total = 0;
-  /** How many changes were told. */
-  heard = 0;
+  /** Numbers all questions and changes in the order in which they were asked and came. */
+  step = 0;
+  /** Of several questions for the list only the answer to the newest counts. */
+  asking = 0;
+  /** The question whose numbers are shown: those of an older one are no news. */
+  tallied = 0;
+  /** @type {Map<string, { invitation: Invitation, step: number }>} The newest change of each: an older answer lacks it. */
+  changes = new Map();
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   tallying;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -64,13 +70,15 @@ class Invitations {
     this.count = h("span", { class: "quiet", id: "invitation-count" });
     this.live = h("span", { class: "quiet", role: "status" });
     this.empty = h("div", { class: "empty" });
-    this.more = h("div");
+    this.nothing = emptiness();
+    this.noMatch = this.#noMatch();
+    this.more = moreButton(() => this.#further());
   }
 
   show() {
     const { scene, place } = this;
-    // What was told of it since is newer than the answer.
-    const invited = (/** @type {Invitation} */ invitation) => !this.rows.has(invitation.id) && this.#changed(invitation);
+    // What is known of a new invitation already may be newer than the answer that made it.
+    const invited = (/** @type {Invitation} */ invitation) => void (this.changes.has(invitation.id) || this.#changed(invitation));
     const title = h(
       "div",
       { class: "section-head" },
@@ -79,8 +87,8 @@ class Invitations {
       this.count,
       exportLink(place.id),
     );
-    this.#tally(place, place.invitations.totalCount);
-    this.#offerMore();
+    this.#tally(place, this.step);
+    this.more.hidden = !this.page.hasNextPage;
     showPlace(place, "invitations", [
       scene.flash(),
       inviteForm(scene, place, invited),
@@ -109,19 +117,18 @@ class Invitations {
    * @param {{ step: boolean }} how
    */
   async #narrow(asked, how) {
+    // What was typed last may come to its end after the view: the address is another's by then.
     if (this.scene.left.aborted) return;
     this.scene.address(asked, how);
     const wanted = (this.wanted = wantedIn(asked));
+    const question = (this.asking = ++this.step);
     this.problems.replaceChildren();
     this.rows.element.setAttribute("aria-busy", "true");
-    const { heard } = this;
     try {
       const fresh = await this.#read(null, PAGE);
-      if (!fresh) return;
-      this.#shown(fresh, fresh.invitations.nodes);
+      if (!fresh || question !== this.asking) return;
+      this.#list(fresh, fresh.invitations.nodes, question);
       announce(t("invitations.count", { count: this.total }));
-      // What was told in the meantime may be newer than the answer.
-      if (heard !== this.heard) await this.#catchUp();
     } catch (error) {
       if (!(error instanceof Unanswered)) throw error;
       if (wanted !== this.wanted) return;
@@ -131,14 +138,33 @@ class Invitations {
   }
 
   /**
-   * Null where the answer counts no more: the reader went elsewhere, or asks for something else by now.
+   * Shows these and no others, as they are by now.
+   * @param {Readable} fresh the last page of them
+   * @param {Invitation[]} nodes
+   * @param {number} question
+   */
+  #list(fresh, nodes, question) {
+    this.rows.element.removeAttribute("aria-busy");
+    this.problems.replaceChildren();
+    this.rows.replace(nodes);
+    this.page = fresh.invitations.pageInfo;
+    this.#tally(fresh, question);
+    this.more.hidden = !this.page.hasNextPage;
+    this.#bringUpToDate(question);
+  }
+
+  /** @param {number} question that what changed since was not known to */
+  #bringUpToDate(question) {
+    for (const { invitation, step } of this.changes.values()) if (step > question) this.#put(invitation);
+  }
+
+  /**
    * @param {string | null} after
    * @param {number} first
    */
   async #read(after, first) {
-    const { wanted } = this;
-    const answer = await ask(api.INVITATIONS, { id: this.place.id, filter: wanted, first, after });
-    if (this.scene.left.aborted || wanted !== this.wanted) return null;
+    const answer = await ask(api.INVITATIONS, { id: this.place.id, filter: this.wanted, first, after });
+    if (this.scene.left.aborted) return null;
     if (!answer.viewer) void this.scene.signedOut();
     else if (!answer.community || !isReadable(answer.community)) void this.scene.again();
     else return answer.community;
@@ -147,61 +173,61 @@ class Invitations {
 
   /** Asks anew for all that is shown: changes may have been missed. */
   async #catchUp() {
+    const question = (this.asking = ++this.step);
     const nodes = [];
     let after = null;
     for (;;) {
       const fresh = await this.#read(after, Math.min(MOST, Math.max(PAGE, this.rows.size - nodes.length)));
-      if (!fresh) return;
+      if (!fresh || question !== this.asking) return;
       nodes.push(...fresh.invitations.nodes);
-      after = fresh.invitations.pageInfo.endCursor;
-      if (nodes.length >= this.rows.size || !fresh.invitations.pageInfo.hasNextPage) return this.#shown(fresh, nodes);
+      const { endCursor, hasNextPage } = fresh.invitations.pageInfo;
+      after = endCursor;
+      if (nodes.length < this.rows.size && hasNextPage) continue;
+      this.#list(fresh, nodes, question);
+      void this.#draw();
+      return;
     }
   }
 
-  /**
-   * @param {Readable} fresh the answer with the last of them
-   * @param {Invitation[]} nodes
-   */
-  #shown(fresh, nodes) {
-    this.rows.element.removeAttribute("aria-busy");
-    this.rows.replace(nodes);
-    this.page = fresh.invitations.pageInfo;
-    this.#tally(fresh, fresh.invitations.totalCount);
-    this.#offerMore();
-  }
-
-  /** A button that is there stays, with its focus and with what was asked by it. */
-  #offerMore() {
-    if (!this.page.hasNextPage) this.more.replaceChildren();
-    else if (!this.more.hasChildNodes()) this.more.append(moreButton(() => this.#further()));
-  }
-
+  /** @returns {Promise<{ first: HTMLElement | undefined, count: number, more: boolean }>} */
   async #further() {
+    const { wanted, asking } = this;
+    const question = ++this.step;
     const fresh = await this.#read(this.page.endCursor, PAGE);
-    const page = fresh?.invitations;
-    if (page) this.page = page.pageInfo;
-    const first = this.rows.append(page?.nodes ?? []);
-    return { first, count: page?.nodes.length ?? 0, more: page?.pageInfo.hasNextPage ?? false };
+    if (!fresh || wanted !== this.wanted) return { first: undefined, count: 0, more: this.page.hasNextPage };
+    // The list was asked for anew meanwhile, and may end elsewhere.
+    if (asking !== this.asking) return this.#further();
+    const { nodes, pageInfo } = fresh.invitations;
+    this.page = pageInfo;
+    const first = this.rows.append(nodes);
+    this.#bringUpToDate(question);
+    return { first, count: nodes.length, more: pageInfo.hasNextPage };
   }
 
   // ------------------------------------------------------------------------------------------------------ changes
 
   /** @param {Invitation} invitation */
   #changed(invitation) {
-    this.heard += 1;
-    if (matches(invitation, this.wanted)) this.rows.put(invitation, { further: this.page.hasNextPage });
-    else this.rows.remove(invitation.id);
+    this.changes.set(invitation.id, { invitation, step: ++this.step });
+    this.#put(invitation);
     this.tallying ??= setTimeout(() => void this.#recount().catch(ignore), SOON_MS);
     this.drawing ??= setTimeout(() => void this.#draw(), FUNNEL_MS);
+  }
+
+  /** @param {Invitation} invitation */
+  #put(invitation) {
+    if (matches(invitation, this.wanted)) this.rows.put(invitation, { further: this.page.hasNextPage });
+    else this.rows.remove(invitation.id);
   }
 
   async #recount() {
     this.tallying = undefined;
     const { wanted } = this;
+    const question = ++this.step;
     const { community } = await ask(api.TALLY, { id: this.place.id, filter: wanted });
-    if (this.scene.left.aborted || wanted !== this.wanted || !community) return;
+    if (this.scene.left.aborted || !community || wanted !== this.wanted) return;
     part("place-facts").textContent = facts(community.viewerRole, community.memberCount);
-    this.#tally(community, community.invitations.totalCount);
+    this.#tally(community, question);
   }
 
   async #draw() {
@@ -210,10 +236,12 @@ class Invitations {
   }
 
   /**
-   * @param {{ invitationCounts: import("../operations.js").Counts | null }} place
-   * @param {number} total
+   * @param {{ invitationCounts: import("../operations.js").Counts | null, invitations: { totalCount: number } }} place
+   * @param {number} question
    */
-  #tally({ invitationCounts }, total) {
+  #tally({ invitationCounts, invitations: { totalCount: total } }, question) {
+    if (question < this.tallied) return;
+    this.tallied = question;
     this.total = total;
     const all = Object.values(invitationCounts ?? {}).reduce((sum, number) => sum + number, 0);
     const narrowed = !asksNothing(this.wanted);
@@ -223,7 +251,9 @@ class Invitations {
     this.count.hidden = all === 0;
     this.rows.element.hidden = total === 0;
     this.empty.hidden = total > 0;
-    this.empty.replaceChildren(...(narrowed ? this.#noMatch() : emptiness()));
+    // Put there once: who is about to press its button keeps it.
+    const told = narrowed ? this.noMatch : this.nothing;
+    if (this.empty.firstChild !== told[0]) this.empty.replaceChildren(...told);
   }
 
   #noMatch() {

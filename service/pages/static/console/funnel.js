@@ -17,18 +17,26 @@ const BAR = { width: 10, gap: 3, height: 32 };
 /** The picture's place, empty and hidden while there is nothing to show. */
 export const funnelPlace = () => h("section", { class: "panel funnel", "aria-labelledby": "funnel-title", hidden: true });
 
+let asked = 0;
+let answered = 0;
+
 /**
+ * Draws what is so now; an answer that a newer one overtook is no news.
  * @param {string} id of the community
  * @param {HTMLElement} place
  */
 export async function drawFunnel(id, place) {
+  const question = ++asked;
   const { community } = await ask(api.FUNNEL, { id, weeks: WEEKS });
+  if (question < answered) return;
+  answered = question;
   const weeks = community?.invitationFunnel ?? [];
   const invited = sum(weeks, "invited");
   place.hidden = invited === 0;
   if (JSON.stringify(weeks) === place.dataset["shown"]) return;
   place.dataset["shown"] = JSON.stringify(weeks);
   const open = place.querySelector("details")?.open ?? false;
+  const focused = place.contains(document.activeElement);
   place.replaceChildren(
     h("h2", { id: "funnel-title" }, t("funnel.title", { count: WEEKS })),
     h(
@@ -38,6 +46,7 @@ export async function drawFunnel(id, place) {
     ),
     h("details", { open }, h("summary", null, t("funnel.table")), table(weeks)),
   );
+  if (focused) place.querySelector("summary")?.focus({ preventScroll: true });
 }
 
 /**

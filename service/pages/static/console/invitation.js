@@ -2,7 +2,7 @@
 
 import { Unanswered, ask } from "../api.js";
 import * as api from "../operations.js";
-import { button, confirm, fromService, h, notice, problemWords, said, show } from "../page.js";
+import { announce, button, confirm, fromService, h, notice, problemWords, said, show } from "../page.js";
 import { timeAgo, timeUntil } from "../times.js";
 import { moment, rich, t } from "../words.js";
 import { TROUBLE, deliveryWords, statusBadge, whyThere } from "./invitation-rows.js";
@@ -29,31 +29,36 @@ export async function invitation(scene, communityId = "", id = "") {
   if (scene.left.aborted) return;
   if (!viewer) return scene.signedOut();
   if (!found || found.community.id !== communityId) return nothingThere(t("invitation.gone.title"), t("invitation.gone"));
-  const stage = { shown: found, asked: 0, answered: 0, words: false };
-  const refresh = async (words = false) => {
+  const stage = { shown: found, asked: 0, answered: 0 };
+  const refresh = async () => {
     const question = ++stage.asked;
-    stage.words ||= words;
     const { viewer, invitation: fresh } = await read(id);
     if (scene.left.aborted || question < stage.answered) return;
     stage.answered = question;
     if (!viewer) return scene.signedOut();
-    // The words that wait are told, though what they tell of may be shown already.
-    if (!fresh || (!stage.words && JSON.stringify(fresh) === JSON.stringify(stage.shown))) return;
-    Object.assign(stage, { shown: fresh, words: false });
-    keepingFocus(() => present(scene, fresh, refresh, false));
+    if (!fresh || JSON.stringify(fresh) === JSON.stringify(stage.shown)) return;
+    stage.shown = fresh;
+    keepingFocus(() => present(scene, fresh, here, false));
   };
-  present(scene, found, refresh, true);
+  const flash = scene.flash();
+  const said = h("div", { hidden: !flash }, flash);
+  const here = { said, refresh };
+  present(scene, found, here, true);
   keepFresh(scene, found, refresh);
 }
 
 /**
+ * The place of what is told of the invitation, which stays when the rest is drawn anew; and what asks for that.
+ * @typedef {{ said: HTMLElement, refresh: () => Promise<void> }} Here
+ */
+
+/**
  * @param {Scene} scene
  * @param {Invitation} shown
- * @param {(words?: boolean) => Promise<void>} refresh
+ * @param {Here} here
  * @param {boolean} focus
  */
-function present(scene, shown, refresh, focus) {
-  const flash = scene.flash();
+function present(scene, shown, here, focus) {
   const parts = [
     h(
       "p",
@@ -61,11 +66,11 @@ function present(scene, shown, refresh, focus) {
       h("a", { href: `#/communities/${shown.community.id}`, "data-key": "back" }, "← ", t("invitation.back")),
     ),
     h("header", { class: "subject" }, h("h1", null, said(shown.email)), statusBadge(shown)),
-    flash,
+    here.said,
     shown.blockedReason && notice("problem", fromService(shown.blockedReason)),
     trouble(shown),
     proposal(scene, shown),
-    actions(scene, shown, refresh),
+    actions(scene, shown, here),
     h("div", { class: "columns" }, story(shown), facts(shown)),
   ];
   show(
@@ -114,24 +119,24 @@ function proposal(scene, shown) {
 /**
  * @param {Scene} scene
  * @param {Invitation} shown
- * @param {(words?: boolean) => Promise<void>} refresh
+ * @param {Here} here
  */
-function actions(scene, shown, refresh) {
+function actions(scene, shown, here) {
   const problems = h("div", { class: "problems" });
   const children = [
     shown.canResend &&
       button(
         t("invitation.resend"),
         { class: "button primary", problems, "data-key": "resend", "aria-describedby": "resend-hint" },
-        () => resend(scene, shown, refresh),
+        () => resend(scene, shown, here),
       ),
     shown.canRevoke &&
-      button(t("invitation.revoke"), { class: "button", "data-key": "revoke" }, () => askToRevoke(scene, shown, refresh)),
+      button(t("invitation.revoke"), { class: "button", "data-key": "revoke" }, () => askToRevoke(scene, shown, here)),
     shown.canResendAt &&
       h(
         "p",
         { class: "hint" },
-        rich("invitation.resend.soon", { when: timeUntil(shown.canResendAt, () => void refresh().catch(ignore)) }),
+        rich("invitation.resend.soon", { when: timeUntil(shown.canResendAt, () => void here.refresh().catch(ignore)) }),
       ),
     shown.canResend && h("p", { class: "hint", id: "resend-hint" }, t("invitation.resend.hint")),
   ];
@@ -141,21 +146,21 @@ function actions(scene, shown, refresh) {
 /**
  * @param {Scene} scene
  * @param {Invitation} shown
- * @param {(words?: boolean) => Promise<void>} refresh
+ * @param {Here} here
  */
-async function resend(scene, shown, refresh) {
+async function resend(scene, shown, here) {
   const { resendInvite: answer } = await ask(api.RESEND, { input: { invitationId: shown.id } });
-  if ("invitation" in answer) return told(scene, refresh, "done", t("invitation.resent", { email: shown.email }));
+  if ("invitation" in answer) return tell(here, notice("done", t("invitation.resent", { email: shown.email })));
   if (answer.__typename === "NotSignedIn") return scene.signedOut();
-  return told(scene, refresh, "problem", h("p", null, ...problemWords(answer)).textContent ?? "");
+  return tell(here, notice("problem", ...problemWords(answer)));
 }
 
 /**
  * @param {Scene} scene
  * @param {Invitation} shown
- * @param {(words?: boolean) => Promise<void>} refresh
+ * @param {Here} here
  */
-function askToRevoke(scene, shown, refresh) {
+function askToRevoke(scene, shown, here) {
   const words = {
     title: t("invitation.revoke.title"),
     text: rich("invitation.revoke.text", { email: said(shown.email) }),
@@ -165,7 +170,7 @@ function askToRevoke(scene, shown, refresh) {
   confirm(words, async (problems) => {
     const { revokeInvite: answer } = await ask(api.REVOKE, { input: { invitationId: shown.id } });
     if ("invitation" in answer) {
-      await told(scene, refresh, "done", t("invitation.revoked", { email: shown.email }));
+      await tell(here, notice("done", t("invitation.revoked", { email: shown.email })));
       return true;
     }
     await refused(scene, answer, problems);
@@ -174,14 +179,14 @@ function askToRevoke(scene, shown, refresh) {
 }
 
 /**
- * @param {Scene} scene
- * @param {(words?: boolean) => Promise<void>} refresh
- * @param {import("../page.js").Kind} kind
- * @param {string} text
+ * @param {Here} here
+ * @param {HTMLElement} words of what was done or refused; the invitation as it is now stands below them
  */
-async function told(scene, refresh, kind, text) {
-  scene.say({ kind, text });
-  await refresh(true);
+async function tell({ said, refresh }, words) {
+  said.replaceChildren(words);
+  said.hidden = false;
+  await refresh();
+  announce(words.textContent ?? "");
 }
 
 // --------------------------------------------------------------------------------------------------------------- facts
@@ -262,7 +267,7 @@ function ignore(error) {
  * Follows what becomes of it. While a question stands open, nothing changes behind it; what changed meanwhile is seen then.
  * @param {Scene} scene
  * @param {Invitation} shown
- * @param {(words?: boolean) => Promise<void>} refresh
+ * @param {() => Promise<void>} refresh
  */
 function keepFresh({ left }, { id, community }, refresh) {
   const look = async () => {

@@ -120,7 +120,7 @@ export function moreButton(load) {
   const problems = h("div", { class: "problems" });
   const press = button(t("more.button"), { problems }, async () => {
     const { first, count, more } = await load();
-    if (!more) element.remove();
+    element.hidden = !more;
     first?.focus();
     announce(t("more.done", { count }));
   });
