@@ -109,6 +109,9 @@ def open_stage(serve: Serve, browser: Chromium) -> Open:
                     yield stage
                 finally:
                     for context in browser.contexts:
+                        for page in context.pages:
+                            # What a page asks for as it is closed must not fail the test that is over.
+                            await page.unroute_all(behavior="ignoreErrors")
                         await context.close()
                 assert stage.errors == []
 

@@ -555,7 +555,7 @@ async def test_a_change_outlives_an_answer_that_lacks_it(stage: Stage) -> None:
         await sign_in(page)
         await page.goto(f"/#/communities/{await owner.community_id()}")
         await expect(rows(page)).to_have_count(2)
-        answer = await hold(page, "PENDING")
+        answer = await hold(page, '"statuses":["PENDING"]},"first"')
         await page.get_by_role("checkbox", name="Pending").check()
         await answer.there.wait()
         await owner.do("revokeInvite", invitationId=invitation_id)
