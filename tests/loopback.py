@@ -29,7 +29,10 @@ async def running(app: Any, listening: socket, **options: Any) -> AsyncIterator[
     them.
     """
     logs.quieten()
-    config = uvicorn.Config(app, **(OPTIONS | {"lifespan": "on", "log_level": "warning"} | options))
+    # Clients let go of a connection that is idle for five seconds; a server that does so too, at the same moment, meets their
+    # next request with a reset.
+    usual = {"lifespan": "on", "log_level": "warning", "timeout_keep_alive": 60}
+    config = uvicorn.Config(app, **(OPTIONS | usual | options))
     config.load()
     server = uvicorn.Server(config)
     server.lifespan = config.lifespan_class(config)
