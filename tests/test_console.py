@@ -145,6 +145,7 @@ async def test_long_lists_come_in_pages(stage: Stage) -> None:
         rows = page.get_by_role("main").get_by_role("list").last.get_by_role("link")
         await expect(rows).to_have_count(3)
         await expect(rows.first).to_contain_text("guest3@example.com")
+        await settled(page)
         await press(page, "Show more")
         await expect(rows).to_have_count(5)
         await expect(rows.nth(3)).to_be_focused()
@@ -164,6 +165,7 @@ async def test_more_of_a_list_comes_amid_a_reconnect(stage: Stage) -> None:
         await sign_in(page)
         await page.goto(f"/#/communities/{community_id}")
         await expect(rows(page)).to_have_count(3)
+        await settled(page)
         rest = await hold(page, '"after":"')
         await press(page, "Show more")
         await rest.there.wait()
@@ -460,6 +462,11 @@ def rows(page: Page) -> Locator:
     return page.locator("ul.rows > li > a.row")
 
 
+async def settled(page: Page) -> None:
+    """Waits for the funnel: it comes after the list, and moves what is pressed below it."""
+    await expect(page.locator(".stages")).to_be_visible()
+
+
 async def _three_states(stage: Stage, owner: Browser) -> str:
     """The community's id; its owner accepted, ada is a pending admin, bob was revoked, carol is pending."""
     community_id = await owner.community_id()
@@ -479,6 +486,7 @@ async def test_filters_combine_and_stand_in_the_address(stage: Stage) -> None:
         await sign_in(page)
         await page.goto(f"/#/communities/{community_id}")
         await expect(rows(page)).to_have_count(4)
+        await settled(page)
         await page.get_by_role("checkbox", name="Pending 2").check()
         await expect(rows(page)).to_have_count(2)
         await expect(told(page, "2 of 4 invitations")).to_be_visible()
@@ -500,6 +508,8 @@ async def test_filters_combine_and_stand_in_the_address(stage: Stage) -> None:
         await page.goto(f"/#/communities/{community_id}?status=REVOKED,ACCEPTED")
         await expect(rows(page)).to_have_count(2)
         await page.goto(f"/#/communities/{community_id}?delivery=DELIVERED&status=NONSENSE")
+        await expect(told(page, "No invitation is like that")).to_be_visible()
+        await settled(page)
         await press(page, "Clear the filter")
         await expect(rows(page)).to_have_count(4)
         await expect(page.get_by_label("Search by address")).to_be_focused()
@@ -512,6 +522,7 @@ async def test_an_invitation_and_back_keep_the_filter(stage: Stage) -> None:
         page = await stage.person()
         await sign_in(page)
         await page.goto(f"/#/communities/{community_id}?status=REVOKED")
+        await settled(page)
         await rows(page).first.click()
         await expect(heading(page)).to_have_text("bob@example.com")
         await expect(page.get_by_role("listitem").filter(has_text="Owner took the invitation back.")).to_be_visible()
@@ -538,6 +549,7 @@ async def test_a_question_that_came_to_nothing_is_told_beside_the_filter(stage: 
         await sign_in(page)
         await page.goto(f"/#/communities/{community_id}")
         await expect(rows(page)).to_have_count(4)
+        await settled(page)
         await page.route("**/graphql", lambda route: route.abort())
         await page.get_by_role("checkbox", name="Pending").check()
         await expect(page.get_by_role("alert")).to_contain_text("We could not reach the service.")
@@ -555,6 +567,7 @@ async def test_a_change_outlives_an_answer_that_lacks_it(stage: Stage) -> None:
         await sign_in(page)
         await page.goto(f"/#/communities/{await owner.community_id()}")
         await expect(rows(page)).to_have_count(2)
+        await settled(page)
         answer = await hold(page, '"statuses":["PENDING"]},"first"')
         await page.get_by_role("checkbox", name="Pending").check()
         await answer.there.wait()
@@ -691,6 +704,7 @@ async def test_another_address_that_was_proved_is_invited_with_one_press(stage: 
         page = await stage.person()
         await sign_in(page)
         await page.goto(f"/#/communities/{await owner.community_id()}")
+        await settled(page)
         await page.get_by_role("link", name=re.compile("asks to be invited at guest@other.example")).click()
         await expect(heading(page)).to_have_text(GUEST)
         await assert_accessible(page, "proposal")
@@ -931,6 +945,8 @@ async def test_lists_are_exported(stage: Stage) -> None:
         await sign_in(page)
         for view, name, words in (("", "invitations.csv", GUEST), ("/audit", "audit.csv", "invitation.created")):
             await page.goto(f"/#/communities/{await owner.community_id()}{view}")
+            if not view:
+                await settled(page)
             async with page.expect_download() as download:
                 await page.locator(f"a[href$='/{name}']", has_text="Export as CSV").click()
             file = await download.value
