@@ -91,6 +91,19 @@ async def test_what_was_done_is_told_whoever_knew_first(stage: Stage) -> None:
         await expect(words).to_be_visible()
 
 
+async def test_a_change_behind_a_question_is_seen_after_it(stage: Stage) -> None:
+    """What happens while the reader is asked whether to revoke is shown when they have answered."""
+    async with stage.invited() as (owner, invitation_id):
+        page = await stage.person()
+        await sign_in(page)
+        await page.goto(f"/#/communities/{await owner.community_id()}/invitations/{invitation_id}")
+        await press(page, "Revoke")
+        await expect(page.get_by_role("button", name="Keep it")).to_be_focused()
+        await stage.service.deliver()
+        await page.keyboard.press("Escape")
+        await expect(page.get_by_role("definition").filter(has_text=re.compile("^Sent"))).to_be_visible()
+
+
 async def test_refused_invitations_say_why_beside_the_field(stage: Stage) -> None:
     """No address, a wrong one, a pending one and a member's each have their words at the address; nothing is sent."""
     async with stage.invited() as (owner, invitation_id):

@@ -264,7 +264,7 @@ function ignore(error) {
 }
 
 /**
- * Follows what becomes of it. While a question stands open, nothing changes behind it.
+ * Follows what becomes of it. While a question stands open, nothing changes behind it; what did is looked at afterwards.
  * @param {Scene} scene
  * @param {Invitation} shown
  * @param {() => Promise<void>} refresh
@@ -273,6 +273,7 @@ function keepFresh({ left }, { id, community }, refresh) {
   const look = async () => {
     if (!document.querySelector("dialog[open]")) await refresh();
   };
+  document.addEventListener("close", () => void look().catch(ignore), { capture: true, signal: left });
   void follow(community.id, {
     left,
     changed: (invitation) => void (invitation.id === id && look().catch(ignore)),
