@@ -31,6 +31,9 @@ OPTIONS: Final[dict[str, Any]] = {
     "proxy_headers": False,
     "server_header": False,
     "log_config": None,
+    # Proxies keep a connection for a minute. Who lets go of it first must be them: a request that goes out just as this end
+    # closes meets a reset.
+    "timeout_keep_alive": 75,
     "timeout_graceful_shutdown": 20,
     # A busy machine takes its time to start a process, which is no reason to start another instead.
     "timeout_worker_healthcheck": 60,

@@ -148,6 +148,19 @@ async def test_the_log_shows_what_was_asked_for_last(stage: Stage) -> None:
         await expect(entries).to_have_count(0)
 
 
+async def test_a_change_behind_a_question_is_seen_after_it(stage: Stage) -> None:
+    """What happens while the reader is asked whether to revoke is shown when they have answered."""
+    async with stage.invited() as (owner, invitation_id):
+        page = await stage.person()
+        await sign_in(page)
+        await page.goto(f"/#/communities/{await owner.community_id()}/invitations/{invitation_id}")
+        await press(page, "Revoke")
+        await expect(page.get_by_role("button", name="Keep it")).to_be_focused()
+        await stage.service.deliver()
+        await page.keyboard.press("Escape")
+        await expect(page.get_by_role("definition").filter(has_text=re.compile("^Sent"))).to_be_visible()
+
+
 async def test_refused_invitations_say_why_beside_the_field(stage: Stage) -> None:
     """No address, a wrong one, a pending one and a member's each have their words at the address; nothing is sent."""
     async with stage.invited() as (owner, invitation_id):
@@ -202,6 +215,7 @@ async def test_long_lists_come_in_pages(stage: Stage) -> None:
         rows = page.get_by_role("main").get_by_role("list").last.get_by_role("link")
         await expect(rows).to_have_count(3)
         await expect(rows.first).to_contain_text("guest3@example.com")
+        await settled(page)
         await press(page, "Show more")
         await expect(rows).to_have_count(5)
         await expect(rows.nth(3)).to_be_focused()
@@ -221,6 +235,7 @@ async def test_more_of_a_list_comes_amid_a_reconnect(stage: Stage) -> None:
         await sign_in(page)
         await page.goto(f"/#/communities/{community_id}")
         await expect(rows(page)).to_have_count(3)
+        await settled(page)
         rest = await hold(page, '"after":"')
         await press(page, "Show more")
         await rest.is_given()
@@ -573,6 +588,11 @@ def rows(page: Page) -> Locator:
     return page.locator("ul.rows > li > a.row")
 
 
+async def settled(page: Page) -> None:
+    """Waits for the funnel: it comes after the list, and moves what is pressed below it."""
+    await expect(page.locator(".stages")).to_be_visible()
+
+
 async def _three_states(stage: Stage, owner: Browser) -> str:
     """The community's id; its owner accepted, ada is a pending admin, bob was revoked, carol is pending."""
     community_id = await owner.community_id()
@@ -592,6 +612,7 @@ async def test_filters_combine_and_stand_in_the_address(stage: Stage) -> None:
         await sign_in(page)
         await page.goto(f"/#/communities/{community_id}")
         await expect(rows(page)).to_have_count(4)
+        await settled(page)
         await page.get_by_role("checkbox", name="Pending 2").check()
         await expect(rows(page)).to_have_count(2)
         await expect(told(page, "2 of 4 invitations")).to_be_visible()
@@ -613,6 +634,8 @@ async def test_filters_combine_and_stand_in_the_address(stage: Stage) -> None:
         await page.goto(f"/#/communities/{community_id}?status=REVOKED,ACCEPTED")
         await expect(rows(page)).to_have_count(2)
         await page.goto(f"/#/communities/{community_id}?delivery=DELIVERED&status=NONSENSE")
+        await expect(told(page, "No invitation is like that")).to_be_visible()
+        await settled(page)
         await press(page, "Clear the filter")
         await expect(rows(page)).to_have_count(4)
         await expect(page.get_by_label("Search by address")).to_be_focused()
@@ -625,6 +648,7 @@ async def test_an_invitation_and_back_keep_the_filter(stage: Stage) -> None:
         page = await stage.person()
         await sign_in(page)
         await page.goto(f"/#/communities/{community_id}?status=REVOKED")
+        await settled(page)
         await rows(page).first.click()
         await expect(heading(page)).to_have_text("bob@example.com")
         await expect(page.get_by_role("listitem").filter(has_text="Owner took the invitation back.")).to_be_visible()
@@ -651,6 +675,7 @@ async def test_a_question_that_came_to_nothing_is_told_beside_the_filter(stage: 
         await sign_in(page)
         await page.goto(f"/#/communities/{community_id}")
         await expect(rows(page)).to_have_count(4)
+        await settled(page)
         await page.route("**/graphql", lambda route: route.abort())
         await page.get_by_role("checkbox", name="Pending").check()
         await expect(page.get_by_role("alert")).to_contain_text("We could not reach the service.")
@@ -668,7 +693,8 @@ async def test_a_change_outlives_an_answer_that_lacks_it(stage: Stage) -> None:
         await sign_in(page)
         await page.goto(f"/#/communities/{await owner.community_id()}")
         await expect(rows(page)).to_have_count(2)
-        answer = await hold(page, "PENDING")
+        await settled(page)
+        answer = await hold(page, '"statuses":["PENDING"]},"first"')
         await page.get_by_role("checkbox", name="Pending").check()
         await answer.is_given()
         await owner.do("revokeInvite", invitationId=invitation_id)
@@ -804,6 +830,7 @@ async def test_another_address_that_was_proved_is_invited_with_one_press(stage: 
         page = await stage.person()
         await sign_in(page)
         await page.goto(f"/#/communities/{await owner.community_id()}")
+        await settled(page)
         await page.get_by_role("link", name=re.compile("asks to be invited at guest@other.example")).click()
         await expect(heading(page)).to_have_text(GUEST)
         await assert_accessible(page, "proposal")
@@ -1029,6 +1056,8 @@ async def test_lists_are_exported(stage: Stage) -> None:
         await sign_in(page)
         for view, name, words in (("", "invitations.csv", GUEST), ("/audit", "audit.csv", "invitation.created")):
             await page.goto(f"/#/communities/{await owner.community_id()}{view}")
+            if not view:
+                await settled(page)
             async with page.expect_download() as download:
                 await page.locator(f"a[href$='/{name}']", has_text="Export as CSV").click()
             file = await download.value

@@ -838,6 +838,9 @@ async def test_a_browser_without_javascript_is_told_so(stage: Stage) -> None:
 async def test_a_page_whose_scripts_never_come_says_so(stage: Stage) -> None:
     """Where a script does not load, words appear after some seconds without any script."""
     page = await stage.person()
+    time = await page.context.new_cdp_session(page)
+    await time.send("Animation.enable")
+    await time.send("Animation.setPlaybackRate", {"playbackRate": 0})
     await page.route("**/confirm.js", lambda route: route.abort())
     await page.goto("/confirm")
     slow = page.get_by_text("This is taking longer than usual.")

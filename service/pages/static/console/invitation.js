@@ -271,10 +271,9 @@ function ignore(error) {
  */
 function keepFresh({ left }, { id, community }, refresh) {
   const look = async () => {
-    const question = document.querySelector("dialog[open]");
-    if (question) question.addEventListener("close", () => void look().catch(ignore), { once: true });
-    else await refresh();
+    if (!document.querySelector("dialog[open]")) await refresh();
   };
+  document.addEventListener("close", () => void look().catch(ignore), { capture: true, signal: left });
   void follow(community.id, {
     left,
     changed: (invitation) => void (invitation.id === id && look().catch(ignore)),
