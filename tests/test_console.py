@@ -204,10 +204,7 @@ async def test_roles_above_ones_own_are_not_offered(stage: Stage) -> None:
 async def test_long_lists_come_in_pages(stage: Stage) -> None:
     """A page of invitations is shown, newest first, and the rest on a press; the button goes with the last."""
     async with stage.owner() as owner:
-        community_id = await owner.community_id()
-        for number in range(4):
-            stage.service.clock.advance(seconds=1)
-            await owner.invite(community_id, f"guest{number}@example.com")
+        community_id = await _five_invitations(stage, owner)
         page = await stage.person()
         await page.route("**/graphql", _ask_for_three)
         await sign_in(page)
@@ -226,10 +223,7 @@ async def test_long_lists_come_in_pages(stage: Stage) -> None:
 async def test_more_of_a_list_comes_amid_a_reconnect(stage: Stage) -> None:
     """A list that is asked for anew while its rest is on the way still gets that, once, and then has no more to show."""
     async with stage.owner() as owner:
-        community_id = await owner.community_id()
-        for number in range(4):
-            stage.service.clock.advance(seconds=1)
-            await owner.invite(community_id, f"guest{number}@example.com")
+        community_id = await _five_invitations(stage, owner)
         page = await stage.person()
         await page.route("**/graphql", _ask_for_three)
         await sign_in(page)
@@ -248,6 +242,15 @@ async def test_more_of_a_list_comes_amid_a_reconnect(stage: Stage) -> None:
         await expect(page.get_by_role("button", name="Show more")).to_have_count(0)
 
 
+async def _five_invitations(stage: Stage, owner: Browser) -> str:
+    """The community's id; after its owner four guests were invited, one after the other."""
+    community_id = await owner.community_id()
+    for number in range(4):
+        stage.service.clock.advance(seconds=1)
+        await owner.invite(community_id, f"guest{number}@example.com")
+    return community_id
+
+
 async def _ask_for_three(route: Route) -> None:
     """Makes the pages of a list so short that five invitations fill two."""
     await route.fallback(post_data=re.sub(r'"first":\d+', '"first":3', route.request.post_data or ""))
@@ -256,10 +259,7 @@ async def _ask_for_three(route: Route) -> None:
 async def test_more_is_shown_while_the_list_catches_up(stage: Stage) -> None:
     """Whether what was missed comes before or after what "Show more" asked for, all rows are there, and no button is left."""
     async with stage.owner() as owner:
-        community_id = await owner.community_id()
-        for number in range(4):
-            stage.service.clock.advance(seconds=1)
-            await owner.invite(community_id, f"guest{number}@example.com")
+        community_id = await _five_invitations(stage, owner)
         for first_of_both in ("missed", "more"):
             page = await stage.person()
             missed = await hold(page, "query Invitations(", time=2)
