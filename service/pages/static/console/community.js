@@ -18,6 +18,7 @@ import { facts, gone, moreButton, showPlace } from "./place.js";
 
 const PAGE = 50;
 const MOST = 100;
+const KEPT = 1_000;
 const SOON_MS = 400;
 const FUNNEL_MS = 4_000;
 
@@ -208,7 +209,10 @@ class Invitations {
 
   /** @param {Invitation} invitation */
   #changed(invitation) {
+    // The newest comes last, and a page that is open for days keeps the last ones only: no question takes longer than those.
+    this.changes.delete(invitation.id);
     this.changes.set(invitation.id, { invitation, step: ++this.step });
+    if (this.changes.size > KEPT) this.changes.delete(this.changes.keys().next().value ?? "");
     this.#put(invitation);
     this.tallying ??= setTimeout(() => void this.#recount().catch(ignore), SOON_MS);
     this.drawing ??= setTimeout(() => void this.#draw(), FUNNEL_MS);

@@ -46,11 +46,6 @@ export class InvitationRows {
     return this.#rows.size;
   }
 
-  /** @param {string} id */
-  has(id) {
-    return this.#rows.has(id);
-  }
-
   /**
    * Brings one up to date in its place, or puts it where it belongs among the others.
    * @param {Invitation} invitation
