@@ -109,7 +109,7 @@ def _complained(told: Mapping[str, Any], now: datetime) -> Verdict | None:
         return Verdict(
             Delivery.SUPPRESSED, _instant(told, now), SUPPRESSED, Reason.COMPLAINED, facts={"reason": SUPPRESSED}
         )
-    return Verdict(Delivery.COMPLAINED, _instant(told, now), _SPAM, Reason.COMPLAINED)
+    return Verdict(Delivery.COMPLAINED, _instant(told, now), SPAM, Reason.COMPLAINED)
 
 
 def _rejected(_: Mapping[str, Any], now: datetime) -> Verdict:
@@ -131,7 +131,7 @@ _READERS: Final[Mapping[str, tuple[str, _Reader]]] = {
 
 _FOR_GOOD: Final = "the invitee's mail server refused it for good; ask the person for another address"
 _FOR_NOW: Final = "the invitee's mail server did not take it; send it again later"
-_SPAM: Final = (
+SPAM: Final = (
     "The recipient marked the mail as spam, so nothing more is sent to this address. Ask the person in another way."
 )
 _VIRUS: Final = (

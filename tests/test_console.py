@@ -8,7 +8,7 @@ import orjson
 import pytest
 from playwright.async_api import Locator, Page, Route, expect
 
-from service import audit_sentences, invitation_views, suppression
+from service import audit_sentences, delivery, delivery_events, invitation_views, suppression
 from service.addresses import Address
 from service.models import Community, Invitation, Membership, Role
 from tests.cast import update_policy
@@ -204,15 +204,10 @@ async def test_roles_above_ones_own_are_not_offered(stage: Stage) -> None:
 async def test_long_lists_come_in_pages(stage: Stage) -> None:
     """A page of invitations is shown, newest first, and the rest on a press; the button goes with the last."""
     async with stage.owner() as owner:
-        community_id = await _five_invitations(stage, owner)
-        page = await stage.person()
-        await page.route("**/graphql", _ask_for_three)
-        await sign_in(page)
-        await page.goto(f"/#/communities/{community_id}")
+        page = await _three_of_five(stage, owner)
         rows = page.get_by_role("main").get_by_role("list").last.get_by_role("link")
         await expect(rows).to_have_count(3)
         await expect(rows.first).to_contain_text("guest3@example.com")
-        await settled(page)
         await press(page, "Show more")
         await expect(rows).to_have_count(5)
         await expect(rows.nth(3)).to_be_focused()
@@ -223,13 +218,8 @@ async def test_long_lists_come_in_pages(stage: Stage) -> None:
 async def test_more_of_a_list_comes_amid_a_reconnect(stage: Stage) -> None:
     """A list that is asked for anew while its rest is on the way still gets that, once, and then has no more to show."""
     async with stage.owner() as owner:
-        community_id = await _five_invitations(stage, owner)
-        page = await stage.person()
-        await page.route("**/graphql", _ask_for_three)
-        await sign_in(page)
-        await page.goto(f"/#/communities/{community_id}")
+        page = await _three_of_five(stage, owner)
         await expect(rows(page)).to_have_count(3)
-        await settled(page)
         rest = await hold(page, '"after":"')
         await press(page, "Show more")
         await rest.is_given()
@@ -240,6 +230,17 @@ async def test_more_of_a_list_comes_amid_a_reconnect(stage: Stage) -> None:
         await expect(rows(page)).to_have_count(5)
         await expect(rows(page).nth(3)).to_be_focused()
         await expect(page.get_by_role("button", name="Show more")).to_have_count(0)
+
+
+async def _three_of_five(stage: Stage, owner: Browser) -> Page:
+    """The list of five invitations, in pages of three, at its first."""
+    community_id = await _five_invitations(stage, owner)
+    page = await stage.person()
+    await page.route("**/graphql", _ask_for_three)
+    await sign_in(page)
+    await page.goto(f"/#/communities/{community_id}")
+    await settled(page)
+    return page
 
 
 async def _five_invitations(stage: Stage, owner: Browser) -> str:
@@ -553,7 +554,7 @@ async def test_the_console_speaks_the_readers_language(stage: Stage) -> None:
 async def test_what_keeps_an_invitation_is_said_in_the_readers_language(stage: Stage) -> None:
     """A German admin reads why a mail was not sent and what blocks an invitation in German, in the list and in each one."""
     blocked = "Die Regeln lassen Adressen dieser Domain nicht mehr zu."
-    unsent = "Die Mail wurde nicht gesendet: Die Adresse möchte keine"
+    unsent = "Nicht gesendet: Diese Adresse möchte keine Mails"
     await suppression.add(Address("ada@club.example"), suppression.Reason.COMPLAINED, now=stage.service.clock())
     async with stage.invited() as (owner, kept):
         community = await owner.community_id()
@@ -574,11 +575,14 @@ async def test_what_keeps_an_invitation_is_said_in_the_readers_language(stage: S
 
 @pytest.mark.parametrize("language", ["de", "fr", "es"])
 def test_the_sentences_that_are_translated_whole_are_those_of_the_service(language: str) -> None:
-    """Each sentence on what blocks an invitation has words in every catalogue, and no catalogue has another's."""
+    """Each sentence on what blocks an invitation, or keeps mail from its address, has words in every catalogue, and no
+    catalogue has another's.
+    """
     catalogue = (STATIC / f"words/console/{language}.js").read_text("utf-8")
     sentences = set(re.findall(r'^  "([^"]+ [^"]+)":', catalogue, re.MULTILINE))
     views = invitation_views
-    assert sentences == {views.BLOCKED_BY_INVITER, views.BLOCKED_BY_RULES, views.BLOCKED_BY_SEATS}
+    blocked = {views.BLOCKED_BY_INVITER, views.BLOCKED_BY_RULES, views.BLOCKED_BY_SEATS}
+    assert sentences == blocked | {delivery.SUPPRESSED, delivery_events.SPAM}
 
 
 # -------------------------------------------------------------------------------------------------- the list and its filter

@@ -7,12 +7,10 @@ import { day, rich, t } from "../words.js";
 /** @typedef {import("../operations.js").Invitation} Invitation */
 /** @typedef {import("../page.js").Child} Child */
 
-/** The kind of event that tells of a delivery. @type {Record<string, string>} */
+/** The kind of event whose words introduce why; what is always the same is translated whole. @type {Record<string, string>} */
 const EVENTS = {
   DELAYED: "invitation.delayed",
   BOUNCED: "invitation.bounced",
-  COMPLAINED: "invitation.complained",
-  SUPPRESSED: "invitation.suppressed",
   FAILED: "invitation.delivery_failed",
 };
 

@@ -329,4 +329,8 @@ export const told = {
     "Die Regeln lassen Adressen dieser Domain nicht mehr zu. Erlauben Sie die Domain wieder, oder laden Sie die Person unter einer anderen Adresse ein.",
   "No seat is left in this community. Remove a member or raise the seat limit.":
     "In dieser Gemeinschaft ist kein Platz mehr frei. Entfernen Sie ein Mitglied, oder erhöhen Sie die Zahl der Plätze.",
+  "Not sent: this address does not want mail, or mail to it failed before. Ask the person for another address, or the operator to look at it.":
+    "Nicht gesendet: Diese Adresse möchte keine Mails, oder frühere kamen nicht an. Bitten Sie die Person um eine andere Adresse, oder den Betreiber, nachzusehen.",
+  "The recipient marked the mail as spam, so nothing more is sent to this address. Ask the person in another way.":
+    "Die Mail wurde als Spam gemeldet; an diese Adresse wird nichts mehr gesendet. Fragen Sie die Person auf anderem Weg.",
 };

@@ -329,4 +329,8 @@ export const told = {
     "Las reglas ya no admiten direcciones de este dominio. Permítalo de nuevo, o invite a la persona en otra dirección.",
   "No seat is left in this community. Remove a member or raise the seat limit.":
     "No queda ninguna plaza en esta comunidad. Quite a un miembro o aumente el número de plazas.",
+  "Not sent: this address does not want mail, or mail to it failed before. Ask the person for another address, or the operator to look at it.":
+    "No enviado: esta dirección no quiere correo, o fallaron envíos anteriores. Pida otra dirección a la persona, o al operador que lo revise.",
+  "The recipient marked the mail as spam, so nothing more is sent to this address. Ask the person in another way.":
+    "El correo se marcó como no deseado; no se envía nada más a esta dirección. Contacte a la persona por otra vía.",
 };

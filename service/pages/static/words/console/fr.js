@@ -329,4 +329,8 @@ export const told = {
     "Les règles n’admettent plus les adresses de ce domaine. Autorisez-le de nouveau, ou invitez la personne à une autre adresse.",
   "No seat is left in this community. Remove a member or raise the seat limit.":
     "Il n’y a plus de place dans cette communauté. Retirez un membre ou augmentez le nombre de places.",
+  "Not sent: this address does not want mail, or mail to it failed before. Ask the person for another address, or the operator to look at it.":
+    "Non envoyé : cette adresse ne veut pas d’e-mails, ou les précédents ont échoué. Demandez une autre adresse à la personne, ou à l’exploitant de vérifier.",
+  "The recipient marked the mail as spam, so nothing more is sent to this address. Ask the person in another way.":
+    "L’e-mail a été signalé comme indésirable ; plus rien n’est envoyé à cette adresse. Contactez la personne autrement.",
 };
