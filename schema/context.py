@@ -9,11 +9,12 @@ from strawberry.types.info import Info as StrawberryInfo
 from schema.loaders import Loaders
 from service.acceptance import Browser
 from service.clock import Clock
+from service.flow_cookie import FlowCookie
 from service.limits import client_key, refuse_over
 from service.openid import ProviderLabel, RelyingParty
 from service.sessions import Caller, caller_of
 from service.settings import Settings
-from service.sign_in import FlowBrowser, flow_browser
+from service.sign_in import Begun
 from service.tokens import Token
 
 
@@ -28,10 +29,10 @@ class Context:
     client: str
     user_agent: str | None
     session_cookie: str | None = field(repr=False)
-    flow_cookie: str | None = field(repr=False)
+    flow_cookie: FlowCookie
     clock: Clock
     caller_now: Callable[[], Awaitable[Caller | None]]
-    set_flow: Token | None = None
+    set_flow: FlowCookie | None = None
     set_session: Token | None = None
     end_session: bool = False
     load: Loaders = field(init=False)
@@ -52,11 +53,9 @@ class Context:
     def browser(self) -> Browser:
         return Browser(self.session_cookie, self.user_agent)
 
-    def bind_browser(self) -> FlowBrowser:
-        """The browser that a flow is bound to; its cookie is set, or its hour begun anew."""
-        browser = flow_browser(self.set_flow or self.flow_cookie)
-        self.set_flow = browser.token
-        return browser
+    def bind_browser(self, begun: Begun) -> None:
+        """Gives the browser the cookie of the flow that it began."""
+        self.flow_cookie = self.set_flow = begun.cookie
 
     async def sign_in_as(self, session: Token | None) -> None:
         """From here on the request is the new session's, and its answer carries the cookie."""

@@ -14,6 +14,7 @@ from starlette.responses import Response
 from schema.context import Context
 from schema.live import Live, MakeContext, is_subscription, wants_stream
 from schema.root import Schema, masked
+from service.cookies import has_cookies
 from service.refusals import RateLimited
 from service.settings import Settings
 
@@ -152,7 +153,7 @@ def _refuse_other_shapes(body: Any) -> None:
 
 def _refuse_foreign_pages(request: Request, settings: Settings) -> None:
     """A request with cookies comes from an allowed page, or it is another site's forgery (H109)."""
-    if not request.cookies:
+    if not has_cookies(request.scope):
         return
     origin, site = request.headers.get("origin"), request.headers.get("sec-fetch-site")
     if origin is None and site == "same-origin":

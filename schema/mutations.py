@@ -216,12 +216,13 @@ async def _accept(info: Info, input: AcceptInviteInput) -> AcceptInviteStarted:
         link,
         str(input.provider_id),
         sign_in.without_token(input.return_to, input.token),
-        browser=context.bind_browser(),
+        cookie=context.flow_cookie,
         relying_party=context.relying_party,
         now=context.now,
         settings=context.settings,
         first_started_at=first_started_at,
     )
+    context.bind_browser(begun)
     return AcceptInviteStarted(
         acceptance_id=strawberry.ID(begun.flow_id),
         authorization_url=begun.authorization_url,
@@ -396,11 +397,12 @@ async def _sign_in(info: Info, input: SignInInput) -> SignInStarted:
     begun = await sign_in.begin_sign_in(
         str(input.provider_id),
         input.return_to,
-        browser=context.bind_browser(),
+        cookie=context.flow_cookie,
         relying_party=context.relying_party,
         now=context.now,
         settings=context.settings,
     )
+    context.bind_browser(begun)
     return SignInStarted(authorization_url=begun.authorization_url, expires_at=begun.expires_at)
 
 
@@ -414,6 +416,7 @@ LinkIdentityResult = Annotated[
     SignInStarted
     | problems.UnknownProvider
     | problems.ProviderUnavailable
+    | problems.FreshSignInRequired
     | problems.InvalidInput
     | problems.NotSignedIn
     | problems.RateLimited,
@@ -425,16 +428,18 @@ async def _link_identity(info: Info, input: LinkIdentityInput) -> SignInStarted:
     context = info.context
     if context.caller is None:
         raise NotSignedIn
+    sessions.refuse_stale_sign_in(context.caller, now=context.now)
     await context.count_attempt()
     begun = await sign_in.begin_linking(
         context.caller,
         str(input.provider_id),
         input.return_to,
-        browser=context.bind_browser(),
+        cookie=context.flow_cookie,
         relying_party=context.relying_party,
         now=context.now,
         settings=context.settings,
     )
+    context.bind_browser(begun)
     return SignInStarted(authorization_url=begun.authorization_url, expires_at=begun.expires_at)
 
 

@@ -64,6 +64,13 @@ class NotSignedIn(Problem):
     pass
 
 
+@strawberry.type(
+    description="The session has no sign-in of the last 15 minutes. Sign in again, then repeat the action."
+)
+class FreshSignInRequired(Problem):
+    code: str = strawberry.field(description="Stable, for programs: FRESH_SIGN_IN_REQUIRED.")
+
+
 @strawberry.type(description="Only ever the caller's own limits: their address, their account, their community.")
 class RateLimited(Problem):
     retry_after_seconds: int
@@ -111,6 +118,7 @@ _PLAIN: dict[type[Exception], type[Any]] = {
 }
 
 _WITH_FACTS: dict[type[Exception], Callable[[Any], Any]] = {
+    refusals.FreshSignInRequired: lambda refused: FreshSignInRequired(message=refused.message, code=refused.code),
     refusals.InvalidInput: lambda refused: InvalidInput(message=refused.message, field=refused.field),
     refusals.EmailDomainNotAllowed: lambda refused: EmailDomainNotAllowed(
         message=refused.message, allowed_domains=refused.allowed_domains

@@ -26,7 +26,9 @@ from service import access_tokens, communities, database, events, exports, metri
 from service.acceptance import Browser
 from service.clock import Clock, system_clock
 from service.communities import Standing
+from service.cookies import read_cookie
 from service.delivery import Worker
+from service.flow_cookie import FlowCookie
 from service.headers import AccessLog, Failures, SecurityHeaders
 from service.mail import MailSender, MailUnsafe
 from service.openid import RelyingParty
@@ -70,8 +72,8 @@ class Guestlist:
         returned = await sign_in.finish(
             provider_id,
             request.query_params,
-            cookie=request.cookies.get(self.settings.flow_cookie),
-            browser=Browser(request.cookies.get(self.settings.session_cookie), request.headers.get("user-agent")),
+            cookie=self._flow_cookie(request),
+            browser=Browser(self._session_cookie(request), request.headers.get("user-agent")),
             relying_party=self.relying_party,
             now=self.clock(),
             settings=self.settings,
@@ -119,8 +121,7 @@ class Guestlist:
     async def _context(self, request: HTTPConnection, bearer: str | None = None) -> Context:
         """Who asks, by their access token where they sent one, and otherwise by their cookies; never by both."""
         now = self.clock()
-        cookies = request.cookies if bearer is None else {}
-        session_cookie = cookies.get(self.settings.session_cookie)
+        session_cookie = self._session_cookie(request) if bearer is None else None
         return Context(
             settings=self.settings,
             relying_party=self.relying_party,
@@ -131,8 +132,14 @@ class Guestlist:
             client=request.client.host if request.client else "unknown",
             user_agent=request.headers.get("user-agent"),
             session_cookie=session_cookie,
-            flow_cookie=cookies.get(self.settings.flow_cookie),
+            flow_cookie=self._flow_cookie(request) if bearer is None else FlowCookie(),
         )
+
+    def _session_cookie(self, request: HTTPConnection) -> str | None:
+        return read_cookie(request.scope, self.settings.session_cookie)
+
+    def _flow_cookie(self, request: HTTPConnection) -> FlowCookie:
+        return FlowCookie.from_value(read_cookie(request.scope, self.settings.flow_cookie))
 
     async def _caller(self, session_cookie: str | None, bearer: str | None, now: datetime) -> Caller | None:
         if bearer is not None:
@@ -144,7 +151,7 @@ class Guestlist:
             await access_tokens.used(context.caller, now=context.now)
             return
         if context.set_flow is not None:
-            self._set_cookie(response, self.settings.flow_cookie, context.set_flow, _FLOW_COOKIE_LIFETIME)
+            self._set_cookie(response, self.settings.flow_cookie, context.set_flow.value, _FLOW_COOKIE_LIFETIME)
         if context.set_session is not None:
             self._set_session(response, context.set_session)
         elif context.end_session:

@@ -10,6 +10,7 @@ from service.acceptance import AcceptanceStatus
 from service.addresses import Address, AddressInvalid, canonical, masked
 from service.database import execute, transaction
 from service.events import Changed, announce
+from service.flow_cookie import FlowCookie
 from service.links import LinkFacts
 from service.models import Flow
 from service.openid import Verdict
@@ -17,7 +18,7 @@ from service.refusals import InviteLinkInvalid
 from service.sign_in import link_of_flow, may_retry
 
 
-async def request(flow_id: str, *, cookie: str | None, now: datetime) -> Flow:
+async def request(flow_id: str, *, cookie: FlowCookie, now: datetime) -> Flow:
     """Puts the address that this very flow proved beside the invitation; asking again changes nothing.
 
     Raises InviteLinkInvalid when the flow did not end in EMAIL_MISMATCH, when its provider does not vouch for the

@@ -28,6 +28,17 @@ class NotSignedIn(Refused):
         super().__init__(message)
 
 
+class FreshSignInRequired(Refused):
+    """Raised when an action changes access to the account and the session's sign-in is more than 15 minutes old."""
+
+    code = "FRESH_SIGN_IN_REQUIRED"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "For your protection, sign in once more first. Then repeat what you wanted to do within 15 minutes."
+        )
+
+
 class NotFound(Refused):
     """Raised when there is no such thing, or nothing that the caller may see; the two read the same."""
 

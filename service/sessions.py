@@ -4,15 +4,17 @@ past their absolute lifetime (ASVS 7.3).
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
 
 from service import audit
 from service.database import Statement, execute, inserting, select, together, transaction
 from service.models import Session
-from service.refusals import NotFound
+from service.refusals import FreshSignInRequired, NotFound
 from service.settings import Settings
 from service.tokens import Token, digest_of, is_id, new_id, new_token
 
-_SEEN_EVERY = timedelta(minutes=1)
+FRESH_FOR: Final = timedelta(minutes=15)
+_SEEN_EVERY: Final = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,14 +27,16 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who is asking: the member, and the session in which they are signed in; or the access token that they gave to
-    what is asking, with `grant` saying what it may.
+    """The member who is asking, with the session in which they are signed in, or the access token that acts for them.
+
+    `grant` bounds an access token. `signed_in_at` is the sign-in that began the session; tokens have none.
     """
 
     member_id: str
     session_id: str
     last_seen_at: datetime
     grant: Grant | None = None
+    signed_in_at: datetime | None = None
 
     def may_enter(self, community_id: str) -> bool:
         """Whether this session or token is for the community; whether the member belongs to it is another question."""
@@ -40,7 +44,7 @@ class Caller:
 
 
 _CALLER = """
-SELECT s.id AS session_id, s.member_id, s.last_seen_at
+SELECT s.id AS session_id, s.member_id, s.last_seen_at, s.created_at AS signed_in_at
 FROM sessions s JOIN members m ON m.id = s.member_id
 WHERE s.digest = $1 AND s.ended_at IS NULL AND s.expires_at > $2 AND s.last_seen_at > $3 AND m.erased_at IS NULL
 """
@@ -61,6 +65,15 @@ async def seen(caller: Caller, *, now: datetime) -> None:
         await execute(
             "UPDATE sessions SET last_seen_at = $1 WHERE id = $2 AND last_seen_at < $1", now, caller.session_id
         )
+
+
+def refuse_stale_sign_in(caller: Caller, *, now: datetime) -> None:
+    """Raises FreshSignInRequired unless the caller signed in within the last 15 minutes.
+
+    It guards every action that changes access to the account: an unattended or stolen session is not enough (H172).
+    """
+    if caller.signed_in_at is None or now - caller.signed_in_at >= FRESH_FOR:
+        raise FreshSignInRequired
 
 
 async def begin(

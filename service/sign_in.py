@@ -4,7 +4,6 @@ A flow is a row, found by the OAuth state and the flow cookie together (H058, H0
 code is exchanged, so it counts once; what comes of it is written with it, and the browser asks for it by query.
 """
 
-import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -31,6 +30,7 @@ from service.acceptance import (
 from service.addresses import masked
 from service.database import execute, select, transaction
 from service.events import Changed, announce
+from service.flow_cookie import FlowCookie, rotate
 from service.links import LinkFacts, by_id
 from service.models import Flow, FlowKind, MailKind
 from service.models import Identity as IdentityRow
@@ -38,7 +38,7 @@ from service.openid import Evidence, Identity, RelyingParty, SignInFailed, Verdi
 from service.refusals import InvalidInput, InviteLinkInvalid, UnknownProvider
 from service.sessions import Caller
 from service.settings import Settings
-from service.tokens import Digest, Token, digest_of, is_id, new_id, new_token
+from service.tokens import Digest, Token, digest_of, is_id, new_id
 
 log = structlog.get_logger()
 
@@ -62,39 +62,22 @@ class SignInStatus(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class FlowBrowser:
-    """The browser of a flow: the token of its flow cookie, and the digest under which its flows are found."""
-
-    token: Token
-    digest: Digest
-
-
-@dataclass(frozen=True, slots=True)
 class Begun:
-    """A flow on its way: where to send the browser, and until when it may return."""
+    """A flow on its way: where to send the browser, until when it may return, and the flow cookie to give it."""
 
     flow_id: str
     authorization_url: str
     expires_at: datetime
-
-
-_TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
-
-
-def flow_browser(cookie: str | None) -> FlowBrowser:
-    """The browser of a flow cookie; a new one where the browser brought none of ours."""
-    if cookie is not None and _TOKEN.fullmatch(cookie):
-        return FlowBrowser(Token(cookie), digest_of(cookie))
-    return FlowBrowser(*new_token())
+    cookie: FlowCookie
 
 
 async def begin_acceptance(
-    link: LinkFacts, provider_id: str, return_to: str | None, *, browser: FlowBrowser, relying_party: RelyingParty,
+    link: LinkFacts, provider_id: str, return_to: str | None, *, cookie: FlowCookie, relying_party: RelyingParty,
     now: datetime, settings: Settings, first_started_at: datetime | None = None,
 ) -> Begun:  # fmt: skip
     """Binds a link to a login that begins now in this browser; consumes nothing. A retry keeps its first start."""
     flow = Flow(kind=FlowKind.ACCEPT, link_id=link.id, first_started_at=first_started_at or now)
-    begun = await _prepare(flow, provider_id, return_to or "/confirm", browser, relying_party, now, settings)
+    begun = await _prepare(flow, provider_id, return_to or "/confirm", cookie, relying_party, now, settings)
     started = audit.Event(
         "invitation.sign_in_started", link.community_id, None, link.invitation_id, {"provider": provider_id}
     )
@@ -106,33 +89,33 @@ async def begin_acceptance(
 
 
 async def begin_sign_in(
-    provider_id: str, return_to: str | None, *, browser: FlowBrowser, relying_party: RelyingParty, now: datetime,
+    provider_id: str, return_to: str | None, *, cookie: FlowCookie, relying_party: RelyingParty, now: datetime,
     settings: Settings,
 ) -> Begun:  # fmt: skip
     flow = Flow(kind=FlowKind.SIGN_IN, first_started_at=now)
-    return await _begin(flow, provider_id, return_to or "/", browser, relying_party, now, settings)
+    return await _begin(flow, provider_id, return_to or "/", cookie, relying_party, now, settings)
 
 
 async def begin_linking(
-    caller: Caller, provider_id: str, return_to: str | None, *, browser: FlowBrowser, relying_party: RelyingParty,
+    caller: Caller, provider_id: str, return_to: str | None, *, cookie: FlowCookie, relying_party: RelyingParty,
     now: datetime, settings: Settings,
 ) -> Begun:  # fmt: skip
     """Adds another sign-in to the caller's account, by a fresh login with it; bound to the caller's session."""
     flow = Flow(kind=FlowKind.LINK_IDENTITY, session_id=caller.session_id, first_started_at=now)
-    return await _begin(flow, provider_id, return_to or "/", browser, relying_party, now, settings)
+    return await _begin(flow, provider_id, return_to or "/", cookie, relying_party, now, settings)
 
 
 async def _begin(
-    flow: Flow, provider_id: str, return_to: str, browser: FlowBrowser, relying_party: RelyingParty, now: datetime,
+    flow: Flow, provider_id: str, return_to: str, cookie: FlowCookie, relying_party: RelyingParty, now: datetime,
     settings: Settings,
 ) -> Begun:  # fmt: skip
-    begun = await _prepare(flow, provider_id, return_to, browser, relying_party, now, settings)
+    begun = await _prepare(flow, provider_id, return_to, cookie, relying_party, now, settings)
     await flow.save(force_create=True)
     return begun
 
 
 async def _prepare(
-    flow: Flow, provider_id: str, return_to: str, browser: FlowBrowser, relying_party: RelyingParty, now: datetime,
+    flow: Flow, provider_id: str, return_to: str, cookie: FlowCookie, relying_party: RelyingParty, now: datetime,
     settings: Settings,
 ) -> Begun:  # fmt: skip
     """Asks the provider's metadata and fills the flow in; its caller saves it, with what it tells of."""
@@ -140,11 +123,12 @@ async def _prepare(
         raise UnknownProvider
     flow.return_to = allowed_return(return_to, settings)
     started = await relying_party.begin(provider_id, now=now)
-    flow.id, flow.provider_id, flow.browser_digest = new_id("flw"), provider_id, browser.digest
+    rotated, browser_digest = await rotate(cookie)
+    flow.id, flow.provider_id, flow.browser_digest = new_id("flw"), provider_id, browser_digest
     flow.state_digest, flow.nonce_digest = digest_of(started.state), digest_of(started.nonce)
     flow.code_verifier = started.code_verifier
     flow.started_at, flow.expires_at = now, now + RETURN_WITHIN
-    return Begun(flow.id, started.authorization_url, flow.expires_at)
+    return Begun(flow.id, started.authorization_url, flow.expires_at, rotated)
 
 
 def allowed_return(return_to: str, settings: Settings) -> str:
@@ -185,17 +169,18 @@ def _is_allowed(text: str, settings: Settings) -> bool:
 # ---------------------------------------------------------------------------------------------------------- looking up
 
 
-async def newest(cookie: str | None, *kinds: FlowKind, flow_id: str | None = None) -> Flow | None:
+async def newest(cookie: FlowCookie, *kinds: FlowKind, flow_id: str | None = None) -> Flow | None:
     """This browser's newest flow of these kinds, or the one named; never another browser's."""
-    if not cookie or not (flow_id is None or is_id(flow_id)):
+    if not cookie.tokens or not (flow_id is None or is_id(flow_id)):
         return None
-    flows = Flow.filter(browser_digest=digest_of(cookie), kind__in=[kind.value for kind in kinds])
+    digests = cookie.digests
+    flows = Flow.filter(browser_digest__in=digests, kind__in=[kind.value for kind in kinds])
     if flow_id is not None:
         flows = flows.filter(id=flow_id)
-    return await flows.order_by("-started_at").first()
+    return min(await flows, key=lambda flow: digests.index(Digest(flow.browser_digest)), default=None)
 
 
-async def link_of_flow(cookie: str | None, *, flow_id: str | None = None, now: datetime) -> tuple[LinkFacts, Flow]:
+async def link_of_flow(cookie: FlowCookie, *, flow_id: str | None = None, now: datetime) -> tuple[LinkFacts, Flow]:
     """The link that this browser bound, for another try: within half an hour of its first start, whatever became of
     the link's own minutes. Raises InviteLinkInvalid otherwise.
     """
@@ -206,7 +191,7 @@ async def link_of_flow(cookie: str | None, *, flow_id: str | None = None, now: d
     return link, flow
 
 
-async def any_link_of_flow(cookie: str | None, *, now: datetime) -> LinkFacts | None:
+async def any_link_of_flow(cookie: FlowCookie, *, now: datetime) -> LinkFacts | None:
     """The link of this browser's newest acceptance, dead or alive."""
     flow = await newest(cookie, FlowKind.ACCEPT)
     return await by_id(flow.link_id, now=now) if flow is not None and flow.link_id is not None else None
@@ -241,7 +226,7 @@ class _Outcome:
 
 
 async def finish(
-    provider_id: str, response: QueryParams, *, cookie: str | None, browser: Browser, relying_party: RelyingParty,
+    provider_id: str, response: QueryParams, *, cookie: FlowCookie, browser: Browser, relying_party: RelyingParty,
     now: datetime, settings: Settings,
 ) -> Returned | None:  # fmt: skip
     """The login's return. None when this browser began no such flow: nothing is told, nothing happens (H058, H059)."""
@@ -257,10 +242,10 @@ async def finish(
     return Returned(flow.return_to, outcome.session)
 
 
-async def _flow_of(state: str | None, cookie: str | None) -> Flow | None:
-    if not state or not cookie:
+async def _flow_of(state: str | None, cookie: FlowCookie) -> Flow | None:
+    if not state or not cookie.tokens:
         return None
-    return await Flow.get_or_none(state_digest=digest_of(state), browser_digest=digest_of(cookie))
+    return await Flow.get_or_none(state_digest=digest_of(state), browser_digest__in=cookie.digests)
 
 
 async def _claim(flow: Flow, now: datetime) -> bool:
@@ -495,7 +480,7 @@ class Confirmed:
 
 
 async def confirm(
-    flow_id: str, code: str, *, cookie: str | None, browser: Browser, now: datetime, settings: Settings
+    flow_id: str, code: str, *, cookie: FlowCookie, browser: Browser, now: datetime, settings: Settings
 ) -> Confirmed:
     """Finishes an acceptance with the code from the invited mailbox, in the browser that began it.
 

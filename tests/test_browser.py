@@ -1,5 +1,6 @@
 """Browsers, hostile and honest: cookies, origins, framing, and flows that stay in the browser that began them."""
 
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -42,8 +43,8 @@ async def test_cookies_are_locked_down(service: Service) -> None:
 
 
 async def test_a_public_service_is_locked_to_its_host(serve: Serve) -> None:
-    """H102, H112: behind https both cookies are Secure, HttpOnly __Host- cookies without a domain, a session's token under
-    the plain name opens nothing, and every answer, failures too, asks for https for a year.
+    """H102, H112, H170: behind https both cookies are Secure, HttpOnly __Host- cookies without a domain, a session's token
+    under the plain name or a name that resembles ours opens nothing, and every answer asks for https for a year.
     """
     public = "https://id.example.com"
     async with running_provider() as provider, serve(public_url=public, providers=_idp(provider)) as service:
@@ -63,8 +64,8 @@ async def test_a_public_service_is_locked_to_its_host(serve: Serve) -> None:
                     "secure", "httponly", "samesite", "path", "max-age",
                 }  # fmt: skip
             session = _set_cookie(returned).partition(";")[0]
-            for cookie, known in ((session, True), (session.removeprefix("__Host-"), False)):
-                answer = await client.post("/graphql", json=VIEWER, headers={"cookie": cookie})
+            for cookie, known in ((session, True), (session.removeprefix("__Host-"), False), (f"\xa0{session}", False)):
+                answer = await client.post("/graphql", json=VIEWER, headers={b"cookie": cookie.encode("latin-1")})
                 assert (answer.json()["data"]["viewer"] is not None) is known
             for answer in (started, returned, await client.get("/nothing"), await client.put("/graphql")):
                 assert answer.headers["strict-transport-security"] == "max-age=31536000; includeSubDomains"
@@ -139,6 +140,168 @@ async def test_signing_out_ends_what_was_named(service: Service) -> None:
         await two.sign_in(OWNER)
         assert (await two.do("signOut", everywhere=True))["__typename"] == "SignOutSuccess"
         assert [await browser.viewer_email() for browser in (one, two, guest)] == [None, None, GUEST]
+
+
+# ------------------------------------------------------------------------------------------------- planted cookies
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        b"\xa0NAME=VALUE",
+        b"\x85NAME=VALUE",
+        b"a=b;  NAME=VALUE",
+        b"a=b;\tNAME=VALUE",
+        b"NAME\xa0=VALUE",
+        b"NAME =VALUE",
+        b"name=VALUE",
+        b"NAME=VALUE; NAME=VALUE",
+        b"NAME=VALUE; NAME=planted",
+        b"NAME=planted; NAME=VALUE",
+        b'NAME="VALUE"',
+        b"NAME=VALUE\xa0",
+    ],
+)
+async def test_cookie_names_are_compared_byte_for_byte(serve: Serve, forged: bytes) -> None:
+    """H170: a cookie counts only under its exact name and once, whichever way it is asked for."""
+    async with serve() as service, service.browser() as owner:
+        community = await _own(service, owner)
+        name, session = service.settings.session_cookie, _value(owner, service.settings.session_cookie)
+        right = f"{name}={session}".encode()
+        forged = forged.replace(b"NAME", name.encode()).replace(b"name", name.upper().encode())
+        forged = forged.replace(b"VALUE", session.encode())
+        for cookie, known in ((right, True), (b"a=b; " + right + b"; c=d", True), (forged, False)):
+            async with http_client(service.url, headers={"origin": service.url}) as client:
+                headers = {b"cookie": cookie}
+                viewer = (await client.post("/graphql", json=VIEWER, headers=headers)).json()["data"]["viewer"]
+                assert (viewer is not None) is known, cookie
+                export = await client.get(f"/export/{community}/audit.csv", headers=headers)
+                assert export.status_code == (200 if known else 404), cookie
+
+
+async def test_a_cookie_in_two_headers_counts_once_or_not_at_all(service: Service) -> None:
+    """H170: a name that appears in two Cookie headers is refused; other cookies may stand in a header of their own."""
+    async with service.browser() as owner, http_client(service.url, headers={"origin": service.url}) as client:
+        await _own(service, owner)
+        right = f"{service.settings.session_cookie}={_value(owner, service.settings.session_cookie)}"
+        for second, known in (("a=b", True), (right, False)):
+            headers = [("cookie", right), ("cookie", second)]
+            viewer = (await client.post("/graphql", json=VIEWER, headers=headers)).json()["data"]["viewer"]
+            assert (viewer is not None) is known, second
+
+
+async def test_a_return_needs_the_exact_flow_cookie(service: Service) -> None:
+    """H170: the return of a login does not find its flow under a name that only resembles the flow cookie's."""
+    async with service.browser() as owner, http_client(service.url) as client:
+        started = await owner.accept(await service.token_for(OWNER))
+        callback = await owner.callback_url(started["authorizationUrl"], OWNER)
+        right = f"{service.settings.flow_cookie}={_value(owner, service.settings.flow_cookie)}".encode()
+        for forged in (b"\xa0" + right, right + b"; " + right):
+            answer = await client.get(callback, headers={b"cookie": forged})
+            assert (answer.status_code, "set-cookie" in answer.headers) == (400, False)
+        assert (await owner.acceptance())["status"] == "STARTED"
+        assert await Member.all().count() == 0
+        assert (await client.get(callback, headers={b"cookie": right})).status_code == 303
+
+
+async def test_each_flow_rotates_the_flow_cookie(service: Service) -> None:
+    """H171: every flow that begins gives a new cookie; a value from before shows no later flow, and both flows return."""
+    async with service.browser() as owner, service.browser() as thief:
+        community = await _own(service, owner)
+        name = service.settings.flow_cookie
+        async with service.browser() as guest:
+            tokens = []
+            for email in (GUEST, "second@example.com"):
+                assert (await owner.invite(community, email))["__typename"] == "InviteMemberSuccess"
+                tokens.append(await service.token_for(email))
+            first = await guest.accept(tokens[0])
+            before = _value(guest, name)
+            second = await guest.accept(tokens[1])
+            assert _value(guest, name) != before
+            await guest.log_in(first["authorizationUrl"], GUEST)
+            await guest.log_in(second["authorizationUrl"], "other@example.com")
+            assert (await guest.acceptance(first["acceptanceId"]))["status"] == "ACCEPTED"
+            assert (await guest.acceptance())["id"] == second["acceptanceId"]
+        thief.client.cookies.set(name, before)
+        assert await thief.acceptance(second["acceptanceId"]) is None
+        assert (await thief.acceptance())["id"] == first["acceptanceId"]
+
+
+async def test_a_planted_flow_cookie_shows_nothing_to_the_planter(service: Service) -> None:
+    """H171: a flow that begins under a planted cookie is bound to a new one; a planted value of nobody's is dropped."""
+    async with service.browser() as attacker, service.browser() as victim:
+        name = service.settings.flow_cookie
+        await attacker.ask(
+            'mutation { signIn(input: {providerId: "dev"}) { ...on SignInStarted { authorizationUrl } } }'
+        )
+        planted, unknown = _value(attacker, name), "x" * 43
+        victim.client.cookies.set(name, f"{planted}.{unknown}")
+        started = await _post_accept(victim, await service.token_for(OWNER))
+        given = _set_cookie(started.answer).partition(";")[0].partition("=")[2]
+        assert unknown not in given
+        assert given != planted
+        victim.client.cookies.clear()
+        victim.client.cookies.set(name, given)
+        await victim.log_in(started.url, OWNER)
+        assert (await victim.acceptance())["status"] == "ACCEPTED"
+        assert await attacker.acceptance() is None
+        assert await attacker.acceptance(started.id) is None
+        code = await attacker.do("confirmAcceptance", acceptanceId=started.id, code="000000")
+        assert code["__typename"] == "InviteLinkInvalid"
+
+
+async def test_a_browser_keeps_a_bounded_number_of_flows(service: Service) -> None:
+    """H171: the flow cookie holds the newest 32 flows, so it stays within what browsers and proxies take."""
+    query = 'mutation { signIn(input: {providerId: "dev"}) { __typename } }'
+    async with service.browser() as browser:
+        for _ in range(34):
+            assert (await browser.ask(query))["signIn"]["__typename"] == "SignInStarted"
+        assert len(_value(browser, service.settings.flow_cookie).split(".")) == 32
+
+
+@dataclass
+class _Started:
+    """An acceptance that began, with the HTTP answer that says so."""
+
+    answer: httpx2.Response
+    id: str
+    url: str
+
+
+async def _post_accept(browser: Browser, token: str) -> _Started:
+    query = 'mutation($t: String) { acceptInvite(input: {token: $t, providerId: "dev"}) { ...on AcceptInviteStarted { acceptanceId authorizationUrl } } }'
+    answer = await browser.post(query, t=token)
+    started = answer.json()["data"]["acceptInvite"]
+    return _Started(answer, started["acceptanceId"], started["authorizationUrl"])
+
+
+def _value(browser: Browser, name: str) -> str:
+    """The value of a cookie that the browser has once."""
+    (value,) = [cookie.value for cookie in browser.client.cookies.jar if cookie.name == name]
+    return str(value)
+
+
+# --------------------------------------------------------------------------------------------- fresh sign-ins
+
+
+_LINK = """
+mutation($input: LinkIdentityInput!) { linkIdentity(input: $input) { __typename ...on SignInStarted { authorizationUrl }
+  ...on FreshSignInRequired { code message } } }
+"""
+
+
+async def test_linking_needs_a_fresh_sign_in(service: Service) -> None:
+    """H172: 15 minutes after the sign-in linkIdentity begins nothing, until the person signs in again."""
+    async with service.browser() as owner:
+        await _own(service, owner)
+        service.clock.advance(minutes=15)
+        flows = await Flow.all().count()
+        refused = (await owner.ask(_LINK, input={"providerId": "dev"}))["linkIdentity"]
+        assert (refused["__typename"], refused["code"]) == ("FreshSignInRequired", "FRESH_SIGN_IN_REQUIRED")
+        assert await Flow.all().count() == flows
+        await owner.sign_in(OWNER)
+        service.clock.advance(minutes=14, seconds=59)
+        assert (await owner.ask(_LINK, input={"providerId": "dev"}))["linkIdentity"]["__typename"] == "SignInStarted"
 
 
 # -------------------------------------------------------------------------------------------------- forgeries and origins

@@ -404,6 +404,26 @@ async def test_another_sign_in_is_added_to_ones_account(stage: Stage) -> None:
         await expect(elsewhere.get_by_role("link", name="Demo")).to_be_visible()
 
 
+async def test_adding_a_sign_in_asks_for_a_fresh_sign_in(stage: Stage) -> None:
+    """H172: after 15 minutes the account page first signs its owner in again, and then adds the sign-in."""
+    async with stage.owner():
+        page = await stage.person()
+        await sign_in(page)
+        await page.get_by_role("link", name="My account").click()
+        stage.service.clock.advance(minutes=15)
+        stage.google.clock = stage.service.clock
+        await page.locator("[data-provider=google]").click()
+        await expect(told(page, "For your protection, sign in once more first.")).to_be_visible()
+        await assert_accessible(page, "fresh sign-in")
+        await press(page, "Sign in again with Development")
+        await page.locator("#email").wait_for()
+        await log_in(page, OWNER)
+        await expect(heading(page)).to_have_text("My account")
+        await choose(page, "google")
+        await log_in(page, "owner@gmail.com")
+        await expect(told(page, "From now on this sign-in opens your account too.")).to_be_visible()
+
+
 async def test_sessions_end_where_they_are_told_to(stage: Stage) -> None:
     """H105: another device is signed out from here; signing out everywhere is confirmed and ends this one too."""
     async with stage.owner() as owner:

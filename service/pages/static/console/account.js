@@ -6,7 +6,7 @@ import { button, confirm, h, notice, problemWords, said, show } from "../page.js
 import { timeAgo } from "../times.js";
 import { day, rich, t } from "../words.js";
 import { accessTokens } from "./access-tokens.js";
-import { linkButtons } from "./sign-in.js";
+import { linkButtons, providersOf } from "./sign-in.js";
 
 /** @typedef {import("../console.js").Scene} Scene */
 /** @typedef {import("../operations.js").Identity} Identity */
@@ -25,7 +25,7 @@ export async function account(scene) {
     h("h2", null, t("account.sign_ins")),
     h("p", { class: "quiet" }, t("account.sign_ins.text")),
     h("ul", { class: "rows" }, viewer.identities.map(identity)),
-    addition(linkButtons(providers, scene.returnTo())),
+    addition(linkButtons(providers, providersOf(viewer.identities), scene.returnTo())),
     h("div", { class: "section-head" }, h("h2", null, t("account.sessions")), everywhere(scene)),
     h(
       "ul",

@@ -1,8 +1,8 @@
-// Signing in, and adding a sign-in: the same buttons, the same road.
+// Signing in, signing in again, and adding a sign-in.
 
 import { ask } from "../api.js";
 import * as api from "../operations.js";
-import { h, show } from "../page.js";
+import { h, notice, problemWords, show } from "../page.js";
 import { leaveFor, providerButtons } from "../providers.js";
 import { t } from "../words.js";
 
@@ -34,12 +34,39 @@ export async function signIn(providers, flash, returnTo) {
 /**
  * The buttons that add a sign-in to one's own account.
  * @param {Provider[]} providers
+ * @param {Provider[]} own the providers of the account's present sign-ins
  * @param {string} returnTo
  */
-export function linkButtons(providers, returnTo) {
+export function linkButtons(providers, own, returnTo) {
   const choose = async (/** @type {Provider} */ provider, /** @type {Element} */ problems) => {
     const { linkIdentity: answer } = await ask(api.LINK_IDENTITY, { input: { providerId: provider.id, returnTo } });
-    return leaveFor(answer, problems);
+    if (answer.__typename !== "FreshSignInRequired") return leaveFor(answer, problems);
+    return problems.replaceChildren(signInAgain(answer, own, returnTo));
   };
   return providerButtons(providers, choose, { main: false });
+}
+
+/**
+ * Asks for a fresh sign-in with one of the account's providers, before an action that changes access to the account.
+ * @param {import("../api.js").Problem} problem
+ * @param {Provider[]} own
+ * @param {string} returnTo
+ */
+export function signInAgain(problem, own, returnTo) {
+  const choose = async (/** @type {Provider} */ provider, /** @type {Element} */ problems) => {
+    const { signIn: answer } = await ask(api.SIGN_IN, { input: { providerId: provider.id, returnTo } });
+    return leaveFor(answer, problems);
+  };
+  const label = (/** @type {Provider} */ { label }) => t("sign_in.again.button", { provider: label });
+  return h("div", { class: "again" }, notice("problem", ...problemWords(problem)), providerButtons(own, choose, { main: false, label }));
+}
+
+/**
+ * The providers of an account's sign-ins, each once.
+ * @param {import("../operations.js").Identity[]} identities
+ * @returns {Provider[]}
+ */
+export function providersOf(identities) {
+  const found = identities.flatMap(({ provider }) => (provider ? [provider] : []));
+  return [...new Map(found.map((provider) => [provider.id, provider])).values()];
 }

@@ -5,6 +5,7 @@ const forms = (/** @type {string} */ one, /** @type {string} */ other) => ({ one
 /** @type {import("./en.js").Catalogue} */
 export default {
   "sign_in.text": "Wählen Sie die Anmeldung, mit der Sie Ihre Einladung angenommen haben.",
+  "sign_in.again.button": "Noch einmal mit {provider} anmelden",
   "sign_in.new": "Noch kein Mitglied? Am Anfang steht eine Einladung.",
   "sign_in.new.link": "Ich habe einen Einladungslink",
   "sign_in.ended": "Sie wurden abgemeldet. Melden Sie sich an, um weiterzumachen.",
@@ -293,6 +294,7 @@ export const told = {
   "InvitationClosed": "Diese Einladung ist nicht mehr offen.",
   "LastOwner": "Eine Gemeinschaft behält mindestens einen Eigentümer.",
   "NotFound": "Das gibt es nicht mehr, oder es ist nicht für Sie.",
+  "FreshSignInRequired": "Melden Sie sich zu Ihrem Schutz zuerst noch einmal an. Wiederholen Sie danach innerhalb von 15 Minuten, was Sie tun wollten.",
   "NotPermitted": "Ihre Rolle erlaubt das nicht.",
   "community.created": "Die Gemeinschaft wurde gegründet.",
   "invitation.created": "Die Einladung wurde ausgesprochen.",

@@ -6,6 +6,7 @@ const forms = (/** @type {string} */ one, /** @type {string} */ other) => ({ one
 
 const english = {
   "sign_in.text": "Choose the sign-in that you accepted your invitation with.",
+  "sign_in.again.button": "Sign in again with {provider}",
   "sign_in.new": "Not a member yet? Membership begins with an invitation.",
   "sign_in.new.link": "I have an invitation link",
   "sign_in.ended": "You were signed out. Sign in to go on.",

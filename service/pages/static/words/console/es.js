@@ -5,6 +5,7 @@ const forms = (/** @type {string} */ one, /** @type {string} */ other) => ({ one
 /** @type {import("./en.js").Catalogue} */
 export default {
   "sign_in.text": "Elija el inicio de sesión con el que aceptó su invitación.",
+  "sign_in.again.button": "Iniciar sesión otra vez con {provider}",
   "sign_in.new": "¿Aún no es miembro? Todo empieza con una invitación.",
   "sign_in.new.link": "Tengo un enlace de invitación",
   "sign_in.ended": "Se ha cerrado su sesión. Iníciela para seguir.",
@@ -293,6 +294,7 @@ export const told = {
   "InvitationClosed": "Esta invitación ya no está abierta.",
   "LastOwner": "Una comunidad conserva al menos un propietario.",
   "NotFound": "Ya no existe, o no es para usted.",
+  "FreshSignInRequired": "Para su protección, inicie sesión primero otra vez. Repita después lo que quería hacer en un plazo de 15 minutos.",
   "NotPermitted": "Su rol no lo permite.",
   "community.created": "Se fundó la comunidad.",
   "invitation.created": "Se creó la invitación.",

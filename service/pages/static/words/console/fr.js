@@ -5,6 +5,7 @@ const forms = (/** @type {string} */ one, /** @type {string} */ other) => ({ one
 /** @type {import("./en.js").Catalogue} */
 export default {
   "sign_in.text": "Choisissez la connexion avec laquelle vous avez accepté votre invitation.",
+  "sign_in.again.button": "Se reconnecter avec {provider}",
   "sign_in.new": "Pas encore membre ? Tout commence par une invitation.",
   "sign_in.new.link": "J’ai un lien d’invitation",
   "sign_in.ended": "Vous avez été déconnecté. Connectez-vous pour continuer.",
@@ -293,6 +294,7 @@ export const told = {
   "InvitationClosed": "Cette invitation n’est plus ouverte.",
   "LastOwner": "Une communauté garde au moins un propriétaire.",
   "NotFound": "Cela n’existe plus, ou n’est pas pour vous.",
+  "FreshSignInRequired": "Pour votre protection, connectez-vous d’abord une nouvelle fois. Refaites ensuite ce que vous vouliez faire dans les 15 minutes.",
   "NotPermitted": "Votre rôle ne le permet pas.",
   "community.created": "La communauté a été fondée.",
   "invitation.created": "L’invitation a été créée.",
