@@ -8,7 +8,7 @@ from pathlib import Path
 _TESTS = Path(__file__).parent
 _TABLE = (_TESTS.parent / "docs" / "security.md").read_text("utf-8")
 _ROW = re.compile(r"^\| (H\d{3}) \| (.+?) \| (.+?) \|$", re.MULTILINE)
-_CASES = 102
+_PUBLISHED = 102  # cases up to H168, from public sources; later ones were found on this service
 
 
 def cases_of(docstring: str) -> set[str]:
@@ -32,10 +32,12 @@ def proofs_by_case() -> dict[str, set[str]]:
 
 
 def test_every_case_has_its_tests_or_says_why_not() -> None:
-    """Each of the 102 cases stands in the table once, with exactly the tests that name it, or with a reason."""
+    """Each case stands in the table once, with exactly the tests that name it, or with a reason."""
     rows = {case: proof for case, _, proof in _ROW.findall(_TABLE)}
-    assert len(rows) == _CASES == len(_ROW.findall(_TABLE))
+    assert len(rows) == len(_ROW.findall(_TABLE))
+    assert sum(case <= "H168" for case in rows) == _PUBLISHED
     tests = proofs_by_case()
+    assert tests.keys() <= rows.keys()
     wrong = {
         case: proof
         for case, proof in rows.items()
