@@ -281,7 +281,7 @@ async def _show(invitation_id: str, verdict: Verdict) -> None:
     delivered_at = verdict.at if verdict.delivery is Delivery.DELIVERED else None
     await execute(
         "UPDATE invitations SET delivery = $1, delivery_reason = $2, delivery_at = $3,"
-        " delivered_at = COALESCE($4, delivered_at) WHERE id = $5",
+        " delivered_at = COALESCE($4, delivered_at), first_delivered_at = COALESCE(first_delivered_at, $4) WHERE id = $5",
         verdict.delivery, reason, verdict.at, delivered_at, invitation_id,
     )  # fmt: skip
 

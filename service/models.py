@@ -182,6 +182,8 @@ class Invitation(Model):
     `generation` counts how often an admin had it sent: links and flows of an earlier generation are dead. `days` says
     that `expires_at` is exactly so many days after `created_at`; null says that it is not (a declined invitation that
     was reopened). It lets an index tell the pending from the expired (`service.invitation_filter`).
+    A resend clears `delivered_at` and keeps `first_delivered_at` and `opened_at`, which is when somebody first began to
+    sign in with a link: the funnel counts these.
     `for_member` is set when the operator lets the owner of an account sign in anew (`service.identities`).
     """
 
@@ -223,6 +225,8 @@ class Invitation(Model):
     delivery_at = fields.DatetimeField(null=True)
     last_sent_at = fields.DatetimeField(null=True)
     delivered_at = fields.DatetimeField(null=True)
+    first_delivered_at = fields.DatetimeField(null=True)
+    opened_at = fields.DatetimeField(null=True)
     resent_at = fields.DatetimeField(null=True)
     resends = fields.SmallIntField(default=0)
     resends_since_at = fields.DatetimeField(null=True)
@@ -478,7 +482,7 @@ __models__ = [
 PARTIAL_INDEXES = (
     "uq_invitations_open", "ix_mail_orders_due", "ix_mail_orders_urgent", "ix_invitations_role", "ix_invitations_delivery",
     "ix_invitations_accepted", "ix_invitations_declined", "ix_invitations_revoked", "ix_invitations_superseded",
-    "ix_invitations_open", "ix_invitations_email", "ix_audit_events_page", "ix_audit_events_kind", "ix_audit_events_actor",
+    "ix_invitations_open", "ix_invitations_email", "ix_invitations_funnel", "ix_audit_events_page", "ix_audit_events_kind", "ix_audit_events_actor",
 )  # fmt: skip
 
 # The docstrings above are for readers of this file: as comments of the tables, a reworded one would be a migration.

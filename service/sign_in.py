@@ -28,7 +28,7 @@ from service.acceptance import (
     refuse_other_address,
 )
 from service.addresses import masked
-from service.database import execute, select, transaction
+from service.database import Statement, execute, select, together, transaction
 from service.events import Changed, announce
 from service.flow_cookie import FlowCookie, rotate
 from service.links import LinkFacts, by_id
@@ -82,10 +82,14 @@ async def begin_acceptance(
         "invitation.sign_in_started", link.community_id, None, link.invitation_id, {"provider": provider_id}
     )
     async with transaction():
+        # The invitation's row is locked before the flow locks the link's, in the order of an erasure.
+        await together(Statement(_OPEN, (now, link.invitation_id)), audit.recording(now, started))
         await flow.save(force_create=True)
-        await audit.record(now, started)
         await announce(Changed(link.community_id, link.invitation_id))
     return begun
+
+
+_OPEN: Final = "UPDATE invitations SET opened_at = $1 WHERE id = $2 AND opened_at IS NULL RETURNING id"
 
 
 async def begin_sign_in(
