@@ -14,6 +14,7 @@ from service import access_tokens, bulk, communities, invitations, memberships, 
 from service.links import LinkFacts, by_token
 from service.models import Role
 from service.refusals import InviteLinkInvalid, NotSignedIn
+from service.return_to import without_token
 
 # -------------------------------------------------------------------------------------------------------------- inviting
 
@@ -215,7 +216,7 @@ async def _accept(info: Info, input: AcceptInviteInput) -> AcceptInviteStarted:
     begun = await sign_in.begin_acceptance(
         link,
         str(input.provider_id),
-        sign_in.without_token(input.return_to, input.token),
+        without_token(input.return_to, input.token, context.settings),
         cookie=context.flow_cookie,
         relying_party=context.relying_party,
         now=context.now,

@@ -1,10 +1,12 @@
 """Email addresses: one canonical form and one comparison.
 
 Canonical is an ASCII local part and an A-label domain, both in lower case. Nothing is folded (no dots, no plus
-tags: H080), nothing is mapped from Unicode (H075), and the database compares bytes. Mail goes to this form (H086).
+tags: H080), nothing is mapped from Unicode (H075), and the database compares bytes. Mail goes to this form (H086),
+and every mail parser reads it as this one address (H185). Only limits count by mailbox (`mailbox_of`).
 """
 
 import hmac
+import re
 from typing import Final, NewType
 
 import idna
@@ -13,6 +15,16 @@ from email_validator import EmailNotValidError, validate_email
 Address = NewType("Address", str)
 
 _LONGEST: Final = 254  # RFC 5321 section 4.5.3.1.3, without the angle brackets
+
+# Signs that some mail software reads as more than a name, and ordinary addresses do without:
+# "?" begins an encoded word (=?utf-8?q?...?=, RFC 2047) and the header fields of a mailto: URL (RFC 6068);
+# "%" and "!" are routes (user%host, host!user; RFC 5321 appendix C), which Postfix and Sendmail still follow;
+# "|" is a pipe to a program, "/" in front a file or an X.400 address, "-" in front an option of a command.
+_UNSAFE_LOCAL_PART: Final = re.compile(r"[/-]|.*[?%!|]", re.DOTALL)
+# A numeric or hexadecimal last label is an IPv4 address to some parsers (WHATWG URL section 3.5); no such TLD exists.
+_TOP_LEVEL_DOMAIN: Final = re.compile(r"[a-z]+|xn--[a-z0-9-]+")
+_STORED: Final = re.compile(r"[a-z0-9.!#$%&'*+/=?^_`{|}~-]+@[a-z0-9.-]+")
+_GMAIL: Final = frozenset({"gmail.com", "googlemail.com"})
 
 
 class AddressInvalid(Exception):
@@ -23,7 +35,7 @@ def canonical(text: str) -> Address:
     """The one form in which an address is stored, compared and written to; spaces around it are dropped.
 
     Raises AddressInvalid for anything that is not exactly one plain address: display names, comments, quoted local
-    parts, lists, IP literals, characters outside ASCII before the @ (H075, H077).
+    parts, lists, routes, encoded words, IP literals, characters outside ASCII before the @ (H075, H077, H185).
     """
     local, domain = _halves(text.strip(" "))
     address = f"{local}@{_a_label(domain)}"
@@ -33,7 +45,23 @@ def canonical(text: str) -> Address:
         validate_email(address, check_deliverability=False, allow_smtputf8=False, strict=True, test_environment=True)
     except EmailNotValidError as error:
         raise AddressInvalid(f"This is not a plain email address like name@example.com. {error}") from None
+    if not _TOP_LEVEL_DOMAIN.fullmatch(address.rpartition(".")[2].lower()):
+        raise AddressInvalid("The part after the @ does not end in a top-level domain, such as .com.")
     return Address(address.lower())
+
+
+def as_stored(text: str) -> Address:
+    """The form under which an address may be stored, to find and remove its rows. Raises AddressInvalid.
+
+    Earlier versions took spellings that `canonical` refuses now; never write to these.
+    """
+    try:
+        return canonical(text)
+    except AddressInvalid:
+        stored = text.strip(" ").lower()
+        if not _STORED.fullmatch(stored):
+            raise
+        return Address(stored)
 
 
 def same(one: Address, other: Address) -> bool:
@@ -43,6 +71,18 @@ def same(one: Address, other: Address) -> bool:
 
 def domain_of(address: Address) -> str:
     return address.rpartition("@")[2]
+
+
+def mailbox_of(address: Address) -> str:
+    """The key under which limits count the mails to one mailbox. Never use it to compare identities (H080).
+
+    Plus tags are ignored at every domain. Gmail's dots are ignored too, and googlemail.com is gmail.com.
+    """
+    local, _, domain = address.rpartition("@")
+    mailbox = local.partition("+")[0] or local
+    if domain in _GMAIL:
+        return f"{mailbox.replace('.', '')}@gmail.com"
+    return f"{mailbox}@{domain}"
 
 
 def masked(address: str) -> str:
@@ -60,14 +100,27 @@ def _halves(address: str) -> tuple[str, str]:
             "The part before the @ has a character outside A-Z, digits and the usual signs; such addresses cannot be"
             " invited."
         )
+    if _UNSAFE_LOCAL_PART.match(local):
+        raise AddressInvalid(
+            "The part before the @ begins with / or -, or has one of the signs ! % ? |; mail servers can read such"
+            " addresses as another one, so they cannot be invited."
+        )
     return local, domain
 
 
 def _a_label(domain: str) -> str:
     """The domain in its ASCII form, strictly: look-alikes that other software would map are refused (IDNA 2008)."""
-    if domain.isascii() and "xn--" not in domain.lower():
-        return domain
+    form = domain.lower() if domain.isascii() else domain
     try:
-        return idna.encode(domain.lower() if domain.isascii() else domain).decode("ascii")
+        if not domain.isascii() or "xn--" in form:
+            form = idna.encode(form, strict=True).decode("ascii")
+            _refuse_other_spelling(form)
     except idna.IDNAError:
         raise AddressInvalid("The part after the @ is not a domain name.") from None
+    return form
+
+
+def _refuse_other_spelling(form: str) -> None:
+    """Refuses A-labels that decode to a name with another A-label: two domains would be one to those who decode."""
+    if idna.encode(idna.decode(form, strict=True), strict=True).decode("ascii") != form.lower():
+        raise idna.IDNAError("The A-label does not round-trip.")

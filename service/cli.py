@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 
 from service import database, logs
-from service.addresses import Address, AddressInvalid, canonical
+from service.addresses import Address, AddressInvalid, as_stored, canonical
 from service.clock import system_clock
 from service.mail import MailDeferred, MailRefused, MailSettingsInvalid, MailUnsafe
 from service.refusals import NAME, AlreadyInvited, AlreadyMember, InvalidInput, Refused, worded
@@ -276,10 +276,7 @@ def release_identity(
     and sends them a link.
     """
     settings = _settings(lambda: load_settings(config=config))
-    try:
-        address = canonical(email)
-    except AddressInvalid as error:
-        _refuse(f"EMAIL: {error}")
+    address = _stored_address(email, "EMAIL: ")
     invited = _work(_release_identity(settings, address))
     out.print(
         "Their sign-ins, sessions and access tokens are ended."
@@ -316,7 +313,7 @@ def remove_suppressed(
     config: ConfigOption = None,
 ) -> None:
     """Takes an address off the list, and off the mail service's list."""
-    settings, address = _settings(lambda: load_settings(config=config)), _address(email)
+    settings, address = _settings(lambda: load_settings(config=config)), _stored_address(email)
     if not _work(_remove_suppressed(settings, address)):
         err.print("This address is on no list; it is written to.")
         return
@@ -340,7 +337,7 @@ def erase(
     config: ConfigOption = None,
 ) -> None:
     """Removes a person's data, keeping the audit's facts."""
-    settings, address = _settings(lambda: load_settings(config=config)), _address(email)
+    settings, address = _settings(lambda: load_settings(config=config)), _stored_address(email)
     erased = _work(_erase(settings, address, even_last_owner=even_last_owner))
     out.print(
         f"Erased: {erased.accounts} accounts, {erased.memberships} memberships, {erased.invitations} invitations."
@@ -584,6 +581,14 @@ def _address(text: str, where: str = "") -> Address:
     """The address, or what is wrong with it and exit status 2."""
     try:
         return canonical(text)
+    except AddressInvalid as error:
+        _refuse(f"{where}{error}")
+
+
+def _stored_address(text: str, where: str = "") -> Address:
+    """The address of rows that exist, which may be older than today's rules."""
+    try:
+        return as_stored(text)
     except AddressInvalid as error:
         _refuse(f"{where}{error}")
 

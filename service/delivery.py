@@ -22,7 +22,7 @@ from service.database import Statement, execute, inserting, select, together, tr
 from service.events import Changed, announce, hub
 from service.invitation_status import Status, status_of
 from service.limits import recipient_key, spend
-from service.mail import Danger, Mail, MailDeferred, MailRefused, MailSender, MailUnsafe
+from service.mail import Danger, Mail, MailDeferred, MailRefused, MailSender, MailUnsafe, composing
 from service.mail.texts import InvitationFacts, code_mail, invitation_mail
 from service.models import MailKind, MailOrder, UnsubscribeToken
 from service.settings import Settings
@@ -341,17 +341,19 @@ class Worker:
             unsubscribe_url=await self._unsubscribe_url(Address(row["email"]), now),
             fresh=kind is MailKind.FRESH_LINK,
         )
-        return invitation_mail(facts, locale=row["locale"], fallback=row["community_locale"] or "en", tags=tags)
+        with composing():
+            return invitation_mail(facts, locale=row["locale"], fallback=row["community_locale"] or "en", tags=tags)
 
     async def _code(self, row: dict[str, Any], tags: dict[str, str], now: datetime) -> Mail:
         code = await codes.issue(row["flow_id"], now=now)
         if code is None:
             raise _NotAtAll(row)
         minutes = int(codes.LIFETIME.total_seconds() // 60)
-        return code_mail(
-            Address(row["email"]), code, row["community_name"], minutes, row["locale"],
-            fallback=row["community_locale"] or "en", tags=tags,
-        )  # fmt: skip
+        with composing():
+            return code_mail(
+                Address(row["email"]), code, row["community_name"], minutes, row["locale"],
+                fallback=row["community_locale"] or "en", tags=tags,
+            )  # fmt: skip
 
     async def _unsubscribe_url(self, address: Address, now: datetime) -> str:
         token, digest = new_token()

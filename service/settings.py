@@ -203,7 +203,11 @@ class RateLimits(BaseModel):
     invites_per_inviter: Limit = _limit(300, 1, "invitations by one inviter")
     invites_per_community: Limit = _limit(1000, 1, "invitations of one community")
     resends_per_invitation: Limit = _limit(5, 1, "resends of one invitation, and never more than one a minute")
-    mails_per_recipient: Limit = _limit(5, 1 / 24, "mails to one address from all communities; what is over it waits")
+    mails_per_recipient: Limit = _limit(
+        5,
+        1 / 24,
+        "mails to one mailbox (plus tags and Gmail's dots ignored) from all communities; what is over it waits",
+    )
     fresh_links_per_invitation: Limit = _limit(
         5, 1, "fresh links that the holders of one invitation's dead links may ask for"
     )

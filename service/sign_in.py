@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
-from urllib.parse import urlsplit
 
 import orjson
 import structlog
@@ -35,7 +34,8 @@ from service.links import LinkFacts, by_id
 from service.models import Flow, FlowKind, MailKind
 from service.models import Identity as IdentityRow
 from service.openid import Evidence, Identity, RelyingParty, SignInFailed, Verdict
-from service.refusals import InvalidInput, InviteLinkInvalid, UnknownProvider
+from service.refusals import InviteLinkInvalid, UnknownProvider
+from service.return_to import allowed_return
 from service.sessions import Caller
 from service.settings import Settings
 from service.tokens import Digest, Token, digest_of, is_id, new_id
@@ -44,7 +44,6 @@ log = structlog.get_logger()
 
 RETURN_WITHIN: Final = timedelta(minutes=15)
 RETRY_WITHIN: Final = timedelta(minutes=30)
-_LONGEST_RETURN_TO: Final = 2000
 
 
 class SignInStatus(StrEnum):
@@ -133,41 +132,6 @@ async def _prepare(
     flow.code_verifier = started.code_verifier
     flow.started_at, flow.expires_at = now, now + RETURN_WITHIN
     return Begun(flow.id, started.authorization_url, flow.expires_at, rotated)
-
-
-def allowed_return(return_to: str, settings: Settings) -> str:
-    """Where the browser may be sent after its return: a path of the public URL, or a URL of an allowed origin.
-
-    Raises InvalidInput for everything else, and for whatever browsers would read as something else (H072).
-    """
-    plain = return_to.isascii() and return_to.isprintable() and not set(return_to) & set(' \\"<>')
-    if plain and len(return_to) <= _LONGEST_RETURN_TO and (_is_path(return_to) or _is_allowed(return_to, settings)):
-        return return_to
-    raise InvalidInput(
-        "returnTo", "returnTo is neither a path of this service, like /welcome, nor a URL of an allowed origin."
-    )
-
-
-def without_token(return_to: str | None, token: str | None) -> str | None:
-    """The return address, unless it would carry the link's token through a redirect and into logs (H094)."""
-    if return_to is not None and token is not None and token in return_to:
-        raise InvalidInput("returnTo", "returnTo carries the link's token; a page that does without it was expected.")
-    return return_to
-
-
-def _is_path(text: str) -> bool:
-    """A path with one leading slash, also after decoding, that does not lead back into a login."""
-    lowered = text.lower()
-    return text.startswith("/") and not lowered.startswith(("//", "/%2f", "/%5c", "/auth/"))
-
-
-def _is_allowed(text: str, settings: Settings) -> bool:
-    try:
-        parts = urlsplit(text)
-    except ValueError:  # the brackets of an IPv6 address do not match
-        return False
-    origin = f"{parts.scheme}://{parts.netloc}"
-    return "@" not in parts.netloc and origin in {settings.public_url, *settings.allowed_origins}
 
 
 # ---------------------------------------------------------------------------------------------------------- looking up

@@ -281,6 +281,23 @@ async def test_a_fault_of_the_service_is_no_endless_loop(service: Service) -> No
         assert (seen["delivery"], "confirm#" in seen["deliveryReason"]) == ("FAILED", False)
 
 
+async def test_a_stored_address_that_cannot_be_written_to_fails_at_once(service: Service) -> None:
+    """H185: an address that an earlier version took is written to by nobody; the one try ends as FAILED, with the reason."""
+    hostile = "=?utf-8?q?victim?=@corp.example"
+    async with service.browser() as owner:
+        (invitation_id,) = await _invite(service, owner, GUEST)
+        await database.execute("UPDATE invitations SET email = $1 WHERE id = $2", hostile, invitation_id)
+        async with smtp_on_loopback() as smtp:
+            worker = _through(service, _sender(service, f"smtp://127.0.0.1:{smtp.port}"))
+            assert await worker.deliver_due() == 1
+            service.clock.advance(days=1)
+            assert await worker.deliver_due() == 0
+            assert (smtp.received, smtp.reached["RCPT"]) == ([], 0)
+        await owner.sign_in(OWNER)
+        seen = await owner.invitation(invitation_id)
+        assert (seen["delivery"], "not one plain email address" in seen["deliveryReason"]) == ("FAILED", True)
+
+
 class _RevokedMeanwhile(_Stolen):
     """A sender during whose refusal an admin takes the invitation back."""
 

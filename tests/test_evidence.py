@@ -210,11 +210,12 @@ def test_microsoft_is_authoritative_for_its_own_mailboxes(domain: str, tenants: 
 
 @pytest.mark.parametrize(
     "domain",
-    ["example.com", "outlook.evil.com", "evil-outlook.com", "outlook.com.evil.com", "mail.outlook.com", "outlook.github.io",
+    ["example.com", "live.xyz", "outlook.zip", "hotmail.io", "outlook.id", "live.co", "hotmail.com.evil", "passport.net",
+     "outlook.evil.com", "evil-outlook.com", "outlook.com.evil.com", "mail.outlook.com", "outlook.github.io",
      "live.blogspot.com", "msn.de", "msn.co.uk", "outlook.notatld", "outlookk.com", "hotmail.evil.co.uk", "xn--utlook-9jb.com"],
 )  # fmt: skip
 def test_names_like_microsofts_are_third_party(domain: str) -> None:
-    """Only names directly below a registry are Microsoft's: anybody can have one below a host or a domain of theirs."""
+    """H187: only the listed domains are Microsoft's; anybody can register live.xyz, or a name below their own domain."""
     evidence = weigh(provider("microsoft", tenants=["consumers"]), PERSONAL | {"email": f"bob@{domain}"})
     assert (evidence.verdict, evidence.rule) == (Verdict.THIRD_PARTY, "microsoft_personal_third_party")
 

@@ -130,6 +130,23 @@ async def test_a_recipient_is_written_to_so_often(serve: Serve) -> None:
         assert [invitation["delivery"] for invitation in found] == ["SENT"] * 3
 
 
+async def test_plus_tags_and_gmails_dots_share_a_recipients_limit(serve: Serve) -> None:
+    """H186: spellings of one mailbox are invited apart, and written to under one limit; another mailbox has its own."""
+    async with serve(rate_limits={"mails_per_recipient": "2/1h"}) as service, service.browser() as owner:
+        community = await _own(service, owner)
+        one = ["bob@example.com", "bob+1@example.com", "bob+2@example.com"]
+        other = ["b.ob@gmail.com", "bob@gmail.com", "bo.b+x@googlemail.com"]
+        for email in (*one, *other, "b.ob@example.com"):
+            assert (await owner.invite(community, email))["__typename"] == "InviteMemberSuccess"
+        await service.deliver()
+        written = [entry.to for entry in service.mailbox.entries]
+        assert [len(set(written) & set(spellings)) for spellings in (one, other)] == [2, 2]
+        assert "b.ob@example.com" in written
+        service.clock.advance(hours=1)
+        await service.deliver()
+        assert {*one, *other} <= {entry.to for entry in service.mailbox.entries}
+
+
 async def test_a_limit_that_is_off_limits_nothing(serve: Serve) -> None:
     """A limit set to off is not counted."""
     async with serve(rate_limits={"resends_per_invitation": "off"}) as service, service.browser() as owner:

@@ -108,6 +108,8 @@ _CASES = [
     ("microsoft", {"tenants": ["*"]}, "ann@corp.example", _of_tenant(PERSONAL, xms_edov=True), "CODE_REQUIRED", "microsoft_personal_third_party"),
     ("microsoft", {"tenants": ["consumers"]}, "ann@outlook.com", {"tid": PERSONAL}, "ACCEPTED", "microsoft_mailbox"),
     ("microsoft", {"tenants": ["consumers"]}, "ann@corp.example", {"tid": PERSONAL}, "CODE_REQUIRED", "microsoft_personal_third_party"),
+    ("microsoft", {"tenants": ["consumers"]}, "ann@live.xyz", {"tid": PERSONAL}, "CODE_REQUIRED", "microsoft_personal_third_party"),
+    ("oidc", {}, "ann@corp.example", {"sub": "   "}, "SIGN_IN_FAILED", "subject_invalid"),
     ("microsoft", {"tenants": ["consumers"], "third_party_addresses": "refuse"}, "ann@corp.example", {"tid": PERSONAL}, "EMAIL_NOT_VERIFIED", "third_party_refused"),
     ("microsoft", {"tenants": ["consumers"], "third_party_addresses": "trust"}, "ann@corp.example", {"tid": PERSONAL}, "ACCEPTED", "microsoft_personal_third_party_trusted_by_operator"),
     ("oidc", {"email_domains": ["corp.example"]}, "ann@corp.example", {}, "ACCEPTED", "oidc_verified"),
@@ -131,7 +133,7 @@ async def test_each_verdict_at_the_door(
     status: str,
     rule: str,
 ) -> None:
-    """H022-H031, H044: the verdict of each rule decides who gets in, and stands in the audit; refusals use nothing up."""
+    """H022-H031, H044, H187, H188: the verdict of each rule decides who gets in, and stands in the audit; refusals use nothing up."""
     async with door(kind=kind, **registration) as (service, provider):
         async with service.browser() as owner, service.browser() as guest:
             token = await _invited(service, owner, email)
@@ -164,6 +166,19 @@ async def test_an_address_that_only_userinfo_tells_lets_in(door: Door) -> None:
         provider.userinfo_changes = {}
         service.clock.advance(seconds=1)
         assert (await _through(guest, provider, None, "ann@corp.example"))["status"] == "ACCEPTED"
+
+
+async def test_an_address_that_is_sent_as_the_name_is_not_stored_as_one(door: Door) -> None:
+    """H189: members who may see names and no addresses see none here; a name that is one is kept."""
+    async with door() as (service, provider), service.browser() as owner, service.browser() as guest:
+        names = {"ann@corp.example": "ann@corp.example", "bea@corp.example": "Bea <Bea@Corp.example>"}
+        for number, (email, name) in enumerate([*names.items(), ("cleo@corp.example", "Cleo @ Home")]):
+            provider.claim_changes = {"name": name, "sub": f"subject-{number}"}
+            await _through(guest, provider, await _invited(service, owner, email), email)
+        stored = {member.email: member.name for member in await Member.exclude(email="owner@example.com")}
+        shown = (await guest.ask("{ viewer { member { name } } }"))["viewer"]["member"]["name"]
+    assert (shown, stored.pop("cleo@corp.example")) == ("Cleo @ Home", "Cleo @ Home")
+    assert stored == {"ann@corp.example": None, "bea@corp.example": None}
 
 
 # ------------------------------------------------------------------------------------------- the code to the invited mailbox

@@ -489,6 +489,10 @@ CLAIM_BREAKS: dict[str, tuple[str, Any, str]] = {
     "sub-unicode": ("sub", "bøb", "subject_invalid"),
     "sub-nul": ("sub", "a\x00b", "subject_invalid"),
     "sub-list": ("sub", ["a"], "subject_invalid"),
+    "sub-space": ("sub", " ", "subject_invalid"),
+    "sub-tab": ("sub", "a\tb", "subject_invalid"),
+    "sub-space-before": ("sub", lambda honest: f" {honest}", "subject_invalid"),
+    "sub-space-after": ("sub", lambda honest: f"{honest} ", "subject_invalid"),
     "nonce-absent": ("nonce", ABSENT, "nonce_mismatch"),
     "nonce-other": ("nonce", _flipped, "nonce_mismatch"),
     "nonce-empty": ("nonce", "", "nonce_mismatch"),
@@ -539,7 +543,7 @@ def pairs_of(names: Iterable[str]) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize("name", CLAIM_BREAKS)
 async def test_each_broken_claim_is_refused(party: RelyingParty, provider: HostileProvider, name: str) -> None:
-    """H046: one broken claim refuses an otherwise perfect ID token, under the reason of that claim."""
+    """H046, H188: one broken claim refuses an otherwise perfect ID token, under the reason of that claim."""
     claim, value, reason = CLAIM_BREAKS[name]
     provider.claim_changes = {claim: value}
     assert (await is_refused(party, provider)).reason == reason
@@ -655,6 +659,7 @@ async def test_a_token_for_another_client_is_refused_though_azp_names_us(
         {"azp": CLIENT_ID},
         {"sub": "s" * 255},
         {"sub": "0"},
+        {"sub": "cn=Bob Smith,ou=People"},
         {"exp": SECONDS - 59},
         {"exp": SECONDS + 86_400},
         {"exp": SECONDS + 600.5, "iat": SECONDS + 0.25},
@@ -1563,6 +1568,12 @@ async def test_signed_userinfo_is_not_read(party: RelyingParty, provider: Hostil
         ({"name": "B" * 101}, "bob@example.com", None),
         ({"name": ["Bob"]}, "bob@example.com", None),
         ({"name": ""}, "bob@example.com", None),
+        ({"name": "bob@example.com"}, "bob@example.com", None),
+        ({"name": "Bob (eve@other.example)"}, "bob@example.com", None),
+        ({"name": "bob＠example.com"}, "bob@example.com", None),
+        ({"name": "bob @ example.com"}, "bob@example.com", None),
+        ({"name": "DJ @ Home"}, "bob@example.com", "DJ @ Home"),
+        ({"name": "M. O'Neil-Bøb"}, "bob@example.com", "M. O'Neil-Bøb"),
         ({"email": "bob\x00@example.com"}, None, "Bob"),
         ({"email": "b" * 243 + "@example.com"}, None, "Bob"),
         ({"email": ["bob@example.com"]}, None, "Bob"),
@@ -1574,7 +1585,7 @@ async def test_signed_userinfo_is_not_read(party: RelyingParty, provider: Hostil
 async def test_claims_that_cannot_be_shown_are_not_passed_on(
     party: RelyingParty, provider: HostileProvider, claims: dict[str, Any], email: str | None, name: str | None
 ) -> None:
-    """H087: names and addresses leave here as one printable line, or not at all."""
+    """H087, H189: names and addresses leave here as one printable line, or not at all; an address is no name."""
     provider.claim_changes = claims
     identity = await log_in(party, provider)
     assert (identity.email, identity.name) == (email, name)

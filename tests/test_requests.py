@@ -7,6 +7,7 @@ import orjson
 import pytest
 
 from service.models import AuditEvent, Flow, Invitation
+from tests.conftest import Serve
 from tests.story import ACCEPT, INVITE, PREVIEW, SIGN_IN, Browser, Service
 
 pytestmark = pytest.mark.anyio
@@ -286,8 +287,8 @@ async def test_a_number_without_end_is_answered_in_words(service: Service, digit
     "where",
     [
         "https://evil.example", "//evil.example", "/\\evil.example", "javascript:alert(1)", "/%2F%2Fevil.example",
-        "http://localhost.evil.example/", "http://evil.example@localhost/", "data:text/html,x", "/\tevil", "evil.example",
-        "/auth/dev/callback?code=x", "/" + "x" * 3000, "/%5cevil.example", "ftp://localhost/", "http://[::1", "http://[::1]evil/", "/\u0000", "/é", "",
+        "http://localhost.evil.example/", "http://evil.example@localhost/", "data:text/html,x", "/\t/evil", "evil.example",
+        "/auth/dev/callback?code=x", "/" + "x" * 3000, "/%5cevil.example", "ftp://localhost/", "http://[::1", "http://[::1]evil/", "",
     ],
 )  # fmt: skip
 async def test_return_addresses_elsewhere_are_refused(service: Service, where: str) -> None:
@@ -304,12 +305,72 @@ async def test_return_addresses_elsewhere_are_refused(service: Service, where: s
     assert await Flow.all().count() == 0
 
 
-async def test_a_return_address_with_the_token_is_refused(service: Service) -> None:
-    """H094: the token never travels through returnTo."""
+@pytest.mark.parametrize(
+    "where",
+    [
+        "/..//evil.example", "/.//evil.example", "/x/..//evil.example", "/%2e%2e//evil.example", "/.%2E/%2e//evil.example",
+        "\\\\evil.example", "/\\/evil.example", "\t//evil.example", "/\n/evil.example", "\x00//evil.example", " //evil.example",
+        "http:\\\\evil.example", "ht\ntp://evil.example", "https:evil.example", "///evil.example", "/%09/evil.example",
+        "/%0d%0aset-cookie:x=1", "/x%00y", "/%250d%250a", "/%252f%252fevil.example", "/.%5c%5cevil.example",
+        "/./auth/dev/callback", "/x/../auth/dev/callback", "/AUTH/dev/callback", "/%61uth/dev/callback", "/%2561uth/x",
+        "/auth%2fdev/callback", "/x/%2e%2e%2fauth/x", "/auth\\x", "/a\tuth/x", "/auth", "/auth;x/y", "/dev/openid/authorize",
+        "/%64ev/mailbox", "callback?code=x", "?code=x", "#x", "{url}/auth/dev/callback", "{url}/x/..//evil.example",
+        "{url}/%61uth/x", "{url}\\\\@evil.example", "{url}@evil.example", "http://a:b@localhost:{port}/", "http:/auth/x",
+        "http:auth/x", "blob:{url}/x", "view-source:{url}/", "HTTP://EVIL.EXAMPLE", "http://localhost:5173@evil.example/",
+        "http://localhost:5173x/", "http://u@localhost:5173/", "http://localhost:5173.evil.example/",
+        "http://localhost:5173\u3002evil.example/", "https://localhost:5173/", "http://localhost:5174/",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("engine", ["sqlite"])
+async def test_return_addresses_that_browsers_read_otherwise_are_refused(serve: Serve, where: str) -> None:
+    """H190: dot segments, backslashes, encodings and characters that browsers drop lead nowhere else and into no login."""
+    async with serve(allowed_origins=["http://localhost:5173"]) as service, service.browser() as browser:
+        token = await service.token_for(OWNER)
+        there = where.replace("{url}", service.url).replace("{port}", service.url.rpartition(":")[2])
+        begun = (await browser.ask(SIGN_IN, input={"providerId": "dev", "returnTo": there}))["signIn"]
+        accepting = await browser.accept(token, returnTo=there)
+        for answer in (begun, accepting):
+            assert (answer["__typename"], answer["field"]) == ("InvalidInput", "returnTo")
+        assert await Flow.all().count() == 0
+
+
+@pytest.mark.parametrize(
+    ("where", "stored"),
+    [
+        (" /wel\tcome\n ", "/welcome"),
+        ("/a/./b/../c", "/a/c"),
+        ("/\u0000", "/"),
+        ("/é?ü=ö#ß", "/%C3%A9?%C3%BC=%C3%B6#%C3%9F"),
+        ("\\welcome\\to", "/welcome/to"),
+        ("/author?next=//evil.example/auth/", "/author?next=//evil.example/auth/"),
+        ("../../welcome", "/welcome"),
+        ("{url}/x/../welcome?a=b#c", "/welcome?a=b#c"),
+        ("{url}", "/"),
+        ("HTTP://LocalHost:05173/a/../b//c", "http://localhost:5173/b//c"),
+        ("http:\\\\localhost:5173\\auth/x", "http://localhost:5173/auth/x"),
+    ],
+)
+@pytest.mark.parametrize("engine", ["sqlite"])
+async def test_a_return_address_is_stored_and_used_in_normal_form(serve: Serve, where: str, stored: str) -> None:
+    """H190: the flow and the redirect have what a browser makes of the address, not what was typed."""
+    async with serve(allowed_origins=["http://localhost:5173"]) as service, service.browser() as browser:
+        asked = await browser.accept(await service.token_for(OWNER), returnTo=where.replace("{url}", service.url))
+        assert [flow.return_to for flow in await Flow.all()] == [stored]
+        answer = await browser.log_in(asked["authorizationUrl"], OWNER)
+        assert (answer.status_code, answer.headers["location"]) == (303, stored)
+
+
+@pytest.mark.parametrize("spelling", ["/x?t={}", "/x#{}", "/{}", "/x?t={split}", "/x?t={encoded}", "/x?t={twice}"])
+@pytest.mark.parametrize("engine", ["sqlite"])
+async def test_a_return_address_with_the_token_is_refused(service: Service, spelling: str) -> None:
+    """H094: the token never travels through returnTo, in pieces that browsers join or percent-encoded neither."""
     token = await service.token_for(OWNER)
+    encoded = "".join(f"%{ord(character):02x}" for character in token)
+    spellings = {"split": f"{token[:9]}\n{token[9:]}", "encoded": encoded, "twice": encoded.replace("%", "%25")}
     async with service.browser() as browser:
-        answer = await browser.accept(token, returnTo=f"/welcome?t={token}")
+        answer = await browser.accept(token, returnTo=spelling.format(token, **spellings))
     assert (answer["__typename"], answer["field"]) == ("InvalidInput", "returnTo")
+    assert await Flow.all().count() == 0
 
 
 async def test_the_login_returns_where_it_was_asked_to(service: Service) -> None:

@@ -80,6 +80,25 @@ async def test_a_mail_arrives_as_one_message_with_both_parts_and_the_unsubscribe
 
 
 @pytest.mark.parametrize(
+    "to", ["bob+tag@example.com", "o'neil@example.com", "prvs=1a=bob@example.com", "{a}`$&@example.com"]
+)
+async def test_unusual_addresses_are_written_to_as_they_are(to: str) -> None:
+    """H185: the envelope and To repeat the address byte for byte, without quotes and without decoding."""
+    async with smtp_on_loopback() as server:
+        await sender_to(server).send(replace(MAIL, to=Address(to)))
+    assert server.received[0].recipients == [to]
+    assert f"\r\nTo: {to}\r\n".encode() in server.received[0].content
+
+
+async def test_a_mail_that_cannot_be_composed_is_refused_for_good() -> None:
+    """H185: a text that no encoding can carry is refused at once; the server hears of no mail."""
+    async with smtp_on_loopback() as server:
+        with pytest.raises(MailRefused, match="could not compose"):
+            await sender_to(server).send(replace(MAIL, text="\ud800"))
+    assert (server.received, server.reached["MAIL"]) == ([], 0)
+
+
+@pytest.mark.parametrize(
     "subject",
     [
         "\u2068שלום עולם\u2069 le invita a unirse a «J. R. R. Tolkien»",
@@ -289,8 +308,12 @@ def test_a_server_shows_no_credentials() -> None:
 
 
 @pytest.mark.parametrize(
-    "mail_from", ["", "no address", "a@b.example, c@d.example", "A <a@b.example>\nBcc: x@y.example", "<>"]
-)
+    "mail_from",
+    [
+        "", "no address", "a@b.example, c@d.example", "A <a@b.example>\nBcc: x@y.example", "<>",
+        "=?utf-8?q?victim?=@b.example", "A <=?utf-8?q?victim?=@b.example>", "a@b。example", "A <a@ｂ.example>",
+    ],
+)  # fmt: skip
 def test_a_sender_that_is_not_one_address_is_refused(mail_from: str) -> None:
     """MAIL_FROM is one address with or without a name; anything else is named as wrong."""
     with pytest.raises(MailSettingsInvalid, match="GUESTLIST_MAIL_FROM"):
@@ -303,6 +326,7 @@ def test_a_sender_that_is_not_one_address_is_refused(mail_from: str) -> None:
         ("invites@example.com", "", "invites@example.com"),
         ("Das Büro <Invites@Example.COM>", "Das Büro", "Invites@example.com"),
         ('"Büro, Nord" <invites@bücher.example>', "Büro, Nord", "invites@xn--bcher-kva.example"),
+        ("=?utf-8?q?B=C3=BCro?= <invites@example.com>", "Büro", "invites@example.com"),
         ("guestlist@localhost", "", "guestlist@localhost"),
     ],
 )
@@ -318,6 +342,9 @@ def test_a_sender_is_read_with_or_without_a_name(mail_from: str, name: str, addr
         {"to": "bob@example.com, eve@example.com"},
         {"to": "bob@example.com\r\nBcc: eve@example.com"},
         {"to": '"eve@example.com"@example.com'},
+        {"to": "=?utf-8?q?eve?=@example.com"},
+        {"to": "eve%example.com@example.org"},
+        {"to": "BOB@example.com"},
         {"to": "bob@example.com>"},
         {"subject": "Hello\r\nBcc: eve@example.com"},
         {"subject": "Hello\u2028Bcc: eve@example.com"},

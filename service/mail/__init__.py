@@ -6,7 +6,8 @@ because such answers repeat addresses, and those of spam filters repeat links.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from email.headerregistry import Address as MailAddress
@@ -15,13 +16,16 @@ from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 from urllib.parse import urlsplit
 
 import idna
+import structlog
 
-from service.addresses import Address, masked
+from service.addresses import Address, AddressInvalid, canonical, masked
 from service.clock import Clock, system_clock
 
 if TYPE_CHECKING:
     from service.mail.mailbox import Mailbox
     from service.settings import Settings
+
+log = structlog.get_logger()
 
 _PLAIN_ADDRESS: Final = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[a-z0-9.-]+")
 _UNSAFE_IN_HEADER: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
@@ -54,6 +58,23 @@ class MailDeferred(Exception):
         self.throttled = throttled
 
 
+_NOT_COMPOSED: Final = (
+    "This mail was not sent: the service could not compose it. The operator finds the fault in the worker's log."
+)
+
+
+@contextmanager
+def composing() -> Iterator[None]:
+    """Logs an error of composing a mail and raises MailRefused instead: each further try would fail alike (H185)."""
+    try:
+        yield
+    except MailRefused:
+        raise
+    except Exception:
+        log.exception("mail.not_composed")
+        raise MailRefused(_NOT_COMPOSED) from None
+
+
 class Danger(str):
     """A finding because of which no mail may leave: its links would reach somebody else than the invitee."""
 
@@ -84,13 +105,21 @@ class Mail:
     tags: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not _PLAIN_ADDRESS.fullmatch(self.to):
+        if not _is_canonical(self.to):
             raise MailRefused("This mail was not sent: its recipient is not one plain email address.")
         if any(_UNSAFE_IN_HEADER.search(line) for line in (self.subject, *self.headers, *self.headers.values())):
             raise MailRefused("This mail was not sent: a line break or control character stands in one of its headers.")
 
     def __repr__(self) -> str:
         return f"Mail(to={masked(self.to)!r}, tags={dict(self.tags)!r})"
+
+
+def _is_canonical(address: str) -> bool:
+    """Whether it is what `canonical` makes of it today; rows of earlier versions may hold others (H185)."""
+    try:
+        return canonical(address) == address
+    except AddressInvalid:
+        return False
 
 
 class MailSender(Protocol):
@@ -152,11 +181,12 @@ def sender_of(mail_from: str) -> MailAddress:
     """MAIL_FROM, `Name <invites@example.com>` or the address alone, as display name and address. MailSettingsInvalid."""
     try:
         (written,) = SMTP.header_factory("From", mail_from).addresses
-        domain = idna.encode(written.domain.lower(), uts46=True).decode()
+        domain = idna.encode(written.domain.lower(), strict=True).decode()
         sender = MailAddress(written.display_name, written.username, domain)
     except (ValueError, IndexError):
         sender = MailAddress()
-    if _UNSAFE_IN_HEADER.search(mail_from) or not _PLAIN_ADDRESS.fullmatch(sender.addr_spec):
+    encoded = "=?" in mail_from.rpartition("<")[2]  # the parser decodes encoded words, in the address too
+    if encoded or _UNSAFE_IN_HEADER.search(mail_from) or not _PLAIN_ADDRESS.fullmatch(sender.addr_spec):
         raise MailSettingsInvalid("GUESTLIST_MAIL_FROM is not understood: expected `Name <invites@example.com>`.")
     return sender
 
@@ -185,6 +215,7 @@ __all__ = [
     "MailSettingsInvalid",
     "MailUnsafe",
     "SuppressionList",
+    "composing",
     "open_sender",
     "sender_of",
 ]

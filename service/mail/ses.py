@@ -34,7 +34,7 @@ from botocore.parsers import ResponseParserError
 
 from service.addresses import Address
 from service.clock import Clock
-from service.mail import Mail, MailDeferred, MailRefused, MailSettingsInvalid, sender_of
+from service.mail import Mail, MailDeferred, MailRefused, MailSettingsInvalid, composing, sender_of
 from service.mail.ses_findings import (
     account_findings,
     configuration_set_findings,
@@ -154,7 +154,8 @@ class SesSender:
         self._asking_rate = asyncio.Lock()
 
     async def send(self, mail: Mail) -> str:
-        request = self._request(mail)
+        with composing():
+            request = self._request(mail)
         answer = await self._ask(lambda client: client.send_email(**request))
         # Half an answer, or a proxy's page, comes out of botocore as an answer without members.
         message_id = answer.get("MessageId")

@@ -27,7 +27,7 @@ from aiosmtplib import (
 )
 
 from service.clock import Clock
-from service.mail import Mail, MailDeferred, MailRefused, MailSettingsInvalid, sender_of
+from service.mail import Mail, MailDeferred, MailRefused, MailSettingsInvalid, composing, sender_of
 
 Encryption = Literal["tls", "starttls", "starttls where offered", "none"]
 
@@ -91,7 +91,8 @@ class SmtpSender:
 
     async def send(self, mail: Mail) -> str:
         message_id = f"{secrets.token_hex(16)}@{self._sender.domain}"
-        content = message(mail, self._sender, message_id, self._clock()).as_bytes()
+        with composing():
+            content = message(mail, self._sender, message_id, self._clock()).as_bytes()
         async with self._turns:
             await self._converse(mail, content)
         return message_id
@@ -247,7 +248,9 @@ def message(mail: Mail, sender: MailAddress, message_id: str, now: datetime) -> 
     """The mail as RFC 5322 wants it: one From, one To, both parts as UTF-8 in quoted-printable, so ASCII on the wire."""
     built = EmailMessage(policy=_POLICY_OF_MESSAGES)
     built["From"] = sender
-    built["To"] = mail.to
+    # Given as text, the header would be parsed, and encoded words in the local part decoded.
+    local, _, domain = mail.to.rpartition("@")
+    built["To"] = MailAddress(username=local, domain=domain)
     built["Subject"] = mail.subject
     built["Date"] = now.astimezone(UTC)
     built["Message-ID"] = f"<{message_id}>"

@@ -7,18 +7,14 @@ Three verdicts: the provider is authoritative for the address; or it checked it 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cache
 from typing import Any, Final
-
-from publicsuffixlist import PublicSuffixList
 
 from service.addresses import Address, AddressInvalid, canonical, domain_of
 from service.openid.issuer import PERSONAL_TENANT, tenant_allowed
+from service.openid.microsoft_domains import MAILBOX_DOMAINS
 from service.settings import ProviderSettings
 
 _GOOGLES: Final = {"gmail.com", "googlemail.com"}
-_MICROSOFTS: Final = {"outlook", "hotmail", "live"}
-_MICROSOFTS_ALONE: Final = {"msn.com"}
 _VERIFIED_EMAIL_CLAIMS: Final = ("verified_primary_email", "verified_secondary_email")
 _ABSENT: Final = object()
 
@@ -155,8 +151,10 @@ def _microsoft(provider: ProviderSettings, claims: Mapping[str, Any], address: A
 
 
 def _microsoft_personal(provider: ProviderSettings, address: Address) -> Evidence:
-    """Microsoft runs its own mail domains; a personal account on another address proved it once."""
-    if _is_microsofts(domain_of(address)):
+    """Microsoft runs the mailboxes of its own domains, which are compared whole: anybody can register live.xyz (H187).
+    A personal account on another address proved it once.
+    """
+    if domain_of(address) in MAILBOX_DOMAINS:
         return _authoritative("microsoft_mailbox")
     return _third_party(provider, "microsoft_personal")
 
@@ -243,18 +241,3 @@ def _is_same(text: Any, address: Address) -> bool:
 
 def _is_one_pinned_tenant(tenants: tuple[str, ...] | None) -> bool:
     return tenants is not None and len(tenants) == 1 and tenants[0] not in {"*", "consumers"}
-
-
-def _is_microsofts(domain: str) -> bool:
-    """outlook.*, hotmail.* and live.* directly below a registry's own suffix, and msn.com. Below outlook.evil.com or a
-    host's customers (outlook.github.io) anybody can have a name.
-    """
-    if domain in _MICROSOFTS_ALONE:
-        return True
-    return domain.partition(".")[0] in _MICROSOFTS and _registry_suffixes().privatesuffix(domain) == domain
-
-
-@cache
-def _registry_suffixes() -> Any:
-    """The registries' section of the public suffix list; read at the first personal account, since it takes a while."""
-    return PublicSuffixList(only_icann=True, accept_unknown=False)

@@ -148,6 +148,10 @@ def _check_subject(claims: Mapping[str, Any]) -> None:
         raise SignInFailed("subject_invalid")
     if not (subject.isascii() and subject.isprintable()):
         raise SignInFailed("subject_invalid")
+    # OpenID Connect Core section 2 allows any ASCII. White space alone names nobody, and with white space at an end two
+    # accounts look like one wherever the subject is shown, copied or trimmed (H188).
+    if subject != subject.strip():
+        raise SignInFailed("subject_invalid")
 
 
 def _check_nonce(claims: Mapping[str, Any], nonce_digest: Digest) -> None:

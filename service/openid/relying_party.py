@@ -4,7 +4,9 @@
 them the caller keeps the state's and the nonce's digests and the code verifier, bound to the browser that began.
 """
 
+import re
 import secrets
+import unicodedata
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -32,6 +34,7 @@ log = structlog.get_logger()
 _VERIFIER_BYTES: Final = 48  # 64 characters; RFC 7636 section 4.1 wants 43 to 128
 _LONGEST_CODE: Final = 4096
 _RESPONSE: Final = ("state", "iss", "error", "code")
+_ADDRESS_IN_NAME: Final = re.compile(r"\S@\S|\S\s*@\s*\S+\.\S")
 _NAMES: Final = {"google": "Google", "microsoft": "Microsoft"}
 
 # What vouches for an address does so only beside it: these never mix between ID token and userinfo.
@@ -238,7 +241,7 @@ async def _identity(
         issuer=claims["iss"],
         subject=claims["sub"],
         email=_presentable(claims.get("email"), ADDRESS),
-        name=_presentable(claims.get("name"), NAME),
+        name=_name(claims.get("name")),
         evidence=weigh(provider.settings, claims),
     )
 
@@ -259,6 +262,16 @@ def _with_userinfo(claims: dict[str, Any], userinfo: dict[str, Any] | None) -> d
 def _presentable(value: Any, longest: int) -> str | None:
     """A claim that may be shown and stored: one line of printable text, no longer than its column."""
     return value if isinstance(value, str) and 0 < len(value) <= longest and value.isprintable() else None
+
+
+def _name(value: Any) -> str | None:
+    """The claim `name`, unless an address stands in it (H189). Some providers send the address where they know no name,
+    and names are shown to people who may not see addresses.
+    """
+    name = _presentable(value, NAME)
+    if name is None or _ADDRESS_IN_NAME.search(unicodedata.normalize("NFKC", name)):
+        return None
+    return name
 
 
 @contextmanager
