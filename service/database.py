@@ -257,6 +257,17 @@ class CreateModel(operations.CreateModel):
             del state_editor._get_inner_statements  # noqa: SLF001
 
 
+class StateOnly(operations.TortoiseOperation):
+    """Tells Tortoise of changes that plain SQL makes, because Tortoise's own way would rebuild a table on SQLite."""
+
+    def __init__(self, *changes: operations.TortoiseOperation) -> None:
+        self._changes = changes
+
+    def state_forward(self, app_label: str, state: State) -> None:
+        for change in self._changes:
+            change.state_forward(app_label, state)
+
+
 class _Recorder(MigrationRecorder):
     """Makes its table with one plain statement: SQLite's executescript would commit the transaction around it."""
 

@@ -8,14 +8,14 @@ import asyncio
 import contextlib
 import contextvars
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 import structlog
 
-from service import audit, codes, links, metrics, pace, pruning, suppression
+from service import audit, codes, links, metrics, notices, pace, pruning, suppression
 from service.addresses import Address
 from service.clock import Clock
 from service.database import Statement, execute, inserting, select, together, transaction
@@ -24,7 +24,7 @@ from service.invitation_status import Status, status_of
 from service.limits import recipient_key, spend
 from service.mail import Danger, Mail, MailDeferred, MailRefused, MailSender, MailUnsafe, composing
 from service.mail.texts import InvitationFacts, code_mail, invitation_mail
-from service.models import MailKind, MailOrder, UnsubscribeToken
+from service.models import MailKind, MailOrder, Notice, UnsubscribeToken
 from service.settings import Settings
 from service.tokens import new_id, new_token
 
@@ -48,6 +48,7 @@ SUPPRESSED: Final = (
     " operator to look at it."
 )
 
+_UNDELIVERABLE: Final = frozenset({suppression.Reason.BOUNCED, suppression.Reason.COMPLAINED})
 _FAULT: Final = "This service has a fault of its own with this mail: the operator finds it in the worker's log."
 
 
@@ -82,12 +83,35 @@ async def order_many(invitation_ids: list[str], *, now: datetime) -> None:
     )  # fmt: skip
 
 
+async def order_notice(*, member_id: str, notice: str, facts: Mapping[str, str], now: datetime) -> None:
+    """Orders a notice to an account's own address, in the transaction of the event that it reports.
+
+    `notice` is a `Notice`; `facts` are what its text says (for `identity_linked`: `provider`, the label of the added
+    sign-in, and optionally `locale`, a BCP 47 tag). They never hold a secret. An account without a proved address gets
+    no mail.
+    """
+    await _order_notice(Notice(notice), dict(facts), {"member_id": member_id}, now)
+
+
+async def order_block_notice(invitation_id: str, *, generation: int, now: datetime) -> None:
+    """Orders the notice of a block to the invited mailbox, in the transaction that makes the block."""
+    about = {"invitation_id": invitation_id, "generation": generation}
+    await _order_notice(Notice.ADDRESS_BLOCKED, {}, about, now)
+
+
+async def _order_notice(notice: Notice, facts: dict[str, str], about: dict[str, Any], now: datetime) -> None:
+    await together(inserting("mail_orders", {
+        "id": new_id("ord"), "kind": MailKind.NOTICE, "notice": notice, "facts": facts, **about, "created_at": now,
+        "due_at": now, "attempt": 0, "tries": 0,
+    }))  # fmt: skip
+
+
 async def waits(invitation_id: str, generation: int) -> bool:
     """Whether a mail with a link of this invitation is ordered, not sent yet, and not overtaken by a resend."""
-    waiting = MailOrder.filter(
-        invitation_id=invitation_id, generation=generation, sent_at=None, failed_at=None, cancelled_at=None
-    )
-    return await waiting.exclude(kind=MailKind.CODE).exists()
+    return await MailOrder.filter(
+        invitation_id=invitation_id, generation=generation, sent_at=None, failed_at=None, cancelled_at=None,
+        kind__in=[MailKind.INVITATION, MailKind.FRESH_LINK],
+    ).exists()  # fmt: skip
 
 
 async def code_waits(flow_id: str) -> bool:
@@ -108,6 +132,7 @@ class _Lease:
     """An order that this worker holds for a while: `attempt` guards its completion."""
 
     order_id: str
+    kind: MailKind
     attempt: int
     tries: int
 
@@ -116,13 +141,8 @@ class _Lease:
 class _Letter:
     """A mail ready to leave, and what it is about."""
 
-    order_id: str
     mail: Mail
-    kind: MailKind
-    invitation_id: str
-    community_id: str
-    ordered_at: datetime
-    generation: int
+    row: dict[str, Any]
 
 
 class _Lost(Exception):
@@ -248,10 +268,10 @@ class Worker:
             f" AND failed_at IS NULL AND cancelled_at IS NULL AND {kinds} ORDER BY due_at LIMIT $3"
             " FOR UPDATE SKIP LOCKED)"
             " UPDATE mail_orders SET attempt = attempt + 1, due_at = $2 WHERE id IN (SELECT id FROM due)"
-            " RETURNING id, attempt, tries",
+            " RETURNING id, kind, attempt, tries",
             now, now + _LEASE, room,
         )  # fmt: skip
-        return [_Lease(row["id"], row["attempt"], row["tries"]) for row in rows]
+        return [_Lease(row["id"], MailKind(row["kind"]), row["attempt"], row["tries"]) for row in rows]
 
     async def _take_turn(self, lease: _Lease, wait: timedelta, stopping: asyncio.Event) -> None:
         """Waits until this mail may leave; a worker that is told to stop meanwhile gives the order back."""
@@ -304,22 +324,24 @@ class Worker:
             now + _LEASE, lease.order_id, lease.attempt,
         ):  # fmt: skip
             raise _Lost
-        row = (await select(_LETTER_FACTS, lease.order_id))[0]
-        kind = MailKind(row["kind"])
-        _refuse_pointless(row, kind, now)
+        row = await _facts_of(lease)
+        if lease.kind is MailKind.NOTICE:
+            _refuse_pointless_notice(row)
+        else:
+            _refuse_pointless(row, lease.kind, now)
         wait = await spend(
             self._settings.rate_limits.mails_per_recipient, recipient_key(Address(row["email"])), now=now
         )
         if wait is not None:
             raise _NotNow(wait)
-        tags = {"order": lease.order_id}
-        mail = await (
-            self._code(row, tags, now) if kind is MailKind.CODE else self._invitation(row, kind, lease, tags, now)
-        )
-        return _Letter(
-            lease.order_id, mail, kind, row["invitation_id"], row["community_id"], row["ordered_at"],
-            row["order_generation"],
-        )  # fmt: skip
+        return _Letter(await self._write(row, lease, {"order": lease.order_id}, now), row)
+
+    async def _write(self, row: dict[str, Any], lease: _Lease, tags: dict[str, str], now: datetime) -> Mail:
+        if lease.kind is MailKind.CODE:
+            return await self._code(row, tags, now)
+        if lease.kind is MailKind.NOTICE:
+            return await notices.write(row, tags=tags, now=now, settings=self._settings)
+        return await self._invitation(row, lease.kind, lease, tags, now)
 
     async def _invitation(
         self, row: dict[str, Any], kind: MailKind, lease: _Lease, tags: dict[str, str], now: datetime
@@ -384,28 +406,30 @@ class Worker:
                 " RETURNING delivery",
                 now, message_id[:200], lease.order_id, lease.attempt,
             )  # fmt: skip
-            if done and letter.kind is not MailKind.CODE:
-                await self._record_sent(letter, now, known=done[0]["delivery"] is not None)
-        _count(letter.kind, "sent" if done else "sent_twice")
-        log.info("mail.sent", order_id=lease.order_id, kind=letter.kind, attempt=lease.attempt, recorded=bool(done))
+            if done and lease.kind is MailKind.NOTICE:
+                await notices.record_sent(letter.row, now=now)
+            elif done and lease.kind is not MailKind.CODE:
+                await self._record_sent(lease, letter.row, now, known=done[0]["delivery"] is not None)
+        _count(lease.kind, "sent" if done else "sent_twice")
+        log.info("mail.sent", order_id=lease.order_id, kind=lease.kind, attempt=lease.attempt, recorded=bool(done))
 
-    async def _record_sent(self, letter: _Letter, now: datetime, *, known: bool) -> None:
+    async def _record_sent(self, lease: _Lease, row: dict[str, Any], now: datetime, *, known: bool) -> None:
         """With `known`, an event of this mail came in before its sending was recorded: that says more already."""
         await execute(
             "UPDATE invitations SET last_sent_at = $1 WHERE id = $2 AND generation = $3"
             if known
             else "UPDATE invitations SET delivery = 'SENT', delivery_reason = NULL, delivery_at = $1, last_sent_at = $1"
             " WHERE id = $2 AND generation = $3",
-            now, letter.invitation_id, letter.generation,
+            now, row["invitation_id"], row["order_generation"],
         )  # fmt: skip
-        if letter.kind is MailKind.FRESH_LINK:
+        if lease.kind is MailKind.FRESH_LINK:
             await links.replace_earlier(
-                letter.invitation_id, order_id=letter.order_id, ordered_at=letter.ordered_at, now=now
+                row["invitation_id"], order_id=lease.order_id, ordered_at=row["ordered_at"], now=now
             )
         await audit.record(now, audit.Event(
-            "invitation.sent", letter.community_id, None, letter.invitation_id, {"mail": letter.kind}
+            "invitation.sent", row["community_id"], None, row["invitation_id"], {"mail": lease.kind}
         ))  # fmt: skip
-        await announce(Changed(letter.community_id, letter.invitation_id))
+        await announce(Changed(row["community_id"], row["invitation_id"]))
 
     async def _wait_again(self, lease: _Lease, wait: timedelta) -> None:
         """The order waits as if it had not been leased: that is no failed try."""
@@ -436,7 +460,7 @@ class Worker:
             )  # fmt: skip
             if not failed:  # the order is another worker's by now, or was erased
                 return
-            row = (await select(_LETTER_FACTS, lease.order_id))[0]
+            row = await _facts_of(lease)
             if suppressed:
                 await suppression.add(Address(row["email"]), suppression.Reason.BOUNCED, now=now)
             outcome = ("SUPPRESSED", SUPPRESSED) if suppressed else ("FAILED", reason)
@@ -461,7 +485,7 @@ class Worker:
             return
         pause = max(_pause_after(lease.attempt if error.throttled else lease.tries), error.retry_after or timedelta(0))
         await self._write_deferral(lease, error, now + pause)
-        _count(letter.kind if letter else "unknown", "throttled" if error.throttled else "deferred")
+        _count(lease.kind if letter else "unknown", "throttled" if error.throttled else "deferred")
         log.warning("mail.deferred", order_id=lease.order_id, tries=lease.tries, seconds=int(pause.total_seconds()))
 
     async def _write_deferral(self, lease: _Lease, error: MailDeferred, due_at: datetime) -> None:
@@ -471,10 +495,11 @@ class Worker:
                 " AND sent_at IS NULL RETURNING invitation_id",
                 due_at, 0 if error.throttled else 1, lease.order_id, lease.attempt,
             )  # fmt: skip
+            about = rows[0]["invitation_id"] if rows and lease.kind is not MailKind.NOTICE else ""
             shown = await select(
                 "UPDATE invitations SET delivery_reason = $1 WHERE id = $2 AND delivery = 'QUEUED'"
                 " RETURNING id, community_id",
-                f"{error.reason} It is tried again by itself."[:500], rows[0]["invitation_id"] if rows else "",
+                f"{error.reason} It is tried again by itself."[:500], about,
             )  # fmt: skip
             for row in shown:
                 await announce(Changed(row["community_id"], row["id"]))
@@ -493,13 +518,28 @@ WHERE o.id = $1
 """
 
 
+async def _facts_of(lease: _Lease) -> dict[str, Any]:
+    """What the mail of an order needs: the recipient's address, and the rows that it is about."""
+    if lease.kind is MailKind.NOTICE:
+        return await notices.facts_of(lease.order_id)
+    return (await select(_LETTER_FACTS, lease.order_id))[0]
+
+
+def _refuse_pointless_notice(row: dict[str, Any]) -> None:
+    """A notice needs an address that takes mail; an address that only unsubscribed from invitations gets it too."""
+    if notices.is_pointless(row):
+        raise _NotAtAll(row)
+    if row["suppressed"] in _UNDELIVERABLE:
+        raise _NotAtAll(row, suppressed=True)
+
+
 def _refuse_pointless(row: dict[str, Any], kind: MailKind, now: datetime) -> None:
     """An invitation that is over, or sent anew since, needs no mail; an address that wants none gets none."""
     if status_of(row, now) is not Status.PENDING or row["generation"] != row["order_generation"]:
         raise _NotAtAll(row)
     asked_for = kind is not MailKind.INVITATION
     unwanted = row["suppressed"] == "unsubscribed" and not asked_for
-    undeliverable = row["suppressed"] in {"bounced", "complained"}
+    undeliverable = row["suppressed"] in _UNDELIVERABLE
     if unwanted or undeliverable or row["block_id"] is not None:
         raise _NotAtAll(row, suppressed=True)
 
@@ -508,6 +548,9 @@ async def _write_delivery(row: dict[str, Any], delivery: str, reason: str, now: 
     """Shows what became of the newest mail, unless the invitation was closed meanwhile; of a code, where it is awaited."""
     if row["kind"] == MailKind.CODE:
         await codes.give_up(row["flow_id"], row["community_id"], row["invitation_id"], now=now)
+        return
+    if row["kind"] == MailKind.NOTICE:
+        await notices.record_failed(row, reason, now=now)
         return
     shown = await execute(
         "UPDATE invitations SET delivery = $1, delivery_reason = $2, delivery_at = $3 WHERE id = $4 AND generation = $5"

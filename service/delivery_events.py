@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import structlog
 
-from service import audit, metrics, suppression
+from service import audit, metrics, notices, suppression
 from service.addresses import Address
 from service.database import execute, select
 from service.delivery import SUPPRESSED
@@ -213,9 +213,13 @@ async def take_in(event: Mapping[str, Any], *, now: datetime, settings: Settings
     it records a mail as sent: so none of them waits for the other, and none sees the invitation close meanwhile.
     """
     verdict = verdict_of(event, now)
-    order_id = await _order_of(_object(event.get("mail"))) if verdict else None
-    if verdict is None or order_id is None:
+    order = await _order_of(_object(event.get("mail"))) if verdict else None
+    if verdict is None or order is None:
         log.info("delivery_event.passed_over", kind=_word(event.get("eventType")), known=verdict is not None)
+        return
+    order_id, kind = order
+    if kind == MailKind.NOTICE:
+        await _take_in_of_notice(order_id, verdict, now)
         return
     await select(
         "SELECT o.id FROM mail_orders o JOIN invitations i ON i.id = o.invitation_id WHERE o.id = $1 FOR NO KEY UPDATE",
@@ -230,17 +234,30 @@ async def take_in(event: Mapping[str, Any], *, now: datetime, settings: Settings
         await _move(row, verdict, now)
 
 
-async def _order_of(mail: Mapping[str, Any]) -> str | None:
-    """The order that a mail was sent for: by our tag on it, else by the mail service's id of it."""
+async def _take_in_of_notice(order_id: str, verdict: Verdict, now: datetime) -> None:
+    """An event of a notice moves that mail and the suppression list, and says nothing about its invitation's delivery."""
+    row = await notices.sent_order(order_id)
+    if verdict.suppress is not None and row["email"] is not None and row["erased_at"] is None:
+        await suppression.add(Address(row["email"]), verdict.suppress, now=now)
+    if not _moves(row, verdict):
+        return
+    await execute("UPDATE mail_orders SET delivery = $1 WHERE id = $2", verdict.delivery, order_id)
+    metrics.mails.labels(row["kind"], verdict.delivery.lower()).inc()
+    if verdict.delivery in {Delivery.BOUNCED, Delivery.SUPPRESSED, Delivery.FAILED}:
+        await notices.record_failed(row, verdict.reason or SUPPRESSED, now=now)
+
+
+async def _order_of(mail: Mapping[str, Any]) -> tuple[str, str] | None:
+    """The order that a mail was sent for, and its kind: by our tag on it, else by the mail service's id of it."""
     tags = _object(mail.get("tags")).get("order")
     tagged = tags[0] if isinstance(tags, list) and tags else None
     if isinstance(tagged, str) and is_id(tagged):
-        rows = await select("SELECT id FROM mail_orders WHERE id = $1", tagged)
+        rows = await select("SELECT id, kind FROM mail_orders WHERE id = $1", tagged)
     else:
         rows = await select(
-            "SELECT id FROM mail_orders WHERE message_id = $1 LIMIT 1", str(mail.get("messageId"))[:200]
+            "SELECT id, kind FROM mail_orders WHERE message_id = $1 LIMIT 1", str(mail.get("messageId"))[:200]
         )
-    return str(rows[0]["id"]) if rows else None
+    return (rows[0]["id"], rows[0]["kind"]) if rows else None
 
 
 def _moves(row: Mapping[str, Any], verdict: Verdict) -> bool:
@@ -270,7 +287,7 @@ async def _move(row: dict[str, Any], verdict: Verdict, now: datetime) -> None:
 async def _is_newest(row: Mapping[str, Any]) -> bool:
     newer = await select(
         "SELECT 1 AS one FROM mail_orders WHERE invitation_id = $1 AND created_at > $2 AND sent_at IS NOT NULL"
-        " AND kind <> 'code' LIMIT 1",
+        " AND kind IN ('invitation', 'fresh_link') LIMIT 1",
         row["invitation_id"], row["ordered_at"],
     )  # fmt: skip
     return not newer

@@ -1,7 +1,8 @@
 """Erasure: removes a person's data on their wish, and keeps the facts of the audit.
 
 The account's row stays, empty, because invitations and audit events point to it: that somebody invited, joined and left
-stays known, and who does not. What keeps others from writing to the address stays too, for that is their wish.
+stays known, and who does not. Suppressions and blocks of the address stay, and so does the token that lifts a block: it
+holds no address, and without it the mailbox's owner could not lift a block that somebody else made.
 """
 
 from dataclasses import dataclass
@@ -101,6 +102,7 @@ async def _erase_member(member_id: str, now: datetime) -> int:
     await execute("DELETE FROM access_tokens WHERE member_id = $1", member_id)
     await execute("DELETE FROM identities WHERE member_id = $1", member_id)
     await execute("DELETE FROM memberships WHERE member_id = $1", member_id)
+    await execute("DELETE FROM mail_orders WHERE member_id = $1", member_id)
     await execute("UPDATE members SET name = NULL, email = NULL, erased_at = $1 WHERE id = $2", now, member_id)
     await audit.record(now, *(_left(place, member_id) for place in places))
     return len(places)

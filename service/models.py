@@ -57,6 +57,14 @@ class MailKind(StrEnum):
     INVITATION = "invitation"  # the first mail, or an admin's resend
     FRESH_LINK = "fresh_link"  # asked for by the holder of a dead link
     CODE = "code"  # proves the invited mailbox within a flow
+    NOTICE = "notice"  # tells a person what happened; `Notice` says which
+
+
+class Notice(StrEnum):
+    """The subject of a notice, and its recipient."""
+
+    ADDRESS_BLOCKED = "address_blocked"  # to the invited mailbox: a community can no longer invite it
+    IDENTITY_LINKED = "identity_linked"  # to an account: a sign-in was added
 
 
 def _one_of(column: str, values: type[StrEnum]) -> str:
@@ -257,15 +265,26 @@ class MailOrder(Model):
 
     A claim is a lease: it moves `due_at` to the lease's end, and counts an attempt, whose number guards its completion.
     `tries` counts the attempts that failed; `delivery` is the furthest that events said of this very mail.
+
+    An order with a member is for that account's own address, every other for the invited mailbox. `notice` is a
+    `Notice`, of orders of that kind only. `facts` are what its text says (never a secret). `email` is the address of
+    the account that the newest attempt wrote to.
     """
 
     id = fields.CharField(primary_key=True, max_length=ID)
     kind = fields.CharField(max_length=10)
-    invitation: fields.ForeignKeyRelation[Invitation] = fields.ForeignKeyField(
-        "guestlist.Invitation", related_name="mail_orders", on_delete=fields.CASCADE
+    notice = fields.CharField(max_length=40, null=True)
+    facts: fields.Field[dict[str, str] | None] = fields.JSONField(null=True)
+    invitation: fields.ForeignKeyNullableRelation[Invitation] = fields.ForeignKeyField(
+        "guestlist.Invitation", related_name="mail_orders", on_delete=fields.CASCADE, null=True
     )
-    invitation_id: str
-    generation = fields.IntField()
+    invitation_id: str | None
+    generation = fields.IntField(null=True)
+    member: fields.ForeignKeyNullableRelation[Member] = fields.ForeignKeyField(
+        "guestlist.Member", related_name="mail_orders", on_delete=fields.RESTRICT, null=True
+    )
+    member_id: str | None
+    email = fields.CharField(max_length=ADDRESS, null=True)
     flow_id = fields.CharField(max_length=ID, null=True)
     created_at = fields.DatetimeField()
     due_at = fields.DatetimeField()
@@ -282,8 +301,17 @@ class MailOrder(Model):
         indexes = [
             Index(fields=("invitation_id",), name="ix_mail_orders_invitation"),
             Index(fields=("message_id",), name="ix_mail_orders_message"),
+            Index(fields=("member_id",), name="ix_mail_orders_member"),
         ]
-        constraints = [CheckConstraint(name="ck_mail_orders_kind", check=_one_of("kind", MailKind))]
+        constraints = [
+            CheckConstraint(name="ck_mail_orders_kind", check=_one_of("kind", MailKind)),
+            CheckConstraint(name="ck_mail_orders_notice", check="(kind = 'notice') = (notice IS NOT NULL)"),
+            CheckConstraint(name="ck_mail_orders_invitation", check="kind = 'notice' OR invitation_id IS NOT NULL"),
+            CheckConstraint(name="ck_mail_orders_generation", check="(invitation_id IS NULL) = (generation IS NULL)"),
+            CheckConstraint(
+                name="ck_mail_orders_recipient", check="invitation_id IS NOT NULL OR member_id IS NOT NULL"
+            ),
+        ]
 
 
 class Link(Model):
@@ -378,7 +406,11 @@ class Flow(Model):
 
 
 class Block(Model):
-    """An address that asked for no more invitations from one community."""
+    """An address to which one community can send no more invitations.
+
+    `made_by` is `link`: somebody with a link of the invitation made it, who need not be the invitee. The mail about the
+    block lets the owner of the mailbox lift it (`BlockUndoToken`).
+    """
 
     id = fields.CharField(primary_key=True, max_length=ID)
     community: fields.ForeignKeyRelation[Community] = fields.ForeignKeyField(
@@ -387,10 +419,30 @@ class Block(Model):
     community_id: str
     email = fields.CharField(max_length=ADDRESS)
     created_at = fields.DatetimeField()
+    made_by = fields.CharField(max_length=10, default="link", db_default="link")
+    invitation_id = fields.CharField(max_length=ID, null=True)
 
     class Meta:
         table = "blocks"
         unique_together = (("community_id", "email"),)
+
+
+class BlockUndoToken(Model):
+    """The token in a mail about a block, which lifts that block: its digest, for 30 days. It ends with its block."""
+
+    digest = fields.CharField(primary_key=True, max_length=DIGEST)
+    block: fields.ForeignKeyRelation[Block] = fields.ForeignKeyField(
+        "guestlist.Block", related_name="undo_tokens", on_delete=fields.CASCADE
+    )
+    block_id: str
+    expires_at = fields.DatetimeField()
+
+    class Meta:
+        table = "block_undo_tokens"
+        indexes = [
+            Index(fields=("block_id",), name="ix_block_undo_tokens_block"),
+            Index(fields=("expires_at",), name="ix_block_undo_tokens_expires"),
+        ]
 
 
 class Suppression(Model):
@@ -475,7 +527,7 @@ class AuditEvent(Model):
 
 __models__ = [
     Member, Identity, Session, Community, Membership, Invitation, MailOrder, Link, UnsubscribeToken, Flow, Block,
-    Suppression, Notification, AccessToken, Counter, AuditEvent,
+    BlockUndoToken, Suppression, Notification, AccessToken, Counter, AuditEvent,
 ]  # fmt: skip
 
 # Indexes that Tortoise cannot say, or would rebuild a table for; the migrations make them in plain SQL.

@@ -44,6 +44,13 @@ _SESSIONS: Final = (
 )
 _COUNTERS: Final = "DELETE FROM counters WHERE key IN (SELECT key FROM counters WHERE started_at < $1 LIMIT $2)"
 _UNSUBSCRIBE: Final = "DELETE FROM unsubscribe_tokens WHERE digest IN (SELECT digest FROM unsubscribe_tokens WHERE expires_at <= $1 LIMIT $2)"
+_UNDO: Final = "DELETE FROM block_undo_tokens WHERE digest IN (SELECT digest FROM block_undo_tokens WHERE expires_at <= $1 LIMIT $2)"
+# Notices about an invitation are erased with it (`erase_invitation`); those to accounts after the same time.
+_NOTICES: Final = (
+    "DELETE FROM mail_orders WHERE id IN (SELECT id FROM mail_orders WHERE member_id IS NOT NULL"
+    " AND invitation_id IS NULL AND created_at < $1"
+    " AND (sent_at IS NOT NULL OR failed_at IS NOT NULL OR cancelled_at IS NOT NULL) LIMIT $2)"
+)
 _NOTIFICATIONS: Final = (
     "DELETE FROM notifications WHERE id IN (SELECT id FROM notifications WHERE received_at < $1 LIMIT $2)"
 )
@@ -71,6 +78,8 @@ async def prune(*, now: datetime, settings: Settings) -> dict[str, int]:
         "sessions": await _all(_SESSIONS, now, idle_since),
         "counters": await _all(_COUNTERS, now - _longest_period(settings)),
         "unsubscribe_tokens": await _all(_UNSUBSCRIBE, now),
+        "block_undo_tokens": await _all(_UNDO, now),
+        "notices": await _all(_NOTICES, now - timedelta(days=settings.retention_days)),
         "notifications": await _all(_NOTIFICATIONS, now - _NOTIFICATION_KEPT),
         "invitations": await _retain(now - timedelta(days=settings.retention_days), now),
     }

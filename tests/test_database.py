@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from tortoise.exceptions import IntegrityError
 from tortoise.indexes import Index
+from tortoise.migrations.executor import MigrationExecutor, MigrationTarget
 
 from service import database, drift
 from service.models import PARTIAL_INDEXES, Community, Invitation, Member, Membership, __models__
@@ -165,6 +166,70 @@ async def test_several_migrations_at_once(engine: str, empty_database_url: str) 
     check = await _guestlist("migrate", "--check", url=empty_database_url)
     await check.communicate()
     assert check.returncode == 0
+
+
+async def test_migrating_the_outbox_keeps_its_rows(empty_database_url: str) -> None:
+    """A database of the release before keeps orders, links and flows when the outbox learns of notices."""
+    await database.connect(empty_database_url)
+    try:
+        before = await _database_before_notices(empty_database_url)
+        assert "0006_notices" in await database.migrate(empty_database_url)
+        after = await _rows()
+        for table, rows in before.items():
+            kept = [{name: row[name] for name in rows[0]} for row in after[table]]
+            assert kept == rows, table
+        assert await drift.schema_drift(empty_database_url) == []
+        assert [row["made_by"] for row in after["blocks"]] == ["link"]
+        await database.execute("DELETE FROM mail_orders")
+        assert {table: len(rows) for table, rows in (await _rows()).items()} == {
+            "mail_orders": 0, "links": 0, "flows": 1, "blocks": 1,
+        }  # fmt: skip
+    finally:
+        await database.disconnect()
+
+
+async def _database_before_notices(url: str) -> dict[str, list[dict[str, Any]]]:
+    """Migrates up to the release before, and writes two orders with a link each, and three flows."""
+    executor = MigrationExecutor(database.connection(), database.config_for(url)["apps"])
+    await executor.migrate([MigrationTarget("guestlist", "0005_invited_before")], direction="forward")
+    await database.execute(
+        "INSERT INTO communities (id, name, created_at, allowed_email_domains) VALUES ('com', 'Demo', $1, '[]')", NOW
+    )
+    await database.execute(
+        "INSERT INTO blocks (id, community_id, email, created_at) VALUES ('blk', 'com', 'no@example.com', $1)", NOW
+    )
+    for name in ("one", "two"):
+        await database.execute(
+            "INSERT INTO invitations (id, community_id, email, role, generation, created_at, expires_at, delivery, resends)"
+            " VALUES ($1, 'com', $1, 'MEMBER', 1, $2, $3, 'SENT', 0)",
+            name, NOW, NOW + timedelta(days=7),
+        )  # fmt: skip
+        await database.execute(
+            "INSERT INTO mail_orders (id, kind, invitation_id, generation, created_at, due_at, attempt, tries, message_id)"
+            " VALUES ($1, 'invitation', $1, 1, $2, $2, 1, 2, $1)",
+            name, NOW,
+        )  # fmt: skip
+        await database.execute(
+            "INSERT INTO links (id, invitation_id, mail_order_id, generation, digest, created_at, expires_at)"
+            " VALUES ($1, $1, $1, 1, $1, $2, $3)",
+            name, NOW, NOW + timedelta(minutes=10),
+        )  # fmt: skip
+        await _flow(name, "accept", name)
+    await _flow("three", "sign_in", None)
+    return await _rows()
+
+
+async def _flow(name: str, kind: str, link: str | None) -> None:
+    await database.execute(
+        "INSERT INTO flows (id, kind, browser_digest, state_digest, nonce_digest, provider_id, return_to, link_id,"
+        " started_at, first_started_at, expires_at, status) VALUES ($1, $2, $1, $1, $1, 'dev', '/', $3, $4, $4, $4, 'STARTED')",
+        name, kind, link, NOW,
+    )  # fmt: skip
+
+
+async def _rows() -> dict[str, list[dict[str, Any]]]:
+    tables = ("mail_orders", "links", "flows", "blocks")
+    return {table: await database.select(f"SELECT * FROM {table} ORDER BY id") for table in tables}  # noqa: S608 -- our tables
 
 
 async def test_migrate_check_fails_on_an_empty_database(empty_database_url: str) -> None:

@@ -4,7 +4,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -19,9 +19,13 @@ from service.addresses import Address
 from service.mail import Mail, texts
 from service.mail.texts import (
     LOCALES,
+    BlockFacts,
     InvitationFacts,
+    LinkedIdentityFacts,
+    address_blocked_mail,
     best_locale,
     code_mail,
+    identity_linked_mail,
     invitation_mail,
     plain_message,
     plain_name,
@@ -41,6 +45,12 @@ FACTS = InvitationFacts(
     link_minutes=10,
     invitation_expires_at=datetime(2026, 12, 1, 22, 30, tzinfo=UTC),
     unsubscribe_url=UNSUBSCRIBE,
+)
+UNDO = "https://id.example.com/blocks/bbbbbbbbbbbb"
+SERVICE = "https://id.example.com"
+BLOCK = BlockFacts(BOB, "Book Club", UNDO, datetime(2026, 12, 31, 22, 30, tzinfo=UTC))
+LINKED = LinkedIdentityFacts(
+    BOB, "Example ID", datetime(2026, 12, 1, 2, 5, tzinfo=timezone(timedelta(hours=3))), SERVICE
 )
 CATALOGUES = Path(texts.__file__).parent / "locales"
 # What some mail program or other makes a link of: a host, an address, a scheme, two slashes, with any dot that IDNA knows.
@@ -78,7 +88,9 @@ class Reader(HTMLParser):
 
 def without_our_links(text: str) -> str:
     """And without the invitee's own address, of which a mail program may make what it likes."""
-    return text.replace(LINK, "").replace(UNSUBSCRIBE, "").replace(BOB, "")
+    for ours in (LINK, UNSUBSCRIBE, UNDO, SERVICE, BOB):
+        text = text.replace(ours, "")
+    return text
 
 
 def catalogue(language: str) -> Catalog:
@@ -118,10 +130,12 @@ def test_each_catalogue_translates_every_sentence_with_its_placeholders(language
 def test_no_english_is_left_in_a_translated_mail(language: str) -> None:
     """Every sentence of the translated mails differs from the English one, save names, links, dates and codes."""
     facts = replace(FACTS, fresh=True, role="ADMIN")
-    kept = {"Book Club", LINK, UNSUBSCRIBE, "407152", "> Hello Bob,", "> welcome!", ""}
+    kept = {"Book Club", LINK, UNSUBSCRIBE, UNDO, SERVICE, "407152", "> Hello Bob,", "> welcome!", ""}
     for english, translated in (
         (invitation_mail(facts, locale="en"), invitation_mail(facts, locale=language)),
         (code_mail(BOB, "407152", "Book Club", 10, "en"), code_mail(BOB, "407152", "Book Club", 10, language)),
+        (address_blocked_mail(BLOCK, locale="en"), address_blocked_mail(BLOCK, locale=language)),
+        (identity_linked_mail(LINKED, locale="en"), identity_linked_mail(LINKED, locale=language)),
     ):
         assert set(english.text.splitlines()) & set(translated.text.splitlines()) <= kept
         assert f'<html lang="{language}">' in translated.html
@@ -209,7 +223,41 @@ def test_a_fresh_link_says_that_it_was_asked_for() -> None:
     """A fresh link's mail begins with why it came, and its subject differs from the invitation's."""
     mail = invitation_mail(replace(FACTS, fresh=True), locale="en")
     assert mail.subject == "Your fresh link to join Book Club"
-    assert "that you asked for" in mail.text
+    assert "Somebody asked for this fresh link with an earlier one." in mail.text
+
+
+def test_a_block_notice_names_no_author_and_offers_the_undo() -> None:
+    """The notice says that the link alone made the block, and carries one link, which lifts it until its day."""
+    for language in LOCALES:
+        mail = address_blocked_mail(BLOCK, locale=language)
+        assert "Book Club" in mail.subject
+        assert BOB in mail.text
+        assert mail.text.splitlines().count(UNDO) == 1
+        page = Reader(mail.html)
+        assert [anchor["href"] for anchor in page.anchors] == [UNDO, UNDO]
+        assert all("ses:no-track" in anchor for anchor in page.anchors)
+        assert mail.headers == {}
+        for line in filter(None, mail.text.splitlines()):
+            assert " ".join(line.split()) in page.text
+    text = address_blocked_mail(BLOCK, locale="en").text
+    assert "Somebody opened the link" in text
+    assert "nobody signed in" in text
+    assert "December 31, 2026" in text
+
+
+def test_a_notice_of_a_sign_in_names_it_and_the_time() -> None:
+    """The notice names the provider and the time in UTC, says what to do, and its one link is the front page."""
+    for language in LOCALES:
+        mail = identity_linked_mail(LINKED, locale=language)
+        assert "Example ID" in mail.text
+        assert "23:05" in mail.text
+        page = Reader(mail.html)
+        assert [anchor["href"] for anchor in page.anchors] == [SERVICE]
+        assert re.findall(r"https?://\S+", mail.text) == [SERVICE]
+        for line in filter(None, mail.text.splitlines()):
+            assert " ".join(re.sub(r"^\d\. ", "", line).split()) in page.text
+    assert "November 30, 2026" in identity_linked_mail(LINKED, locale="en").text
+    assert "Sign out everywhere." in identity_linked_mail(LINKED, locale="en").text
 
 
 def test_the_link_stands_on_a_line_of_its_own() -> None:
@@ -289,10 +337,15 @@ def test_facts_show_neither_link_nor_address_nor_message() -> None:
 def test_a_hostile_name_stays_a_name(name: str) -> None:
     """H087, H088: in subject, text and HTML it is one line of plain words, no markup, no link, no template."""
     facts = replace(FACTS, inviter_name=name, community_name=name, message=name)
-    for mail in (invitation_mail(facts, locale="en"), code_mail(BOB, "407152", name, 10, "de")):
+    for mail in (
+        invitation_mail(facts, locale="en"),
+        code_mail(BOB, "407152", name, 10, "de"),
+        address_blocked_mail(replace(BLOCK, community_name=name), locale="en"),
+        identity_linked_mail(replace(LINKED, provider=name), locale="en"),
+    ):
         page = Reader(mail.html)
         assert len(mail.subject.splitlines()) == 1
-        assert {anchor["href"] for anchor in page.anchors} <= {LINK, UNSUBSCRIBE}
+        assert {anchor["href"] for anchor in page.anchors} <= {LINK, UNSUBSCRIBE, UNDO, SERVICE}
         assert {"img", "script"}.isdisjoint(page.tags)
         assert page.tags.count("style") == 1
         for text in (mail.subject, without_our_links(mail.text), without_our_links(page.text)):

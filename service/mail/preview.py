@@ -6,13 +6,24 @@ from typing import Final
 
 from service.addresses import Address
 from service.mail import Mail
-from service.mail.texts import LOCALES, InvitationFacts, code_mail, invitation_mail
+from service.mail.texts import (
+    LOCALES,
+    BlockFacts,
+    InvitationFacts,
+    LinkedIdentityFacts,
+    address_blocked_mail,
+    code_mail,
+    identity_linked_mail,
+    invitation_mail,
+)
 
 _INVITEE: Final = Address("invitee@example.com")
 _COMMUNITY: Final = "Riverside Rowing Club"
 _MESSAGE: Final = "We row on Sundays at eight, and the coffee is good.\n\nSee you there?"
 _LINK: Final = "https://id.example.com/confirm#AN-EXAMPLE-THAT-OPENS-NOTHING"
 _UNSUBSCRIBE: Final = "https://id.example.com/unsubscribe/AN-EXAMPLE"
+_UNDO: Final = "https://id.example.com/blocks/AN-EXAMPLE"
+_SERVICE: Final = "https://id.example.com"
 
 
 def write(folder: Path, *, now: datetime) -> list[Path]:
@@ -37,6 +48,12 @@ def _mails(language: str, now: datetime) -> dict[str, Mail]:
         "invitation": invitation_mail(_facts(now, fresh=False), locale=language),
         "fresh-link": invitation_mail(_facts(now, fresh=True), locale=language),
         "code": code_mail(_INVITEE, "246813", _COMMUNITY, 10, language),
+        "address-blocked": address_blocked_mail(
+            BlockFacts(_INVITEE, _COMMUNITY, _UNDO, now + timedelta(days=30)), locale=language
+        ),
+        "identity-linked": identity_linked_mail(
+            LinkedIdentityFacts(_INVITEE, "Google", now, _SERVICE), locale=language
+        ),
     }
 
 

@@ -1,4 +1,4 @@
-r"""The words of the mails: an invitation's and a code's, as text and as HTML, in four languages.
+r"""The words of the mails: invitations, codes and notices, as text and as HTML, in four languages.
 
 English is the source: each sentence below is a gettext message, translated in locales/<language>/LC_MESSAGES/mail.po.
 A catalogue is read and compiled when its language is first written in; `pybabel extract -F babel.cfg` lists the messages.
@@ -15,7 +15,8 @@ Names and messages come from people, and a mail from this service must not be th
 - Jinja escapes every value in the HTML part. Braces are kept apart as well: SES fills in `{{ses:openTracker}}`. And so
   is `=?`, with which a subject could say in code what it may not say in clear.
 
-So the only links in a mail are the invitation's and the unsubscribe link's, and each anchor carries `ses:no-track` (H095).
+So the only links in a mail are the service's own: that of the invitation, of unsubscribing, of lifting a block, and the
+service's front page. Each anchor carries `ses:no-track` (H095).
 """
 
 import re
@@ -30,7 +31,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final, Literal
 
-from babel.dates import format_date
+from babel.dates import format_date, format_time
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
@@ -88,6 +89,26 @@ class InvitationFacts:
     fresh: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class BlockFacts:
+    """The facts of the notice about a block; `undo_ends_at` is the end of the link that lifts it, aware UTC."""
+
+    to: Address = field(repr=False)
+    community_name: str
+    undo_url: str = field(repr=False)
+    undo_ends_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class LinkedIdentityFacts:
+    """The facts of the notice about an added sign-in; `provider` is its label, `at` the instant, aware UTC."""
+
+    to: Address = field(repr=False)
+    provider: str
+    at: datetime
+    service_url: str
+
+
 def invitation_mail(
     facts: InvitationFacts, *, locale: str | None, fallback: str = "en", tags: Mapping[str, str] = _NO_TAGS
 ) -> Mail:
@@ -118,6 +139,27 @@ def code_mail(
     return Mail(
         to=to, subject=words["subject"], text=_render("code.txt", words), html=_render("code.html", words), tags=tags
     )
+
+
+def address_blocked_mail(
+    facts: BlockFacts, *, locale: str | None, fallback: str = "en", tags: Mapping[str, str] = _NO_TAGS
+) -> Mail:
+    """The notice that a link was used to block the invited address, with a link of its own that lifts the block."""
+    return _notice(facts.to, "address_blocked", _block_words(facts, best_locale(locale, fallback)), tags)
+
+
+def identity_linked_mail(
+    facts: LinkedIdentityFacts, *, locale: str | None, fallback: str = "en", tags: Mapping[str, str] = _NO_TAGS
+) -> Mail:
+    """The notice that a sign-in was added to an account, and what to do about a foreign one. No link in it acts."""
+    return _notice(facts.to, "identity_linked", _linked_words(facts, best_locale(locale, fallback)), tags)
+
+
+def _notice(to: Address, template: str, words: Mapping[str, str], tags: Mapping[str, str]) -> Mail:
+    return Mail(
+        to=to, subject=words["subject"], text=_render(f"{template}.txt", words), html=_render(f"{template}.html", words),
+        tags=tags,
+    )  # fmt: skip
 
 
 def best_locale(wanted: str | None, fallback: str = "en") -> str:
@@ -169,7 +211,7 @@ def _heading(_: Gettext, *, inviter: bool) -> str:
 def _lead(facts: InvitationFacts, _: Gettext) -> str:
     if not facts.fresh:
         return ""
-    return _("Here is the fresh link that you asked for. It replaces every earlier one.")
+    return _("Somebody asked for this fresh link with an earlier one. It replaces every earlier link.")
 
 
 def _role_words(role: Role, _: Gettext) -> str:
@@ -205,6 +247,10 @@ def _day(moment: datetime, language: str) -> str:
     return re.sub(r"^1 ", "1er ", words) if language == "fr" else words
 
 
+def _time(moment: datetime, language: str) -> str:
+    return format_time(moment.astimezone(UTC).time(), format="HH:mm", locale=language)
+
+
 def _code_words(code: str, community_name: str, minutes: int, language: str) -> dict[str, str]:
     _ = _gettext(language)
     community = plain_name(community_name) or _("a private community")
@@ -225,6 +271,76 @@ def _code_words(code: str, community_name: str, minutes: int, language: str) -> 
     }
 
 
+def _block_words(facts: BlockFacts, language: str) -> dict[str, str]:
+    _ = _gettext(language)
+    community = plain_name(facts.community_name) or _("a private community")
+    short = plain_name(facts.community_name, _LONGEST_NAME_IN_SUBJECT) or community
+    address = _shown_address(facts.to)
+    return {
+        "language": language,
+        "subject": _("%(community)s can no longer invite you") % {"community": short},
+        "community": community,
+        "heading": _("%(community)s can no longer invite you") % {"community": community},
+        "preview": _("Somebody with the link of your invitation blocked this community."),
+        "lead": _(
+            "Somebody opened the link of your invitation to %(community)s, declined the invitation, and blocked further"
+            " invitations from this community to %(address)s. This took the link alone: nobody signed in."
+        )
+        % {"community": community, "address": address},
+        "yours": _("Was it you? Then there is nothing to do."),
+        "foreign": _("It was not you, or you changed your mind? Lift the block on this page:"),
+        "button": _("Lift the block"),
+        "copy": _("Or copy this address into your browser:"),
+        "link": facts.undo_url,
+        "validity": _("The link works until %(date)s. After that, the operator of this service can lift the block.")
+        % {"date": _day(facts.undo_ends_at, language)},
+        "afterwards": _("The invitation stays declined until an admin of the community sends it again."),
+    }
+
+
+def _linked_words(facts: LinkedIdentityFacts, language: str) -> dict[str, str]:
+    _ = _gettext(language)
+    provider = plain_name(facts.provider) or _("a provider")
+    return {
+        "language": language,
+        "subject": _("A sign-in was added to your account"),
+        "community": "Guestlist",
+        "heading": _("A sign-in was added to your account"),
+        "preview": _("Since then, it opens your account too."),
+        "lead": _("On %(date)s at %(time)s (UTC), a sign-in with %(provider)s was added. It opens your account too.")
+        % {"date": _day(facts.at, language), "time": _time(facts.at, language), "provider": provider},
+        "yours": _("Did you add it? Then there is nothing to do."),
+        "foreign": _("You did not add it? Then somebody else can open your account. Do this now:"),
+        "first": _("Sign in to this service, and open your account."),
+        "service": facts.service_url,
+        "second": _("Look at your sign-ins, and at the places where you are signed in."),
+        "third": _("Sign out everywhere."),
+        "fourth": _("Write to the operator of this service: name the sign-in that is not yours."),
+        "harmless": _("No link in this mail changes anything."),
+    }
+
+
+def block_words(language: str, *, lifted: bool) -> dict[str, str]:
+    """The words of the page behind the link that lifts a block, before and after its button was pressed."""
+    _ = _gettext(language)
+    if lifted:
+        return {
+            "title": _("The block is lifted"),
+            "text": _("If the link still worked, the community can invite your address again."),
+            "button": "",
+            "next": _(
+                "The invitation stays declined until an admin sends it again. Links in these mails work for 30 days;"
+                " after that, the operator of this service can lift the block."
+            ),
+        }
+    return {
+        "title": _("Lift the block?"),
+        "text": _("The community that the mail names could then invite your address again."),
+        "button": _("Lift the block"),
+        "next": _("Nothing has been changed yet."),
+    }
+
+
 def unsubscribe_words(language: str, *, stopped: bool) -> dict[str, str]:
     """The words of the page behind a mail's unsubscribe link, before and after its button was pressed."""
     _ = _gettext(language)
@@ -239,7 +355,7 @@ def unsubscribe_words(language: str, *, stopped: bool) -> dict[str, str]:
         "title": _("Stop invitations to this address?"),
         "text": _("No more invitations would be sent to the address at which you found this link."),
         "button": _("Stop them"),
-        "next": _("Nothing has been changed yet. A fresh link that you ask for yourself would still be sent."),
+        "next": _("Nothing has been changed yet. A fresh link that somebody asks for on the page would still be sent."),
     }
 
 
