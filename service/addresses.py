@@ -12,6 +12,7 @@ from email_validator import EmailNotValidError, validate_email
 
 Address = NewType("Address", str)
 
+_GMAIL: Final = frozenset({"gmail.com", "googlemail.com"})
 _LONGEST: Final = 254  # RFC 5321 section 4.5.3.1.3, without the angle brackets
 
 
@@ -43,6 +44,18 @@ def same(one: Address, other: Address) -> bool:
 
 def domain_of(address: Address) -> str:
     return address.rpartition("@")[2]
+
+
+def mailbox_of(address: str) -> str:
+    """The mailbox that an address most likely reaches, for counting limits only; it never decides who is invited (H080).
+
+    Drops the tag after a plus sign at every domain. At Gmail it also drops dots, and googlemail.com is gmail.com.
+    """
+    local, _, domain = address.rpartition("@")
+    local = local.partition("+")[0] or local
+    if domain in _GMAIL:
+        return f"{local.replace('.', '')}@gmail.com"
+    return f"{local}@{domain}"
 
 
 def masked(address: str) -> str:

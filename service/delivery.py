@@ -21,7 +21,7 @@ from service.clock import Clock
 from service.database import Statement, execute, inserting, select, together, transaction
 from service.events import Changed, announce, hub
 from service.invitation_status import Status, status_of
-from service.limits import recipient_key, spend
+from service.limits import Recipient, spend_mail, unspend_mail
 from service.mail import Danger, Mail, MailDeferred, MailRefused, MailSender, MailUnsafe
 from service.mail.texts import InvitationFacts, code_mail, invitation_mail
 from service.models import MailKind, MailOrder, UnsubscribeToken
@@ -307,9 +307,8 @@ class Worker:
         row = (await select(_LETTER_FACTS, lease.order_id))[0]
         kind = MailKind(row["kind"])
         _refuse_pointless(row, kind, now)
-        wait = await spend(
-            self._settings.rate_limits.mails_per_recipient, recipient_key(Address(row["email"])), now=now
-        )
+        recipient = Recipient(Address(row["email"]), kind, row["community_id"])
+        wait = await spend_mail(self._settings.rate_limits, recipient, now=now)
         if wait is not None:
             raise _NotNow(wait)
         tags = {"order": lease.order_id}
@@ -449,8 +448,8 @@ class Worker:
         """
         now = self._clock()
         if letter is not None:
-            limit = self._settings.rate_limits.mails_per_recipient
-            await spend(limit, recipient_key(letter.mail.to), now=now, times=-1)
+            recipient = Recipient(letter.mail.to, letter.kind, letter.community_id)
+            await unspend_mail(self._settings.rate_limits, recipient, now=now)
         if error.throttled:
             await pace.rest(now + min(error.retry_after or _FIRST_PAUSE, _LONGEST_REST), now=now)
         elif lease.tries + 1 >= _TRIES:
