@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import contextvars
 import random
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -399,7 +399,7 @@ class Worker:
             await links.replace_earlier(
                 letter.invitation_id, order_id=letter.order_id, ordered_at=letter.ordered_at, now=now
             )
-        await audit.record(now, audit.Event(
+        await _audit(letter.kind)(now, audit.Event(
             "invitation.sent", letter.community_id, None, letter.invitation_id, {"mail": letter.kind}
         ))  # fmt: skip
         await announce(Changed(letter.community_id, letter.invitation_id))
@@ -515,8 +515,14 @@ async def _write_delivery(row: dict[str, Any], delivery: str, reason: str, now: 
     if not shown:
         return
     kind = "invitation.suppressed" if delivery == "SUPPRESSED" else "invitation.delivery_failed"
-    await audit.record(now, audit.Event(kind, row["community_id"], None, row["invitation_id"], {"reason": reason}))
+    event = audit.Event(kind, row["community_id"], None, row["invitation_id"], {"reason": reason})
+    await _audit(row["kind"])(now, event)
     await announce(Changed(row["community_id"], row["invitation_id"]))
+
+
+def _audit(kind: str) -> Callable[[datetime, audit.Event], Awaitable[None]]:
+    """What became of a fresh link is counted: people without an account can have one sent again and again."""
+    return audit.record_anonymous if kind == MailKind.FRESH_LINK else audit.record
 
 
 def _at_once(rate: float | None) -> int:
