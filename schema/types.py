@@ -94,6 +94,13 @@ class AuditEvent(Node):
     at: datetime
     actor: Member | None
     summary: str = strawberry.field(description="A sentence for a person.")
+    times: int = strawberry.field(
+        description="How often it happened. Repeats of what people without an account do about an invitation are counted"
+        " on one event; nothing else of an event ever changes."
+    )
+    last_at: datetime | None = strawberry.field(
+        description="When its last repeat happened; null where it happened once."
+    )
     about: strawberry.Private["Invitation | None"]
     place: strawberry.Private[Standing | None]
     invitation_id: strawberry.Private[str | None]
@@ -113,6 +120,8 @@ class AuditEvent(Node):
             at=event.at,
             actor=Member.maybe(event.actor),
             summary=event.summary,
+            times=event.times,
+            last_at=event.last_at,
             about=about,
             place=place,
             invitation_id=event.invitation_id,

@@ -1,6 +1,7 @@
 """Each kind of audit event in a sentence for a person, made from its facts when it is read."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Final
 
 _SENTENCES: Final[Mapping[str, str]] = {
@@ -113,6 +114,14 @@ def sentence(kind: str, details: Mapping[str, str], actor: str | None, member: s
         return _SENTENCES.get(kind, kind).format_map(facts)
     facts["reason"] = REASONS.get(facts["reason"], facts["reason"].replace("_", " "))
     return _REFUSALS.get(facts["status"], "They could not accept: {reason}.").format_map(facts)
+
+
+def counted(summary: str, times: int, last_at: datetime | None, *, alike: bool) -> str:
+    """The sentence of an event with the number of its repeats and the last of them; unless `alike`, details differ."""
+    if last_at is None:
+        return summary
+    differing = "" if alike else "with different details, "
+    return f"{summary} ({times} times, {differing}the last at {last_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC)"
 
 
 def in_words(rule: str) -> str:

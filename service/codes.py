@@ -59,7 +59,8 @@ async def give_up(flow_id: str, community_id: str, invitation_id: str, *, now: d
     )  # fmt: skip
     for row in ended:
         details = {"status": "SIGN_IN_FAILED", "reason": _NOT_SENT, "provider": row["provider_id"]}
-        await audit.record(now, audit.Event("invitation.accept_refused", community_id, None, invitation_id, details))
+        refused = audit.Event("invitation.accept_refused", community_id, None, invitation_id, details)
+        await audit.record_anonymous(now, refused)
         await announce(Changed(community_id, invitation_id))
 
 

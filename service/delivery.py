@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import contextvars
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -21,7 +21,7 @@ from service.clock import Clock
 from service.database import Statement, execute, inserting, select, together, transaction
 from service.events import Changed, announce, hub
 from service.invitation_status import Status, status_of
-from service.limits import recipient_key, spend
+from service.limits import Recipient, spend_mail, unspend_mail
 from service.mail import Danger, Mail, MailDeferred, MailRefused, MailSender, MailUnsafe, composing
 from service.mail.texts import InvitationFacts, code_mail, invitation_mail
 from service.models import MailKind, MailOrder, Notice, UnsubscribeToken
@@ -329,9 +329,7 @@ class Worker:
             _refuse_pointless_notice(row)
         else:
             _refuse_pointless(row, lease.kind, now)
-        wait = await spend(
-            self._settings.rate_limits.mails_per_recipient, recipient_key(Address(row["email"])), now=now
-        )
+        wait = await spend_mail(self._settings.rate_limits, _recipient(row, lease.kind), now=now)
         if wait is not None:
             raise _NotNow(wait)
         return _Letter(await self._write(row, lease, {"order": lease.order_id}, now), row)
@@ -426,7 +424,7 @@ class Worker:
             await links.replace_earlier(
                 row["invitation_id"], order_id=lease.order_id, ordered_at=row["ordered_at"], now=now
             )
-        await audit.record(now, audit.Event(
+        await _audit(lease.kind)(now, audit.Event(
             "invitation.sent", row["community_id"], None, row["invitation_id"], {"mail": lease.kind}
         ))  # fmt: skip
         await announce(Changed(row["community_id"], row["invitation_id"]))
@@ -475,8 +473,7 @@ class Worker:
         """
         now = self._clock()
         if letter is not None:
-            limit = self._settings.rate_limits.mails_per_recipient
-            await spend(limit, recipient_key(letter.mail.to), now=now, times=-1)
+            await unspend_mail(self._settings.rate_limits, _recipient(letter.row, lease.kind), now=now)
         if error.throttled:
             await pace.rest(now + min(error.retry_after or _FIRST_PAUSE, _LONGEST_REST), now=now)
         elif lease.tries + 1 >= _TRIES:
@@ -503,6 +500,11 @@ class Worker:
             )  # fmt: skip
             for row in shown:
                 await announce(Changed(row["community_id"], row["id"]))
+
+
+def _recipient(row: Mapping[str, Any], kind: MailKind) -> Recipient:
+    """A notice about an account comes from no community."""
+    return Recipient(Address(row["email"]), kind, row["community_id"] or "account")
 
 
 _LETTER_FACTS = """
@@ -561,8 +563,14 @@ async def _write_delivery(row: dict[str, Any], delivery: str, reason: str, now: 
     if not shown:
         return
     kind = "invitation.suppressed" if delivery == "SUPPRESSED" else "invitation.delivery_failed"
-    await audit.record(now, audit.Event(kind, row["community_id"], None, row["invitation_id"], {"reason": reason}))
+    event = audit.Event(kind, row["community_id"], None, row["invitation_id"], {"reason": reason})
+    await _audit(row["kind"])(now, event)
     await announce(Changed(row["community_id"], row["invitation_id"]))
+
+
+def _audit(kind: str) -> Callable[[datetime, audit.Event], Awaitable[None]]:
+    """What became of a fresh link is counted: people without an account can have one sent again and again."""
+    return audit.record_anonymous if kind == MailKind.FRESH_LINK else audit.record
 
 
 def _at_once(rate: float | None) -> int:

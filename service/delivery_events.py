@@ -277,10 +277,10 @@ async def _move(row: dict[str, Any], verdict: Verdict, now: datetime) -> None:
         return
     if row["kind"] != MailKind.CODE:
         await _show(row["invitation_id"], verdict)
-    await audit.record(
-        now,
-        audit.Event(_KINDS[verdict.delivery], row["community_id"], None, row["invitation_id"], dict(verdict.facts)),
-    )
+    # Codes and fresh links are sent because somebody without an account asked for them.
+    record = audit.record if row["kind"] == MailKind.INVITATION else audit.record_anonymous
+    facts = dict(verdict.facts)
+    await record(now, audit.Event(_KINDS[verdict.delivery], row["community_id"], None, row["invitation_id"], facts))
     await announce(Changed(row["community_id"], row["invitation_id"]))
 
 

@@ -13,7 +13,7 @@ from service import audit
 from service.addresses import Address, masked
 from service.database import empty_write_ahead_log, execute, select, transaction
 from service.events import Changed, announce
-from service.limits import recipient_key
+from service.limits import forget_recipient
 from service.models import Role
 from service.pruning import erase_invitation
 from service.refusals import Refused
@@ -144,4 +144,4 @@ async def _erase_traces(address: Address) -> None:
     await execute("UPDATE invitations SET proposed_email = NULL WHERE proposed_email = $1", address)
     await execute("DELETE FROM flows WHERE lower(signed_in_email) = $1", address)
     await execute("DELETE FROM unsubscribe_tokens WHERE email = $1", address)
-    await execute("DELETE FROM counters WHERE key = $1", recipient_key(address))
+    await forget_recipient(address)

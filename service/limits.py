@@ -8,9 +8,10 @@ from ipaddress import IPv6Address, ip_address
 
 from service import audit
 from service.addresses import Address, mailbox_of
-from service.database import Statement, each, select
+from service.database import Statement, each, execute, select
+from service.models import MailKind
 from service.refusals import RateLimited
-from service.settings import RateLimit
+from service.settings import RateLimit, RateLimits
 from service.tokens import digest_of
 
 _COUNT = """
@@ -102,6 +103,56 @@ def client_key(client: str) -> str:
     return f"client:{address}"
 
 
+# ------------------------------------------------------------------------------------------------- mails to one mailbox
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """A mailbox as the limits count it: mails of one kind, from one community and from all of them.
+
+    Each kind has counters of its own. Fresh links, which anybody with an expired link can ask for, delay neither an
+    admin's resend nor a code.
+    """
+
+    address: Address
+    kind: MailKind
+    community_id: str
+
+    @property
+    def overall_key(self) -> str:
+        return f"{recipient_key(self.address)}:{self.kind}"
+
+    @property
+    def community_key(self) -> str:
+        return f"{self.overall_key}:{self.community_id}"
+
+
+async def spend_mail(limits: RateLimits, to: Recipient, *, now: datetime) -> timedelta | None:
+    """Counts a mail; None while it may leave, else how long it waits.
+
+    The community's own limit comes first. A mail over it is not counted across communities, so that one community
+    cannot use up the mails of another.
+    """
+    wait = await spend(limits.mails_per_recipient, to.community_key, now=now)
+    if wait is not None:
+        return wait
+    wait = await spend(limits.mails_per_recipient_overall, to.overall_key, now=now)
+    if wait is not None:
+        await spend(limits.mails_per_recipient, to.community_key, now=now, times=-1)
+    return wait
+
+
+async def unspend_mail(limits: RateLimits, to: Recipient, *, now: datetime) -> None:
+    """Takes back the count of a mail that did not leave."""
+    await spend(limits.mails_per_recipient, to.community_key, now=now, times=-1)
+    await spend(limits.mails_per_recipient_overall, to.overall_key, now=now, times=-1)
+
+
+async def forget_recipient(address: Address) -> None:
+    """Deletes every counter of the mails to this mailbox."""
+    await execute("DELETE FROM counters WHERE key LIKE $1", f"{recipient_key(address)}:%")
+
+
 def recipient_key(address: Address) -> str:
-    """A mailbox: its plus tags, and Gmail's dots, are no way around its limit (H186)."""
+    """The prefix of the counters of the mails to one mailbox; tags after a plus sign are one mailbox."""
     return f"recipient:{digest_of(mailbox_of(address))}"

@@ -506,7 +506,11 @@ class Counter(Model):
 
 
 class AuditEvent(Model):
-    """One decision: what, when, by whom, about which invitation. `details` holds facts, never secrets or sentences."""
+    """One decision: what, when, by whom, about which invitation. `details` holds facts, never secrets or sentences.
+
+    `times` and `last_at` count repeats of what people without an account do about an invitation; `repeat_key` names the
+    event on which they are counted (`service.audit`).
+    """
 
     seq = fields.BigIntField(primary_key=True, generated=True)
     id = fields.CharField(max_length=ID, unique=True)
@@ -516,6 +520,9 @@ class AuditEvent(Model):
     actor_id = fields.CharField(max_length=ID, null=True)
     invitation_id = fields.CharField(max_length=ID, null=True)
     details: fields.Field[dict[str, str]] = fields.JSONField(default=dict)
+    times = fields.IntField(default=1, db_default=1)
+    last_at = fields.DatetimeField(null=True)
+    repeat_key = fields.CharField(max_length=30, null=True)
 
     class Meta:
         table = "audit_events"
@@ -535,6 +542,7 @@ PARTIAL_INDEXES = (
     "uq_invitations_open", "ix_mail_orders_due", "ix_mail_orders_urgent", "ix_invitations_role", "ix_invitations_delivery",
     "ix_invitations_accepted", "ix_invitations_declined", "ix_invitations_revoked", "ix_invitations_superseded",
     "ix_invitations_open", "ix_invitations_email", "ix_invitations_funnel", "ix_audit_events_page", "ix_audit_events_kind", "ix_audit_events_actor",
+    "uq_audit_events_repeat",
 )  # fmt: skip
 
 # The docstrings above are for readers of this file: as comments of the tables, a reworded one would be a migration.

@@ -30,7 +30,7 @@ async def request(flow_id: str, *, cookie: FlowCookie, now: datetime) -> Flow:
         raise InviteLinkInvalid
     async with transaction():
         if await _propose(link, proved):
-            await audit.record(now, audit.Event(
+            await audit.record_anonymous(now, audit.Event(
                 "invitation.other_address_requested", link.community_id, None, link.invitation_id,
                 {"email": masked(proved), "provider": flow.provider_id},
             ))  # fmt: skip

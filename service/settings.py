@@ -204,12 +204,13 @@ class RateLimits(BaseModel):
     invites_per_community: Limit = _limit(1000, 1, "invitations of one community")
     resends_per_invitation: Limit = _limit(5, 1, "resends of one invitation, and never more than one a minute")
     mails_per_recipient: Limit = _limit(
-        5,
-        1 / 24,
-        "mails to one mailbox (plus tags and Gmail's dots ignored) from all communities; what is over it waits",
+        5, 1 / 24, "mails of one kind from one community to one mailbox; a mail over it waits"
+    )
+    mails_per_recipient_overall: Limit = _limit(
+        30, 1 / 24, "mails of one kind from all communities to one mailbox; a mail over it waits"
     )
     fresh_links_per_invitation: Limit = _limit(
-        5, 1, "fresh links that the holders of one invitation's dead links may ask for"
+        12, 1, "fresh links of one invitation, one at a time: none is sent while a link of it is live"
     )
     attempts_per_client: Limit = _limit(
         60, 1 / 1440, "attempts from one client address (IPv6 by /64), signed in or not"

@@ -27,7 +27,7 @@ from service.acceptance import (
     refuse_other_address,
 )
 from service.addresses import masked
-from service.database import Statement, execute, select, together, transaction
+from service.database import execute, select, transaction
 from service.events import Changed, announce
 from service.flow_cookie import FlowCookie, rotate
 from service.links import LinkFacts, by_id
@@ -82,8 +82,9 @@ async def begin_acceptance(
     )
     async with transaction():
         # The invitation's row is locked before the flow locks the link's, in the order of an erasure.
-        await together(Statement(_OPEN, (now, link.invitation_id)), audit.recording(now, started))
+        await execute(_OPEN, now, link.invitation_id)
         await flow.save(force_create=True)
+        await audit.record_anonymous(now, started)
         await announce(Changed(link.community_id, link.invitation_id))
     return begun
 
@@ -310,7 +311,7 @@ async def _require_code(flow: Flow, link: LinkFacts, identity: Identity, now: da
     await delivery.order(
         link.invitation_id, generation=link.invitation_generation, kind=MailKind.CODE, now=now, flow_id=flow.id
     )
-    await audit.record(now, audit.Event(
+    await audit.record_anonymous(now, audit.Event(
         "invitation.code_required", link.community_id, None, link.invitation_id,
         {"provider": identity.provider_id, "evidence": identity.evidence.rule},
     ))  # fmt: skip
@@ -422,7 +423,7 @@ async def _write_refusal(flow: Flow, refused: AcceptanceRefused, identity: Ident
         written = await _write(flow, outcome)
         link = await by_id(flow.link_id, now=now) if written and flow.link_id else None
         if link is not None:
-            await audit.record(now, _refusal_event(flow, link, refused, identity))
+            await audit.record_anonymous(now, _refusal_event(flow, link, refused, identity))
             await announce(Changed(link.community_id, link.invitation_id))
     return outcome
 

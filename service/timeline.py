@@ -8,7 +8,8 @@ from typing import Any, Final
 
 import orjson
 
-from service.audit_sentences import sentence
+from service.audit import OTHERS
+from service.audit_sentences import counted, sentence
 from service.communities import MemberView
 from service.database import select
 from service.invitation_filter import Params, in_utc, refuse_empty_period
@@ -21,7 +22,10 @@ _KIND: Final = re.compile(r"[a-z_.]{1,50}")
 
 @dataclass(frozen=True, slots=True)
 class EventView:
-    """One event; `seq` is its place in the order in which things were decided."""
+    """One event; `seq` is its place in the order in which things were decided.
+
+    `times` counts it and its repeats, of which the last happened at `last_at`; the first happened at `at`.
+    """
 
     seq: int
     id: str
@@ -30,6 +34,8 @@ class EventView:
     actor: MemberView | None
     invitation_id: str | None
     summary: str
+    times: int
+    last_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +68,7 @@ class AuditFilter:
 
 
 _COLUMNS = """
-    e.seq, e.id, e.kind, e.at AS happened_at, e.invitation_id, e.details, p.id AS actor_id, p.name AS actor_name,
+    e.seq, e.id, e.kind, e.at AS happened_at, e.invitation_id, e.details, e.times, e.last_at, e.repeat_key, p.id AS actor_id, p.name AS actor_name,
     p.created_at AS actor_created_at, CASE WHEN m.id IS NULL THEN NULL ELSE p.email END AS actor_email
 """
 
@@ -206,4 +212,8 @@ def _view(row: dict[str, Any], facts: dict[str, str], names: dict[str, str | Non
         actor = MemberView(row["actor_id"], row["actor_name"], row["actor_email"], row["actor_created_at"])
     member = names.get(facts.get("member_id", "")) or facts.get("email")
     summary = sentence(row["kind"], facts, row["actor_name"] or row["actor_email"], member)
-    return EventView(row["seq"], row["id"], row["kind"], row["happened_at"], actor, row["invitation_id"], summary)
+    summary = counted(summary, row["times"], row["last_at"], alike=row["repeat_key"] != OTHERS)
+    return EventView(
+        row["seq"], row["id"], row["kind"], row["happened_at"], actor, row["invitation_id"], summary, row["times"],
+        row["last_at"],
+    )  # fmt: skip

@@ -153,7 +153,11 @@ def settings_for(listening: socket, database_url: str, **overrides: Any) -> Sett
         "mail_from": "Guestlist <guestlist@example.com>",
         "community_creation": "members",
         "log_level": "debug",
-        "rate_limits": {"attempts_per_client": "100000/1m", "mails_per_recipient": "1000/1h"},
+        "rate_limits": {
+            "attempts_per_client": "100000/1m",
+            "mails_per_recipient": "1000/1h",
+            "mails_per_recipient_overall": "1000/1h",
+        },
     } | overrides
     return mode.with_provider(load_settings(environ={}, development=True, **given))
 

@@ -183,7 +183,7 @@ OPEN: dict[str, str] = {
     " canResendAt canRevoke timeline",
     "InvitationCounts": "pending accepted declined revoked expired",
     "InvitationWeek": "startsAt invited delivered opened accepted",
-    "AuditEvent": "id kind at actor invitation summary",
+    "AuditEvent": "id kind at actor invitation summary times lastAt",
     "Provider": "id label",
     "InvitePreview": "communityName inviterName maskedEmail role message linkExpiresAt providers",
     "Acceptance": "id status reason communityName membership maskedEmail signedInEmail provider message canRetry"

@@ -111,23 +111,71 @@ async def test_many_at_once_over_a_quota_stand_in_the_audit(serve: Serve) -> Non
         assert await Invitation.filter(email__startswith="q").count() == 0
 
 
-async def test_a_recipient_is_written_to_so_often(serve: Serve) -> None:
-    """H134: over MAILS_PER_RECIPIENT across communities the mail waits as QUEUED, nobody is told, and it goes out later."""
-    async with serve(rate_limits={"mails_per_recipient": "2/1h"}) as service, service.browser() as owner:
+async def _communities(owner: Browser, *names: str) -> list[str]:
+    """The ids of new communities of these names."""
+    for name in names:
+        await owner.do("createCommunity", name=name)
+    return [await owner.community_id(name) for name in names]
+
+
+async def _invited(owner: Browser, community: str, *addresses: str) -> list[str]:
+    answers = [await owner.invite(community, address) for address in addresses]
+    return [str(answer["invitation"]["id"]) for answer in answers]
+
+
+async def _deliveries(owner: Browser, ids: list[str]) -> list[str]:
+    """The deliveries of these invitations, sorted; none of them has a reason that would tell of others."""
+    found = [await owner.invitation(id) for id in ids]
+    assert {invitation["deliveryReason"] for invitation in found} == {None}
+    return sorted(invitation["delivery"] for invitation in found)
+
+
+async def test_mails_from_all_communities_have_a_higher_bound(serve: Serve) -> None:
+    """H134: over MAILS_PER_RECIPIENT_OVERALL a mail from any community waits as QUEUED, without a reason, and leaves later."""
+    limits = {"mails_per_recipient": "2/1h", "mails_per_recipient_overall": "3/1h"}
+    async with serve(rate_limits=limits) as service, service.browser() as owner:
         await _own(service, owner)
-        names = ["Demo", "Second", "Third"]
-        for name in names[1:]:
-            await owner.do("createCommunity", name=name)
-        answers = [await owner.invite(await owner.community_id(name), "guest@example.com") for name in names]
-        assert {answer["__typename"] for answer in answers} == {"InviteMemberSuccess"}
+        communities = await _communities(owner, "One", "Two", "Three", "Four")
+        ids = [id for community in communities for id in await _invited(owner, community, "guest@example.com")]
         await service.deliver()
-        found = [await owner.invitation(answer["invitation"]["id"]) for answer in answers]
-        assert sorted(invitation["delivery"] for invitation in found) == ["QUEUED", "SENT", "SENT"]
-        assert [invitation["deliveryReason"] for invitation in found] == [None] * 3
+        assert await _deliveries(owner, ids) == ["QUEUED", "SENT", "SENT", "SENT"]
+        assert len([mail for mail in service.mailbox.entries if mail.to == "guest@example.com"]) == 3
         service.clock.advance(hours=1)
         await service.deliver()
-        found = [await owner.invitation(answer["invitation"]["id"]) for answer in answers]
-        assert [invitation["delivery"] for invitation in found] == ["SENT"] * 3
+        assert await _deliveries(owner, ids) == ["SENT"] * 4
+
+
+async def test_another_community_s_mails_delay_nothing(serve: Serve) -> None:
+    """H183: a community that used up its mails to a mailbox, and has more waiting, delays no other community's mail to it."""
+    limits = {"mails_per_recipient": "2/1h", "mails_per_recipient_overall": "4/1h", "attempts_per_client": "off"}
+    async with serve(rate_limits=limits) as service, service.browser() as owner:
+        await _own(service, owner)
+        loud, quiet = await _communities(owner, "Loud", "Quiet")
+        (invitation,) = await _invited(owner, loud, "guest@example.com")
+        for _ in range(4):
+            await service.deliver()
+            service.clock.advance(minutes=2)
+            await owner.do("resendInvite", invitationId=invitation)
+        await service.deliver()
+        assert await _deliveries(owner, [invitation]) == ["QUEUED"]
+        ids = await _invited(owner, quiet, "guest@example.com")
+        await service.deliver()
+        assert await _deliveries(owner, ids) == ["SENT"]
+
+
+async def test_tags_and_dots_are_one_mailbox(serve: Serve) -> None:
+    """H183: addresses with tags, and those of Gmail with dots, count as the mailbox that they reach; others do not."""
+    async with serve(rate_limits={"mails_per_recipient": "2/1h"}) as service, service.browser() as owner:
+        await _own(service, owner)
+        (community,) = await _communities(owner, "Tagged")
+        for addresses, expected in (
+            (["g@example.com", "g+1@example.com", "g+2@example.com"], ["QUEUED", "SENT", "SENT"]),
+            (["gu.est@gmail.com", "guest+1@gmail.com", "g.uest@googlemail.com"], ["QUEUED", "SENT", "SENT"]),
+            (["gu.est@example.com", "guest@example.com", "g.uest@example.com"], ["SENT", "SENT", "SENT"]),
+        ):
+            ids = await _invited(owner, community, *addresses)
+            await service.deliver()
+            assert await _deliveries(owner, ids) == expected, addresses
 
 
 async def test_plus_tags_and_gmails_dots_share_a_recipients_limit(serve: Serve) -> None:

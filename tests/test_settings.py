@@ -73,7 +73,8 @@ def test_limits_have_the_documented_defaults() -> None:
         "invites_per_community": "1000/1d",
         "resends_per_invitation": "5/1d",
         "mails_per_recipient": "5/1h",
-        "fresh_links_per_invitation": "5/1d",
+        "mails_per_recipient_overall": "30/1h",
+        "fresh_links_per_invitation": "12/1d",
         "attempts_per_client": "60/1m",
     }
 

@@ -19,10 +19,10 @@ from service import invitations, sns
 from service.addresses import Address
 from service.app import create_app
 from service.clock import Clock
-from service.database import execute, select
+from service.database import select
 from service.dev import mailbox as mailbox_page
 from service.dev.openid_provider import OpenIDProvider
-from service.limits import recipient_key
+from service.limits import forget_recipient
 from service.mail import open_sender
 from service.mail.mailbox import Mailbox
 from service.models import Role
@@ -131,7 +131,7 @@ async def prepare_demo(settings: Settings, *, now: datetime) -> bool:
     elif demo["identity_id"] is None:
         owner = Address(demo["owner_email"] or OWNER)
         # Nobody has the mails of earlier runs, so they do not count against the recipient's limit.
-        await execute("DELETE FROM counters WHERE key = $1", recipient_key(owner))
+        await forget_recipient(owner)
         await invitations.invite_for_operator(
             demo["id"], owner, Role.OWNER, for_member_id=demo["owner_id"], now=now, settings=settings
         )

@@ -415,7 +415,7 @@ export const PLACE_ALONE = {
   document: `query Place($id: ID!) { ${WHO_ASKS} community(id: $id) { ${PLACE} } }`,
 };
 
-/** @typedef {{ id: string, kind: string, at: string, summary: string }} AuditEvent */
+/** @typedef {{ id: string, kind: string, at: string, summary: string, times: number, lastAt: string | null }} AuditEvent */
 /** @typedef {AuditEvent & { actor: Member | null, invitation: { id: string, email: string } | null }} LogEntry */
 /** @typedef {{ kinds?: string[], actorId?: string, after?: string, before?: string }} AuditFilter */
 /** @typedef {{ nodes: LogEntry[], pageInfo: { hasNextPage: boolean, endCursor: string | null } }} LogPage */
@@ -427,7 +427,7 @@ export const AUDIT = {
     community(id: $id) {
       ${PLACE}
       auditLog(filter: $filter, first: $first, after: $after) {
-        nodes { id kind at summary actor { id name email } invitation { id email } }
+        nodes { id kind at summary times lastAt actor { id name email } invitation { id email } }
         pageInfo { hasNextPage endCursor }
       }
     }
@@ -454,7 +454,7 @@ export const INVITATION = {
     invitation(id: $id) {
       ${ROW} message locale inviter { id name email } revokedBy { id name email } acceptedBy { id name email }
       canResend canResendAt canRevoke community { id name viewerRole }
-      timeline(first: $first, after: $after) { nodes { id kind at summary } pageInfo { hasNextPage endCursor } }
+      timeline(first: $first, after: $after) { nodes { id kind at summary times lastAt } pageInfo { hasNextPage endCursor } }
     }
   }`,
 };

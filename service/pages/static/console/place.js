@@ -1,7 +1,7 @@
 // What all views of one community share: its head, its ways, and what is shown where there is none.
 
 import { announce, button, emblem, fromService, h, notice, problemWords, said, show } from "../page.js";
-import { t } from "../words.js";
+import { inOwnWords, moment, t } from "../words.js";
 
 /** @typedef {import("../console.js").Scene} Scene */
 /** @typedef {import("../operations.js").Community} Community */
@@ -107,10 +107,14 @@ export function nothingThere(title, text) {
 }
 
 /**
- * What happened, in a sentence.
+ * What happened, in a sentence. The service's sentence counts repeats itself; the pages' own words for a kind do not.
  * @param {import("../operations.js").AuditEvent} event
  */
-export const eventWords = ({ kind, summary }) => h("span", { dir: "auto" }, fromService(summary, kind));
+export function eventWords({ kind, summary, times, lastAt }) {
+  const isOwn = inOwnWords(kind)?.endsWith(":") === false;
+  const count = isOwn && lastAt ? [" ", t("event.times", { count: times, at: moment(lastAt) })] : [];
+  return h("span", { dir: "auto" }, fromService(summary, kind), ...count);
+}
 
 /**
  * The button below a list that has more; it goes when there is no more. The focus goes on to the first of the new ones.

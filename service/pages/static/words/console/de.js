@@ -102,6 +102,7 @@ export default {
   "invitation.language": "Sprache",
   "invitation.message": "Nachricht",
   "invitation.timeline": "Was geschehen ist",
+  "event.times": "({count}-mal, zuletzt {at})",
 
   "members.title": "Mitglieder",
   "members.you": "Sie",

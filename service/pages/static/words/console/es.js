@@ -102,6 +102,7 @@ export default {
   "invitation.language": "Idioma",
   "invitation.message": "Mensaje",
   "invitation.timeline": "Qué ha ocurrido",
+  "event.times": "({count} veces, la última: {at})",
 
   "members.title": "Miembros",
   "members.you": "usted",

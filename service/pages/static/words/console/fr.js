@@ -102,6 +102,7 @@ export default {
   "invitation.language": "Langue",
   "invitation.message": "Message",
   "invitation.timeline": "Ce qui s’est passé",
+  "event.times": "({count} fois, la dernière : {at})",
 
   "members.title": "Membres",
   "members.you": "vous",
