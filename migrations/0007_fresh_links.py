@@ -5,7 +5,7 @@ from tortoise.migrations import operations as ops
 
 
 class Migration(migrations.Migration):
-    dependencies = [("guestlist", "0005_invited_before")]
+    dependencies = [("guestlist", "0006_notices")]
 
     operations = [
         ops.AddField(model_name="AuditEvent", name="times", field=fields.IntField(default=1, db_default=1)),

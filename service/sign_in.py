@@ -31,9 +31,9 @@ from service.database import execute, select, transaction
 from service.events import Changed, announce
 from service.flow_cookie import FlowCookie, rotate
 from service.links import LinkFacts, by_id
-from service.models import Flow, FlowKind, MailKind
+from service.models import Flow, FlowKind, MailKind, Notice
 from service.models import Identity as IdentityRow
-from service.openid import Evidence, Identity, RelyingParty, SignInFailed, Verdict
+from service.openid import Evidence, Identity, RelyingParty, SignInFailed, Verdict, provider_label
 from service.refusals import InviteLinkInvalid, UnknownProvider
 from service.return_to import allowed_return
 from service.sessions import Caller
@@ -363,7 +363,6 @@ async def _link_identity(
     flow: Flow, identity: Identity, browser: Browser, now: datetime, settings: Settings
 ) -> _Outcome:
     """Adds the sign-in to the account whose session began this, if that session is still this browser's."""
-    del settings
     rows = await select(_LINKING_MEMBER, flow.session_id, digest_of(browser.session_cookie or ""), now)
     if not rows:
         raise SignInFailed("session_ended", "You were signed out in the meantime. Sign in and try again.")
@@ -376,12 +375,15 @@ async def _link_identity(
             SignInStatus.IDENTITY_IN_USE, "This sign-in opens another account already.", "identity_in_use", identity
         )
     if known is None:
-        await _add_identity(member_id, identity, now)
+        await _add_identity(member_id, identity, now, settings)
     return _Outcome(SignInStatus.IDENTITY_LINKED, "From now on this sign-in opens your account too.", identity=identity)
 
 
-async def _add_identity(member_id: str, identity: Identity, now: datetime) -> None:
-    """Whatever address the sign-in has is shown; whether it is proved decides if it counts for anything else."""
+async def _add_identity(member_id: str, identity: Identity, now: datetime, settings: Settings) -> None:
+    """Adds the sign-in and orders the mail about it to the account's proved address (H172).
+
+    The sign-in's own address is shown. It counts for nothing else unless the provider proves it.
+    """
     await IdentityRow.create(
         id=new_id("idn"), member_id=member_id, provider_id=identity.provider_id, issuer=identity.issuer,
         subject=identity.subject, email=claimed_address(identity),
@@ -389,6 +391,8 @@ async def _add_identity(member_id: str, identity: Identity, now: datetime) -> No
     )  # fmt: skip
     details = {"provider": identity.provider_id, "issuer": identity.issuer}
     await audit.record(now, audit.Event("member.identity_linked", None, member_id, None, details))
+    label = provider_label(identity.provider_id, settings.providers[identity.provider_id])
+    await delivery.order_notice(member_id=member_id, notice=Notice.IDENTITY_LINKED, facts={"provider": label}, now=now)
 
 
 # ---------------------------------------------------------------------------------------------------- writing outcomes

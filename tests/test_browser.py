@@ -304,6 +304,19 @@ async def test_linking_needs_a_fresh_sign_in(service: Service) -> None:
         assert (await owner.ask(_LINK, input={"providerId": "dev"}))["linkIdentity"]["__typename"] == "SignInStarted"
 
 
+async def test_a_mail_reports_an_added_sign_in(service: Service) -> None:
+    """H172: the account's proved address gets a mail when a sign-in is added, and none when it was there already."""
+    async with service.browser() as owner:
+        await _own(service, owner)
+        for _ in range(2):
+            begun = (await owner.ask(_LINK, input={"providerId": "dev"}))["linkIdentity"]
+            await owner.log_in(begun["authorizationUrl"], "thief@example.com", sub="another")
+        await service.deliver()
+        told = [mail for mail in service.mailbox.entries if "sign-in was added" in mail.subject]
+        assert [mail.to for mail in told] == [OWNER]
+        assert "Development" in told[0].text
+
+
 # -------------------------------------------------------------------------------------------------- forgeries and origins
 
 

@@ -2,7 +2,7 @@
 
 from service.openid.evidence import Evidence, Remedy, Verdict, weigh
 from service.openid.failures import ProviderUnavailable, SignInFailed
-from service.openid.relying_party import Identity, ProviderLabel, RelyingParty, Started
+from service.openid.relying_party import Identity, ProviderLabel, RelyingParty, Started, provider_label
 
 __all__ = [
     "Evidence",
@@ -14,5 +14,6 @@ __all__ = [
     "SignInFailed",
     "Started",
     "Verdict",
+    "provider_label",
     "weigh",
 ]

@@ -88,7 +88,7 @@ class RelyingParty:
     def providers(self) -> tuple[ProviderLabel, ...]:
         """In the operator's order: by POSITION, then by name."""
         ordered = sorted(self._providers.items(), key=lambda item: (item[1].settings.position, item[0]))
-        return tuple(ProviderLabel(name, _label(name, provider.settings)) for name, provider in ordered)
+        return tuple(ProviderLabel(name, provider_label(name, provider.settings)) for name, provider in ordered)
 
     def knows(self, provider_id: str) -> bool:
         return provider_id in self._providers
@@ -122,7 +122,7 @@ class RelyingParty:
         metadata = await provider.metadata(now)
         _check_response_repeats(response)
         _check_response_issuer(response, provider, metadata)
-        _check_response_error(response, _label(provider_id, provider.settings))
+        _check_response_error(response, provider_label(provider_id, provider.settings))
         tokens = await self._exchange(provider_id, provider, metadata, _code(response), code_verifier)
         token = read_id_token(tokens.id_token)
         await provider.verify_signature(token, now)
@@ -173,7 +173,8 @@ class RelyingParty:
         )  # fmt: skip
 
 
-def _label(provider_id: str, settings: ProviderSettings) -> str:
+def provider_label(provider_id: str, settings: ProviderSettings) -> str:
+    """The words for a provider: the operator's label, else its brand, else its name."""
     return settings.label or _NAMES.get(settings.kind) or provider_id.capitalize()
 
 
