@@ -602,6 +602,9 @@ class CreateAccessTokenInput:
     scopes: list[access_tokens.Scope]
     community_ids: list[strawberry.ID] = strawberry.field(description="The communities that it is for; at least one.")
     expires_in_days: int = strawberry.field(default=90, description="1 to 365.")
+    highest_role: Role = strawberry.field(
+        default=Role.MEMBER, description="The highest role that INVITE may invite to: MEMBER or ADMIN."
+    )
 
 
 @strawberry.type(description="The token is shown this once: send it as `Authorization: Bearer`.")
@@ -618,21 +621,23 @@ CreateAccessTokenResult = Annotated[
 
 async def _create_access_token(info: Info, input: CreateAccessTokenInput) -> CreateAccessTokenSuccess:
     context = info.context
-    token, view = await access_tokens.create(
+    wanted = access_tokens.Wanted(
         input.name,
         input.scopes,
         [str(community_id) for community_id in input.community_ids],
         input.expires_in_days,
-        caller=context.caller,
-        now=context.now,
-        settings=context.settings,
+        input.highest_role,
     )
+    token, view = await access_tokens.create(wanted, caller=context.caller, now=context.now, settings=context.settings)
     return CreateAccessTokenSuccess(token=token, access_token=AccessToken.of(view))
 
 
 @strawberry.input
 class RevokeAccessTokenInput:
     access_token_id: strawberry.ID
+    revoke_invitations: bool = strawberry.field(
+        default=False, description="Also revoke the pending invitations made with it."
+    )
 
 
 @strawberry.type
@@ -648,7 +653,12 @@ RevokeAccessTokenResult = Annotated[
 
 async def _revoke_access_token(info: Info, input: RevokeAccessTokenInput) -> RevokeAccessTokenSuccess:
     context = info.context
-    revoked = await access_tokens.revoke(str(input.access_token_id), caller=context.caller, now=context.now)
+    revoked = await access_tokens.revoke(
+        str(input.access_token_id),
+        invitations=input.revoke_invitations,
+        caller=context.caller,
+        now=context.now,
+    )
     return RevokeAccessTokenSuccess(revoked_access_token_id=strawberry.ID(revoked))
 
 
@@ -756,6 +766,9 @@ class Mutation:
     async def create_access_token(self, info: Info, input: CreateAccessTokenInput) -> CreateAccessTokenResult:
         return await answered(info, _create_access_token(info, input))
 
-    @strawberry.mutation(description="Ends one of one's own access tokens at once.")
+    @strawberry.mutation(
+        description="Ends one of one's own access tokens at once. With revokeInvitations also for a token that ended"
+        " earlier."
+    )
     async def revoke_access_token(self, info: Info, input: RevokeAccessTokenInput) -> RevokeAccessTokenResult:
         return await answered(info, _revoke_access_token(info, input))
