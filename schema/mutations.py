@@ -13,7 +13,7 @@ from schema.types import AccessToken, Community, Invitation, Membership
 from service import access_tokens, bulk, communities, invitations, memberships, other_address, policy, sessions, sign_in
 from service.links import LinkFacts, by_token
 from service.models import Role
-from service.refusals import InviteLinkInvalid, NotSignedIn
+from service.refusals import InvalidInput, InviteLinkInvalid, NotSignedIn
 
 # -------------------------------------------------------------------------------------------------------------- inviting
 
@@ -442,22 +442,28 @@ async def _link_identity(info: Info, input: LinkIdentityInput) -> SignInStarted:
 class SignOutInput:
     everywhere: bool = False
     session_id: strawberry.ID | None = None
+    access_tokens: bool = strawberry.field(default=False, description="With everywhere: end the access tokens too.")
 
 
 @strawberry.type
 class SignOutSuccess:
-    signed_out: int
+    signed_out: int = strawberry.field(description="The number of sessions that ended; access tokens do not count.")
 
 
-SignOutResult = Annotated[SignOutSuccess | problems.NotFound, strawberry.union("SignOutResult")]
+SignOutResult = Annotated[SignOutSuccess | problems.InvalidInput | problems.NotFound, strawberry.union("SignOutResult")]
 
 
 async def _sign_out(info: Info, input: SignOutInput | None) -> SignOutSuccess:
     context, wanted = info.context, input or SignOutInput()
     session_id = None if wanted.session_id is None else str(wanted.session_id)
-    ended = await sessions.sign_out(
-        context.caller, everywhere=wanted.everywhere, session_id=session_id, now=context.now
-    )
+    if wanted.access_tokens and not wanted.everywhere:
+        raise InvalidInput("accessTokens", "accessTokens is true without everywhere; it was expected with it only.")
+    if wanted.access_tokens:
+        ended = await access_tokens.sign_out_everywhere(context.caller, now=context.now)
+    else:
+        ended = await sessions.sign_out(
+            context.caller, everywhere=wanted.everywhere, session_id=session_id, now=context.now
+        )
     own = context.caller is not None and session_id in {None, context.caller.session_id}
     context.end_session = own or wanted.everywhere
     return SignOutSuccess(signed_out=ended)

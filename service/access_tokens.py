@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
-from service import audit
+from service import audit, sessions
 from service.communities import Standing, standings
 from service.database import execute, json_list, select, transaction
 from service.events import announce_many
@@ -199,6 +199,18 @@ async def _revoke_invitations(token_id: str, caller: Caller, now: datetime) -> d
     for community_id, invitation_ids in revoked.items():
         await announce_many(community_id, invitation_ids)
     return revoked
+
+
+async def sign_out_everywhere(caller: Caller | None, *, now: datetime) -> int:
+    """Ends all sessions and all access tokens of the caller; returns the number of sessions (H198)."""
+    if caller is None:
+        return 0
+    sql = f"UPDATE access_tokens SET revoked_at = $1 WHERE member_id = $2 AND {_ALIVE} RETURNING id, community_ids"  # noqa: S608 -- a constant
+    async with transaction():
+        ended = await sessions.sign_out(caller, everywhere=True, session_id=None, now=now)
+        for row in await select(sql, now, caller.member_id):
+            await _record("access_token.revoked", json_list(row["community_ids"]), caller, now)
+    return ended
 
 
 async def hold(place: Standing, *, now: datetime) -> None:

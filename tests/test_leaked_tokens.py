@@ -222,7 +222,7 @@ async def test_the_audit_says_which_invitations_came_from_a_token(service: Servi
         assert ", up to the role admin, until" in made
 
 
-@pytest.mark.parametrize("end", ["revoked", "expired"])
+@pytest.mark.parametrize("end", ["revoked", "expired", "signed out"])
 async def test_a_leak_is_noticed_after_the_token_ended(service: Service, end: str) -> None:
     """H197: the invitations of a token that ended earlier can still be revoked, by its member and nobody else."""
     async with service.browser() as owner, service.browser() as admin:
@@ -233,8 +233,10 @@ async def test_a_leak_is_noticed_after_the_token_ended(service: Service, end: st
         wanted = {"accessTokenId": created["accessToken"]["id"]}
         if end == "revoked":
             await owner.do("revokeAccessToken", **wanted)
-        else:
+        elif end == "expired":
             service.clock.advance(days=2)
+        else:
+            await owner.do("signOut", everywhere=True, accessTokens=True)
         await owner.sign_in("owner@example.com")
         await admin.sign_in("admin@example.com")
         events = (await audit_kinds(owner, community)).count("access_token.revoked")
@@ -309,6 +311,45 @@ async def test_no_invitation_slips_through_while_its_token_is_revoked(
         assert (await late)[way]["__typename"] == "NotSignedIn"
         assert await Invitation.filter(email="late@example.com").count() == 0
         assert await _statuses(owner, declined) == ["DECLINED"]
+
+
+async def test_signing_out_everywhere_ends_tokens_too(service: Service) -> None:
+    """H198: with accessTokens, signOut everywhere ends the caller's tokens and sockets at once, and the audit says so.
+    Without it, and for others, tokens stay.
+    """
+    async with service.browser() as owner, service.browser() as elsewhere, service.browser() as admin:
+        community = await owner_in(service, owner)
+        await let_in(service, owner, admin, "admin@example.com", "ADMIN")
+        first, second = await _token(owner, community), await _token(owner, community)
+        others = await _token(admin, community)
+        await owner.do("signOut", everywhere=True)
+        assert (await _send(service, first, LIST)).status_code == 200
+        await owner.sign_in("owner@example.com")
+        await elsewhere.sign_in("owner@example.com")
+        async with _socket(service, token=first) as socket:
+            await _subscribe(socket, community)
+            answer = await owner.ask(
+                "mutation { signOut(input: {everywhere: true, accessTokens: true}) { ...on SignOutSuccess { signedOut } } }"
+            )
+            assert answer["signOut"] == {"signedOut": 2}, "sessions count, tokens do not"
+            assert await _close_code(socket) == 4401
+        assert [(await _send(service, token, LIST)).status_code for token in (first, second, others)] == [401, 401, 200]
+        assert await elsewhere.viewer_email() is None
+        assert (await audit_kinds(admin, community)).count("access_token.revoked") == 2
+
+
+async def test_signing_out_of_tokens_alone_is_refused(service: Service) -> None:
+    """H198: accessTokens without everywhere is InvalidInput and ends nothing; nobody signed in ends nothing."""
+    async with service.browser() as owner, service.browser() as stranger:
+        community = await owner_in(service, owner)
+        token = await _token(owner, community)
+        for wanted in ({}, {"sessionId": "ses_AAAAAAAAAAAAAAAAAAAAAA"}):
+            refused = await owner.do("signOut", accessTokens=True, **wanted)
+            assert refused["__typename"] == "InvalidInput"
+        done = await stranger.do("signOut", everywhere=True, accessTokens=True)
+        assert done["__typename"] == "SignOutSuccess"
+        assert await owner.viewer_email() == "owner@example.com"
+        assert (await _send(service, token, LIST)).status_code == 200
 
 
 async def _exported(service: Service, token: str, community: str) -> int:
