@@ -16,7 +16,7 @@ WHERE id IN (SELECT e.invitation_id FROM audit_events e
 
 
 class Migration(migrations.Migration):
-    dependencies = [("guestlist", "0007_fresh_links")]
+    dependencies = [("guestlist", "0008_access_token_ceiling")]
 
     operations = [
         ops.AddField(model_name="Invitation", name="first_delivered_at", field=fields.DatetimeField(null=True)),

@@ -12,6 +12,7 @@ from service.clock import Clock
 from service.flow_cookie import FlowCookie
 from service.limits import client_key, refuse_over
 from service.openid import ProviderLabel, RelyingParty
+from service.refusals import NotSignedIn
 from service.sessions import Caller, caller_of
 from service.settings import Settings
 from service.sign_in import Begun
@@ -62,6 +63,17 @@ class Context:
         if session is not None:
             self.set_session = session
             self.caller = await caller_of(session, now=self.now, settings=self.settings)
+
+    async def refuse_unknown_bearer(self, bearer: str | None) -> None:
+        """Counts a wrong access token as an attempt of this client, wherever it came in (H136, H199).
+
+        Raises RateLimited over the limit, and otherwise NotSignedIn. The answer does not tell why a token is wrong: it may
+        be unknown, expired or revoked. Without a token (None), or with a live one, it does nothing.
+        """
+        if bearer is None or self.caller is not None:
+            return
+        await self.count_attempt()
+        raise NotSignedIn("The access token is unknown, expired or revoked.")
 
     async def count_attempt(self) -> None:
         """One attempt of this client, whatever it tries: guessing anything is bounded (H136)."""

@@ -15,7 +15,7 @@ from schema.context import Context
 from schema.live import Live, MakeContext, is_subscription, wants_stream
 from schema.root import Schema, masked
 from service.cookies import has_cookies
-from service.refusals import RateLimited
+from service.refusals import NotSignedIn, RateLimited
 from service.settings import Settings
 
 MOST_BYTES: Final = 512 * 1024
@@ -53,8 +53,7 @@ class GraphQLEndpoint:
                 _refuse_foreign_pages(request, self._settings)
             operation = await _read_operation(request)
             context = await self._make_context(request, bearer)
-            if bearer is not None:
-                await _refuse_unknown_bearer(context)
+            await refuse_unknown_bearer(context, bearer)
         except BadRequest as error:
             return _json({"errors": [{"message": error.message}]}, error.status)
         if is_subscription(operation):
@@ -94,15 +93,14 @@ def bearer_of(request: HTTPConnection) -> str | None:
     return token.strip()
 
 
-async def _refuse_unknown_bearer(context: Context) -> None:
-    """Wrong tokens are counted like any guess (H136); the answer does not tell which kind of wrong they are."""
-    if context.caller is not None:
-        return
+async def refuse_unknown_bearer(context: Context, bearer: str | None) -> None:
+    """Raises BadRequest for a wrong access token: 401, or 429 where the client's attempts are used up."""
     try:
-        await context.count_attempt()
+        await context.refuse_unknown_bearer(bearer)
     except RateLimited as limited:
         raise BadRequest(429, limited.message) from None
-    raise BadRequest(401, "The access token is unknown, expired or revoked.")
+    except NotSignedIn as refused:
+        raise BadRequest(401, refused.message) from None
 
 
 def _answer(result: Any, *, development: bool) -> Response:

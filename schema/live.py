@@ -23,6 +23,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 from schema.context import Context
 from schema.rules import MOST_TOKENS
 from service.limits import client_key
+from service.refusals import NotSignedIn, RateLimited
 from service.settings import Settings
 
 log = structlog.get_logger()
@@ -249,6 +250,12 @@ class _Conversation:
             raise Closed(4400, "connection_init was expected first")
         self._bearer = _bearer_in(message.get("payload")) or _bearer_in(dict(self._socket.headers))
         context = await self._context()
+        try:
+            await context.refuse_unknown_bearer(self._bearer)
+        except RateLimited as limited:
+            raise Closed(4429, limited.message) from None
+        except NotSignedIn:
+            raise Closed(4401, "Unauthorized") from None
         if context.caller is None:
             raise Closed(4401, "Unauthorized")
         return context.caller.member_id

@@ -13,7 +13,7 @@ from schema.types import AccessToken, Community, Invitation, Membership
 from service import access_tokens, bulk, communities, invitations, memberships, other_address, policy, sessions, sign_in
 from service.links import LinkFacts, by_token
 from service.models import Role
-from service.refusals import InviteLinkInvalid, NotSignedIn
+from service.refusals import InvalidInput, InviteLinkInvalid, NotSignedIn
 from service.return_to import without_token
 
 # -------------------------------------------------------------------------------------------------------------- inviting
@@ -448,22 +448,28 @@ async def _link_identity(info: Info, input: LinkIdentityInput) -> SignInStarted:
 class SignOutInput:
     everywhere: bool = False
     session_id: strawberry.ID | None = None
+    access_tokens: bool = strawberry.field(default=False, description="With everywhere: end the access tokens too.")
 
 
 @strawberry.type
 class SignOutSuccess:
-    signed_out: int
+    signed_out: int = strawberry.field(description="The number of sessions that ended; access tokens do not count.")
 
 
-SignOutResult = Annotated[SignOutSuccess | problems.NotFound, strawberry.union("SignOutResult")]
+SignOutResult = Annotated[SignOutSuccess | problems.InvalidInput | problems.NotFound, strawberry.union("SignOutResult")]
 
 
 async def _sign_out(info: Info, input: SignOutInput | None) -> SignOutSuccess:
     context, wanted = info.context, input or SignOutInput()
     session_id = None if wanted.session_id is None else str(wanted.session_id)
-    ended = await sessions.sign_out(
-        context.caller, everywhere=wanted.everywhere, session_id=session_id, now=context.now
-    )
+    if wanted.access_tokens and not wanted.everywhere:
+        raise InvalidInput("accessTokens", "accessTokens is true without everywhere; it was expected with it only.")
+    if wanted.access_tokens:
+        ended = await access_tokens.sign_out_everywhere(context.caller, now=context.now)
+    else:
+        ended = await sessions.sign_out(
+            context.caller, everywhere=wanted.everywhere, session_id=session_id, now=context.now
+        )
     own = context.caller is not None and session_id in {None, context.caller.session_id}
     context.end_session = own or wanted.everywhere
     return SignOutSuccess(signed_out=ended)
@@ -608,6 +614,9 @@ class CreateAccessTokenInput:
     scopes: list[access_tokens.Scope]
     community_ids: list[strawberry.ID] = strawberry.field(description="The communities that it is for; at least one.")
     expires_in_days: int = strawberry.field(default=90, description="1 to 365.")
+    highest_role: Role = strawberry.field(
+        default=Role.MEMBER, description="The highest role that INVITE may invite to: MEMBER or ADMIN."
+    )
 
 
 @strawberry.type(description="The token is shown this once: send it as `Authorization: Bearer`.")
@@ -624,21 +633,23 @@ CreateAccessTokenResult = Annotated[
 
 async def _create_access_token(info: Info, input: CreateAccessTokenInput) -> CreateAccessTokenSuccess:
     context = info.context
-    token, view = await access_tokens.create(
+    wanted = access_tokens.Wanted(
         input.name,
         input.scopes,
         [str(community_id) for community_id in input.community_ids],
         input.expires_in_days,
-        caller=context.caller,
-        now=context.now,
-        settings=context.settings,
+        input.highest_role,
     )
+    token, view = await access_tokens.create(wanted, caller=context.caller, now=context.now, settings=context.settings)
     return CreateAccessTokenSuccess(token=token, access_token=AccessToken.of(view))
 
 
 @strawberry.input
 class RevokeAccessTokenInput:
     access_token_id: strawberry.ID
+    revoke_invitations: bool = strawberry.field(
+        default=False, description="Also revoke the pending invitations made with it."
+    )
 
 
 @strawberry.type
@@ -654,7 +665,12 @@ RevokeAccessTokenResult = Annotated[
 
 async def _revoke_access_token(info: Info, input: RevokeAccessTokenInput) -> RevokeAccessTokenSuccess:
     context = info.context
-    revoked = await access_tokens.revoke(str(input.access_token_id), caller=context.caller, now=context.now)
+    revoked = await access_tokens.revoke(
+        str(input.access_token_id),
+        invitations=input.revoke_invitations,
+        caller=context.caller,
+        now=context.now,
+    )
     return RevokeAccessTokenSuccess(revoked_access_token_id=strawberry.ID(revoked))
 
 
@@ -762,6 +778,9 @@ class Mutation:
     async def create_access_token(self, info: Info, input: CreateAccessTokenInput) -> CreateAccessTokenResult:
         return await answered(info, _create_access_token(info, input))
 
-    @strawberry.mutation(description="Ends one of one's own access tokens at once.")
+    @strawberry.mutation(
+        description="Ends one of one's own access tokens at once. With revokeInvitations also for a token that ended"
+        " earlier."
+    )
     async def revoke_access_token(self, info: Info, input: RevokeAccessTokenInput) -> RevokeAccessTokenResult:
         return await answered(info, _revoke_access_token(info, input))

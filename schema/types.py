@@ -524,6 +524,7 @@ class AccessToken(Node):
     created_at: datetime
     expires_at: datetime
     last_used_at: datetime | None
+    highest_role: Role = strawberry.field(description="The highest role that INVITE may invite to: MEMBER or ADMIN.")
 
     @classmethod
     def of(cls, view: access_tokens.AccessTokenView) -> Self:
@@ -535,4 +536,5 @@ class AccessToken(Node):
             created_at=view.created_at,
             expires_at=view.expires_at,
             last_used_at=view.last_used_at,
+            highest_role=view.highest_role,
         )

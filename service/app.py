@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from schema.context import Context
-from schema.http import MOST_BYTES, BadRequest, GraphQLEndpoint, bearer_of
+from schema.http import MOST_BYTES, BadRequest, GraphQLEndpoint, bearer_of, refuse_unknown_bearer
 from schema.root import build
 from service import access_tokens, communities, database, events, exports, metrics, pages, sessions, sign_in, sns
 from service.acceptance import Browser
@@ -86,10 +86,14 @@ class Guestlist:
         return response
 
     async def export(self, request: Request) -> Response:
-        """GET /export/{community_id}/{what}.csv: for an admin by session or access token; 404 alike for everybody else."""
+        """GET /export/{community_id}/{what}.csv: for an admin by session or access token; 404 alike for everybody else.
+
+        A wrong access token is 401, and 429 when the client's attempts are used up.
+        """
         try:
             what, bearer = exports.Export(request.path_params["what"]), bearer_of(request)
             context = await self._context(request, bearer)
+            await refuse_unknown_bearer(context, bearer)
             await _admin_place(context, request.path_params["community_id"])
         except BadRequest as error:
             return PlainTextResponse(error.message, error.status)

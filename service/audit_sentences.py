@@ -40,6 +40,23 @@ _SENTENCES: Final[Mapping[str, str]] = {
     "member.identity_linked": "{actor} added a sign-in with {provider}.",
 }
 
+# An event that has this fact reads so instead.
+_WITH_FACT: Final[Mapping[tuple[str, str], str]] = {
+    ("invitation.created", "access_token_id"): "{actor} invited them as {role} with an access token.",
+    ("invitation.resent", "access_token_id"): "{actor} sent a new link with an access token; every earlier one died.",
+    (
+        "invitation.reopened",
+        "access_token_id",
+    ): "{actor} reopened the declined invitation with an access token and sent a new link.",
+    ("invitation.revoked", "access_token_id"): "{actor} took the invitation back with an access token.",
+    ("invitation.revoked", "made_with"): "{actor} revoked the access token that had made this invitation, and the"
+    " invitation with it.",
+    ("access_token.created", "highest_role"): "{actor} made an access token that may {scopes} here, up to the role"
+    " {highest_role}, until {expires}.",
+    ("access_token.revoked", "invitations"): "{actor} revoked an access token and the pending invitations made with it"
+    " ({invitations}).",
+}
+
 _REFUSALS: Final[Mapping[str, str]] = {
     "EMAIL_MISMATCH": "They signed in with {provider} as {email}, which is not the invited address.",
     "EMAIL_NOT_VERIFIED": "They signed in with {provider}, which does not vouch for the address: {reason}.",
@@ -106,12 +123,12 @@ def sentence(kind: str, details: Mapping[str, str], actor: str | None, member: s
     facts = _Facts({name: str(value) for name, value in details.items()})
     facts["actor"] = actor or ("The operator" if kind == "invitation.created" else "Somebody")
     facts["member"] = member or "somebody"
-    for role in {"role", "former_role"} & facts.keys():
+    for role in {"role", "former_role", "highest_role"} & facts.keys():
         facts[role] = facts[role].lower()
     if "evidence" in facts:
         facts["evidence"] = in_words(facts["evidence"])
     if kind != "invitation.accept_refused":
-        return _SENTENCES.get(kind, kind).format_map(facts)
+        return _template(kind, facts).format_map(facts)
     facts["reason"] = REASONS.get(facts["reason"], facts["reason"].replace("_", " "))
     return _REFUSALS.get(facts["status"], "They could not accept: {reason}.").format_map(facts)
 
@@ -122,6 +139,11 @@ def counted(summary: str, times: int, last_at: datetime | None, *, alike: bool) 
         return summary
     differing = "" if alike else "with different details, "
     return f"{summary} ({times} times, {differing}the last at {last_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC)"
+
+
+def _template(kind: str, facts: Mapping[str, str]) -> str:
+    further = (text for (of, fact), text in _WITH_FACT.items() if of == kind and fact in facts)
+    return next(further, _SENTENCES.get(kind, kind))
 
 
 def in_words(rule: str) -> str:

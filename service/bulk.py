@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from service import audit, delivery, invitation_views
+from service import access_tokens, audit, delivery, invitation_views
 from service.addresses import Address
 from service.communities import Standing, lock_seats, memberships_named, operators_place, standing
 from service.database import execute, select, transaction
@@ -234,6 +234,7 @@ async def _write(place: Standing, rows: list[_Row], inviter_id: str | None, now:
         return
     await _supersede([row.expired_id for row in new if row.expired_id is not None], now)
     written = await _insert(place, new, inviter_id, now)
+    await access_tokens.hold(place, now=now)
     for row in new:
         row.written_id = written.get(row.email)
     ids = list(written.values())
@@ -253,15 +254,16 @@ async def _supersede(expired: list[str], now: datetime) -> None:
 async def _insert(place: Standing, new: list[_Row], inviter_id: str | None, now: datetime) -> dict[str, str]:
     """The ids of what was written, by address; who lost to a simultaneous invitation is not among them (H084)."""
     expires_at = now + timedelta(days=place.invitation_days)
-    params = Params(place.community_id, inviter_id, now, expires_at, place.invitation_days)
+    params = Params(place.community_id, inviter_id, now, expires_at, place.invitation_days, place.access_token_id)
     # In one order, so that two who invite the same people at once wait for each other and do not deadlock.
     values = ", ".join(
-        f"({params.listed(_columns(row))}, $1, $2, 1, $3, $4, $5, 'QUEUED', $3, 0)"
+        f"({params.listed(_columns(row))}, $1, $2, 1, $3, $4, $5, 'QUEUED', $3, 0, $6)"
         for row in sorted(new, key=lambda row: row.email)
     )
     rows = await select(
         "INSERT INTO invitations (id, email, role, message, locale, community_id, inviter_id, generation, created_at,"  # noqa: S608 -- placeholders
-        f" expires_at, days, delivery, delivery_at, resends) VALUES {values} ON CONFLICT DO NOTHING RETURNING id, email",
+        f" expires_at, days, delivery, delivery_at, resends, access_token_id) VALUES {values} ON CONFLICT DO NOTHING"
+        " RETURNING id, email",
         *params.values,
     )
     return {row["email"]: row["id"] for row in rows}
@@ -274,7 +276,7 @@ def _columns(row: _Row) -> tuple[Any, ...]:
 
 
 def _event(place: Standing, row: _Row, inviter_id: str | None) -> audit.Event:
-    details = {"role": str(row.given.role)}
+    details = {"role": str(row.given.role)} | access_tokens.details_of(place)
     return audit.Event("invitation.created", place.community_id, inviter_id, row.written_id, details)
 
 

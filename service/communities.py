@@ -12,7 +12,7 @@ from service.languages import language_tag
 from service.limits import refuse_over
 from service.models import Community, Membership, Role
 from service.refusals import NAME, NotFound, NotPermitted, NotSignedIn, worded
-from service.sessions import Caller
+from service.sessions import Caller, Grant
 from service.settings import RateLimit, Settings
 from service.tokens import is_id, new_id
 
@@ -33,7 +33,8 @@ class MemberView:
 class Standing:
     """A community and the caller's own place in it: read in one statement, decides what they may see and do.
 
-    `seats_taken` counts members, and only where a seat limit makes that matter.
+    `seats_taken` counts members, and only where a seat limit makes that matter. `grant` bounds a caller who carries an
+    access token.
     """
 
     community_id: str
@@ -48,6 +49,12 @@ class Standing:
     seat_limit: int | None
     seats_taken: int
     locale: str | None
+    grant: Grant | None = None
+
+    @property
+    def access_token_id(self) -> str | None:
+        """The access token that the caller carries; None in a session."""
+        return None if self.grant is None else self.grant.token_id
 
     @property
     def is_admin(self) -> bool:
@@ -62,8 +69,12 @@ class Standing:
         return not self.allowed_email_domains or domain_of(Address(email)) in self.allowed_email_domains
 
     def may_manage(self, role: Role) -> bool:
-        """Whether the caller may invite to, or take away, this role: nobody acts above their own (H128)."""
-        return self.is_admin and role.rank <= self.role.rank
+        """Whether the caller may invite to, or take away, this role.
+
+        Nobody acts above their own role (H128), and an access token never above its ceiling (H196).
+        """
+        own = self.is_admin and role.rank <= self.role.rank
+        return own and (self.grant is None or self.grant.may_manage(role))
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +95,7 @@ STANDING_COLUMNS = """
 """
 
 
-def standing_of(row: dict[str, Any], settings: Settings) -> Standing:
+def standing_of(row: dict[str, Any], settings: Settings, grant: Grant | None = None) -> Standing:
     """A row with STANDING_COLUMNS; where the community sets no policy of its own the operator's stands."""
     return Standing(
         community_id=row["community_id"],
@@ -99,6 +110,7 @@ def standing_of(row: dict[str, Any], settings: Settings) -> Standing:
         seat_limit=row["seat_limit"],
         seats_taken=row["seats_taken"],
         locale=row["locale"],
+        grant=grant,
     )
 
 
@@ -138,7 +150,7 @@ async def standings(caller: Caller, settings: Settings, *, community_id: str | N
         rows = await select(f"{sql} ORDER BY lower(c.name), c.id", caller.member_id)
     else:
         rows = await select(f"{sql} AND c.id = $2", caller.member_id, community_id)
-    return [standing_of(row, settings) for row in rows if caller.may_enter(row["community_id"])]
+    return [standing_of(row, settings, caller.grant) for row in rows if caller.may_enter(row["community_id"])]
 
 
 def may_create(caller: Caller | None, settings: Settings) -> bool:
@@ -257,9 +269,8 @@ def _membership_view(row: dict[str, Any], place: Standing) -> MembershipView:
     member = MemberView(
         row["member_id"], row["member_name"], row["member_email"] if visible else None, row["member_at"]
     )
-    return MembershipView(
-        row["id"], member, place, role, row["joined_at"], viewer_can_change=own or place.may_manage(role)
-    )
+    can_change = place.grant is None and (own or place.may_manage(role))  # no access token changes members
+    return MembershipView(row["id"], member, place, role, row["joined_at"], viewer_can_change=can_change)
 
 
 async def memberships_of(

@@ -4,13 +4,13 @@ The road of one invite: `invite` writes the invitation and its mail order; `serv
 it; `service.sign_in` binds the link to a login; `service.acceptance` lets its holder in.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
 from tortoise.exceptions import IntegrityError
 
-from service import audit, delivery, invitation_views
+from service import access_tokens, audit, delivery, invitation_views
 from service.addresses import Address, AddressInvalid, canonical
 from service.communities import (
     STANDING_COLUMNS,
@@ -123,7 +123,7 @@ async def _invite_facts(community_id: str, email: str, caller: Caller, settings:
     if not rows:
         raise NotFound("There is no such community among yours.")
     row = rows[0]
-    place = standing_of(row, settings)
+    place = standing_of(row, settings, caller.grant)
     inviter = MemberView(place.member_id, row["inviter_name"], row["inviter_email"], row["inviter_created_at"])
     return _InviteFacts(place, inviter, row["open_id"], row["open_expires_at"], row["known_membership_id"])
 
@@ -139,7 +139,19 @@ def refuse_above_own_role(place: Standing, role: Role) -> None:
     if not place.is_admin:
         raise NotPermitted("Only admins and owners invite people to this community.")
     if not place.may_manage(role):
-        raise NotPermitted(f"You are {place.role.lower()} here, so you cannot invite to the role {role.lower()}.")
+        raise NotPermitted(
+            _above_the_token(role)
+            if _only_the_token_refuses(place, role)
+            else f"You are {place.role.lower()} here, so you cannot invite to the role {role.lower()}."
+        )
+
+
+def _only_the_token_refuses(place: Standing, role: Role) -> bool:
+    return replace(place, grant=None).may_manage(role)
+
+
+def _above_the_token(role: Role) -> str:
+    return f"This access token cannot be used for invitations to the role {role.lower()}."
 
 
 def checked_invitee(invitee: Invitee, place: Standing) -> Checked:
@@ -183,8 +195,8 @@ async def _spend_invites(place: Standing, number: int, now: datetime, settings: 
 
 _INSERT = """
 INSERT INTO invitations (id, community_id, email, role, message, locale, inviter_id, generation, created_at, expires_at,
-    days, delivery, delivery_at, resends, for_member_id)
-VALUES ($1, $2, $3, $4, $5, $6, $7, 1, $8, $9, $10, 'QUEUED', $8, 0, $11)
+    days, delivery, delivery_at, resends, for_member_id, access_token_id)
+VALUES ($1, $2, $3, $4, $5, $6, $7, 1, $8, $9, $10, 'QUEUED', $8, 0, $11, $12)
 ON CONFLICT DO NOTHING
 """
 
@@ -199,10 +211,11 @@ async def _write_invitation(facts: _InviteFacts, invitee: Checked, now: datetime
     expires_at = now + timedelta(days=place.invitation_days)
     written = await execute(
         _INSERT, invitation_id, place.community_id, invitee.email, invitee.role, invitee.message, invitee.locale,
-        place.member_id, now, expires_at, place.invitation_days, None,
+        place.member_id, now, expires_at, place.invitation_days, None, place.access_token_id,
     )  # fmt: skip
     if not written:
         raise await _already_invited(place, invitee.email, now, settings)
+    await access_tokens.hold(place, now=now)
     await announce(
         Changed(place.community_id, invitation_id),
         delivery.ordering(invitation_id, generation=1, kind=MailKind.INVITATION, now=now),
@@ -226,7 +239,8 @@ async def _already_invited(place: Standing, email: Address, now: datetime, setti
 
 
 def _event(kind: str, place: Standing, invitation_id: str, **details: str) -> audit.Event:
-    return audit.Event(kind, place.community_id, place.member_id, invitation_id, details)
+    facts = details | access_tokens.details_of(place)
+    return audit.Event(kind, place.community_id, place.member_id, invitation_id, facts)
 
 
 async def _view(place: Standing, invitation_id: str, now: datetime, settings: Settings) -> InvitationView:
@@ -273,8 +287,9 @@ async def invite_for_operator(
             now, community_id, email,
         )  # fmt: skip
         await execute(
-            _INSERT, invitation_id, community_id, email, role, None, None, None, now, expires_at, days, for_member_id
-        )
+            _INSERT, invitation_id, community_id, email, role, None, None, None, now, expires_at, days, for_member_id,
+            None,
+        )  # fmt: skip
         await delivery.order(invitation_id, generation=1, kind=MailKind.INVITATION, now=now)
         await audit.record(now, audit.Event("invitation.created", community_id, None, invitation_id, {"role": role}))
         await announce(Changed(community_id, invitation_id))
@@ -318,7 +333,8 @@ async def resend(invitation_id: str, *, caller: Caller | None, now: datetime, se
 
 
 _RESEND = """
-UPDATE invitations SET generation = generation + 1, inviter_id = $2, declined_at = NULL, expires_at = $3,
+UPDATE invitations SET generation = generation + 1, inviter_id = $2, access_token_id = $7, declined_at = NULL,
+    expires_at = $3,
     days = CASE WHEN declined_at IS NULL THEN days END,
     delivery = 'QUEUED', delivery_reason = NULL, delivery_at = $4, delivered_at = NULL, resent_at = $4,
     resends = CASE WHEN resends_since_at > $5 THEN resends + 1 ELSE 1 END,
@@ -336,6 +352,7 @@ async def _write_resend(view: InvitationView, now: datetime, settings: Settings)
     async with transaction():
         if reopened:
             await _refuse_without_seat(place, now)
+        await access_tokens.hold(place, now=now)
         if not await _reopen(view, place, expires_at, now, period, pause):
             raise _closed(await _view(place, view.id, now, settings))
         generation = (await select("SELECT generation FROM invitations WHERE id = $1", view.id))[0]["generation"]
@@ -351,7 +368,8 @@ async def _reopen(
     """Whether this resend won; a declined one loses to a newer open invitation of the same address."""
     try:
         async with transaction():
-            return await execute(_RESEND, view.id, place.member_id, expires_at, now, now - period, now - pause) == 1
+            facts = (view.id, place.member_id, expires_at, now, now - period, now - pause, place.access_token_id)
+            return await execute(_RESEND, *facts) == 1
     except IntegrityError:
         raise InvitationClosed(
             "This address has a newer invitation. Send that one again, or invite the address anew.", view.status
@@ -377,7 +395,11 @@ async def revoke(invitation_id: str, *, caller: Caller | None, now: datetime, se
 
 def _refuse_managing(view: InvitationView) -> None:
     if not view.place.may_manage(view.role):
-        raise NotPermitted(f"This is an invitation to the role {view.role.lower()}, which is above your own.")
+        raise NotPermitted(
+            _above_the_token(view.role)
+            if _only_the_token_refuses(view.place, view.role)
+            else f"This is an invitation to the role {view.role.lower()}, which is above your own."
+        )
 
 
 _CLOSED: Final = {

@@ -193,6 +193,8 @@ class Invitation(Model):
     A resend clears `delivered_at` and keeps `first_delivered_at` and `opened_at`, which is when somebody first began to
     sign in with a link: the funnel counts these.
     `for_member` is set when the operator lets the owner of an account sign in anew (`service.identities`).
+    `access_token_id` names the access token that made the invitation or sent it last; null stands for a session and for
+    the operator. It is no foreign key: erasing a person deletes their tokens and keeps the invitations.
     """
 
     id = fields.CharField(primary_key=True, max_length=ID)
@@ -240,6 +242,7 @@ class Invitation(Model):
     resends_since_at = fields.DatetimeField(null=True)
     proposed_email = fields.CharField(max_length=ADDRESS, null=True)
     erased_at = fields.DatetimeField(null=True)
+    access_token_id = fields.CharField(max_length=ID, null=True)
 
     class Meta:
         table = "invitations"
@@ -471,7 +474,10 @@ class Notification(Model):
 
 
 class AccessToken(Model):
-    """What a script carries instead of a session: found by digest, for some communities, to read or to invite too."""
+    """What a script carries instead of a session: found by digest, for some communities, to read or to invite too.
+
+    `highest_role` bounds the role that it may invite to, whatever its member's own role is.
+    """
 
     id = fields.CharField(primary_key=True, max_length=ID)
     member: fields.ForeignKeyRelation[Member] = fields.ForeignKeyField(
@@ -486,6 +492,7 @@ class AccessToken(Model):
     expires_at = fields.DatetimeField()
     last_used_at = fields.DatetimeField(null=True)
     revoked_at = fields.DatetimeField(null=True)
+    highest_role = fields.CharField(max_length=6, default=Role.MEMBER.value, db_default=Role.MEMBER.value)
 
     class Meta:
         table = "access_tokens"
@@ -541,8 +548,8 @@ __models__ = [
 PARTIAL_INDEXES = (
     "uq_invitations_open", "ix_mail_orders_due", "ix_mail_orders_urgent", "ix_invitations_role", "ix_invitations_delivery",
     "ix_invitations_accepted", "ix_invitations_declined", "ix_invitations_revoked", "ix_invitations_superseded",
-    "ix_invitations_open", "ix_invitations_email", "ix_invitations_funnel", "ix_audit_events_page", "ix_audit_events_kind", "ix_audit_events_actor",
-    "uq_audit_events_repeat",
+    "ix_invitations_open", "ix_invitations_email", "ix_invitations_funnel", "ix_invitations_access_token", "ix_audit_events_page",
+    "ix_audit_events_kind", "ix_audit_events_actor", "uq_audit_events_repeat",
 )  # fmt: skip
 
 # The docstrings above are for readers of this file: as comments of the tables, a reworded one would be a migration.

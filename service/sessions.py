@@ -8,7 +8,7 @@ from typing import Final
 
 from service import audit
 from service.database import Statement, execute, inserting, select, together, transaction
-from service.models import Session
+from service.models import Role, Session
 from service.refusals import FreshSignInRequired, NotFound
 from service.settings import Settings
 from service.tokens import Token, digest_of, is_id, new_id, new_token
@@ -19,10 +19,19 @@ _SEEN_EVERY: Final = timedelta(minutes=1)
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What an access token lets its bearer do: scopes, and the communities in which it has them."""
+    """The bounds of an access token: its scopes, its communities, and the highest role that it may invite to.
 
+    `highest_role` is None for a token without the scope INVITE.
+    """
+
+    token_id: str
     scopes: frozenset[str]
     community_ids: frozenset[str]
+    highest_role: Role | None
+
+    def may_manage(self, role: Role) -> bool:
+        """Whether the token may invite to this role, resend and revoke invitations to it (H196)."""
+        return self.highest_role is not None and role.rank <= self.highest_role.rank
 
 
 @dataclass(frozen=True, slots=True)

@@ -193,7 +193,7 @@ OPEN: dict[str, str] = {
     "Viewer": "member memberships identities sessions accessTokens mayCreateCommunities",
     "Identity": "id provider issuer email linkedAt lastUsedAt",
     "Session": "id current createdAt lastSeenAt provider userAgent",
-    "AccessToken": "id name scopes communityIds createdAt expiresAt lastUsedAt",
+    "AccessToken": "id name scopes communityIds createdAt expiresAt lastUsedAt highestRole",
 }
 _ANSWERS = ("Success", "Connection", "Edge", "Started", "Answer", "Outcome")
 

@@ -10,7 +10,7 @@ from playwright.async_api import Locator, Page, Route, expect
 
 from service import audit_sentences, delivery, delivery_events, invitation_views, suppression
 from service.addresses import Address
-from service.models import Community, Invitation, Membership, Role
+from service.models import AccessToken, Community, Invitation, Membership, Role
 from tests.cast import update_policy
 from tests.stage import (
     GUEST,
@@ -435,10 +435,31 @@ async def test_sessions_end_where_they_are_told_to(stage: Stage) -> None:
         await expect(told(page, "That device is signed out.")).to_be_visible()
         assert await owner.viewer_email() is None
         await press(page, "Sign out everywhere")
+        await expect(page.get_by_role("dialog").get_by_role("checkbox")).to_have_count(0)
         await page.get_by_role("dialog").get_by_role("button", name="Sign out everywhere").click()
         await expect(told(page, "You are signed out everywhere.")).to_be_visible()
         await page.goto("/#/account")
         await expect(heading(page)).to_have_text("Sign in")
+
+
+@pytest.mark.parametrize("ends", [True, False])
+async def test_signing_out_everywhere_offers_to_end_tokens(stage: Stage, *, ends: bool) -> None:
+    """H198: with the box ticked, signing out everywhere ends the access tokens too; without it they stay."""
+    async with stage.owner() as owner:
+        wanted = {"name": "Script", "scopes": ["READ"], "communityIds": [await owner.community_id()]}
+        assert (await owner.do("createAccessToken", **wanted))["__typename"] == "CreateAccessTokenSuccess"
+        page = await stage.person()
+        await sign_in(page)
+        await page.get_by_role("link", name="My account").click()
+        await press(page, "Sign out everywhere")
+        dialog = page.get_by_role("dialog")
+        await expect(dialog.get_by_role("checkbox", name="End my access tokens too")).not_to_be_checked()
+        await dialog.get_by_role("checkbox", name="End my access tokens too").set_checked(ends)
+        await assert_accessible(page, "sign-out")
+        await dialog.get_by_role("button", name="Sign out everywhere").click()
+        await expect(told(page, "You are signed out everywhere.")).to_be_visible()
+        assert await owner.viewer_email() is None
+        assert await AccessToken.filter(revoked_at__not_isnull=True).count() == int(ends)
 
 
 async def _end_the_session_at(page: Page, operation: str, *, time: int = 1) -> None:
@@ -1164,6 +1185,76 @@ async def test_an_access_token_is_shown_once_and_revoked(stage: Stage) -> None:
             await expect(told(page, "The token Nightly import is revoked.")).to_be_visible()
             refused = await script.post("/graphql", json=body)
             assert refused.status_code == 401 or refused.json()["data"]["viewer"] is None
+
+
+async def _make_token(page: Page, name: str, scope: str, role: str | None = None) -> str:
+    """Makes a token on the page of one's account, with the highest role that is asked for; the token."""
+    await page.get_by_label("Name").fill(name)
+    await page.get_by_role("checkbox", name="Demo").check()
+    await page.get_by_label("What it may do").select_option(scope)
+    if role is not None:
+        await page.get_by_label("Highest role it may invite to").select_option(role)
+    await press(page, "Create the token")
+    await expect(page.get_by_role("listitem").filter(has_text=name)).to_have_count(1)
+    return await page.get_by_label("Your new token").input_value()
+
+
+async def test_the_highest_role_of_a_token_is_chosen_and_listed(stage: Stage) -> None:
+    """H196: a token invites to member unless its member chooses admin; the choice is there for inviting only, and the
+    list names it.
+    """
+    async with stage.owner():
+        page = await stage.person()
+        await sign_in(page)
+        await page.get_by_role("link", name="My account").click()
+        await expect(heading(page)).to_have_text("My account")
+        await expect(page.get_by_label("Highest role it may invite to")).to_be_hidden()
+        await page.get_by_label("What it may do").select_option("INVITE")
+        roles = page.get_by_label("Highest role it may invite to").get_by_role("option")
+        await expect(roles).to_have_text(["member", "admin"])
+        await assert_accessible(page, "token's role")
+        await _make_token(page, "Usual", "INVITE")
+        await _make_token(page, "Higher", "INVITE", "ADMIN")
+        await _make_token(page, "Reader", "READ")
+        await page.reload()
+        for name, words in (("Usual", "up to member"), ("Higher", "up to admin")):
+            await expect(page.get_by_role("listitem").filter(has_text=name)).to_contain_text(words)
+        await expect(page.get_by_role("listitem").filter(has_text="Reader")).not_to_contain_text("up to")
+        found = {token.name: token.highest_role for token in await AccessToken.all()}
+        assert found == {"Usual": "MEMBER", "Higher": "ADMIN", "Reader": "MEMBER"}
+
+
+@pytest.mark.parametrize("too", [True, False])
+async def test_a_token_is_revoked_with_its_invitations_or_without(stage: Stage, *, too: bool) -> None:
+    """H197: with the box ticked, revoking a token revokes the pending invitations made with it; a token that only reads
+    has no such box.
+    """
+    async with stage.owner() as owner:
+        page = await stage.person()
+        await sign_in(page)
+        await page.get_by_role("link", name="My account").click()
+        await expect(heading(page)).to_have_text("My account")
+        await _make_token(page, "Reader", "READ")
+        token = await _make_token(page, "Import", "INVITE")
+        body = {
+            "query": "mutation($input: InviteMemberInput!) { inviteMember(input: $input) { __typename } }",
+            "variables": {"input": {"communityId": await owner.community_id(), "email": GUEST}},
+        }
+        async with http_client(stage.service.url, headers={"authorization": f"Bearer {token}"}) as script:
+            answer = (await script.post("/graphql", json=body)).json()
+            assert answer["data"]["inviteMember"]["__typename"] == "InviteMemberSuccess"
+        dialog = page.get_by_role("dialog")
+        await page.get_by_role("button", name="Revoke Reader").click()
+        await expect(dialog.get_by_role("checkbox")).to_have_count(0)
+        await dialog.get_by_role("button", name="Cancel").click()
+        await page.get_by_role("button", name="Revoke Import").click()
+        box = dialog.get_by_role("checkbox", name="Also revoke the pending invitations made with it")
+        await expect(box).not_to_be_checked()
+        await box.set_checked(too)
+        await assert_accessible(page, "revoking")
+        await dialog.get_by_role("button", name="Revoke").click()
+        await expect(told(page, "The token Import is revoked.")).to_be_visible()
+        assert await Invitation.filter(email=GUEST, revoked_at__not_isnull=True).count() == int(too)
 
 
 # --------------------------------------------------------------------------------------------------- sessions in mid-work

@@ -166,8 +166,9 @@ export const LINK_IDENTITY = {
   document: `mutation LinkIdentity($input: LinkIdentityInput!) { linkIdentity(input: $input) { ${STARTED} } }`,
 };
 
+/** @typedef {{ everywhere?: boolean, sessionId?: string, accessTokens?: boolean }} SignOutInput */
 /** @typedef {{ __typename: "SignOutSuccess", signedOut: number }} SignedOut */
-/** @type {Operation<{ signOut: SignedOut | Problem }, { input: { everywhere?: boolean, sessionId?: string } }>} */
+/** @type {Operation<{ signOut: SignedOut | Problem }, { input: SignOutInput }>} */
 export const SIGN_OUT = {
   document: `mutation SignOut($input: SignOutInput) {
     signOut(input: $input) { __typename ... on SignOutSuccess { signedOut } ... on Problem { message } }
@@ -200,6 +201,7 @@ export const SIGN_OUT = {
  * @property {string} createdAt
  * @property {string} expiresAt
  * @property {string | null} lastUsedAt
+ * @property {Role} highestRole
  */
 /**
  * @typedef {object} Own
@@ -209,7 +211,7 @@ export const SIGN_OUT = {
  */
 /** @typedef {{ viewer: Own | null, providers: Provider[] }} Account */
 
-const TOKEN = `id name scopes communityIds createdAt expiresAt lastUsedAt`;
+const TOKEN = `id name scopes communityIds createdAt expiresAt lastUsedAt highestRole`;
 
 /** @type {Operation<Account, {}>} */
 export const ACCOUNT = {
@@ -223,7 +225,14 @@ export const ACCOUNT = {
   }`,
 };
 
-/** @typedef {{ name: string, scopes: string[], communityIds: string[], expiresInDays: number }} TokenInput */
+/**
+ * @typedef {object} TokenInput
+ * @property {string} name
+ * @property {string[]} scopes
+ * @property {string[]} communityIds
+ * @property {number} expiresInDays
+ * @property {string} highestRole
+ */
 /** @typedef {{ __typename: "CreateAccessTokenSuccess", token: string, accessToken: AccessToken }} TokenCreated */
 /** @type {Operation<{ createAccessToken: TokenCreated | Problem }, { input: TokenInput }>} */
 export const CREATE_TOKEN = {
@@ -237,8 +246,9 @@ export const CREATE_TOKEN = {
   }`,
 };
 
+/** @typedef {{ accessTokenId: string, revokeInvitations: boolean }} TokenToRevoke */
 /** @typedef {{ __typename: "RevokeAccessTokenSuccess", revokedAccessTokenId: string }} TokenRevoked */
-/** @type {Operation<{ revokeAccessToken: TokenRevoked | Problem }, { input: { accessTokenId: string } }>} */
+/** @type {Operation<{ revokeAccessToken: TokenRevoked | Problem }, { input: TokenToRevoke }>} */
 export const REVOKE_TOKEN = {
   document: `mutation RevokeAccessToken($input: RevokeAccessTokenInput!) {
     revokeAccessToken(input: $input) {

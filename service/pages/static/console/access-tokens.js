@@ -44,7 +44,8 @@ export function accessTokens(scene, tokens) {
  * @param {AccessToken} token
  */
 function row(scene, token) {
-  const { name, scopes, communityIds, expiresAt, lastUsedAt } = token;
+  const { name, scopes, communityIds, expiresAt, lastUsedAt, highestRole } = token;
+  const invites = scopes.includes("INVITE");
   const places = scene.viewer.memberships.filter(({ community }) => communityIds.includes(community.id));
   const used = lastUsedAt ? rich("account.used", { when: timeAgo(lastUsedAt) }) : [t("tokens.unused")];
   const hidden = h("span", { class: "visually-hidden" }, ` ${name}`);
@@ -56,27 +57,41 @@ function row(scene, token) {
     h(
       "span",
       { class: "progress quiet" },
-      [t(scopes.includes("INVITE") ? "tokens.scope.INVITE" : "tokens.scope.READ"), " · "],
+      [t(invites ? "tokens.scope.INVITE" : "tokens.scope.READ"), " · "],
       [places.length > 0 ? listed(places.map(({ community }) => community.name)) : t("tokens.nowhere"), " · "],
+      invites && [t("tokens.up_to", { role: t(`role.${highestRole}`) }), " · "],
       [t("tokens.until", { date: day(expiresAt) }), " · "],
       used,
     ),
   );
 }
 
+/** @param {HTMLInputElement} box */
+const invitationsToo = (box) =>
+  h(
+    "label",
+    { class: "check" },
+    box,
+    h("span", null, t("tokens.revoke.invitations")),
+    h("span", { class: "hint" }, t("tokens.revoke.invitations.hint")),
+  );
+
 /**
  * @param {Scene} scene
  * @param {AccessToken} token
  */
-function askToRevoke(scene, { id, name }) {
+function askToRevoke(scene, { id, name, scopes }) {
+  const invitations = h("input", { type: "checkbox", name: "revoke-invitations" });
   const words = {
     title: t("tokens.revoke.title"),
     text: rich("tokens.revoke.text", { name: said(name) }),
+    extra: scopes.includes("INVITE") ? invitationsToo(invitations) : undefined,
     yes: t("tokens.revoke"),
     no: t("cancel"),
   };
   confirm(words, async (problems) => {
-    const { revokeAccessToken: answer } = await ask(api.REVOKE_TOKEN, { input: { accessTokenId: id } });
+    const input = { accessTokenId: id, revokeInvitations: invitations.checked };
+    const { revokeAccessToken: answer } = await ask(api.REVOKE_TOKEN, { input });
     if ("message" in answer) {
       await refused(scene, answer, problems);
       return answer.__typename === "NotSignedIn";
@@ -94,6 +109,7 @@ function makeFields({ viewer }) {
   const scopes = /** @type {const} */ (["READ", "INVITE"]).map((scope) =>
     h("option", { value: scope }, t(`tokens.scope.${scope}`)),
   );
+  const roles = /** @type {const} */ (["MEMBER", "ADMIN"]).map((role) => h("option", { value: role }, t(`role.${role}`)));
   const boxes = viewer.memberships.map(({ community: { id, name } }, index) => {
     const box = h("input", {
       type: "checkbox",
@@ -111,6 +127,7 @@ function makeFields({ viewer }) {
     ),
     scopes: field(h("select", { name: "scopes" }, scopes), t("tokens.scope"), t("tokens.scope.hint")),
     expiresInDays: field(h("select", { name: "days" }, days), t("tokens.days")),
+    highestRole: field(h("select", { name: "highest-role" }, roles), t("tokens.role"), t("tokens.role.hint")),
     boxes,
   };
 }
@@ -131,8 +148,13 @@ function form(scene, added) {
     missing,
   );
   const submit = button(t("tokens.button"), { type: "submit" }, null);
+  const actions = h("div", { class: "actions" }, submit);
   const line = h("div", { class: "invite-line even" }, fields.scopes.element, fields.expiresInDays.element);
-  const form = h("form", null, fields.name.element, places, line, h("div", { class: "actions" }, submit), problems);
+  fields.highestRole.element.hidden = true;
+  fields.scopes.control.addEventListener("change", () => {
+    fields.highestRole.element.hidden = fields.scopes.control.value !== "INVITE";
+  });
+  const form = h("form", null, fields.name.element, places, line, fields.highestRole.element, actions, problems);
   whenSubmitted(form, submit, problems, async () => {
     fields.name.wrong(null);
     missing.replaceChildren();
@@ -144,6 +166,7 @@ function form(scene, added) {
         scopes: [fields.scopes.control.value],
         communityIds,
         expiresInDays: Number(fields.expiresInDays.control.value),
+        highestRole: fields.scopes.control.value === "INVITE" ? fields.highestRole.control.value : "MEMBER",
       },
     });
     if (!("token" in answer))

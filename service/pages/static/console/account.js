@@ -26,7 +26,7 @@ export async function account(scene) {
     h("p", { class: "quiet" }, t("account.sign_ins.text")),
     h("ul", { class: "rows" }, viewer.identities.map(identity)),
     addition(linkButtons(providers, providersOf(viewer.identities), scene.returnTo())),
-    h("div", { class: "section-head" }, h("h2", null, t("account.sessions")), everywhere(scene)),
+    h("div", { class: "section-head" }, h("h2", null, t("account.sessions")), everywhere(scene, viewer.accessTokens.length > 0)),
     h(
       "ul",
       { class: "rows" },
@@ -87,17 +87,22 @@ async function endSession(scene, sessionId, problems) {
   return scene.again({ kind: "done", text: t("account.session.ended") });
 }
 
-/** @param {Scene} scene */
-function everywhere(scene) {
+/**
+ * @param {Scene} scene
+ * @param {boolean} hasTokens
+ */
+function everywhere(scene, hasTokens) {
+  const tokens = h("input", { type: "checkbox", name: "access-tokens" });
   const words = {
     title: t("account.everywhere.title"),
     text: t("account.everywhere.text"),
+    extra: hasTokens ? h("label", { class: "check" }, tokens, t("account.everywhere.tokens")) : undefined,
     yes: t("account.everywhere"),
     no: t("cancel"),
   };
   return button(t("account.everywhere"), { class: "button small" }, () =>
     confirm(words, async () => {
-      await ask(api.SIGN_OUT, { input: { everywhere: true } });
+      await ask(api.SIGN_OUT, { input: { everywhere: true, accessTokens: tokens.checked } });
       history.replaceState(null, "", "/");
       await scene.again({ kind: "done", text: t("sign_in.out.everywhere") });
       return true;

@@ -135,6 +135,7 @@ const english = {
   "account.everywhere": "Sign out everywhere",
   "account.everywhere.title": "Sign out everywhere?",
   "account.everywhere.text": "All your devices are signed out, this one too.",
+  "account.everywhere.tokens": "End my access tokens too",
 
   // A community's views
   "community.audit": "Audit log",
@@ -284,6 +285,8 @@ const english = {
   "tokens.scope.hint": "Never more than your own role allows.",
   "tokens.scope.READ": "Read",
   "tokens.scope.INVITE": "Read and invite",
+  "tokens.role": "Highest role it may invite to",
+  "tokens.role.hint": "Admins can invite others in turn.",
   "tokens.days": "Works for",
   "tokens.button": "Create the token",
   "tokens.shown": "Your new token",
@@ -291,11 +294,14 @@ const english = {
   "tokens.copy": "Copy",
   "tokens.copied": "Copied",
   "tokens.until": "until {date}",
+  "tokens.up_to": "up to {role}",
   "tokens.unused": "never used",
   "tokens.nowhere": "no community any more",
   "tokens.revoke": "Revoke",
   "tokens.revoke.title": "Revoke this token?",
   "tokens.revoke.text": "Whatever uses {name} stops working at once.",
+  "tokens.revoke.invitations": "Also revoke the pending invitations made with it",
+  "tokens.revoke.invitations.hint": "If somebody else may have had the token.",
   "tokens.revoked": "The token {name} is revoked.",
 
   // Many communities
