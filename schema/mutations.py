@@ -626,7 +626,12 @@ class CreateAccessTokenSuccess:
 
 
 CreateAccessTokenResult = Annotated[
-    CreateAccessTokenSuccess | problems.InvalidInput | problems.NotFound | problems.NotPermitted | problems.NotSignedIn,
+    CreateAccessTokenSuccess
+    | problems.FreshSignInRequired
+    | problems.InvalidInput
+    | problems.NotFound
+    | problems.NotPermitted
+    | problems.NotSignedIn,
     strawberry.union("CreateAccessTokenResult"),
 ]
 

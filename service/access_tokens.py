@@ -18,7 +18,7 @@ from service.database import execute, json_list, select, transaction
 from service.events import announce_many
 from service.models import AccessToken, Role
 from service.refusals import NAME, InvalidInput, NotFound, NotPermitted, NotSignedIn, worded
-from service.sessions import Caller, Grant
+from service.sessions import Caller, Grant, refuse_stale_sign_in
 from service.settings import Settings
 from service.tokens import Digest, Token, digest_of, is_id, new_id, new_token
 
@@ -66,9 +66,11 @@ async def create(
 ) -> tuple[Token, AccessTokenView]:
     """Creates a token of the caller's and returns it this once.
 
-    Raises InvalidInput, NotFound for a community that is not theirs, and NotPermitted over the number of live ones.
+    Raises FreshSignInRequired (H172), InvalidInput, NotFound for a community that is not theirs, and NotPermitted over
+    the number of live ones.
     """
     caller = _person(caller)
+    refuse_stale_sign_in(caller, now=now)
     wanted = replace(wanted, name=worded(wanted.name, NAME))
     _refuse_out_of_bounds(wanted)
     own = {place.community_id for place in await standings(caller, settings)}

@@ -10,7 +10,7 @@ import pytest
 
 from service import database
 from service.headers import FAILED
-from service.models import Flow, Member, Session
+from service.models import AccessToken, Flow, Member, Session
 from tests.conftest import Serve
 from tests.openid_provider import CLIENT_ID, CLIENT_SECRET, HostileProvider, running_provider
 from tests.postgres import PostgresServer
@@ -302,6 +302,24 @@ async def test_linking_needs_a_fresh_sign_in(service: Service) -> None:
         await owner.sign_in(OWNER)
         service.clock.advance(minutes=14, seconds=59)
         assert (await owner.ask(_LINK, input={"providerId": "dev"}))["linkIdentity"]["__typename"] == "SignInStarted"
+
+
+_TOKEN = """
+mutation($input: CreateAccessTokenInput!) { createAccessToken(input: $input) { __typename
+  ...on FreshSignInRequired { code } } }
+"""
+
+
+async def test_an_access_token_needs_a_fresh_sign_in(service: Service) -> None:
+    """H172: 15 minutes after the sign-in createAccessToken makes nothing, until the person signs in again."""
+    async with service.browser() as owner:
+        wanted = {"name": "Import", "scopes": ["READ"], "communityIds": [await _own(service, owner)]}
+        service.clock.advance(minutes=15)
+        refused = (await owner.ask(_TOKEN, input=wanted))["createAccessToken"]
+        assert refused == {"__typename": "FreshSignInRequired", "code": "FRESH_SIGN_IN_REQUIRED"}
+        assert await AccessToken.all().count() == 0
+        await owner.sign_in(OWNER)
+        assert (await owner.ask(_TOKEN, input=wanted))["createAccessToken"]["__typename"] == "CreateAccessTokenSuccess"
 
 
 async def test_a_mail_reports_an_added_sign_in(service: Service) -> None:

@@ -6,9 +6,11 @@ import { announce, button, confirm, field, h, notice, problemWords, said, whenSu
 import { timeAgo } from "../times.js";
 import { day, listed, rich, t } from "../words.js";
 import { refused } from "./place.js";
+import { signInAgain } from "./sign-in.js";
 
 /** @typedef {import("../console.js").Scene} Scene */
 /** @typedef {import("../operations.js").AccessToken} AccessToken */
+/** @typedef {import("../operations.js").Provider} Provider */
 
 const DAYS = [7, 30, 90, 365];
 const USUAL_DAYS = 90;
@@ -17,9 +19,10 @@ const USUAL_DAYS = 90;
  * The tokens and the form for a new one.
  * @param {Scene} scene
  * @param {AccessToken[]} tokens
+ * @param {Provider[]} own the providers of the account's sign-ins
  * @returns {Node[]}
  */
-export function accessTokens(scene, tokens) {
+export function accessTokens(scene, tokens, own) {
   const list = h(
     "ul",
     { class: "rows", hidden: tokens.length === 0 },
@@ -35,7 +38,7 @@ export function accessTokens(scene, tokens) {
     h("h2", null, t("tokens.title")),
     h("p", { class: "quiet" }, t("tokens.text")),
     list,
-    empty || h("section", { class: "panel" }, h("h3", null, t("tokens.new")), form(scene, added)),
+    empty || h("section", { class: "panel" }, h("h3", null, t("tokens.new")), form(scene, own, added)),
   ];
 }
 
@@ -134,9 +137,10 @@ function makeFields({ viewer }) {
 
 /**
  * @param {Scene} scene
+ * @param {Provider[]} own
  * @param {(token: AccessToken) => void} added
  */
-function form(scene, added) {
+function form(scene, own, added) {
   const fields = makeFields(scene);
   const problems = h("div", { class: "problems" });
   const missing = h("p", { class: "field-error", id: "tokens-missing" });
@@ -169,6 +173,8 @@ function form(scene, added) {
         highestRole: fields.scopes.control.value === "INVITE" ? fields.highestRole.control.value : "MEMBER",
       },
     });
+    if (answer.__typename === "FreshSignInRequired")
+      return problems.replaceChildren(signInAgain(answer, own, scene.returnTo()));
     if (!("token" in answer))
       return answer.field === "name" ? fields.name.wrong(problemWords(answer)) : refused(scene, answer, problems);
     added(answer.accessToken);

@@ -18,6 +18,7 @@ export async function account(scene) {
   if (scene.left.aborted) return;
   if (!viewer) return scene.signedOut();
   const { name, email } = scene.viewer.member;
+  const own = providersOf(viewer.identities);
   const parts = [
     h("h1", null, t("account.title")),
     h("p", { class: "quiet" }, name && [said(name), " · "], email && said(email)),
@@ -25,14 +26,14 @@ export async function account(scene) {
     h("h2", null, t("account.sign_ins")),
     h("p", { class: "quiet" }, t("account.sign_ins.text")),
     h("ul", { class: "rows" }, viewer.identities.map(identity)),
-    addition(linkButtons(providers, providersOf(viewer.identities), scene.returnTo())),
+    addition(linkButtons(providers, own, scene.returnTo())),
     h("div", { class: "section-head" }, h("h2", null, t("account.sessions")), everywhere(scene, viewer.accessTokens.length > 0)),
     h(
       "ul",
       { class: "rows" },
       viewer.sessions.map((session) => sessionRow(scene, session)),
     ),
-    ...accessTokens(scene, viewer.accessTokens),
+    ...accessTokens(scene, viewer.accessTokens, own),
   ];
   show(
     parts.filter((part) => part !== null),
