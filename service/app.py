@@ -27,7 +27,7 @@ from service.acceptance import Browser
 from service.clock import Clock, system_clock
 from service.communities import Standing
 from service.delivery import Worker
-from service.headers import AccessLog, Failures, SecurityHeaders
+from service.headers import AccessLog, Failures, KnownHosts, SecurityHeaders
 from service.mail import MailSender, MailUnsafe
 from service.openid import RelyingParty
 from service.refusals import NotPermitted, Refused
@@ -261,6 +261,7 @@ def _middleware(settings: Settings) -> list[Middleware]:
         *(proxies if settings.trusted_proxies else []),
         Middleware(AccessLog),
         Middleware(SecurityHeaders, settings=settings),
+        Middleware(KnownHosts, settings=settings),
         Middleware(
             CORSMiddleware,
             allow_origins=list(settings.allowed_origins),
