@@ -29,7 +29,7 @@ from service.communities import Standing
 from service.cookies import read_cookie
 from service.delivery import Worker
 from service.flow_cookie import FlowCookie
-from service.headers import AccessLog, Failures, SecurityHeaders
+from service.headers import AccessLog, Failures, KnownHosts, SecurityHeaders
 from service.mail import MailSender, MailUnsafe
 from service.openid import RelyingParty
 from service.refusals import NotPermitted, Refused
@@ -272,6 +272,7 @@ def _middleware(settings: Settings) -> list[Middleware]:
         *(proxies if settings.trusted_proxies else []),
         Middleware(AccessLog),
         Middleware(SecurityHeaders, settings=settings),
+        Middleware(KnownHosts, settings=settings),
         Middleware(
             CORSMiddleware,
             allow_origins=list(settings.allowed_origins),

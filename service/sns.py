@@ -26,7 +26,13 @@ from cryptography.hazmat.primitives.hashes import SHA256
 
 log = structlog.get_logger()
 
-CERTIFICATE_HOST: Final = re.compile(r"sns\.[a-z0-9-]+\.amazonaws\.com(\.cn)?")
+# The DNS suffixes of the partitions in ARNs, as in botocore's partitions.json.
+_SUFFIXES: Final = {
+    "aws": "amazonaws.com",
+    "aws-cn": "amazonaws.com.cn",
+    "aws-eusc": "amazonaws.eu",
+    "aws-us-gov": "amazonaws.com",
+}
 # Nothing else on that host may be named: its API repeats what callers put into their queries.
 _CERTIFICATE_PATH: Final = re.compile(r"/SimpleNotificationService-[A-Za-z0-9]{8,64}\.pem")
 _SIGNED_FIELDS: Final = {
@@ -165,7 +171,7 @@ async def believed(body: bytes, *, topics: tuple[str, ...], certificates: Certif
     if fields.get("TopicArn") not in topics:
         raise NotBelieved("unknown_topic")
     _refuse_other_times(fields.get("Timestamp", ""), now)
-    url = certificate_url(fields.get("SigningCertURL", ""))
+    url = certificate_url(fields.get("SigningCertURL", ""), fields["TopicArn"])
     signature, signed = _signature(fields), canonical_text(fields)
     key = await certificates.key(url, now)
     try:
@@ -186,8 +192,11 @@ def _fields(body: bytes) -> dict[str, str]:
     return {name: value for name, value in message.items() if isinstance(value, str)}
 
 
-def certificate_url(url: str) -> str:
-    """The URL, if it is one of Amazon SNS's certificates and nothing more clever (H142)."""
+def certificate_url(url: str, topic_arn: str) -> str:
+    """The URL, if it is one of Amazon SNS's certificates in the topic's own partition and region (H142, H192).
+
+    Another region, or a partition that other people run, has no say about this topic. `topic_arn` is a listed one.
+    """
     try:
         parts = urlsplit(url)
         hostile = not url.isascii() or not url.isprintable() or " " in url or "\\" in url
@@ -197,13 +206,19 @@ def certificate_url(url: str) -> str:
     if (
         hostile
         or parts.scheme != "https"
-        or not CERTIFICATE_HOST.fullmatch(parts.netloc)
+        or parts.netloc != _certificate_host(topic_arn)
         or not _CERTIFICATE_PATH.fullmatch(parts.path)
         or parts.query
         or parts.fragment
     ):
         raise NotBelieved("certificate_url")
     return f"https://{parts.netloc}{parts.path}"
+
+
+def _certificate_host(topic_arn: str) -> str | None:
+    _, partition, _, region, *_ = topic_arn.split(":")
+    suffix = _SUFFIXES.get(partition)
+    return None if suffix is None else f"sns.{region}.{suffix}"
 
 
 def _refuse_other_times(timestamp: str, now: datetime) -> None:

@@ -439,6 +439,38 @@ async def test_a_certificate_from_elsewhere_is_not_even_fetched(stage: Stage) ->
         await _refused(stage, stage.sns.notification(bounce, now=stage.service.clock(), SigningCertURL=url))
 
 
+async def test_a_certificate_of_another_region_or_partition_is_not_even_fetched(serve: Serve) -> None:
+    """H192: each topic's messages are signed by SNS of its own partition and region; nothing is fetched for others."""
+    topics = {
+        "arn:aws:sns:eu-central-1:123456789012:guestlist": "sns.eu-central-1.amazonaws.com",
+        "arn:aws-cn:sns:cn-north-1:123456789012:guestlist": "sns.cn-north-1.amazonaws.com.cn",
+        "arn:aws-us-gov:sns:us-gov-west-1:123456789012:guestlist": "sns.us-gov-west-1.amazonaws.com",
+        "arn:aws-eusc:sns:eusc-de-east-1:123456789012:guestlist": "sns.eusc-de-east-1.amazonaws.eu",
+        "arn:aws-iso:sns:us-iso-east-1:123456789012:guestlist": None,
+    }
+    others = ["sns.eu-central-1.amazonaws.com.cn", "sns.us-east-1.amazonaws.com", "sns.cn-north-1.amazonaws.com"]
+    others += ["sns.us-iso-east-1.amazonaws.com", "sns.us-iso-east-1.c2s.ic.gov", "sns.EU-central-1.amazonaws.com"]
+    sns = Sns()
+    async with serve(fetch_certificate=sns.fetch, ses_topic_arns=list(topics)) as service:
+        for topic, own in topics.items():
+            for host in {*others, *filter(None, topics.values())} - {own}:
+                await _certified(service, sns, topic, host, 403)
+        assert sns.fetched == []
+        for topic, own in topics.items():
+            if own is not None:
+                await _certified(service, sns, topic, own, 200)
+        assert [url.split("/")[2] for url in sns.fetched] == [own for own in topics.values() if own]
+
+
+async def _certified(service: Service, sns: Sns, topic: str, host: str, status: int) -> None:
+    url = f"https://{host}/SimpleNotificationService-0123456789abcdef.pem"
+    sns.certificates[url] = certificate_of(sns.key, now=service.clock())
+    message = sns.notification("x", now=service.clock(), TopicArn=topic, SigningCertURL=url)
+    async with service.browser() as browser:
+        answer = await browser.client.post("/webhooks/ses", json=message)
+    assert answer.status_code == status, (topic, host)
+
+
 async def test_another_topic_is_refused(stage: Stage) -> None:
     """H144: a well signed message of a topic that is not listed answers 403, unfetched."""
     topic = "arn:aws:sns:eu-central-1:999999999999:guestlist"
