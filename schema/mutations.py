@@ -308,7 +308,9 @@ async def _request_other_address(info: Info, input: RequestOtherAddressInput) ->
 class DeclineInviteInput:
     token: str | None = None
     block: bool = strawberry.field(
-        default=False, description="No more invitations from this community to this address."
+        default=False,
+        description="No more invitations from this community to this address. Needs the token. The invited mailbox gets a"
+        " mail about it, which can lift the block.",
     )
 
 
@@ -328,6 +330,8 @@ async def _decline(info: Info, input: DeclineInviteInput) -> DeclineInviteSucces
     await context.count_attempt()
     if input.token is not None:
         link = invitations.open_link(await by_token(input.token, now=context.now), context.now)
+    elif input.block:
+        raise InviteLinkInvalid  # a flow that somebody left in a shared browser must not block
     else:
         link, _ = await sign_in.link_of_flow(context.flow_cookie, now=context.now)
     return DeclineInviteSuccess(community_name=await invitations.decline(link, block=input.block, now=context.now))
@@ -696,7 +700,7 @@ class Mutation:
 
     @strawberry.mutation(
         description="Send a new link; every earlier link of the invitation, and every flow begun with one, dies at once."
-        " Reopens a declined invitation unless the invitee blocked the community. The caller becomes its inviter."
+        " Reopens a declined invitation unless the address is blocked. The caller becomes its inviter."
     )
     async def resend_invite(self, info: Info, input: ResendInviteInput) -> ResendInviteResult:
         return await answered(info, _resend(info, input))
@@ -726,7 +730,7 @@ class Mutation:
         return await answered(info, _request_other_address(info, input))
 
     @strawberry.mutation(
-        description="The invitee says no. Needs a live link; no sign-in. An admin can reopen it by resending."
+        description="Somebody with a live link says no; no sign-in. An admin can reopen it by resending."
     )
     async def decline_invite(self, info: Info, input: DeclineInviteInput) -> DeclineInviteResult:
         return await answered(info, _decline(info, input))

@@ -194,7 +194,7 @@ class Invitation(Node):
     revoked_by: Member | None
     accepted_by: Member | None = strawberry.field(description="The member that it became.")
     proposed_email: str | None = strawberry.field(
-        description="Another address that the invitee proved and asked to be invited at; an admin decides."
+        description="Another address that somebody with the link proved and asked to be invited at; an admin decides."
     )
     can_resend: bool
     can_resend_at: datetime | None = strawberry.field(
@@ -284,7 +284,7 @@ class InvitationWeek:
     starts_at: datetime
     invited: int
     delivered: int = strawberry.field(description="Taken by the invitee's mail server, as far as that is reported.")
-    opened: int = strawberry.field(description="The invitee went from the link to a sign-in.")
+    opened: int = strawberry.field(description="Somebody went from the link to a sign-in.")
     accepted: int
 
     @classmethod

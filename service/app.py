@@ -22,7 +22,19 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from schema.context import Context
 from schema.http import MOST_BYTES, BadRequest, GraphQLEndpoint, bearer_of, refuse_unknown_bearer
 from schema.root import build
-from service import access_tokens, communities, database, events, exports, metrics, pages, sessions, sign_in, sns
+from service import (
+    access_tokens,
+    communities,
+    database,
+    events,
+    exports,
+    mail_actions,
+    metrics,
+    pages,
+    sessions,
+    sign_in,
+    sns,
+)
 from service.acceptance import Browser
 from service.clock import Clock, system_clock
 from service.communities import Standing
@@ -37,7 +49,6 @@ from service.sessions import Caller
 from service.settings import Settings
 from service.sns import FetchCertificate
 from service.tokens import Token
-from service.unsubscribe import Unsubscribe
 from service.webhooks import SesWebhook
 
 log = structlog.get_logger()
@@ -52,7 +63,8 @@ class Guestlist:
         self, settings: Settings, clock: Clock, *, sender: MailSender | None, fetch_certificate: FetchCertificate
     ) -> None:
         self.settings, self.clock = settings, clock
-        self.unsubscribe = Unsubscribe(clock)
+        self.unsubscribe = mail_actions.unsubscribe(clock)
+        self.lift_block = mail_actions.lift_block(clock)
         self.ses_webhook = SesWebhook(settings, clock, fetch=fetch_certificate)
         self.relying_party = RelyingParty(settings)
         self.worker = None if sender is None else Worker(settings, sender, clock)
@@ -245,7 +257,9 @@ def create_app(
         WebSocketRoute("/graphql", guestlist.graphql.live.websocket),
         Route("/auth/{provider_id}/callback", guestlist.callback, methods=["GET"]),
         Route("/unsubscribe/{token}", guestlist.unsubscribe.ask, methods=["GET"]),
-        Route("/unsubscribe/{token}", guestlist.unsubscribe.stop, methods=["POST"]),
+        Route("/unsubscribe/{token}", guestlist.unsubscribe.do, methods=["POST"]),
+        Route("/blocks/{token}", guestlist.lift_block.ask, methods=["GET"]),
+        Route("/blocks/{token}", guestlist.lift_block.do, methods=["POST"]),
         Route("/webhooks/ses", guestlist.ses_webhook.answer, methods=["POST"]),
         Route("/export/{community_id}/{what}.csv", guestlist.export, methods=["GET"]),
         Route("/healthz", _healthz, methods=["GET"]),

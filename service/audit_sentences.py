@@ -8,7 +8,7 @@ _SENTENCES: Final[Mapping[str, str]] = {
     "community.created": "{actor} created the community.",
     "invitation.created": "{actor} invited them as {role}.",
     "invitation.sent": "The mail with a link was sent.",
-    "invitation.suppressed": "The mail was not sent: the address does not want mail, or mail to it failed before.",
+    "invitation.suppressed": "The mail was not sent: mail to this address was stopped, or failed before.",
     "invitation.delivered": "The invitee's mail server took the mail.",
     "invitation.delayed": "{reason}",
     "invitation.bounced": "{reason}",
@@ -20,10 +20,14 @@ _SENTENCES: Final[Mapping[str, str]] = {
     "invitation.reopened": "{actor} reopened the declined invitation and sent a new link.",
     "invitation.fresh_link_requested": "Somebody with a dead link asked for a fresh one; it goes to the invited mailbox.",
     "invitation.sign_in_started": "Somebody opened the link and went to sign in with {provider}.",
-    "invitation.code_required": "They signed in with {provider}; a code was sent to the invited mailbox to make sure.",
-    "invitation.other_address_requested": "They proved {email} with {provider} and ask to be invited at that address instead.",
+    "invitation.code_required": "Somebody with the link signed in with {provider}; a code was sent to the invited mailbox to make sure.",
+    "invitation.other_address_requested": "Somebody with the link proved {email} with {provider} and asks to be invited at that address instead.",
     "invitation.accepted": "{actor} accepted, signed in with {provider}: {evidence}.",
-    "invitation.declined": "The invitee declined.",
+    "invitation.declined": "Somebody with the link declined.",
+    "address.blocked": "Somebody with the link blocked further invitations from this community to this address.",
+    "address.block_notice_sent": "The mail about the block was sent to the invited mailbox; it can lift the block.",
+    "address.block_notice_failed": "The invited mailbox could not be told of the block: {reason}",
+    "address.block_lifted": "{author} lifted the block of this address.",
     "invitation.rate_limited": "{actor} wanted to send more than a limit allows ({rows} refused): {reason}",
     "invitation.revoked": "{actor} took the invitation back.",
     "membership.joined": "{actor} joined as {role}.",
@@ -58,12 +62,12 @@ _WITH_FACT: Final[Mapping[tuple[str, str], str]] = {
 }
 
 _REFUSALS: Final[Mapping[str, str]] = {
-    "EMAIL_MISMATCH": "They signed in with {provider} as {email}, which is not the invited address.",
-    "EMAIL_NOT_VERIFIED": "They signed in with {provider}, which does not vouch for the address: {reason}.",
-    "IDENTITY_CONFLICT": "They signed in with {provider}, but could not be let in: {reason}.",
-    "SEAT_LIMIT_REACHED": "They signed in, but every seat is taken.",
-    "NOT_ALLOWED": "They signed in, but could not be let in: {reason}.",
-    "LINK_INVALID": "They came back with something that opens nothing any more: {reason}.",
+    "EMAIL_MISMATCH": "Somebody with the link signed in with {provider} as {email}, which is not the invited address.",
+    "EMAIL_NOT_VERIFIED": "Somebody with the link signed in with {provider}, which does not vouch for the address: {reason}.",
+    "IDENTITY_CONFLICT": "Somebody with the link signed in with {provider}, but could not be let in: {reason}.",
+    "SEAT_LIMIT_REACHED": "Somebody with the link signed in, but every seat is taken.",
+    "NOT_ALLOWED": "Somebody with the link signed in, but could not be let in: {reason}.",
+    "LINK_INVALID": "Somebody with the link came back with something that opens nothing any more: {reason}.",
     "SIGN_IN_FAILED": "The sign-in with {provider} did not succeed: {reason}.",
 }
 
@@ -90,7 +94,7 @@ REASONS: Final[Mapping[str, str]] = {
     "code_tries_used_up": "the code was entered wrongly five times",
     "identity_conflict": "an account with this address has another sign-in",
     "identity_in_use": "this sign-in opens another account",
-    "account_released": "their account was released by the operator, and waits for them to open that link first",
+    "account_released": "the account of this address was released by the operator, and waits for its owner to open that link first",
 }
 
 # What was believed when somebody was let in, by the rule that decided it.
@@ -109,6 +113,10 @@ EVIDENCE: Final[Mapping[str, str]] = {
     "oidc_addresses_trusted_by_operator": "the operator trusts the provider's addresses at this domain",
 }
 _CODE: Final = "_and_code"
+_LIFTED_BY: Final[Mapping[str, str]] = {
+    "undo_link": "Somebody with the link in the mail about the block",
+    "operator": "The operator",
+}
 
 
 class _Facts(dict[str, str]):
@@ -123,6 +131,7 @@ def sentence(kind: str, details: Mapping[str, str], actor: str | None, member: s
     facts = _Facts({name: str(value) for name, value in details.items()})
     facts["actor"] = actor or ("The operator" if kind == "invitation.created" else "Somebody")
     facts["member"] = member or "somebody"
+    facts["author"] = _LIFTED_BY.get(facts.get("lifted_by", ""), "Somebody")
     for role in {"role", "former_role", "highest_role"} & facts.keys():
         facts[role] = facts[role].lower()
     if "evidence" in facts:
@@ -130,7 +139,7 @@ def sentence(kind: str, details: Mapping[str, str], actor: str | None, member: s
     if kind != "invitation.accept_refused":
         return _template(kind, facts).format_map(facts)
     facts["reason"] = REASONS.get(facts["reason"], facts["reason"].replace("_", " "))
-    return _REFUSALS.get(facts["status"], "They could not accept: {reason}.").format_map(facts)
+    return _REFUSALS.get(facts["status"], "Somebody with the link could not accept: {reason}.").format_map(facts)
 
 
 def counted(summary: str, times: int, last_at: datetime | None, *, alike: bool) -> str:

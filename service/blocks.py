@@ -77,13 +77,12 @@ async def undo(token: str, *, now: datetime) -> None:
         await _record_lifted(rows, LiftedBy.UNDO_LINK, now)
 
 
-async def lift_all(address: Address, *, community_id: str | None = None, now: datetime) -> list[str]:
-    """Lifts every block of an address, or only that of one community, for the operator; the communities' names.
+async def lift_all(address: Address, *, now: datetime) -> list[str]:
+    """Lifts every block of an address, for the operator; the communities' names.
 
     In a transaction of the caller's.
     """
-    by_address = "email = $1 AND (community_id = $2 OR CAST($2 AS VARCHAR(40)) IS NULL)"
-    rows = await select(_LIFT.format(condition=by_address), address, community_id)
+    rows = await select(_LIFT.format(condition="email = $1"), address)
     await _record_lifted(rows, LiftedBy.OPERATOR, now)
     return sorted([await _name_of(row["community_id"]) for row in rows])
 

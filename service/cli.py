@@ -24,11 +24,12 @@ from service.settings import Settings, SettingsInvalid, load_settings
 if TYPE_CHECKING:
     from starlette.applications import Starlette
 
+    from service.blocks import BlockView
     from service.erasure import Erased
     from service.exports import Export
     from service.invitee_list import ListedInvitee
     from service.mail import MailSender
-    from service.suppression import Suppressed
+    from service.suppression import Removed, Suppressed
 
 Result = TypeVar("Result")
 
@@ -293,17 +294,26 @@ async def _release_identity(settings: Settings, email: Address) -> bool:
 
 @suppression_app.command("list")
 def list_suppressed(*, config: ConfigOption = None) -> None:
-    """Every address that is not written to: the address, why, and since when."""
+    """Every address that is not written to: the address, why, and since when; then the blocks, each with its community
+    and its author.
+    """
     settings = _settings(lambda: load_settings(config=config))
-    for row in _work(_list_suppressed(settings)):
+    suppressed, blocked = _work(_list_suppressed(settings))
+    for row in suppressed:
         print(f"{row.email}\t{row.reason}\t{row.since.isoformat(timespec='seconds')}")
+    for block in blocked:
+        since = block.since.isoformat(timespec="seconds")
+        print(f"{block.email}\tblocked\t{since}\t{block.community_name}\t{_MADE_BY[block.made_by]}")
 
 
-async def _list_suppressed(settings: Settings) -> "list[Suppressed]":
-    from service import suppression  # noqa: PLC0415
+_MADE_BY = {"link": "made by somebody with the link"}
+
+
+async def _list_suppressed(settings: Settings) -> "tuple[list[Suppressed], list[BlockView]]":
+    from service import blocks, suppression  # noqa: PLC0415
 
     async with _database(settings):
-        return await suppression.listed()
+        return await suppression.listed(), await blocks.listed()
 
 
 @suppression_app.command("remove")
@@ -312,15 +322,18 @@ def remove_suppressed(
     *,
     config: ConfigOption = None,
 ) -> None:
-    """Takes an address off the list, and off the mail service's list."""
+    """Takes an address off the list, and off the mail service's list, and lifts every block of it."""
     settings, address = _settings(lambda: load_settings(config=config)), _stored_address(email)
-    if not _work(_remove_suppressed(settings, address)):
-        err.print("This address is on no list; it is written to.")
-        return
-    out.print("This address is written to again.")
+    removed = _work(_remove_suppressed(settings, address))
+    for community in removed.blocks:
+        out.print(f"Lifted the block: {community} can invite this address again.", markup=False, highlight=False)
+    if removed.suppressed:
+        out.print("This address is written to again.")
+    elif not removed.blocks:
+        err.print("This address is on no list and blocked by no community; it is written to.")
 
 
-async def _remove_suppressed(settings: Settings, address: Address) -> bool:
+async def _remove_suppressed(settings: Settings, address: Address) -> "Removed":
     from service import suppression  # noqa: PLC0415
 
     async with _database(settings), _sender_if_any(settings) as sender:
@@ -344,8 +357,8 @@ def erase(
     )
     if erased.stays_suppressed or erased.stays_blocked:
         out.print(
-            "The address itself stays where it keeps mail from being sent to it, because the person or their mail server"
-            " wanted none: see `guestlist suppression`."
+            "The address itself stays where it keeps mail from being sent to it: on the list of addresses, or in a block."
+            " See `guestlist suppression`."
         )
 
 

@@ -44,8 +44,8 @@ _PRUNE_LOOK: Final = 60.0  # seconds between two looks whether it is this worker
 _UNSUBSCRIBE_LIFETIME: Final = timedelta(days=30)
 
 SUPPRESSED: Final = (
-    "Not sent: this address does not want mail, or mail to it failed before. Ask the person for another address, or the"
-    " operator to look at it."
+    "Not sent: mail to this address was stopped, or failed before. Ask the person for another address, or the operator to"
+    " look at it."
 )
 
 _UNDELIVERABLE: Final = frozenset({suppression.Reason.BOUNCED, suppression.Reason.COMPLAINED})

@@ -50,7 +50,7 @@ class InvitationView:
 
 
 # A person's address is shown to admins only while both belong to the community. A declined invitation stays declined
-# when its invitee wants no more of them, or has a newer one, and when nobody knows any more whom it was for.
+# when its address is blocked, or has a newer one, and when nobody knows any more whom it was for.
 _COLUMNS = """
     i.id, i.email, i.role, i.message, i.locale, i.created_at, i.expires_at, i.accepted_at, i.declined_at, i.revoked_at,
     i.superseded_at, i.delivery, i.delivery_reason, i.last_sent_at, i.delivered_at, i.proposed_email, i.resent_at,

@@ -10,7 +10,7 @@ from typing import Final
 
 from tortoise.exceptions import IntegrityError
 
-from service import access_tokens, audit, delivery, invitation_views
+from service import access_tokens, audit, blocks, delivery, invitation_views
 from service.addresses import Address, AddressInvalid, canonical
 from service.communities import (
     STANDING_COLUMNS,
@@ -325,7 +325,11 @@ async def resend(invitation_id: str, *, caller: Caller | None, now: datetime, se
     if view.status not in {Status.PENDING, Status.DECLINED}:
         raise _closed(view)
     if view.status is Status.DECLINED and await _blocked(view):
-        raise InvitationClosed("The invitee asked for no more invitations from this community.", view.status)
+        raise InvitationClosed(
+            "Somebody with the link blocked further invitations from this community to this address. The mail about the"
+            " block can lift it, and so can the operator.",
+            view.status,
+        )
     async with audited(view.place.community_id, view.place.member_id, invitation_id=view.id, now=now):
         if view.can_resend_at is not None:
             raise RateLimited("This invitation was sent again a short while ago.", view.can_resend_at - now)
@@ -405,7 +409,7 @@ def _refuse_managing(view: InvitationView) -> None:
 _CLOSED: Final = {
     Status.PENDING: "This invitation changed while you asked. Look at it again.",
     Status.ACCEPTED: "This invitation was accepted already.",
-    Status.DECLINED: "The invitee declined this invitation. You can send it again.",
+    Status.DECLINED: "This invitation was declined. You can send it again.",
     Status.REVOKED: "This invitation was revoked. Invite the address anew.",
     Status.EXPIRED: "This invitation has expired. Invite the address anew.",
 }
@@ -430,7 +434,11 @@ def open_link(link: LinkFacts | None, now: datetime) -> LinkFacts:
 
 
 async def decline(link: LinkFacts, *, block: bool, now: datetime) -> str:
-    """The invitee says no; returns the community's name. With block, this community never writes to them again."""
+    """Declines for somebody with the link; returns the community's name.
+
+    With block, the community can invite the address no more, until the mail that tells the mailbox of it, or the
+    operator, lifts the block. Raises InviteLinkInvalid.
+    """
     async with transaction():
         declined = await execute(
             "UPDATE invitations SET declined_at = $1 WHERE id = $2 AND generation = $3 AND accepted_at IS NULL"
@@ -439,15 +447,10 @@ async def decline(link: LinkFacts, *, block: bool, now: datetime) -> str:
         )  # fmt: skip
         if not declined:
             raise InviteLinkInvalid
+        await audit.record(now, audit.Event("invitation.declined", link.community_id, None, link.invitation_id))
         if block:
-            await Block.bulk_create(
-                [Block(id=new_id("blk"), community_id=link.community_id, email=link.email, created_at=now)],
-                ignore_conflicts=True,
-            )
-        details = {"blocked": "yes"} if block else {}
-        await audit.record(
-            now, audit.Event("invitation.declined", link.community_id, None, link.invitation_id, details)
-        )
+            await blocks.make(link.community_id, link.email, invitation_id=link.invitation_id, now=now)
+            await delivery.order_block_notice(link.invitation_id, generation=link.generation, now=now)
         await announce(Changed(link.community_id, link.invitation_id))
     return link.community_name
 

@@ -55,7 +55,7 @@ class MailKind(StrEnum):
     """What a mail order sends, and on whose word."""
 
     INVITATION = "invitation"  # the first mail, or an admin's resend
-    FRESH_LINK = "fresh_link"  # asked for by the holder of a dead link
+    FRESH_LINK = "fresh_link"  # asked for by the holder of an earlier link
     CODE = "code"  # proves the invited mailbox within a flow
     NOTICE = "notice"  # tells a person what happened; `Notice` says which
 

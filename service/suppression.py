@@ -1,4 +1,4 @@
-"""Suppression: addresses that are not written to, and the link in each mail with which a person asks for it.
+"""Suppression: addresses that are not written to, and the link in each mail that puts its address on the list.
 
 The list is the service's, over all communities: an admin sees that an address is on it and never why, because that
 would tell what happened in another community.
@@ -9,7 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-from service import audit
+from service import audit, blocks
 from service.addresses import Address, masked
 from service.database import execute, select, transaction
 from service.mail import MailSender, SuppressionList
@@ -55,8 +55,16 @@ async def listed() -> list[Suppressed]:
     return [Suppressed(Address(row.email), Reason(row.reason), row.created_at) for row in rows]
 
 
-async def remove(address: Address, *, sender: MailSender | None, now: datetime) -> bool:
-    """Takes an address off the list, and off that of the mail service; whether it was on one of them.
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """What kept mail from an address: whether it was on a list, and the names of communities whose block was lifted."""
+
+    suppressed: bool
+    blocks: list[str]
+
+
+async def remove(address: Address, *, sender: MailSender | None, now: datetime) -> Removed:
+    """Takes an address off the list, and off that of the mail service, and lifts every block of it.
 
     The mail service comes first, so that nothing changed when it cannot be asked: raises MailDeferred or MailRefused.
     """
@@ -69,11 +77,12 @@ async def remove(address: Address, *, sender: MailSender | None, now: datetime) 
         if rows or elsewhere:
             reason = rows[0]["reason"] if rows else "on the mail service's list"
             await audit.record(now, audit.Event("address.unsuppressed", details=_facts(address, reason)))
-    return bool(rows) or elsewhere
+        lifted = await blocks.lift_all(address, now=now)
+    return Removed(bool(rows) or elsewhere, lifted)
 
 
 async def unsubscribe(token: str, *, now: datetime) -> None:
-    """Stops the mail that this address did not ask for. A token that is unknown or over changes nothing, silently."""
+    """Stops the mail that this address did not ask for, whoever has the mail. A token that is unknown or over changes nothing, silently."""
     if len(token) > _LONGEST_TOKEN:
         return
     async with transaction():

@@ -210,7 +210,7 @@ async def test_an_expired_invitation_can_be_made_anew(service: Service) -> None:
 
 
 async def test_declining_needs_no_sign_in_and_can_be_reopened(service: Service) -> None:
-    """A declined invitation's link is dead; a resend reopens it, unless the invitee blocked the community."""
+    """A declined invitation's link is dead; a resend reopens it, unless the address was blocked."""
     async with service.browser() as owner, service.browser() as guest:
         community = await _own(service, owner)
         invitation_id = (await owner.invite(community, GUEST))["invitation"]["id"]
@@ -223,6 +223,7 @@ async def test_declining_needs_no_sign_in_and_can_be_reopened(service: Service) 
         assert (await guest.do("declineInvite", token=again, block=True))["__typename"] == "DeclineInviteSuccess"
         service.clock.advance(minutes=2)
         assert (await owner.do("resendInvite", invitationId=invitation_id))["__typename"] == "InvitationClosed"
+        await service.deliver()  # the mail about the block
         await owner.invite(community, GUEST)
         sent = len(service.mailbox.entries)
         await service.deliver()

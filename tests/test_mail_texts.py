@@ -227,7 +227,7 @@ def test_a_fresh_link_says_that_it_was_asked_for() -> None:
 
 
 def test_a_block_notice_names_no_author_and_offers_the_undo() -> None:
-    """The notice says that the link alone made the block, and carries one link, which lifts it until its day."""
+    """H175: the notice says that the link alone made the block, and carries one link, which lifts it until its day."""
     for language in LOCALES:
         mail = address_blocked_mail(BLOCK, locale=language)
         assert "Book Club" in mail.subject

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from service import database, invitations
+from service import blocks, database, invitations
 from service.addresses import canonical
 from service.settings import load_settings
 from tests.mail_servers import SesFault, SesOnLoopback, ses_on_loopback, smtp_on_loopback
@@ -59,6 +59,27 @@ async def test_suppressed_addresses_are_listed_and_taken_off(url: str) -> None:
     events = await database.select("SELECT details FROM audit_events WHERE kind = 'address.unsuppressed'")
     assert len(events) == 1
     assert GUEST not in str(events)
+
+
+async def test_blocks_are_listed_and_lifted(url: str) -> None:
+    """H178: `suppression list` shows blocks with their community and author, `remove` lifts them all and says so, once."""
+    (row,) = await database.select("SELECT id, community_id FROM invitations")
+    async with database.transaction():
+        await blocks.make(row["community_id"], canonical(GUEST), invitation_id=row["id"], now=datetime.now(UTC))
+    settings = environment(database_url=url)
+    status, said = await run("suppression", "list", env=settings)
+    assert status == 0
+    assert said.startswith(f"{GUEST}\tblocked\t")
+    assert "\tYard\tmade by somebody with the link" in said
+    status, said = await run("suppression", "remove", GUEST, env=settings)
+    assert (status, "Lifted the block: Yard can invite this address again." in said) == (0, True), said
+    assert await blocks.listed() == []
+    (event,) = await database.select("SELECT details FROM audit_events WHERE kind = 'address.block_lifted'")
+    assert "operator" in str(event)
+    assert GUEST not in str(event)
+    status, said = await run("suppression", "remove", GUEST, env=settings)
+    assert (status, "on no list and blocked by no community" in said) == (0, True)
+    assert "Lifted" not in said
 
 
 async def test_nothing_is_taken_off_while_ses_cannot_be_asked(url: str) -> None:
@@ -150,10 +171,10 @@ async def test_a_community_is_created_with_its_language(url: str) -> None:
 
 
 async def test_mails_are_written_to_files(tmp_path: Path) -> None:
-    """`mail preview` writes three mails in four languages, text and HTML, and needs no settings."""
+    """`mail preview` writes five mails in four languages, text and HTML, and needs no settings."""
     folder = tmp_path / "mails"
     status, said = await run("mail", "preview", str(folder), env=environment(), cwd=tmp_path)
     assert status == 0, said
-    assert len(list(folder.glob("*.txt"))) == len(list(folder.glob("*.html"))) == 12
+    assert len(list(folder.glob("*.txt"))) == len(list(folder.glob("*.html"))) == 20
     assert 'lang="de"' in (folder / "code.de.html").read_text("utf-8")
     assert "Ada Lovelace" in (folder / "invitation.es.txt").read_text("utf-8")

@@ -74,7 +74,7 @@ class InvitationFacts:
     """What an invitation's mail tells.
 
     `inviter_name` is None when the operator invites; `link_minutes` is the link's lifetime in minutes;
-    `invitation_expires_at` is the invitation's own end, aware UTC; `fresh` marks a link that the invitee asked for.
+    `invitation_expires_at` is the invitation's own end, aware UTC; `fresh` marks a link that somebody asked for with an earlier one.
     """
 
     to: Address = field(repr=False)

@@ -251,19 +251,19 @@ async function freshLink(problems) {
 function askToDecline(preview) {
   const block = h("input", { type: "checkbox", id: "block", "aria-describedby": "block-hint" });
   const hint = t("decline.block.hint", { community: preview.communityName, address: preview.maskedEmail });
+  const choice = [
+    block,
+    h("label", { for: "block" }, t("decline.block")),
+    h("p", { class: "hint", id: "block-hint" }, hint),
+  ];
   confirm(
     {
       title: t("decline.title", { community: preview.communityName }),
       text: t("decline.text", { inviter: preview.inviterName }),
       yes: t("decline.button"),
       no: t("decline.keep"),
-      extra: h(
-        "div",
-        { class: "check" },
-        block,
-        h("label", { for: "block" }, t("decline.block")),
-        h("p", { class: "hint", id: "block-hint" }, hint),
-      ),
+      // A block takes the link itself: whoever only shares this browser has no token.
+      extra: token ? h("div", { class: "check" }, ...choice) : h("p", { class: "hint" }, t("decline.block.link")),
     },
     (problems) => decline(block.checked, problems),
   );

@@ -115,14 +115,15 @@ export default {
   "outcome.over": "Es ist zu viel Zeit vergangen, um hier weiterzumachen. Lassen Sie sich einen neuen Link senden; er geht an das eingeladene Postfach und nirgendwo sonst hin.",
 
   "decline.title": "Die Einladung zu {community} ablehnen?",
-  "decline.text": "{inviter} sieht, dass Sie abgelehnt haben, und kann Sie wieder einladen.",
-  "decline.block": "Schreiben Sie mir nicht mehr",
-  "decline.block.hint": "{community} kann keine Einladungen mehr an {address} senden.",
+  "decline.text": "{inviter} sieht, dass die Einladung abgelehnt wurde, und kann Sie wieder einladen.",
+  "decline.block": "Keine Einladungen dieser Gemeinschaft mehr",
+  "decline.block.hint": "{community} kann keine Einladungen mehr an {address} senden. Dieses Postfach bekommt eine Mail darüber, mit der sich das rückgängig machen lässt.",
+  "decline.block.link": "Um auch weitere Einladungen zu sperren, öffnen Sie den Link in der Mail.",
   "decline.button": "Ablehnen",
   "decline.keep": "Einladung behalten",
   "declined.title": "Sie haben abgelehnt",
   "declined.text": "Sie treten {community} nicht bei, und der Link gilt nicht mehr. Wenn Sie es sich anders überlegen, wenden Sie sich an die Person, die Sie eingeladen hat.",
-  "declined.blocked": "{community} schreibt Ihnen nicht mehr.",
+  "declined.blocked": "{community} kann diese Adresse nicht mehr einladen. Das eingeladene Postfach bekommt eine Mail darüber, mit der sich das rückgängig machen lässt.",
 
   "sign_in.title": "Anmelden",
 };/** What the service says in English, by its own stable word for it. */

@@ -122,14 +122,15 @@ const english = {
 
   // Declining
   "decline.title": "Decline the invitation to {community}?",
-  "decline.text": "{inviter} sees that you declined, and can invite you again.",
-  "decline.block": "Do not write to me again",
-  "decline.block.hint": "{community} can send no more invitations to {address}.",
+  "decline.text": "{inviter} sees that the invitation was declined, and can invite you again.",
+  "decline.block": "No more invitations from this community",
+  "decline.block.hint": "{community} can send no more invitations to {address}. That mailbox gets a mail about it, which can undo this.",
+  "decline.block.link": "To block further invitations too, open the link in the mail.",
   "decline.button": "Decline",
   "decline.keep": "Keep the invitation",
   "declined.title": "You declined",
   "declined.text": "You will not join {community}, and the link no longer works. If you change your mind, ask the person who invited you.",
-  "declined.blocked": "{community} will not write to you again.",
+  "declined.blocked": "{community} can no longer invite this address. A mail to the invited mailbox says so, and can undo this.",
 
   // What both pages say
   "sign_in.title": "Sign in",

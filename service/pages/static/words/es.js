@@ -115,14 +115,15 @@ export default {
   "outcome.over": "Ha pasado demasiado tiempo para seguir aquí. Pida un enlace nuevo; va al buzón invitado y a ningún otro sitio.",
 
   "decline.title": "¿Rechazar la invitación a {community}?",
-  "decline.text": "{inviter} verá que la ha rechazado y podrá invitarle otra vez.",
-  "decline.block": "No me escriban más",
-  "decline.block.hint": "{community} no podrá enviar más invitaciones a {address}.",
+  "decline.text": "{inviter} ve que la invitación se rechazó, y puede volver a invitarle.",
+  "decline.block": "No más invitaciones de esta comunidad",
+  "decline.block.hint": "{community} no podrá enviar más invitaciones a {address}. Ese buzón recibe un correo al respecto, con el que se puede deshacer.",
+  "decline.block.link": "Para bloquear también más invitaciones, abra el enlace del correo.",
   "decline.button": "Rechazar",
   "decline.keep": "Conservar la invitación",
   "declined.title": "La ha rechazado",
   "declined.text": "No se unirá a {community}, y el enlace ya no funciona. Si cambia de opinión, hable con la persona que le invitó.",
-  "declined.blocked": "{community} no volverá a escribirle.",
+  "declined.blocked": "{community} ya no puede invitar a esta dirección. El buzón invitado recibe un correo al respecto, con el que se puede deshacer.",
 
   "sign_in.title": "Iniciar sesión",
 };/** What the service says in English, by its own stable word for it. */

@@ -115,14 +115,15 @@ export default {
   "outcome.over": "Trop de temps a passé pour continuer ici. Demandez un nouveau lien ; il part vers la boîte invitée et nulle part ailleurs.",
 
   "decline.title": "Refuser l’invitation à {community} ?",
-  "decline.text": "{inviter} voit que vous avez refusé, et peut vous inviter à nouveau.",
-  "decline.block": "Ne m’écrivez plus",
-  "decline.block.hint": "{community} ne peut plus envoyer d’invitations à {address}.",
+  "decline.text": "{inviter} voit que l’invitation a été déclinée, et peut vous inviter à nouveau.",
+  "decline.block": "Plus d’invitations de cette communauté",
+  "decline.block.hint": "{community} ne peut plus envoyer d’invitations à {address}. Cette boîte reçoit un e-mail à ce sujet, qui permet d’annuler.",
+  "decline.block.link": "Pour bloquer aussi les futures invitations, ouvrez le lien de l’e-mail.",
   "decline.button": "Refuser",
   "decline.keep": "Garder l’invitation",
   "declined.title": "Vous avez refusé",
   "declined.text": "Vous ne rejoignez pas {community}, et le lien ne fonctionne plus. Si vous changez d’avis, adressez-vous à la personne qui vous a invité.",
-  "declined.blocked": "{community} ne vous écrira plus.",
+  "declined.blocked": "{community} ne peut plus inviter cette adresse. La boîte invitée reçoit un e-mail à ce sujet, qui permet d’annuler.",
 
   "sign_in.title": "Se connecter",
 };/** What the service says in English, by its own stable word for it. */

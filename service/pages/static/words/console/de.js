@@ -156,7 +156,7 @@ export default {
   "funnel.week": "Woche ab",
   "funnel.table": "Woche für Woche",
 
-  "proposal": "Die eingeladene Person hat sich als {email} angemeldet, diese Adresse gehört ihr, und möchte unter ihr eingeladen werden.",
+  "proposal": "Jemand mit dem Link hat sich als {email} angemeldet, diese Adresse gehört dieser Person, und möchte unter ihr eingeladen werden.",
   "proposal.button": "{email} einladen",
   "proposal.done": "Die Einladung an {email} ist unterwegs. Die frühere bleibt offen, bis Sie sie zurückziehen.",
   "proposal.already": "{email} ist schon eingeladen. Dies ist jene Einladung.",
@@ -306,7 +306,7 @@ export const told = {
   "community.created": "Die Gemeinschaft wurde gegründet.",
   "invitation.created": "Die Einladung wurde ausgesprochen.",
   "invitation.sent": "Die Mail mit einem Link wurde gesendet.",
-  "invitation.suppressed": "Die Mail wurde nicht gesendet: Die Adresse möchte keine, oder frühere kamen nicht an.",
+  "invitation.suppressed": "Die Mail wurde nicht gesendet: Mails an diese Adresse wurden abbestellt oder gesperrt, oder frühere kamen nicht an.",
   "invitation.delivered": "Der Mailserver der eingeladenen Person hat die Mail angenommen.",
   "invitation.complained": "Die Mail wurde als Spam gemeldet; an diese Adresse wird nichts mehr gesendet.",
   "invitation.erased": "Der Betreiber hat die Daten der eingeladenen Person gelöscht.",
@@ -314,9 +314,13 @@ export const told = {
   "invitation.reopened": "Die abgelehnte Einladung wurde wieder geöffnet und ein neuer Link gesendet.",
   "invitation.fresh_link_requested": "Jemand mit einem abgelaufenen Link hat einen frischen erbeten; er geht an das eingeladene Postfach.",
   "invitation.sign_in_started": "Der Link wurde geöffnet und eine Anmeldung begonnen.",
-  "invitation.code_required": "Die Anmeldung gelang; zur Sicherheit ging ein Code an das eingeladene Postfach.",
+  "invitation.code_required": "Jemand mit dem Link hat sich angemeldet; zur Sicherheit ging ein Code an das eingeladene Postfach.",
   "invitation.accepted": "Die Einladung wurde angenommen:",
-  "invitation.declined": "Die eingeladene Person hat abgelehnt.",
+  "invitation.declined": "Jemand mit dem Link hat abgelehnt.",
+  "address.blocked": "Jemand mit dem Link hat weitere Einladungen dieser Gemeinschaft an diese Adresse gesperrt.",
+  "address.block_notice_sent": "Die Mail über die Sperre ging an das eingeladene Postfach; sie kann die Sperre aufheben.",
+  "address.block_notice_failed": "Das eingeladene Postfach konnte von der Sperre nicht benachrichtigt werden:",
+  "address.block_lifted": "Die Sperre der Adresse wurde aufgehoben:",
   "invitation.revoked": "Die Einladung wurde zurückgezogen.",
   "membership.joined": "Die Person ist Mitglied geworden.",
   "membership.left": "Die Person hat die Gemeinschaft verlassen.",
@@ -338,8 +342,8 @@ export const told = {
     "Die Regeln lassen Adressen dieser Domain nicht mehr zu. Erlauben Sie die Domain wieder, oder laden Sie die Person unter einer anderen Adresse ein.",
   "No seat is left in this community. Remove a member or raise the seat limit.":
     "In dieser Gemeinschaft ist kein Platz mehr frei. Entfernen Sie ein Mitglied, oder erhöhen Sie die Zahl der Plätze.",
-  "Not sent: this address does not want mail, or mail to it failed before. Ask the person for another address, or the operator to look at it.":
-    "Nicht gesendet: Diese Adresse möchte keine Mails, oder frühere kamen nicht an. Bitten Sie die Person um eine andere Adresse, oder den Betreiber, nachzusehen.",
+  "Not sent: mail to this address was stopped, or failed before. Ask the person for another address, or the operator to look at it.":
+    "Nicht gesendet: Mails an diese Adresse wurden abbestellt oder gesperrt, oder frühere kamen nicht an. Bitten Sie die Person um eine andere Adresse, oder den Betreiber, nachzusehen.",
   "The recipient marked the mail as spam, so nothing more is sent to this address. Ask the person in another way.":
     "Die Mail wurde als Spam gemeldet; an diese Adresse wird nichts mehr gesendet. Fragen Sie die Person auf anderem Weg.",
 };

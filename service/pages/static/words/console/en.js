@@ -168,7 +168,7 @@ const english = {
   "funnel.table": "Week by week",
 
   // Another address
-  "proposal": "The invitee signed in as {email}, which is theirs, and asks to be invited at that address instead.",
+  "proposal": "Somebody with the link signed in as {email}, which is theirs, and asks to be invited at that address instead.",
   "proposal.button": "Invite {email}",
   "proposal.done": "The invitation to {email} is on its way. The earlier one stays open until you revoke it.",
   "proposal.already": "{email} was invited already. This is that invitation.",

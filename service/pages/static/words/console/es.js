@@ -156,7 +156,7 @@ export default {
   "funnel.week": "Semana del",
   "funnel.table": "Semana a semana",
 
-  "proposal": "La persona invitada inició sesión como {email}, que es suya, y pide ser invitada en esa dirección.",
+  "proposal": "Alguien con el enlace inició sesión como {email}, que es suya, y pide ser invitado en esa dirección.",
   "proposal.button": "Invitar a {email}",
   "proposal.done": "La invitación a {email} está en camino. La anterior sigue abierta hasta que la revoque.",
   "proposal.already": "{email} ya estaba invitado. Esta es esa invitación.",
@@ -306,7 +306,7 @@ export const told = {
   "community.created": "Se fundó la comunidad.",
   "invitation.created": "Se creó la invitación.",
   "invitation.sent": "Se envió el correo con un enlace.",
-  "invitation.suppressed": "El correo no se envió: la dirección no lo quiere, o los anteriores fallaron.",
+  "invitation.suppressed": "El correo no se envió: los correos a esta dirección se pararon, o los anteriores fallaron.",
   "invitation.delivered": "El servidor de la persona invitada aceptó el correo.",
   "invitation.complained": "El correo se marcó como no deseado; no se envía nada más a esta dirección.",
   "invitation.erased": "El operador borró los datos de la persona invitada.",
@@ -314,9 +314,13 @@ export const told = {
   "invitation.reopened": "La invitación rechazada se reabrió y se envió un enlace nuevo.",
   "invitation.fresh_link_requested": "Alguien con un enlace caducado pidió uno nuevo; va al buzón invitado.",
   "invitation.sign_in_started": "Se abrió el enlace y se empezó a iniciar sesión.",
-  "invitation.code_required": "Se inició sesión; por seguridad se envió un código al buzón invitado.",
+  "invitation.code_required": "Alguien con el enlace inició sesión; por seguridad se envió un código al buzón invitado.",
   "invitation.accepted": "La invitación fue aceptada:",
-  "invitation.declined": "La persona invitada la rechazó.",
+  "invitation.declined": "Alguien con el enlace la rechazó.",
+  "address.blocked": "Alguien con el enlace bloqueó más invitaciones de esta comunidad a esta dirección.",
+  "address.block_notice_sent": "El correo sobre el bloqueo se envió al buzón invitado; puede levantar el bloqueo.",
+  "address.block_notice_failed": "No se pudo avisar del bloqueo al buzón invitado:",
+  "address.block_lifted": "Se levantó el bloqueo de la dirección:",
   "invitation.revoked": "La invitación fue revocada.",
   "membership.joined": "La persona se hizo miembro.",
   "membership.left": "La persona salió de la comunidad.",
@@ -338,8 +342,8 @@ export const told = {
     "Las reglas ya no admiten direcciones de este dominio. Permítalo de nuevo, o invite a la persona en otra dirección.",
   "No seat is left in this community. Remove a member or raise the seat limit.":
     "No queda ninguna plaza en esta comunidad. Quite a un miembro o aumente el número de plazas.",
-  "Not sent: this address does not want mail, or mail to it failed before. Ask the person for another address, or the operator to look at it.":
-    "No enviado: esta dirección no quiere correo, o fallaron envíos anteriores. Pida otra dirección a la persona, o al operador que lo revise.",
+  "Not sent: mail to this address was stopped, or failed before. Ask the person for another address, or the operator to look at it.":
+    "No enviado: los correos a esta dirección se pararon, o los anteriores fallaron. Pida a la persona otra dirección, o al operador que lo mire.",
   "The recipient marked the mail as spam, so nothing more is sent to this address. Ask the person in another way.":
     "El correo se marcó como no deseado; no se envía nada más a esta dirección. Contacte a la persona por otra vía.",
 };

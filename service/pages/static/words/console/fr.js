@@ -156,7 +156,7 @@ export default {
   "funnel.week": "Semaine du",
   "funnel.table": "Semaine par semaine",
 
-  "proposal": "La personne invitée s’est connectée comme {email}, qui est bien à elle, et demande à être invitée à cette adresse.",
+  "proposal": "Quelqu’un avec le lien s’est connecté comme {email}, qui est bien à lui, et demande à être invité à cette adresse.",
   "proposal.button": "Inviter {email}",
   "proposal.done": "L’invitation à {email} est en route. La précédente reste ouverte tant que vous ne la révoquez pas.",
   "proposal.already": "{email} est déjà invité. Voici cette invitation.",
@@ -306,7 +306,7 @@ export const told = {
   "community.created": "La communauté a été fondée.",
   "invitation.created": "L’invitation a été créée.",
   "invitation.sent": "L’e-mail avec un lien a été envoyé.",
-  "invitation.suppressed": "L’e-mail n’a pas été envoyé : l’adresse n’en veut pas, ou les précédents ont échoué.",
+  "invitation.suppressed": "L’e-mail n’a pas été envoyé : les envois à cette adresse ont été arrêtés, ou les précédents ont échoué.",
   "invitation.delivered": "Le serveur de la personne invitée a pris l’e-mail.",
   "invitation.complained": "L’e-mail a été signalé comme indésirable ; plus rien n’est envoyé à cette adresse.",
   "invitation.erased": "L’opérateur a effacé les données de la personne invitée.",
@@ -314,9 +314,13 @@ export const told = {
   "invitation.reopened": "L’invitation déclinée a été rouverte et un nouveau lien envoyé.",
   "invitation.fresh_link_requested": "Quelqu’un avec un lien périmé en a demandé un nouveau ; il va à la boîte invitée.",
   "invitation.sign_in_started": "Le lien a été ouvert et une connexion commencée.",
-  "invitation.code_required": "La connexion a réussi ; un code est parti vers la boîte invitée, par sûreté.",
+  "invitation.code_required": "Quelqu’un avec le lien s’est connecté ; un code est parti vers la boîte invitée, par sûreté.",
   "invitation.accepted": "L’invitation a été acceptée :",
-  "invitation.declined": "La personne invitée a décliné.",
+  "invitation.declined": "Quelqu’un avec le lien a décliné.",
+  "address.blocked": "Quelqu’un avec le lien a bloqué les futures invitations de cette communauté à cette adresse.",
+  "address.block_notice_sent": "L’e-mail sur le blocage a été envoyé à la boîte invitée ; il peut lever le blocage.",
+  "address.block_notice_failed": "La boîte invitée n’a pas pu être informée du blocage :",
+  "address.block_lifted": "Le blocage de l’adresse a été levé :",
   "invitation.revoked": "L’invitation a été révoquée.",
   "membership.joined": "La personne est devenue membre.",
   "membership.left": "La personne a quitté la communauté.",
@@ -338,8 +342,8 @@ export const told = {
     "Les règles n’admettent plus les adresses de ce domaine. Autorisez-le de nouveau, ou invitez la personne à une autre adresse.",
   "No seat is left in this community. Remove a member or raise the seat limit.":
     "Il n’y a plus de place dans cette communauté. Retirez un membre ou augmentez le nombre de places.",
-  "Not sent: this address does not want mail, or mail to it failed before. Ask the person for another address, or the operator to look at it.":
-    "Non envoyé : cette adresse ne veut pas d’e-mails, ou les précédents ont échoué. Demandez une autre adresse à la personne, ou à l’exploitant de vérifier.",
+  "Not sent: mail to this address was stopped, or failed before. Ask the person for another address, or the operator to look at it.":
+    "Non envoyé : les envois à cette adresse ont été arrêtés, ou les précédents ont échoué. Demandez une autre adresse à la personne, ou à l’exploitant de regarder.",
   "The recipient marked the mail as spam, so nothing more is sent to this address. Ask the person in another way.":
     "L’e-mail a été signalé comme indésirable ; plus rien n’est envoyé à cette adresse. Contactez la personne autrement.",
 };
