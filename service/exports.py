@@ -9,13 +9,12 @@ from typing import Any, Final
 
 from service import invitation_views, timeline
 from service.communities import MemberView, Standing
+from service.csv_cells import guarded
 from service.invitation_views import InvitationView, PageAsked
 from service.settings import Settings
 from service.timeline import EventView, LogAsked
 
 _PAGE: Final = 500
-# What spreadsheets begin a formula with, the full-width forms among them (OWASP, CSV Injection).
-_FORMULAS: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 Place = Callable[[], Awaitable[Standing]]
 
@@ -84,17 +83,16 @@ def _person(member: MemberView | None) -> str | None:
 
 
 def line(cells: Iterable[Any]) -> str:
-    """One line of CSV (RFC 4180)."""
+    """One line of CSV (RFC 4180), each field in quotation marks."""
     text = io.StringIO()
-    csv.writer(text).writerow([_cell(cell) for cell in cells])
+    csv.writer(text, quoting=csv.QUOTE_ALL).writerow([_cell(cell) for cell in cells])
     return text.getvalue()
 
 
 def _cell(value: Any) -> str:
-    """A cell that no spreadsheet runs as a formula: what begins like one gets an apostrophe before it."""
+    """A cell that no spreadsheet runs as a formula."""
     if value is None:
         return ""
     if isinstance(value, datetime):
         return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    text = str(value)
-    return f"'{text}" if text.startswith(_FORMULAS) else text
+    return guarded(str(value))

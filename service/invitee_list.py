@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from service.bulk import Invitee
+from service.csv_cells import unguarded
 from service.models import Role
 
 _COLUMNS: Final = ("email", "role", "message", "locale")
@@ -93,7 +94,7 @@ def _columns(cells: list[str]) -> list[str] | None:
 
 
 def _listed(line: int, cells: list[str], columns: list[str], role: Role) -> ListedInvitee:
-    row = {name: cell.strip() for name, cell in zip(columns, cells, strict=False)}
+    row = {name: unguarded(cell).strip() for name, cell in zip(columns, cells, strict=False)}
     email = row.get("email", "")
     named = row.get("role", "").upper() or role.value
     if named not in Role.__members__:

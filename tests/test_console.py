@@ -10,6 +10,7 @@ from playwright.async_api import Locator, Page, Route, expect
 
 from service import audit_sentences, delivery, delivery_events, invitation_views, suppression
 from service.addresses import Address
+from service.exports import line
 from service.models import AccessToken, Community, Invitation, Membership, Role
 from tests.cast import update_policy
 from tests.stage import (
@@ -909,6 +910,18 @@ async def _many(stage: Stage, owner: Browser) -> Page:
     await page.get_by_role("link", name="Invite many at once").click()
     await expect(page.get_by_role("heading", name="Invite many at once")).to_be_visible()
     return page
+
+
+async def test_an_exported_list_is_read_as_it_was(stage: Stage) -> None:
+    """H193: the console takes the apostrophes off that exports put before formulas."""
+    exported = line(("email", "role", "message")) + line(("+tag@example.com", "MEMBER", "=1;=2\n- one '=two"))
+    assert "'+tag" in exported
+    async with stage.invited() as (owner, _):
+        page = await _many(stage, owner)
+        await page.get_by_label("Addresses", exact=True).fill(exported)
+        await press(page, "Invite 1 person")
+        await expect(page.locator(".many tbody tr td:last-child")).to_have_text("Invited Open +tag@example.com")
+        assert (await Invitation.get(email="+tag@example.com")).message == "=1;=2\n- one '=two"
 
 
 async def test_a_list_is_checked_sent_and_told_row_by_row(stage: Stage) -> None:

@@ -2,12 +2,17 @@
 
 import csv
 import io
+import re
 from pathlib import Path
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
+from service.csv_cells import unguarded
 from service.exports import line
-from service.models import Invitation
+from service.invitee_list import read_list
+from service.models import Invitation, Role
 from service.tokens import new_id
 from tests.cast import let_in, owner_in
 from tests.story import Service
@@ -54,7 +59,68 @@ async def test_admins_download_what_they_see(service: Service) -> None:
 )
 def test_no_cell_is_a_formula(text: str) -> None:
     """What begins like a formula gets an apostrophe before it; other text stays as it is."""
-    assert next(csv.reader(io.StringIO(line([text, "a=1"]), newline=""))) == [f"'{text}", "a=1"]
+    guarded, other = next(csv.reader(io.StringIO(line([text, "a=1"]), newline="")))
+    assert (guarded.startswith("'"), other) == (True, "a=1")
+    assert guarded.replace("'", "") == text
+
+
+_PIECES = [
+    "=",
+    "+",
+    "-",
+    "@",
+    "\uff1d",
+    ";",
+    ",",
+    "\t",
+    "\n",
+    "\r",
+    '"',
+    "'",
+    " ",
+    "a",
+    "1",
+    "\u2028",
+    "cmd|' /C x'!A0",
+]
+
+
+@given(st.lists(st.lists(st.sampled_from(_PIECES), max_size=8).map("".join), min_size=1, max_size=4))
+@example(["a;=1+1", '";""=1"', "x\t@SUM(A1)", "two\n=1", " ; -1"])
+def test_no_split_of_a_line_makes_a_formula(cells: list[str]) -> None:
+    """H193: each field is quoted; split at commas, semicolons or tabs, by readers that honour quotation marks and, for the
+    other marks than the file's, by those that do not, no field begins with a formula; the cells read back as they were.
+    """
+    written = line(cells)
+    assert written.startswith('"')
+    assert written.endswith('"\r\n')
+    (read,) = csv.reader(io.StringIO(written, newline=""), strict=True)
+    assert [unguarded(cell) for cell in read] == cells
+    for mark in ",;\t":
+        fields = [field for row in csv.reader(io.StringIO(written, newline=""), delimiter=mark) for field in row]
+        fields += re.split(f"[{mark}\r\n]", written) if mark != "," else []
+        assert [field for field in fields if field.strip(' "\t\r\n').startswith(_FORMULAS)] == []
+
+
+_FORMULAS = ("=", "+", "-", "@", "\uff1d")
+
+
+@pytest.mark.parametrize("engine", ["sqlite"])
+async def test_an_export_is_a_list_that_can_be_invited(service: Service, tmp_path: Path) -> None:
+    """H193: what was guarded for spreadsheets is read back as it was, by `guestlist invite --csv` too."""
+    told = "=1+1;=2\n- one\n\t@two '=three"
+    async with service.browser() as owner:
+        community = await owner_in(service, owner)
+        for email in ("+tag@example.com", "=eq@example.com", "'+quoted@example.com", "o'neil@example.com"):
+            assert (await owner.invite(community, email, message=told))["__typename"] == "InviteMemberSuccess"
+        exported = (await owner.client.get(f"/export/{community}/invitations.csv")).text
+    (tmp_path / "list.csv").write_bytes(exported.encode())
+    found = [row.invitee for row in read_list(tmp_path / "list.csv", role=Role.MEMBER)]
+    stored = await Invitation.all().order_by("created_at", "id").values_list("email", "message")
+    assert sorted((row.email, row.message) for row in found if row and row.message) == sorted(
+        (email, message) for email, message in stored if message
+    )
+    assert "\"'=1+1;'=2\n'- one\n\t'@two '=three\"" in exported
 
 
 @pytest.mark.parametrize("engine", ["sqlite", "postgres"])

@@ -30,6 +30,8 @@ const COLUMNS = {
 /** @type {(keyof typeof COLUMNS)[]} */
 const ORDER = ["email", "role", "message", "locale"];
 const ADDRESS = /^[\x21-\x3f\x41-\x7e]+@[^\s@<>,;:"()\\[\]]+\.[^\s@<>,;:"()\\[\]]+$/;
+// The apostrophe that exports put before what a spreadsheet could run as a formula.
+const GUARD = /(^[ "]*|[;\t\r\n][\s"]*)'(?='*[=+\-@\uff1d\uff0b\uff0d\uff20])/g;
 const NAMED = /^.*<\s*([^<>\s]+)\s*>$/;
 
 /**
@@ -86,7 +88,7 @@ function cellsIn(text) {
   /** @type {{ line: number, cells: string[] }} */
   let row = { line, cells: [] };
   const endCell = () => {
-    row.cells.push(cell.trim());
+    row.cells.push(cell.trim().replace(GUARD, "$1"));
     cell = "";
   };
   for (const [index, mark] of [...text].entries()) {
