@@ -169,7 +169,7 @@ def _heading(_: Gettext, *, inviter: bool) -> str:
 def _lead(facts: InvitationFacts, _: Gettext) -> str:
     if not facts.fresh:
         return ""
-    return _("Here is the fresh link that you asked for. It replaces every earlier one.")
+    return _("Here is the fresh link that you asked for.")
 
 
 def _role_words(role: Role, _: Gettext) -> str:
@@ -239,7 +239,7 @@ def unsubscribe_words(language: str, *, stopped: bool) -> dict[str, str]:
         "title": _("Stop invitations to this address?"),
         "text": _("No more invitations would be sent to the address at which you found this link."),
         "button": _("Stop them"),
-        "next": _("Nothing has been changed yet. A fresh link that you ask for yourself would still be sent."),
+        "next": _("Nothing has been changed yet."),
     }
 
 

@@ -127,7 +127,7 @@ export default {
   "sign_in.title": "Anmelden",
 };/** What the service says in English, by its own stable word for it. */
 export const told = {
-  "RequestFreshLinkAnswer": "Wenn die Einladung noch offen ist, ist ein neuer Link unterwegs an das eingeladene Postfach. Nach einigen Minuten noch nichts da? Sehen Sie im Spam-Ordner nach, oder fragen Sie die Person, die Sie eingeladen hat.",
+  "RequestFreshLinkAnswer": "Wenn die Einladung noch offen ist, ist ein gültiger Link unterwegs an das eingeladene Postfach oder schon dort. Nach einigen Minuten noch nichts da? Sehen Sie im Spam-Ordner nach, oder fragen Sie die Person, die Sie eingeladen hat.",
   "RateLimited": "Das war zu oft in kurzer Zeit.",
   "ProviderUnavailable": "Diese Anmeldung ist gerade nicht möglich. Wählen Sie eine andere, oder versuchen Sie es in einigen Minuten noch einmal.",
   "UnknownProvider": "Diese Anmeldung gibt es hier nicht mehr. Laden Sie die Seite neu und wählen Sie eine andere.",

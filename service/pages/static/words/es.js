@@ -127,7 +127,7 @@ export default {
   "sign_in.title": "Iniciar sesión",
 };/** What the service says in English, by its own stable word for it. */
 export const told = {
-  "RequestFreshLinkAnswer": "Si la invitación sigue abierta, un enlace nuevo va de camino al buzón invitado. ¿Nada después de unos minutos? Mire en la carpeta de spam, o pregunte a la persona que le invitó.",
+  "RequestFreshLinkAnswer": "Si la invitación sigue abierta, un enlace válido va de camino al buzón invitado o ya está en él. ¿Nada después de unos minutos? Mire en la carpeta de spam, o pregunte a la persona que le invitó.",
   "RateLimited": "Han sido demasiadas veces en poco tiempo.",
   "ProviderUnavailable": "Este inicio de sesión no es posible ahora. Elija otro, o inténtelo de nuevo en unos minutos.",
   "UnknownProvider": "Este inicio de sesión ya no se ofrece aquí. Vuelva a cargar la página y elija otro.",

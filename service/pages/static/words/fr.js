@@ -127,7 +127,7 @@ export default {
   "sign_in.title": "Se connecter",
 };/** What the service says in English, by its own stable word for it. */
 export const told = {
-  "RequestFreshLinkAnswer": "Si l’invitation est encore ouverte, un nouveau lien est en route vers la boîte invitée. Rien après quelques minutes ? Regardez dans le dossier des indésirables, ou demandez à la personne qui vous a invité.",
+  "RequestFreshLinkAnswer": "Si l’invitation est encore ouverte, un lien valable est en route vers la boîte invitée ou s’y trouve déjà. Rien après quelques minutes ? Regardez dans le dossier des indésirables, ou demandez à la personne qui vous a invité.",
   "RateLimited": "C’était trop souvent en peu de temps.",
   "ProviderUnavailable": "Cette connexion est impossible en ce moment. Choisissez-en une autre, ou réessayez dans quelques minutes.",
   "UnknownProvider": "Cette connexion n’est plus proposée ici. Rechargez la page et choisissez-en une autre.",
