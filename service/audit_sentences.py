@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final
 
+_SECOND: Final = " beside another"
+
 _SENTENCES: Final[Mapping[str, str]] = {
     "community.created": "{actor} created the community.",
     "invitation.created": "{actor} invited them as {role}.",
@@ -22,6 +24,8 @@ _SENTENCES: Final[Mapping[str, str]] = {
     "invitation.sign_in_started": "Somebody opened the link and went to sign in with {provider}.",
     "invitation.code_required": "They signed in with {provider}; a code was sent to the invited mailbox to make sure.",
     "invitation.other_address_requested": "They proved {email} with {provider} and ask to be invited at that address instead.",
+    f"invitation.other_address_requested{_SECOND}": "They proved {email} with {provider} and ask to be invited at that"
+    " address instead. The address that was asked for first stays.",
     "invitation.accepted": "{actor} accepted, signed in with {provider}: {evidence}.",
     "invitation.declined": "The invitee declined.",
     "invitation.rate_limited": "{actor} wanted to send more than a limit allows ({rows} refused): {reason}",
@@ -110,6 +114,8 @@ def sentence(kind: str, details: Mapping[str, str], actor: str | None, member: s
         facts[role] = facts[role].lower()
     if "evidence" in facts:
         facts["evidence"] = in_words(facts["evidence"])
+    if "standing" in facts:
+        kind += _SECOND
     if kind != "invitation.accept_refused":
         return _SENTENCES.get(kind, kind).format_map(facts)
     facts["reason"] = REASONS.get(facts["reason"], facts["reason"].replace("_", " "))

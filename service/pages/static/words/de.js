@@ -97,6 +97,7 @@ export default {
   "other.button": "Um eine Einladung an {signedIn} bitten",
   "other.hint": "Die Admins von {community} sehen Ihren Wunsch und entscheiden. Sagen sie ja, kommt eine neue Mail an diese Adresse.",
   "other.asked": "Sie haben um eine Einladung an {signedIn} gebeten. Sagen die Admins von {community} ja, kommt eine neue Mail an diese Adresse.",
+  "other.another": "Die Admins von {community} haben bereits eine Bitte um eine andere Adresse, und diese bleibt bestehen. Im Verlauf der Einladung sehen sie nun auch, dass Sie um {signedIn} gebeten haben.",
   "other.ask_yourself": "Bitten Sie die Person, die Sie eingeladen hat, stattdessen {signedIn} einzuladen. Sie sieht in ihrer Liste der Einladungen, dass Sie es versucht haben.",
   "unverified.title": "Ihre Adresse ließ sich nicht bestätigen",
   "conflict.title": "Sie haben hier schon eine andere Anmeldung",

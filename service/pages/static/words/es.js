@@ -97,6 +97,7 @@ export default {
   "other.button": "Pedir una invitación para {signedIn}",
   "other.hint": "Los admins de {community} ven su petición y deciden. Si dicen que sí, llega un correo nuevo a esa dirección.",
   "other.asked": "Ha pedido una invitación para {signedIn}. Si los admins de {community} dicen que sí, llega un correo nuevo a esa dirección.",
+  "other.another": "Los admins de {community} ya tienen una petición para otra dirección, y esa se mantiene. El historial de la invitación les muestra ahora también que usted pidió {signedIn}.",
   "other.ask_yourself": "Pida a la persona que le invitó que invite a {signedIn}. En su lista de invitaciones verá que usted lo ha intentado.",
   "unverified.title": "No se pudo confirmar su dirección",
   "conflict.title": "Aquí tiene otro inicio de sesión",
