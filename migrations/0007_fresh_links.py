@@ -1,7 +1,10 @@
-"""Fresh links that disturb nobody: events that are counted instead of repeated."""
+"""Fresh links that disturb nobody: they replace no other link, are asked for blindly, and repeats are counted."""
 
 from tortoise import fields, migrations
+from tortoise.indexes import Index
 from tortoise.migrations import operations as ops
+
+from service.database import CreateModel, RemoveField
 
 
 class Migration(migrations.Migration):
@@ -19,5 +22,20 @@ class Migration(migrations.Migration):
             "CREATE UNIQUE INDEX uq_audit_events_repeat ON audit_events (invitation_id, kind, repeat_key)"
             " WHERE repeat_key IS NOT NULL",
             reverse_sql="DROP INDEX uq_audit_events_repeat",
+        ),
+        RemoveField(model_name="Link", name="replaced_at"),
+        CreateModel(
+            name="FreshLinkRequest",
+            fields=[
+                ("digest", fields.CharField(primary_key=True, unique=True, db_index=True, max_length=64)),
+                ("requested_at", fields.DatetimeField(auto_now=False, auto_now_add=False)),
+            ],
+            options={
+                "table": "fresh_link_requests",
+                "app": "guestlist",
+                "indexes": [Index(fields=["requested_at"], name="ix_fresh_link_requests_requested")],
+                "pk_attr": "digest",
+            },
+            bases=["Model"],
         ),
     ]

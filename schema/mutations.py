@@ -10,7 +10,18 @@ from schema.context import Info
 from schema.problems import answered
 from schema.queries import Acceptance
 from schema.types import AccessToken, Community, Invitation, Membership
-from service import access_tokens, bulk, communities, invitations, memberships, other_address, policy, sessions, sign_in
+from service import (
+    access_tokens,
+    bulk,
+    communities,
+    fresh_links,
+    invitations,
+    memberships,
+    other_address,
+    policy,
+    sessions,
+    sign_in,
+)
 from service.links import LinkFacts, by_token
 from service.models import Role
 from service.refusals import InvalidInput, InviteLinkInvalid, NotSignedIn
@@ -352,8 +363,8 @@ RequestFreshLinkResult = Annotated[
 ]
 
 _BLIND = (
-    "If the invitation is still open, a fresh link is on its way to the invited mailbox. Nothing there after a few"
-    " minutes? Look in the spam folder, or ask the person who invited you."
+    "If the invitation is still open, a link that works is on its way to the invited mailbox, or there already. Nothing"
+    " there after a few minutes? Look in the spam folder, or ask the person who invited you."
 )
 
 
@@ -361,13 +372,9 @@ async def _request_fresh_link(info: Info, input: RequestFreshLinkInput) -> Reque
     context = info.context
     await context.count_attempt()
     if input.token is not None:
-        link = await by_token(input.token, now=context.now)
-        wanted = link is not None and not link.lives(context.now)
-    else:
-        link = await sign_in.any_link_of_flow(context.flow_cookie, now=context.now)
-        wanted = link is not None
-    if link is not None and wanted:
-        await invitations.send_fresh_link(link, now=context.now, settings=context.settings)
+        await fresh_links.request(input.token, now=context.now)
+    elif (link := await sign_in.any_link_of_flow(context.flow_cookie, now=context.now)) is not None:
+        await fresh_links.request_for(link, now=context.now)
     return RequestFreshLinkAnswer(message=_BLIND)
 
 

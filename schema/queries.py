@@ -125,10 +125,12 @@ class Acceptance:
         " access_denied, inviter_not_entitled, ... Null while nothing was refused."
     )
     can_request_other_address: bool = strawberry.field(
-        description="Whether requestOtherAddress would ask the admins for the address that was signed in with."
+        description="Whether requestOtherAddress would tell the admins of the address that was signed in with. The first"
+        " address that was asked for stays; a later one is only recorded in the timeline."
     )
     other_address_requested: bool = strawberry.field(
-        description="Whether the admins are asked already to invite the address that was signed in with."
+        description="Whether the admins are asked already to invite the address that was signed in with. False after"
+        " requestOtherAddress means that they have a request for another address already, which stays."
     )
 
     @classmethod

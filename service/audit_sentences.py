@@ -46,6 +46,11 @@ _SENTENCES: Final[Mapping[str, str]] = {
 
 # An event that has this fact reads so instead.
 _WITH_FACT: Final[Mapping[tuple[str, str], str]] = {
+    (
+        "invitation.other_address_requested",
+        "standing",
+    ): "Somebody with the link proved {email} with {provider} and asks to"
+    " be invited at that address instead. The address that was asked for first stays.",
     ("invitation.created", "access_token_id"): "{actor} invited them as {role} with an access token.",
     ("invitation.resent", "access_token_id"): "{actor} sent a new link with an access token; every earlier one died.",
     (

@@ -268,6 +268,19 @@ class StateOnly(operations.TortoiseOperation):
             change.state_forward(app_label, state)
 
 
+class RemoveField(operations.RemoveField):
+    """Drops a column with one plain statement; Tortoise's own rebuilds SQLite's table, and loses indexes and children."""
+
+    async def database_forward(
+        self, app_label: str, old_state: State, new_state: State, state_editor: BaseSchemaEditor | None = None
+    ) -> None:
+        del new_state
+        if state_editor is None:
+            return
+        table = old_state.apps.get_model(f"{app_label}.{self.model_name}")._meta.db_table  # noqa: SLF001
+        await state_editor._run_sql(f'ALTER TABLE "{table}" DROP COLUMN "{self.name}"')  # noqa: SLF001
+
+
 class _Recorder(MigrationRecorder):
     """Makes its table with one plain statement: SQLite's executescript would commit the transaction around it."""
 

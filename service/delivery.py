@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import structlog
 
-from service import audit, codes, links, metrics, notices, pace, pruning, suppression
+from service import audit, codes, fresh_links, links, metrics, notices, pace, pruning, suppression
 from service.addresses import Address
 from service.clock import Clock
 from service.database import Statement, execute, inserting, select, together, transaction
@@ -34,6 +34,7 @@ _LEASE: Final = timedelta(minutes=2)
 _SENDING: Final = 100.0  # seconds for handing over one mail, less than its lease
 _POLL: Final = 2.0  # seconds; only what a missed notification costs
 _AT_ONCE: Final = 10
+_REQUEST_BATCHES: Final = 10  # batches of requests for fresh links that are decided on between two looks at the outbox
 _AHEAD: Final = 3.0  # seconds; turns further ahead are left to whoever comes
 _FIRST_PAUSE: Final = timedelta(seconds=10)
 _LONGEST_PAUSE: Final = timedelta(hours=1)
@@ -104,14 +105,6 @@ async def _order_notice(notice: Notice, facts: dict[str, str], about: dict[str, 
         "id": new_id("ord"), "kind": MailKind.NOTICE, "notice": notice, "facts": facts, **about, "created_at": now,
         "due_at": now, "attempt": 0, "tries": 0,
     }))  # fmt: skip
-
-
-async def waits(invitation_id: str, generation: int) -> bool:
-    """Whether a mail with a link of this invitation is ordered, not sent yet, and not overtaken by a resend."""
-    return await MailOrder.filter(
-        invitation_id=invitation_id, generation=generation, sent_at=None, failed_at=None, cancelled_at=None,
-        kind__in=[MailKind.INVITATION, MailKind.FRESH_LINK],
-    ).exists()  # fmt: skip
 
 
 async def code_waits(flow_id: str) -> bool:
@@ -196,12 +189,26 @@ class Worker:
         await asyncio.gather(pruning_now_and_then, *self._sending)
 
     async def deliver_due(self) -> int:
-        """Delivers orders that are due now, a few at once; how many there were."""
+        """Decides on requests for fresh links, and delivers orders that are due now, a few at once; how many there were."""
+        await self._order_fresh_links()
         rate = await self._rate()
         leases = await self._lease(_at_once(rate))
         await self._begin(leases, rate, asyncio.Event())
         await asyncio.gather(*self._sending)
         return len(leases)
+
+    async def _order_fresh_links(self) -> None:
+        """Takes the requests that wait, a few batches at a time, so that a flood of them does not hold up the mail."""
+        for _ in range(_REQUEST_BATCHES):
+            if not await fresh_links.are_waiting():
+                return
+            async with transaction():
+                now = self._clock()
+                taken = await fresh_links.take(now=now, settings=self._settings)
+                for due in taken.due:
+                    await order(due.invitation_id, generation=due.generation, kind=MailKind.FRESH_LINK, now=now)
+            if not taken.is_full:
+                return
 
     async def _rate(self) -> float | None:
         return self._settings.mails_per_second or await self._sender.rate()
@@ -212,6 +219,7 @@ class Worker:
         A database that fails is asked again after a while.
         """
         try:
+            await self._order_fresh_links()
             rate = await self._rate()
             room = max(0, _at_once(rate) - len(self._sending))
             leases = await self._lease(room) if room else []
@@ -231,7 +239,7 @@ class Worker:
             self._sending.add(task)
             task.add_done_callback(self._sending.discard)
 
-    async def _woken(self, stopping: asyncio.Event, changes: "asyncio.Queue[Changed]", *, busy: bool) -> None:
+    async def _woken(self, stopping: asyncio.Event, changes: "asyncio.Queue[Changed | None]", *, busy: bool) -> None:
         """Waits for the end or the next poll, and for a free hand when all are busy, or else for something to do."""
         waiting: set[asyncio.Future[Any]] = {asyncio.ensure_future(stopping.wait())}
         if not busy:
@@ -420,10 +428,6 @@ class Worker:
             " WHERE id = $2 AND generation = $3",
             now, row["invitation_id"], row["order_generation"],
         )  # fmt: skip
-        if lease.kind is MailKind.FRESH_LINK:
-            await links.replace_earlier(
-                row["invitation_id"], order_id=lease.order_id, ordered_at=row["ordered_at"], now=now
-            )
         await _audit(lease.kind)(now, audit.Event(
             "invitation.sent", row["community_id"], None, row["invitation_id"], {"mail": lease.kind}
         ))  # fmt: skip
@@ -508,7 +512,7 @@ def _recipient(row: Mapping[str, Any], kind: MailKind) -> Recipient:
 
 
 _LETTER_FACTS = """
-SELECT o.kind, o.generation AS order_generation, o.created_at AS ordered_at, o.flow_id, o.invitation_id,
+SELECT o.kind, o.generation AS order_generation, o.flow_id, o.invitation_id,
     i.community_id, i.email, i.role, i.message, i.locale, i.generation, i.expires_at, i.accepted_at, i.declined_at,
     i.revoked_at, i.superseded_at, c.name AS community_name, c.locale AS community_locale, c.link_minutes,
     v.name AS inviter_name, s.reason AS suppressed, b.id AS block_id
@@ -536,14 +540,15 @@ def _refuse_pointless_notice(row: dict[str, Any]) -> None:
 
 
 def _refuse_pointless(row: dict[str, Any], kind: MailKind, now: datetime) -> None:
-    """An invitation that is over, or sent anew since, needs no mail; an address that wants none gets none."""
+    """An invitation that is over, or sent anew since, needs no mail; an address that wants none gets none, except for
+    the code of its own sign-in. An admin sees nothing of a fresh link that is not sent (H180).
+    """
     if status_of(row, now) is not Status.PENDING or row["generation"] != row["order_generation"]:
         raise _NotAtAll(row)
-    asked_for = kind is not MailKind.INVITATION
-    unwanted = row["suppressed"] == "unsubscribed" and not asked_for
+    unwanted = row["suppressed"] == "unsubscribed" and kind is not MailKind.CODE
     undeliverable = row["suppressed"] in _UNDELIVERABLE
     if unwanted or undeliverable or row["block_id"] is not None:
-        raise _NotAtAll(row, suppressed=True)
+        raise _NotAtAll(row, suppressed=kind is not MailKind.FRESH_LINK)
 
 
 async def _write_delivery(row: dict[str, Any], delivery: str, reason: str, now: datetime) -> None:

@@ -312,8 +312,7 @@ async def _extend_links(row: Mapping[str, Any], delivered_at: datetime, now: dat
         return
     minutes = timedelta(minutes=row["link_minutes"] or settings.link_minutes)
     living = await select(
-        "SELECT id, created_at, expires_at FROM links WHERE mail_order_id = $1 AND replaced_at IS NULL"
-        " AND generation = $2",
+        "SELECT id, created_at, expires_at FROM links WHERE mail_order_id = $1 AND generation = $2",
         row["order_id"], row["generation"],
     )  # fmt: skip
     for link in living:

@@ -77,7 +77,7 @@ class Hub:
     """Passes events on to the listeners of this process; a listener that does not keep up loses events, not memory."""
 
     def __init__(self) -> None:
-        self._listeners: set[asyncio.Queue[Changed]] = set()
+        self._listeners: set[asyncio.Queue[Changed | None]] = set()
         self._watches: dict[str, set[Watch]] = {}
 
     def dispatch(self, event: Changed) -> None:
@@ -87,15 +87,21 @@ class Hub:
             with contextlib.suppress(asyncio.QueueFull):
                 queue.put_nowait(event)
 
+    def wake(self) -> None:
+        """Wakes the listeners without an event."""
+        for queue in self._listeners:
+            with contextlib.suppress(asyncio.QueueFull):
+                queue.put_nowait(None)
+
     def missed(self) -> None:
         """Events may have been missed: every subscription is told so, and ends."""
         for watch in [watch for watches in self._watches.values() for watch in watches]:
             watch.lose()
 
     @contextlib.asynccontextmanager
-    async def listening(self) -> AsyncIterator[asyncio.Queue[Changed]]:
-        """A queue of the events from now on, at most a few hundred waiting."""
-        queue: asyncio.Queue[Changed] = asyncio.Queue(_WAITING)
+    async def listening(self) -> AsyncIterator[asyncio.Queue[Changed | None]]:
+        """A queue of the events from now on, at most a few hundred waiting; None only wakes (`wake`)."""
+        queue: asyncio.Queue[Changed | None] = asyncio.Queue(_WAITING)
         self._listeners.add(queue)
         try:
             yield queue
@@ -121,12 +127,21 @@ hub = Hub()
 
 async def announce(event: Changed, *writes: Statement) -> None:
     """The last statement of a transaction: its listeners hear of it once it is committed. `writes` are run with it."""
+    await _notify(event.payload(), *writes)
+
+
+async def wake(*writes: Statement) -> None:
+    """The same without saying of what: workers look for something to do."""
+    await _notify("", *writes)
+
+
+async def _notify(payload: str, *writes: Statement) -> None:
     if is_postgres():
-        await together(*writes, Statement("SELECT pg_notify($1, $2)", (CHANNEL, event.payload())))
+        await together(*writes, Statement("SELECT pg_notify($1, $2)", (CHANNEL, payload)))
         return
     if writes:
         await together(*writes)
-    hub.dispatch(event)
+    heard(payload)
 
 
 async def announce_many(community_id: str, invitation_ids: list[str]) -> None:
@@ -140,7 +155,11 @@ async def announce_many(community_id: str, invitation_ids: list[str]) -> None:
 
 
 def heard(payload: str) -> None:
-    """Takes in what PostgreSQL notified: a community's id and those of its invitations that changed."""
+    """Takes in what PostgreSQL notified: a community's id and those of its invitations that changed; or nothing, which
+    wakes the workers.
+    """
+    if not payload:
+        hub.wake()
     community_id, *invitation_ids = payload.split(" ")
     for invitation_id in invitation_ids:
         hub.dispatch(Changed(community_id, invitation_id))

@@ -26,7 +26,7 @@ from service.events import Changed, announce
 from service.invitation_status import Status
 from service.invitation_views import InvitationView
 from service.languages import language_tag
-from service.limits import Allowance, audited, refuse_over_any, spend
+from service.limits import Allowance, audited, refuse_over_any
 from service.links import LinkFacts
 from service.models import Block, Community, MailKind, Role
 from service.refusals import (
@@ -453,26 +453,3 @@ async def decline(link: LinkFacts, *, block: bool, now: datetime) -> str:
             await delivery.order_block_notice(link.invitation_id, generation=link.generation, now=now)
         await announce(Changed(link.community_id, link.invitation_id))
     return link.community_name
-
-
-async def send_fresh_link(link: LinkFacts, *, now: datetime, settings: Settings) -> None:
-    """Orders a new link for the invited mailbox, if the invitation is still open; over its cap it does nothing.
-
-    Nobody who asks learns which: the answer is the same (the caller of this gives it).
-    """
-    if link.status is not Status.PENDING:
-        return
-    limit, key = settings.rate_limits.fresh_links_per_invitation, f"fresh:{link.invitation_id}"
-    async with transaction():
-        if await spend(limit, key, now=now) is not None:
-            return
-        if await delivery.waits(link.invitation_id, link.invitation_generation):
-            await spend(limit, key, now=now, times=-1)  # whoever asks again while the mail waits uses nothing up
-            return
-        await delivery.order(
-            link.invitation_id, generation=link.invitation_generation, kind=MailKind.FRESH_LINK, now=now
-        )
-        await audit.record(
-            now, audit.Event("invitation.fresh_link_requested", link.community_id, None, link.invitation_id)
-        )
-        await announce(Changed(link.community_id, link.invitation_id))

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from service.addresses import Address
-from service.database import execute, json_list, select
+from service.database import json_list, select
 from service.invitation_status import Status, status_of
 from service.models import Link, Role
 from service.tokens import Token, digest_of, new_id, new_token
@@ -20,7 +20,6 @@ class LinkFacts:
     id: str
     generation: int
     expires_at: datetime
-    replaced_at: datetime | None
     invitation_id: str
     invitation_generation: int
     invitation_expires_at: datetime
@@ -44,11 +43,11 @@ class LinkFacts:
 
     def lives(self, now: datetime) -> bool:
         """Whether a new flow may begin with it."""
-        return self.may_return and self.replaced_at is None and now < self.expires_at
+        return self.may_return and now < self.expires_at
 
 
 _FACTS = """
-SELECT l.id, l.generation, l.expires_at AS link_expires_at, l.replaced_at, i.id AS invitation_id,
+SELECT l.id, l.generation, l.expires_at AS link_expires_at, i.id AS invitation_id,
     i.generation AS invitation_generation, i.expires_at, i.accepted_at, i.declined_at, i.revoked_at, i.superseded_at,
     i.email, i.role, i.message, i.proposed_email, i.inviter_id, i.for_member_id, v.name AS inviter_name, c.id AS community_id, c.name AS community_name,
     c.seat_limit, c.allowed_email_domains
@@ -78,7 +77,6 @@ def _facts_of(row: dict[str, Any], now: datetime) -> LinkFacts:
         id=row["id"],
         generation=row["generation"],
         expires_at=row["link_expires_at"],
-        replaced_at=row["replaced_at"],
         invitation_id=row["invitation_id"],
         invitation_generation=row["invitation_generation"],
         invitation_expires_at=row["expires_at"],
@@ -112,12 +110,3 @@ async def issue(
         expires_at=min(now + timedelta(minutes=minutes), ends),
     )
     return token
-
-
-async def replace_earlier(invitation_id: str, *, order_id: str, ordered_at: datetime, now: datetime) -> None:
-    """Links of earlier orders begin no new flow once a fresh one was sent; flows already begun go on."""
-    await execute(
-        "UPDATE links SET replaced_at = $1 WHERE invitation_id = $2 AND replaced_at IS NULL AND mail_order_id IN"
-        " (SELECT id FROM mail_orders WHERE invitation_id = $2 AND created_at <= $3 AND id <> $4)",
-        now, invitation_id, ordered_at, order_id,
-    )  # fmt: skip

@@ -55,7 +55,7 @@ class MailKind(StrEnum):
     """What a mail order sends, and on whose word."""
 
     INVITATION = "invitation"  # the first mail, or an admin's resend
-    FRESH_LINK = "fresh_link"  # asked for by the holder of an earlier link
+    FRESH_LINK = "fresh_link"  # asked for by the holder of an expired link
     CODE = "code"  # proves the invited mailbox within a flow
     NOTICE = "notice"  # tells a person what happened; `Notice` says which
 
@@ -318,7 +318,7 @@ class MailOrder(Model):
 
 
 class Link(Model):
-    """A link that a mail carries, for minutes: the digest of its token. Replaced means that no new flow may begin."""
+    """A link that a mail carries, for minutes: the digest of its token."""
 
     id = fields.CharField(primary_key=True, max_length=ID)
     invitation: fields.ForeignKeyRelation[Invitation] = fields.ForeignKeyField(
@@ -333,12 +333,22 @@ class Link(Model):
     digest = fields.CharField(max_length=DIGEST, unique=True)
     created_at = fields.DatetimeField()
     expires_at = fields.DatetimeField()
-    replaced_at = fields.DatetimeField(null=True)
 
     class Meta:
         table = "links"
         indexes = [Index(fields=("invitation_id",), name="ix_links_invitation")]
         constraints = [CheckConstraint(name="ck_links_deadline", check="expires_at > created_at")]
+
+
+class FreshLinkRequest(Model):
+    """Somebody asked for a fresh link with the token of this digest, known or not; a worker decides and deletes it."""
+
+    digest = fields.CharField(primary_key=True, max_length=DIGEST)
+    requested_at = fields.DatetimeField()
+
+    class Meta:
+        table = "fresh_link_requests"
+        indexes = [Index(fields=("requested_at",), name="ix_fresh_link_requests_requested")]
 
 
 class UnsubscribeToken(Model):
@@ -540,8 +550,8 @@ class AuditEvent(Model):
 
 
 __models__ = [
-    Member, Identity, Session, Community, Membership, Invitation, MailOrder, Link, UnsubscribeToken, Flow, Block,
-    BlockUndoToken, Suppression, Notification, AccessToken, Counter, AuditEvent,
+    Member, Identity, Session, Community, Membership, Invitation, MailOrder, Link, FreshLinkRequest, UnsubscribeToken, Flow,
+    Block, BlockUndoToken, Suppression, Notification, AccessToken, Counter, AuditEvent,
 ]  # fmt: skip
 
 # Indexes that Tortoise cannot say, or would rebuild a table for; the migrations make them in plain SQL.

@@ -21,6 +21,7 @@ _BITE: Final = 500
 _FLOW_KEPT: Final = timedelta(hours=1)  # as long as its cookie: the browser may still ask what came of it
 _LINK_KEPT: Final = timedelta(days=1)  # after its invitation closed
 _NOTIFICATION_KEPT: Final = timedelta(days=2)  # longer than a notification is believed after it was signed
+_REQUEST_KEPT: Final = timedelta(days=1)  # a fresh link that no worker came to send is not expected any more
 _COUNTER_KEPT: Final = timedelta(days=1)  # the longest period of the limits that are not settings
 
 _CLOSED_AT: Final = "COALESCE(i.accepted_at, i.declined_at, i.revoked_at, i.superseded_at, i.expires_at)"
@@ -43,6 +44,10 @@ _SESSIONS: Final = (
     " OR last_seen_at <= $3 LIMIT $2)"
 )
 _COUNTERS: Final = "DELETE FROM counters WHERE key IN (SELECT key FROM counters WHERE started_at < $1 LIMIT $2)"
+_REQUESTS: Final = (
+    "DELETE FROM fresh_link_requests WHERE digest IN"
+    " (SELECT digest FROM fresh_link_requests WHERE requested_at < $1 LIMIT $2)"
+)
 _UNSUBSCRIBE: Final = "DELETE FROM unsubscribe_tokens WHERE digest IN (SELECT digest FROM unsubscribe_tokens WHERE expires_at <= $1 LIMIT $2)"
 _UNDO: Final = "DELETE FROM block_undo_tokens WHERE digest IN (SELECT digest FROM block_undo_tokens WHERE expires_at <= $1 LIMIT $2)"
 # Notices about an invitation are erased with it (`erase_invitation`); those to accounts after the same time.
@@ -77,6 +82,7 @@ async def prune(*, now: datetime, settings: Settings) -> dict[str, int]:
         "links": await _all(_LINKS, now - _LINK_KEPT),
         "sessions": await _all(_SESSIONS, now, idle_since),
         "counters": await _all(_COUNTERS, now - _longest_period(settings)),
+        "fresh_link_requests": await _all(_REQUESTS, now - _REQUEST_KEPT),
         "unsubscribe_tokens": await _all(_UNSUBSCRIBE, now),
         "block_undo_tokens": await _all(_UNDO, now),
         "notices": await _all(_NOTICES, now - timedelta(days=settings.retention_days)),

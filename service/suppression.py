@@ -20,7 +20,7 @@ _LONGEST_TOKEN: Final = 200
 
 
 class Reason(StrEnum):
-    """Why an address is not written to. Only an unsubscribed one may still ask for a fresh link itself."""
+    """Why an address is not written to. Only an unsubscribed one is still sent the code of its own sign-in."""
 
     BOUNCED = "bounced"
     COMPLAINED = "complained"

@@ -1,7 +1,9 @@
 """The audit log and the timelines: what they tell, to whom, in which order, and at which price."""
 
+import asyncio
 import re
 from collections.abc import Awaitable
+from contextlib import AsyncExitStack
 from datetime import timedelta
 from itertools import product
 from pathlib import Path
@@ -123,6 +125,57 @@ async def test_the_timeline_tells_who_tried_and_asks_for_the_other_address(servi
         assert "Development" not in told["invitation.sign_in_started"]
         assert [event["kind"] for event in seen["timeline"]["nodes"]].count("invitation.other_address_requested") == 1
         assert (await owner.invite(community, seen["proposedEmail"]))["__typename"] == "InviteMemberSuccess"
+
+
+async def test_a_second_person_s_address_does_not_overwrite_the_first(service: Service) -> None:
+    """H182: the first address stays beside the invitation, also through a resend; the second asker is told that theirs
+    was not taken, and the admins read it, masked, in the timeline.
+    """
+    query = "query($id: ID!) { invitation(id: $id) { proposedEmail timeline { nodes { kind summary times } } } }"
+    async with service.browser() as owner, service.browser() as first, service.browser() as second:
+        community = await _owner(service, owner)
+        invited = (await owner.invite(community, GUEST))["invitation"]["id"]
+        token = await service.token_for(GUEST)
+        for asker, address, is_taken in ((first, "first@example.com", True), (second, "second@example.com", False)):
+            acceptance = await asker.accept_as(token, address)
+            for _ in range(3):
+                answer = (await asker.ask(OTHER_ADDRESS, input={"acceptanceId": acceptance["id"]}))[
+                    "requestOtherAddress"
+                ]
+                assert answer["__typename"] == "RequestOtherAddressSuccess"
+                assert (await _may_ask(asker))["otherAddressRequested"] == is_taken
+        seen = (await owner.ask(query, id=invited))["invitation"]
+        assert seen["proposedEmail"] == "first@example.com"
+        asked = [event for event in seen["timeline"]["nodes"] if event["kind"] == "invitation.other_address_requested"]
+        assert [event["times"] for event in asked] == [1, 3]
+        assert "s•••@example.com" in asked[1]["summary"]
+        assert ["asked for first stays" in event["summary"] for event in asked] == [False, True]
+        assert "second@example.com" not in str(seen)
+        service.clock.advance(minutes=2)
+        await owner.do("resendInvite", invitationId=invited)
+        assert (await owner.ask(query, id=invited))["invitation"]["proposedEmail"] == "first@example.com"
+
+
+async def test_of_simultaneous_addresses_one_stays(service: Service) -> None:
+    """H182: of five people who ask at once one address stands beside the invitation, and the others are in the timeline."""
+    async with service.browser() as owner, AsyncExitStack() as stack:
+        community = await _owner(service, owner)
+        invited = (await owner.invite(community, GUEST))["invitation"]["id"]
+        token = await service.token_for(GUEST)
+        askers = [await stack.enter_async_context(service.browser()) for _ in range(5)]
+        found = [await asker.accept_as(token, f"{number}x@example.com") for number, asker in enumerate(askers)]
+        await asyncio.gather(*(
+            asker.ask(OTHER_ADDRESS, input={"acceptanceId": acceptance["id"]})
+            for asker, acceptance in zip(askers, found, strict=True)
+        ))  # fmt: skip
+        taken = [(await _may_ask(asker))["otherAddressRequested"] for asker in askers]
+        assert sorted(taken) == [False] * 4 + [True]
+        proposed = (await owner.ask("query($id: ID!) { invitation(id: $id) { proposedEmail } }", id=invited))[
+            "invitation"
+        ]
+        assert proposed["proposedEmail"] == f"{taken.index(True)}x@example.com"
+        asked = await _log(owner, community, filter={"kinds": ["invitation.other_address_requested"]})
+        assert len([event for event in asked["nodes"] if "asked for first stays" in event["summary"]]) == 4
 
 
 async def _may_ask(guest: Browser) -> Any:

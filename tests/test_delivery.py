@@ -252,9 +252,7 @@ async def test_only_the_last_attempt_records(service: Service) -> None:
         assert (sender.sent, order["attempt"], order["message_id"]) == (2, 2, "message-2")
         kinds = [node["kind"] for node in (await owner.invitation(invitation_id))["timeline"]["nodes"]]
         assert kinds.count("invitation.sent") == 1
-        alive = await database.select(
-            "SELECT id FROM links WHERE mail_order_id = $1 AND replaced_at IS NULL", order["id"]
-        )
+        alive = await database.select("SELECT id FROM links WHERE mail_order_id = $1", order["id"])
         assert len(alive) == 2
 
 
@@ -367,11 +365,11 @@ async def test_asking_while_a_mail_waits_uses_nothing_up(service: Service) -> No
             await guest.do("requestFreshLink", token=token)
         await service.deliver()
         assert len([mail for mail in service.mailbox.entries if mail.to == OWNER]) == 1 + 1
-        for _ in range(5):
+        for _ in range(12):
             service.clock.advance(minutes=11)
             await guest.do("requestFreshLink", token=token)
             await service.deliver()
-        assert len([mail for mail in service.mailbox.entries if mail.to == OWNER]) == 1 + 5
+        assert len([mail for mail in service.mailbox.entries if mail.to == OWNER]) == 1 + 12
 
 
 async def test_an_overtaken_mail_keeps_no_fresh_link_back(service: Service) -> None:

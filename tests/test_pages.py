@@ -506,6 +506,22 @@ async def test_the_address_that_was_proved_can_be_asked_for(stage: Stage) -> Non
         assert await Membership.all().count() == 1
 
 
+async def test_a_second_address_that_is_asked_for_is_told_plainly(stage: Stage) -> None:
+    """H182: where the admins have a request for another address already, the page says so after the press."""
+    async with stage.invited() as (owner, invitation_id), stage.service.browser() as first:
+        link = await stage.link()
+        acceptance = await first.accept_as(link.partition("#")[2], "first@example.com")
+        await first.do("requestOtherAddress", acceptanceId=acceptance["id"])
+        page = await stage.person()
+        await accept_as(page, link, "other@example.com")
+        await press(page, "Ask to be invited at other@example.com instead")
+        await expect(told(page, "already have a request to invite another address")).to_be_visible()
+        await expect(page.locator("#announcer")).to_contain_text("already have a request to invite another address")
+        await assert_accessible(page, "another address was asked for")
+        query = "query($id: ID!) { invitation(id: $id) { proposedEmail } }"
+        assert (await owner.ask(query, id=invitation_id))["invitation"] == {"proposedEmail": "first@example.com"}
+
+
 async def test_an_address_that_nobody_vouches_for_cannot_be_asked_for(stage: Stage) -> None:
     """Where the provider does not vouch for the other address, the page says whom to ask, and has no button for it."""
     async with stage.invited():

@@ -36,11 +36,14 @@ def door(serve: Serve) -> Door:
     """The service with one more provider, `idp`, of the kind asked for."""
 
     @asynccontextmanager
-    async def opened(**registration: Any) -> AsyncIterator[tuple[Service, HostileProvider]]:
+    async def opened(
+        *, rate_limits: dict[str, str] | None = None, **registration: Any
+    ) -> AsyncIterator[tuple[Service, HostileProvider]]:
         path, issuer_path = _PATHS[str(registration.get("tenants"))]
         async with running_provider(path, issuer_path=issuer_path) as provider:
             changes = registration | {"issuer": provider.issuer}
-            async with serve(providers={"idp": provider.registration(**changes)}) as service:
+            limits = {} if rate_limits is None else {"rate_limits": rate_limits}
+            async with serve(providers={"idp": provider.registration(**changes)}, **limits) as service:
                 provider.clock = service.clock
                 provider.clients = {CLIENT_ID: (CLIENT_SECRET, (f"{service.url}/auth/idp/callback",))}
                 yield service, provider
@@ -217,6 +220,22 @@ async def _at_the_code(door: Door) -> AsyncIterator[tuple[Service, HostileProvid
         found = await _through(guest, provider, token, EMAIL)
         assert found["status"] == "CODE_REQUIRED"
         yield service, provider, guest, found["id"], token
+
+
+async def test_fresh_links_delay_no_code(door: Door) -> None:
+    """H179: after strangers' fresh links used up their hour's limit for this mailbox, the code still leaves at once."""
+    limits = {"mails_per_recipient": "1/1h", "mails_per_recipient_overall": "1/1h", "attempts_per_client": "off"}
+    async with door(kind="google", rate_limits=limits) as (service, provider):
+        async with service.browser() as owner, service.browser() as guest, service.browser() as thief:
+            token = await _invited(service, owner, EMAIL)
+            service.clock.advance(minutes=11)
+            await thief.do("requestFreshLink", token=token)
+            fresh = await service.token_for(EMAIL)
+            assert len([mail for mail in service.mailbox.entries if mail.to == EMAIL]) == 2
+            found = await _through(guest, provider, fresh, EMAIL)
+            assert found["status"] == "CODE_REQUIRED"
+            done = await _confirm(guest, found["id"], await _code(service))
+            assert done["acceptance"]["status"] == "ACCEPTED"
 
 
 async def test_the_code_completes_the_proof(door: Door) -> None:

@@ -306,9 +306,7 @@ async def test_an_event_may_come_before_the_sending_is_recorded(stage: Stage) ->
 
 @pytest.mark.parametrize("engine", ["postgres"])
 async def test_an_event_waits_for_a_worker_that_records(stage: Stage) -> None:
-    """While a worker records a fresh link's mail, the invitation locked before the older links, an event of the first
-    mail waits, and both come through.
-    """
+    """While a worker holds the invitation and then its links, an event of the first mail waits, and both come through."""
     url = stage.service.settings.database_url.get_secret_value()
     recording = f"UPDATE invitations SET last_sent_at = now() WHERE id = '{stage.invitation_id}'"  # noqa: S608 -- our own id
     async with holding(url, recording) as worker:
@@ -317,7 +315,7 @@ async def test_an_event_waits_for_a_worker_that_records(stage: Stage) -> None:
         telling = asyncio.create_task(delivered, context=contextvars.Context())
         await until(worker.awaited(), "an event that waits")
         await worker.connection.execute(
-            "UPDATE links SET replaced_at = now() WHERE invitation_id = $1", stage.invitation_id
+            "UPDATE links SET expires_at = expires_at WHERE invitation_id = $1", stage.invitation_id
         )
     await telling
     assert (await stage.seen())[0] == "DELIVERED"
@@ -360,21 +358,32 @@ async def test_an_early_delivery_shortens_nothing(stage: Stage) -> None:
 
 
 async def test_a_dead_link_is_not_revived(stage: Stage) -> None:
-    """A late delivery lengthens no link that a resend, a fresh link or a revocation replaced."""
+    """A late delivery lengthens no link that a resend or a revocation ended."""
     order = await stage.order()
     stage.service.clock.advance(minutes=11)
-    async with stage.service.browser() as guest:
-        await guest.do("requestFreshLink", token=stage.token)
-    fresh = await stage.service.token_for(GUEST)
+    await stage.owner.do("resendInvite", invitationId=stage.invitation_id)
+    newer = await stage.service.token_for(GUEST)
     before = await stage.link_ends()
     await stage.tell("Delivery", order=order, timestamp=stamp(stage.service.clock()))
     assert await stage.link_ends() == before
-    stage.token = fresh
+    stage.token = newer
     await stage.owner.do("revokeInvite", invitationId=stage.invitation_id)
     before = await stage.link_ends()
     stage.service.clock.advance(minutes=5)
     await stage.tell("Delivery", timestamp=stamp(stage.service.clock()))
     assert await stage.link_ends() == before
+
+
+async def test_a_fresh_link_ends_no_other(stage: Stage) -> None:
+    """H179: a first mail that arrives after a fresh link was sent has a link that works for its minutes all the same."""
+    order, first = await stage.order(), stage.token
+    stage.service.clock.advance(minutes=11)
+    async with stage.service.browser() as guest, stage.service.browser() as thief:
+        await thief.do("requestFreshLink", token=first)
+        fresh = await stage.service.token_for(GUEST)
+        await stage.tell("Delivery", order=order, timestamp=stamp(stage.service.clock()))
+        for token in (first, fresh):
+            assert (await guest.accept(token))["__typename"] == "AcceptInviteStarted"
 
 
 # ------------------------------------------------------------------------------------------------------ who is believed

@@ -211,7 +211,7 @@ def _heading(_: Gettext, *, inviter: bool) -> str:
 def _lead(facts: InvitationFacts, _: Gettext) -> str:
     if not facts.fresh:
         return ""
-    return _("Somebody asked for this fresh link with an earlier one. It replaces every earlier link.")
+    return _("Somebody asked for this fresh link with an earlier one.")
 
 
 def _role_words(role: Role, _: Gettext) -> str:
@@ -355,7 +355,7 @@ def unsubscribe_words(language: str, *, stopped: bool) -> dict[str, str]:
         "title": _("Stop invitations to this address?"),
         "text": _("No more invitations would be sent to the address at which you found this link."),
         "button": _("Stop them"),
-        "next": _("Nothing has been changed yet. A fresh link that somebody asks for on the page would still be sent."),
+        "next": _("Nothing has been changed yet."),
     }
 
 

@@ -6,7 +6,7 @@ import * as api from "./operations.js";
 import { announce, confirm, h, notice, problemWords, translate } from "./page.js";
 import { leaveFor } from "./providers.js";
 import { t } from "./words.js";
-import { refused } from "./refusals.js";
+import { anotherAsked, refused } from "./refusals.js";
 import * as views from "./invitee.js";
 
 /** @typedef {import("./operations.js").Acceptance} Acceptance */
@@ -233,7 +233,8 @@ async function nowIs(acceptance) {
 async function askForOther(acceptance, problems) {
   const { requestOtherAddress: answer } = await ask(api.OTHER_ADDRESS, { input: { acceptanceId: acceptance.id } });
   if (!("acceptance" in answer)) return problems.replaceChildren(notice("problem", ...problemWords(answer)));
-  await nowIs(answer.acceptance);
+  if (answer.acceptance.otherAddressRequested) await nowIs(answer.acceptance);
+  else problems.replaceChildren(anotherAsked(answer.acceptance));
   return announce(document.querySelector(".notice.done")?.textContent ?? "");
 }
 

@@ -117,6 +117,12 @@ function otherAddress(acceptance, { askForOther }) {
   return [cannot, h("div", { class: "actions" }, ask, problems), h("p", { class: "aside" }, rich("other.hint", place(acceptance)))];
 }
 
+/**
+ * The admins have a request for another address already, which stays; this one stands in the invitation's history.
+ * @param {Acceptance} acceptance
+ */
+export const anotherAsked = (acceptance) => notice("done", rich("other.another", { ...addresses(acceptance), ...place(acceptance) }));
+
 /** @param {Acceptance} acceptance */
 const place = ({ communityName }) => ({ community: said(communityName) });
 

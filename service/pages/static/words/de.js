@@ -97,6 +97,7 @@ export default {
   "other.button": "Um eine Einladung an {signedIn} bitten",
   "other.hint": "Die Admins von {community} sehen Ihren Wunsch und entscheiden. Sagen sie ja, kommt eine neue Mail an diese Adresse.",
   "other.asked": "Sie haben um eine Einladung an {signedIn} gebeten. Sagen die Admins von {community} ja, kommt eine neue Mail an diese Adresse.",
+  "other.another": "Die Admins von {community} haben bereits eine Bitte um eine andere Adresse, und diese bleibt bestehen. Im Verlauf der Einladung sehen sie nun auch, dass Sie um {signedIn} gebeten haben.",
   "other.ask_yourself": "Bitten Sie die Person, die Sie eingeladen hat, stattdessen {signedIn} einzuladen. Sie sieht in ihrer Liste der Einladungen, dass Sie es versucht haben.",
   "unverified.title": "Ihre Adresse ließ sich nicht bestätigen",
   "conflict.title": "Sie haben hier schon eine andere Anmeldung",
@@ -128,7 +129,7 @@ export default {
   "sign_in.title": "Anmelden",
 };/** What the service says in English, by its own stable word for it. */
 export const told = {
-  "RequestFreshLinkAnswer": "Wenn die Einladung noch offen ist, ist ein neuer Link unterwegs an das eingeladene Postfach. Nach einigen Minuten noch nichts da? Sehen Sie im Spam-Ordner nach, oder fragen Sie die Person, die Sie eingeladen hat.",
+  "RequestFreshLinkAnswer": "Wenn die Einladung noch offen ist, ist ein gültiger Link unterwegs an das eingeladene Postfach oder schon dort. Nach einigen Minuten noch nichts da? Sehen Sie im Spam-Ordner nach, oder fragen Sie die Person, die Sie eingeladen hat.",
   "RateLimited": "Das war zu oft in kurzer Zeit.",
   "ProviderUnavailable": "Diese Anmeldung ist gerade nicht möglich. Wählen Sie eine andere, oder versuchen Sie es in einigen Minuten noch einmal.",
   "UnknownProvider": "Diese Anmeldung gibt es hier nicht mehr. Laden Sie die Seite neu und wählen Sie eine andere.",

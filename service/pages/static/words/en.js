@@ -103,6 +103,7 @@ const english = {
   "other.button": "Ask to be invited at {signedIn} instead",
   "other.hint": "The admins of {community} see your wish and decide. If they say yes, a new mail comes to that address.",
   "other.asked": "You asked to be invited at {signedIn} instead. If the admins of {community} say yes, a new mail comes to that address.",
+  "other.another": "The admins of {community} already have a request to invite another address, and that one stays. The invitation’s history now also shows them that you asked for {signedIn}.",
   "other.ask_yourself": "Ask the person who invited you to invite {signedIn} instead. They see in their list of invitations that you tried.",
   "unverified.title": "Your address could not be confirmed",
   "conflict.title": "You have another sign-in here",

@@ -97,6 +97,7 @@ export default {
   "other.button": "Pedir una invitación para {signedIn}",
   "other.hint": "Los admins de {community} ven su petición y deciden. Si dicen que sí, llega un correo nuevo a esa dirección.",
   "other.asked": "Ha pedido una invitación para {signedIn}. Si los admins de {community} dicen que sí, llega un correo nuevo a esa dirección.",
+  "other.another": "Los admins de {community} ya tienen una petición para otra dirección, y esa se mantiene. El historial de la invitación les muestra ahora también que usted pidió {signedIn}.",
   "other.ask_yourself": "Pida a la persona que le invitó que invite a {signedIn}. En su lista de invitaciones verá que usted lo ha intentado.",
   "unverified.title": "No se pudo confirmar su dirección",
   "conflict.title": "Aquí tiene otro inicio de sesión",
@@ -128,7 +129,7 @@ export default {
   "sign_in.title": "Iniciar sesión",
 };/** What the service says in English, by its own stable word for it. */
 export const told = {
-  "RequestFreshLinkAnswer": "Si la invitación sigue abierta, un enlace nuevo va de camino al buzón invitado. ¿Nada después de unos minutos? Mire en la carpeta de spam, o pregunte a la persona que le invitó.",
+  "RequestFreshLinkAnswer": "Si la invitación sigue abierta, un enlace válido va de camino al buzón invitado o ya está en él. ¿Nada después de unos minutos? Mire en la carpeta de spam, o pregunte a la persona que le invitó.",
   "RateLimited": "Han sido demasiadas veces en poco tiempo.",
   "ProviderUnavailable": "Este inicio de sesión no es posible ahora. Elija otro, o inténtelo de nuevo en unos minutos.",
   "UnknownProvider": "Este inicio de sesión ya no se ofrece aquí. Vuelva a cargar la página y elija otro.",

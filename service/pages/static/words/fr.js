@@ -97,6 +97,7 @@ export default {
   "other.button": "Demander une invitation pour {signedIn}",
   "other.hint": "Les admins de {community} voient votre demande et décident. S’ils acceptent, un nouveau mail arrive à cette adresse.",
   "other.asked": "Vous avez demandé une invitation pour {signedIn}. Si les admins de {community} acceptent, un nouveau mail arrive à cette adresse.",
+  "other.another": "Les admins de {community} ont déjà une demande pour une autre adresse, et celle-ci est maintenue. L’historique de l’invitation leur montre maintenant aussi que vous avez demandé {signedIn}.",
   "other.ask_yourself": "Demandez à la personne qui vous a invité d’inviter plutôt {signedIn}. Elle voit dans sa liste d’invitations que vous avez essayé.",
   "unverified.title": "Votre adresse n’a pas pu être confirmée",
   "conflict.title": "Vous avez ici une autre connexion",
@@ -128,7 +129,7 @@ export default {
   "sign_in.title": "Se connecter",
 };/** What the service says in English, by its own stable word for it. */
 export const told = {
-  "RequestFreshLinkAnswer": "Si l’invitation est encore ouverte, un nouveau lien est en route vers la boîte invitée. Rien après quelques minutes ? Regardez dans le dossier des indésirables, ou demandez à la personne qui vous a invité.",
+  "RequestFreshLinkAnswer": "Si l’invitation est encore ouverte, un lien valable est en route vers la boîte invitée ou s’y trouve déjà. Rien après quelques minutes ? Regardez dans le dossier des indésirables, ou demandez à la personne qui vous a invité.",
   "RateLimited": "C’était trop souvent en peu de temps.",
   "ProviderUnavailable": "Cette connexion est impossible en ce moment. Choisissez-en une autre, ou réessayez dans quelques minutes.",
   "UnknownProvider": "Cette connexion n’est plus proposée ici. Rechargez la page et choisissez-en une autre.",
