@@ -868,6 +868,23 @@ async def test_the_funnel_is_told_in_numbers_and_in_a_table(stage: Stage) -> Non
         await expect(page.get_by_role("row").last.get_by_role("cell").first).to_have_text("4")
 
 
+@pytest.mark.parametrize(("language", "words"), [("en-GB", "(3 times, the last at"), ("de-DE", "(3-mal, zuletzt")])
+async def test_the_timeline_counts_what_strangers_repeat(stage: Stage, language: str, words: str) -> None:
+    """Three sign-ins that a link began are one line of the timeline, with their number once, in the reader's language."""
+    async with stage.invited() as (owner, invitation_id), stage.service.browser() as guest:
+        token = await stage.service.token_for(GUEST)
+        for _ in range(3):
+            await guest.accept(token)
+        page = await stage.person(language=language)
+        await page.goto("/")
+        await accept_as(page, None, OWNER)
+        await page.goto("about:blank")
+        await page.goto(f"/#/communities/{await owner.community_id()}/invitations/{invitation_id}")
+        lines = page.locator(".timeline > li")
+        await expect(lines).to_have_count(3)
+        assert [line.count(words) for line in await lines.all_inner_texts() if words in line] == [1]
+
+
 async def test_another_address_that_was_proved_is_invited_with_one_press(stage: Stage) -> None:
     """The wish is seen in the list and on the invitation; the press invites that address with the same role, once."""
     async with stage.invited(role="ADMIN") as (owner, _), stage.service.browser() as guest:

@@ -176,8 +176,9 @@ async def test_migrating_the_outbox_keeps_its_rows(empty_database_url: str) -> N
         assert "0006_notices" in await database.migrate(empty_database_url)
         after = await _rows()
         for table, rows in before.items():
-            kept = [{name: row[name] for name in rows[0]} for row in after[table]]
-            assert kept == rows, table
+            names = rows[0].keys() - {"replaced_at"}  # a later migration drops it
+            kept, written = ([{name: row[name] for name in names} for row in found] for found in (after[table], rows))
+            assert kept == written, table
         assert await drift.schema_drift(empty_database_url) == []
         assert [row["made_by"] for row in after["blocks"]] == ["link"]
         await database.execute("DELETE FROM mail_orders")

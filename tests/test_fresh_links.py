@@ -8,11 +8,12 @@ import pytest
 
 from service import database, suppression
 from service.addresses import canonical
-from service.delivery import Worker
-from service.mail import open_sender
 from service.pruning import prune
+from service.tokens import digest_of
 from tests.cast import owner_in
 from tests.conftest import Serve
+from tests.postgres import holding
+from tests.processes import until
 from tests.story import PREVIEW, Browser, Service
 from tests.test_budgets import counted
 
@@ -212,21 +213,41 @@ async def test_repeated_requests_are_one_row(service: Service) -> None:
 
 @pytest.mark.parametrize("engine", ["postgres"])
 async def test_workers_that_decide_at_once_send_one(service: Service) -> None:
-    """H179: requests with two expired links of one invitation, which two workers take at the same time, send one mail."""
+    """H179: of two workers that decide on one invitation the second waits for the first, and sees what it ordered."""
+    url = service.settings.database_url.get_secret_value()
     async with service.browser() as owner, service.browser() as thief:
-        _, invitation, first = await _invited(service, owner)
+        _, invitation, dead = await _invited(service, owner)
         service.clock.advance(minutes=11)
-        await _ask(service, thief, first)
-        second = await service.token_for(GUEST)
-        for _ in range(10):
-            sent = _mails(service)
-            service.clock.advance(minutes=11)
-            for token in (first, second):
-                await thief.do("requestFreshLink", token=token)
-            workers = [Worker(service.settings, open_sender(service.settings, mailbox=service.mailbox, clock=service.clock),
-                service.clock) for _ in range(4)]  # fmt: skip
-            work = [asyncio.create_task(worker.deliver_due(), context=contextvars.Context()) for worker in workers]
-            await asyncio.gather(*work)
-            await service.deliver()
-            assert _mails(service) == sent + 1
-        assert (await owner.invitation(invitation))["delivery"] == "SENT"
+        await thief.do("requestFreshLink", token=dead)
+        lock = f"SELECT id FROM invitations WHERE id = '{invitation}' FOR NO KEY UPDATE"  # noqa: S608 -- our own id
+        async with holding(url, lock) as other:
+            deciding = asyncio.create_task(service.worker.deliver_due(), context=contextvars.Context())
+            await until(other.awaited(), "a worker that waits")
+            await other.connection.execute(_ORDER, invitation, service.clock())
+        await deciding
+        await service.deliver()
+        assert _mails(service) == 2
+        assert len(await database.select("SELECT id FROM mail_orders WHERE kind = 'fresh_link'")) == 1
+
+
+_ORDER = """
+INSERT INTO mail_orders (id, kind, invitation_id, generation, created_at, due_at, attempt, tries)
+VALUES ('ord_AAAAAAAAAAAAAAAAAAAAAA', 'fresh_link', $1, 1, $2, $2, 0, 0)
+"""
+
+
+@pytest.mark.parametrize("engine", ["postgres"])
+async def test_workers_take_different_requests(service: Service) -> None:
+    """A worker passes over a request that another worker holds, and takes the others."""
+    url = service.settings.database_url.get_secret_value()
+    async with service.browser() as browser:
+        for token in ("one", "two"):
+            await browser.do("requestFreshLink", token=token)
+        held = f"SELECT digest FROM fresh_link_requests WHERE digest = '{digest_of('one')}' FOR UPDATE"  # noqa: S608 -- ours
+        async with holding(url, held):
+            async with asyncio.timeout(20):
+                await service.deliver()
+            rows = await database.select("SELECT digest FROM fresh_link_requests")
+            assert [row["digest"] for row in rows] == [digest_of("one")]
+        await service.deliver()
+        assert await database.select("SELECT digest FROM fresh_link_requests") == []

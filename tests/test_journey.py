@@ -48,10 +48,10 @@ async def test_an_invitation_from_the_list_to_the_door(service: Service) -> None
             "invitation.sent",
             "invitation.sign_in_started",
             "invitation.accept_refused",
-            "invitation.sign_in_started",
             "invitation.accepted",
             "membership.joined",
         ]
+        assert "(2 times, the last at" in seen["timeline"]["nodes"][2]["summary"]
         assert "o•••@example.com" in seen["timeline"]["nodes"][3]["summary"]
 
 
