@@ -120,7 +120,7 @@ SELECT i.id FROM invitations i WHERE i.id IN ({marks})
         SELECT 1 FROM links l WHERE l.invitation_id = i.id AND l.generation = i.generation AND l.expires_at > $1)
     AND NOT EXISTS (
         SELECT 1 FROM mail_orders o WHERE o.invitation_id = i.id AND o.generation = i.generation
-        AND o.kind <> 'code' AND o.sent_at IS NULL AND o.failed_at IS NULL AND o.cancelled_at IS NULL)
+        AND o.kind IN ('invitation', 'fresh_link') AND o.sent_at IS NULL AND o.failed_at IS NULL AND o.cancelled_at IS NULL)
 ORDER BY i.id
 """
 
