@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final
 
-_SECOND: Final = " beside another"
-
 _SENTENCES: Final[Mapping[str, str]] = {
     "community.created": "{actor} created the community.",
     "invitation.created": "{actor} invited them as {role}.",
@@ -24,8 +22,6 @@ _SENTENCES: Final[Mapping[str, str]] = {
     "invitation.sign_in_started": "Somebody opened the link and went to sign in with {provider}.",
     "invitation.code_required": "They signed in with {provider}; a code was sent to the invited mailbox to make sure.",
     "invitation.other_address_requested": "They proved {email} with {provider} and ask to be invited at that address instead.",
-    f"invitation.other_address_requested{_SECOND}": "They proved {email} with {provider} and ask to be invited at that"
-    " address instead. The address that was asked for first stays.",
     "invitation.accepted": "{actor} accepted, signed in with {provider}: {evidence}.",
     "invitation.declined": "The invitee declined.",
     "invitation.rate_limited": "{actor} wanted to send more than a limit allows ({rows} refused): {reason}",
@@ -43,6 +39,11 @@ _SENTENCES: Final[Mapping[str, str]] = {
     "member.identity_released": "The operator ended the sign-ins of {actor}, who was sent a link to sign in anew.",
     "member.identity_linked": "{actor} added a sign-in with {provider}.",
 }
+
+_SECOND_ADDRESS: Final = (
+    "They proved {email} with {provider} and ask to be invited at that address instead. The address that was asked for"
+    " first stays."
+)
 
 _REFUSALS: Final[Mapping[str, str]] = {
     "EMAIL_MISMATCH": "They signed in with {provider} as {email}, which is not the invited address.",
@@ -115,7 +116,7 @@ def sentence(kind: str, details: Mapping[str, str], actor: str | None, member: s
     if "evidence" in facts:
         facts["evidence"] = in_words(facts["evidence"])
     if "standing" in facts:
-        kind += _SECOND
+        return _SECOND_ADDRESS.format_map(facts)
     if kind != "invitation.accept_refused":
         return _SENTENCES.get(kind, kind).format_map(facts)
     facts["reason"] = REASONS.get(facts["reason"], facts["reason"].replace("_", " "))
