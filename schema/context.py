@@ -1,6 +1,7 @@
 """What a resolver is given: who asks, when, and how to answer the browser."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -13,6 +14,7 @@ from service.limits import client_key, refuse_over
 from service.openid import ProviderLabel, RelyingParty
 from service.sessions import Caller, caller_of
 from service.settings import Settings
+from service.shares import MOST_RUNNING_OF_NETWORK, Shares
 from service.sign_in import FlowBrowser, flow_browser
 from service.tokens import Token
 
@@ -31,13 +33,14 @@ class Context:
     flow_cookie: str | None = field(repr=False)
     clock: Clock
     caller_now: Callable[[], Awaitable[Caller | None]]
+    shares: Shares
     set_flow: Token | None = None
     set_session: Token | None = None
     end_session: bool = False
     load: Loaders = field(init=False)
 
     def __post_init__(self) -> None:
-        self.load = Loaders(lambda: self.now, self.settings)
+        self.load = Loaders(lambda: self.now, self.settings, self.shares)
 
     async def refresh(self) -> Caller | None:
         """For what lasts longer than a request: the time and the caller of this moment."""
@@ -47,6 +50,12 @@ class Context:
     def provider(self, provider_id: str | None) -> ProviderLabel | None:
         """What the operator calls a provider; None once it is no longer configured."""
         return next((label for label in self.relying_party.providers if label.id == provider_id), None)
+
+    def turn(self) -> AbstractAsyncContextManager[None]:
+        """The caller's turn: that of their account, or of their network before it is known. Raises TooManyAtOnce."""
+        if self.caller is None:
+            return self.shares.turn(client_key(self.client), operations=MOST_RUNNING_OF_NETWORK)
+        return self.shares.turn(f"member:{self.caller.member_id}")
 
     @property
     def browser(self) -> Browser:
