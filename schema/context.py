@@ -1,6 +1,7 @@
 """What a resolver is given: who asks, when, and how to answer the browser."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -15,6 +16,7 @@ from service.openid import ProviderLabel, RelyingParty
 from service.refusals import NotSignedIn
 from service.sessions import Caller, caller_of
 from service.settings import Settings
+from service.shares import MOST_RUNNING_OF_NETWORK, Shares
 from service.sign_in import Begun
 from service.tokens import Token
 
@@ -33,13 +35,14 @@ class Context:
     flow_cookie: FlowCookie
     clock: Clock
     caller_now: Callable[[], Awaitable[Caller | None]]
+    shares: Shares
     set_flow: FlowCookie | None = None
     set_session: Token | None = None
     end_session: bool = False
     load: Loaders = field(init=False)
 
     def __post_init__(self) -> None:
-        self.load = Loaders(lambda: self.now, self.settings)
+        self.load = Loaders(lambda: self.now, self.settings, self.shares)
 
     async def refresh(self) -> Caller | None:
         """For what lasts longer than a request: the time and the caller of this moment."""
@@ -49,6 +52,12 @@ class Context:
     def provider(self, provider_id: str | None) -> ProviderLabel | None:
         """What the operator calls a provider; None once it is no longer configured."""
         return next((label for label in self.relying_party.providers if label.id == provider_id), None)
+
+    def turn(self) -> AbstractAsyncContextManager[None]:
+        """The caller's turn: that of their account, or of their network before it is known. Raises TooManyAtOnce."""
+        if self.caller is None:
+            return self.shares.turn(client_key(self.client), operations=MOST_RUNNING_OF_NETWORK)
+        return self.shares.turn(f"member:{self.caller.member_id}")
 
     @property
     def browser(self) -> Browser:

@@ -1,7 +1,9 @@
 """POST /graphql: JSON only, one operation a request, from our own pages and the allowed origins only."""
 
+import asyncio
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -10,15 +12,21 @@ import orjson
 from graphql import ExecutionResult, GraphQLError
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import Response
+from starlette.types import Receive
 
 from schema.context import Context
 from schema.live import Live, MakeContext, is_subscription, wants_stream
 from schema.root import Schema, masked
 from service.cookies import has_cookies
+from service.deadlines import MESSAGE
 from service.refusals import NotSignedIn, RateLimited
 from service.settings import Settings
+from service.shares import TooManyAtOnce
 
 MOST_BYTES: Final = 512 * 1024
+
+_WITHIN: Final = 30.0  # seconds that an operation may take in all, with its time in the caller's line
+_CLIENT_GONE: Final = 499  # for the access log and the metrics; nobody reads it
 
 NOT_PLAIN: Final = "A subscription needs Accept: text/event-stream, or a WebSocket (graphql-transport-ws)."
 
@@ -58,13 +66,30 @@ class GraphQLEndpoint:
             return _json({"errors": [{"message": error.message}]}, error.status)
         if is_subscription(operation):
             return await self._live_answer(request, operation, context)
-        result = await self._schema.run(
-            operation["query"],
-            variables=operation.get("variables"),
-            operation_name=operation.get("operationName"),
-            context=context,
-        )
-        context.load.close()
+        return await self._run(request, operation, context)
+
+    async def _run(self, request: Request, operation: dict[str, Any], context: Context) -> Response:
+        """Runs a query or a mutation in its caller's turn, for as long as the client waits for it.
+
+        What is cancelled, because it took too long or nobody waits any more, is rolled back; a mutation that was
+        committed stays. A login's return is no operation and is never cancelled (`service.sign_in.finish`).
+        """
+        try:
+            async with _while_connected(request.receive), asyncio.timeout(_WITHIN), context.turn():
+                result = await self._schema.run(
+                    operation["query"],
+                    variables=operation.get("variables"),
+                    operation_name=operation.get("operationName"),
+                    context=context,
+                )
+        except TooManyAtOnce as refused:
+            return _failed(429, refused.message, "RATE_LIMITED")
+        except TimeoutError:
+            return _failed(503, MESSAGE, "TIMEOUT")
+        except ClientDisconnect:
+            return Response(status_code=_CLIENT_GONE)
+        finally:
+            context.load.close()
         response = _answer(result, development=self._settings.development)
         await self._finish(response, context)
         return response
@@ -73,6 +98,30 @@ class GraphQLEndpoint:
         if not wants_stream(request):
             return _json({"errors": [{"message": NOT_PLAIN}]}, 400)
         return await self.live.stream(operation, context)
+
+
+@asynccontextmanager
+async def _while_connected(receive: Receive) -> AsyncIterator[None]:
+    """Cancels the block when the client disconnects, and raises ClientDisconnect. The body has been read before."""
+    running, gone = asyncio.current_task(), False
+
+    async def watch() -> None:
+        nonlocal gone
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        gone = True
+        if running is not None:
+            running.cancel()
+
+    watching = asyncio.create_task(watch())
+    try:
+        yield
+    except asyncio.CancelledError:
+        if gone and running is not None and not running.uncancel():
+            raise ClientDisconnect from None
+        raise
+    finally:
+        watching.cancel()
 
 
 def _refuse_repeated(request: Request) -> None:
@@ -167,6 +216,10 @@ def _contradicts(origin: str, site: str | None, settings: Settings) -> bool:
         return False
     loopback = (urlsplit(origin).hostname or "") in {"localhost", "127.0.0.1", "::1"}
     return origin == settings.public_url or not loopback
+
+
+def _failed(status: int, message: str, code: str) -> Response:
+    return _json({"errors": [{"message": message, "extensions": {"code": code}}]}, status)
 
 
 def _json(body: dict[str, Any], status: int = 200) -> Response:

@@ -10,7 +10,6 @@ import contextlib
 import contextvars
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
-from contextlib import AbstractContextManager
 from typing import Any, Final
 
 import orjson
@@ -31,7 +30,8 @@ log = structlog.get_logger()
 PROTOCOL: Final = "graphql-transport-ws"
 MOST_IN_PROCESS: Final = 1000
 MOST_OF_MEMBER: Final = 20
-MOST_WAITING: Final = 50  # of one client address, that have not said yet who they are
+MOST_WAITING: Final = 200  # sockets that have not said yet who they are; they take no places of the process
+MOST_WAITING_OF_CLIENT: Final = 50
 MOST_ON_SOCKET: Final = 20
 _INIT_WITHIN: Final = 10.0  # seconds
 # Seconds; who reads no message for so long is cut off. With the time between two looks at the rights it stays below the
@@ -54,12 +54,15 @@ class Closed(Exception):
 
 
 class Rooms:
-    """How many live connections there are in this process: in all, by member, and by client address until it is known
-    whose they are.
+    """The live connections of this process: the places of members, and a waiting room for everybody else.
+
+    A newcomer always gets into the waiting room. Where it is full, or holds too many sockets of one client, the socket
+    that has waited longest there is let go (H163, H207).
     """
 
     def __init__(self) -> None:
         self._held: Counter[str] = Counter()
+        self._waiting: dict[object, tuple[str, Callable[[], None]]] = {}
         self.taken = 0
 
     @contextlib.contextmanager
@@ -72,24 +75,37 @@ class Rooms:
         finally:
             self.taken -= free
 
-    def of(self, member_id: str) -> AbstractContextManager[bool]:
-        """A place of the member's; False where they have taken all of theirs."""
-        return self._place(f"member:{member_id}", MOST_OF_MEMBER)
-
-    def waiting(self, client: str) -> AbstractContextManager[bool]:
-        """A place for a client that has not said yet who they are, so that nobody idles in everybody's (H163)."""
-        return self._place(client_key(client), MOST_WAITING)
-
     @contextlib.contextmanager
-    def _place(self, key: str, most: int) -> Iterator[bool]:
-        free = self._held[key] < most
-        self._held[key] += free
+    def of(self, member_id: str) -> Iterator[bool]:
+        """A place of the member's; False where they have taken all of theirs."""
+        free = self._held[member_id] < MOST_OF_MEMBER
+        self._held[member_id] += free
         try:
             yield free
         finally:
-            self._held[key] -= free
-            if not self._held[key]:
-                del self._held[key]
+            self._held[member_id] -= free
+            if not self._held[member_id]:
+                del self._held[member_id]
+
+    @contextlib.contextmanager
+    def waiting(self, client: str, let_go: Callable[[], None]) -> Iterator[None]:
+        """A place in the waiting room; `let_go` is called when a later newcomer takes it."""
+        place, key = object(), client_key(client)
+        if sum(client == key for client, _ in self._waiting.values()) >= MOST_WAITING_OF_CLIENT:
+            self._let_go(key)
+        elif len(self._waiting) >= MOST_WAITING:
+            self._let_go(None)
+        self._waiting[place] = key, let_go
+        try:
+            yield
+        finally:
+            self._waiting.pop(place, None)
+
+    def _let_go(self, client: str | None) -> None:
+        """Lets go of the oldest socket, or of the oldest of one client."""
+        oldest = next(place for place, (key, _) in self._waiting.items() if client in {None, key})
+        _, let_go = self._waiting.pop(oldest)
+        let_go()
 
 
 class Live:
@@ -148,16 +164,15 @@ class Live:
             return
         spoken = PROTOCOL in socket.scope["subprotocols"]
         await socket.accept(subprotocol=PROTOCOL if spoken else None)
-        with self.rooms.room() as free:
-            conversation = _Conversation(self, socket, cookies_count=origin is not None)
-            try:
-                await conversation.hold(spoken=spoken, free=free)
-            except Closed as closed:
-                with contextlib.suppress(RuntimeError, WebSocketDisconnect, TimeoutError):
-                    # Who reads nothing answers no farewell either.
-                    await asyncio.wait_for(socket.close(closed.code, closed.reason), _FAREWELL_WITHIN)
-            except WebSocketDisconnect:
-                pass
+        conversation = _Conversation(self, socket, cookies_count=origin is not None)
+        try:
+            await conversation.hold(spoken=spoken)
+        except Closed as closed:
+            with contextlib.suppress(RuntimeError, WebSocketDisconnect, TimeoutError):
+                # Who reads nothing answers no farewell either.
+                await asyncio.wait_for(socket.close(closed.code, closed.reason), _FAREWELL_WITHIN)
+        except WebSocketDisconnect:
+            pass
 
     async def context_of(self, socket: WebSocket, bearer: str | None, *, cookies_count: bool) -> Context:
         if bearer is None and not cookies_count:
@@ -217,19 +232,20 @@ class _Conversation:
         self._writing = asyncio.Lock()
         self._failed: asyncio.Future[Closed] = asyncio.get_running_loop().create_future()
 
-    async def hold(self, *, spoken: bool, free: bool) -> None:
+    async def hold(self, *, spoken: bool) -> None:
         """From the first message to the last."""
         if not spoken:
             raise Closed(4406, "Subprotocol not acceptable")
-        if not free:
-            raise Closed(1013, "There are too many live connections")
-        with self._live.rooms.waiting(self._socket.client.host if self._socket.client else "unknown") as patient:
-            if not patient:
-                raise Closed(1013, "There are too many connections of yours that have not said who they are")
-            member_id = await self._greet()
-        with self._live.rooms.of(member_id) as welcome:
-            if not welcome:
-                raise Closed(4429, "You have too many live connections")
+        with contextlib.ExitStack() as places:
+            known = await self._member_of_handshake()
+            seated = known is not None and self._seat(known, places) is None
+            waiting = self._live.rooms.waiting(self._client, lambda: self._give_up(Closed(1013, "Others wait too")))
+            with contextlib.nullcontext() if seated else waiting:
+                member_id = await self._greet()
+            if not (seated and member_id == known):
+                places.close()
+                if (full := self._seat(member_id, places)) is not None:
+                    raise full
             await self._send({"type": "connection_ack"})
             try:
                 await self._converse()
@@ -238,17 +254,40 @@ class _Conversation:
                     task.cancel()
                 await asyncio.gather(*self._running.values(), return_exceptions=True)
 
+    def _seat(self, member_id: str, places: contextlib.ExitStack) -> Closed | None:
+        """Takes a place of the process and one of the member's; returns why not, and then takes none."""
+        rooms, full = self._live.rooms, None
+        if not places.enter_context(rooms.room()):
+            full = Closed(1013, "There are too many live connections")
+        elif not places.enter_context(rooms.of(member_id)):
+            full = Closed(4429, "You have too many live connections")
+        if full is not None:
+            places.close()
+        return full
+
+    @property
+    def _client(self) -> str:
+        return self._socket.client.host if self._socket.client else "unknown"
+
+    async def _member_of_handshake(self) -> str | None:
+        """The member whose session or access token came with the handshake; they need not wait among strangers."""
+        self._bearer = _bearer_in(dict(self._socket.headers))
+        if self._bearer is None and not (self._cookies_count and self._socket.cookies):
+            return None
+        context = await self._context()
+        return None if context.caller is None else context.caller.member_id
+
     async def _greet(self) -> str:
         """connection_init, soon, from somebody with a session or an access token; their member id."""
         try:
-            message = await asyncio.wait_for(self._receive(), _INIT_WITHIN)
+            message = await asyncio.wait_for(self._next(), _INIT_WITHIN)
         except TimeoutError:
             raise Closed(4408, "Connection initialisation timeout") from None
         if message["type"] == "subscribe":
             raise Closed(4401, "Unauthorized")
         if message["type"] != "connection_init":
             raise Closed(4400, "connection_init was expected first")
-        self._bearer = _bearer_in(message.get("payload")) or _bearer_in(dict(self._socket.headers))
+        self._bearer = _bearer_in(message.get("payload")) or self._bearer
         context = await self._context()
         try:
             await context.refuse_unknown_bearer(self._bearer)
@@ -265,14 +304,20 @@ class _Conversation:
 
     async def _converse(self) -> None:
         while True:
-            reading = asyncio.create_task(self._receive())
-            either: list[asyncio.Future[Any]] = [reading, self._failed]
+            await self._obey(await self._next())
+
+    async def _next(self) -> dict[str, Any]:
+        """The next message. Raises Closed when the connection is given up meanwhile."""
+        reading = asyncio.create_task(self._receive())
+        either: list[asyncio.Future[Any]] = [reading, self._failed]
+        try:
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
             if self._failed.done():
-                reading.cancel()
-                await asyncio.gather(reading, return_exceptions=True)
                 raise self._failed.result()
-            await self._obey(reading.result())
+            return reading.result()
+        finally:
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
 
     async def _obey(self, message: dict[str, Any]) -> None:
         kind = message["type"]

@@ -4,12 +4,12 @@ Nothing is remembered: what one mutation of a request changed, the next one's an
 places of one selection ask is still asked once, because they ask it together.
 """
 
-from collections.abc import Awaitable, Callable, Hashable, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from datetime import datetime
 from functools import cached_property
-from typing import TypeVar
-
-from strawberry.dataloader import DataLoader
+from typing import Any, Final, Generic, TypeVar
 
 from service import communities, funnel, invitation_views, timeline
 from service.communities import MembersAsked, MembershipView, Standing
@@ -18,74 +18,142 @@ from service.invitation_filter import InvitationFilter
 from service.invitation_status import Status
 from service.invitation_views import InvitationView, PageAsked
 from service.settings import Settings
+from service.shares import Shares
 from service.timeline import EventView, LogAsked, TimelineAsked
 
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
 
 
-class Loaders:
-    """One request's loaders; `now` is asked when something is loaded, because a subscription outlives its beginning."""
+Load = Callable[[Sequence[Key]], Awaitable[list[Value]]]
 
-    def __init__(self, now: Callable[[], datetime], settings: Settings) -> None:
-        self._now, self._settings = now, settings
+_AT_ONCE: Final = 8
+_QUIET: Final = 2  # rounds of the event loop in which everybody who asks together has asked
+_QUIET_AFTER_SLICES: Final = 10  # those who were served last are still on their way down the selection
+
+
+class Loader(Generic[Key, Value]):
+    """Loads at once what a selection asks for at once: each key once, and no batch while lists are still completed."""
+
+    def __init__(self, load: Load[Key, Value], loaders: "Loaders") -> None:
+        self._load, self._loaders = load, loaders
+        self._asked: list[tuple[Key, asyncio.Future[Value]]] = []
+
+    async def load(self, key: Key) -> Value:
+        """Returns what belongs to the key."""
+        if not self._asked:
+            self._loaders.run(self._dispatch())
+        future: asyncio.Future[Value] = asyncio.get_running_loop().create_future()
+        self._asked.append((key, future))
+        return await future
+
+    async def _dispatch(self) -> None:
+        quiet, enough = 0, _QUIET
+        while quiet < enough:
+            await asyncio.sleep(0)
+            quiet += 1
+            if self._loaders.slicing:
+                quiet, enough = 0, _QUIET_AFTER_SLICES
+        asked, self._asked = self._asked, []
+        keys = list(dict.fromkeys(key for key, _ in asked))
+        try:
+            found = dict(zip(keys, await self._load(keys), strict=True))
+        except Exception as error:  # noqa: BLE001 -- it is everybody's who asked
+            for _, future in asked:
+                if not future.done():
+                    future.set_exception(error)
+            return
+        await self._deliver(asked, found)
+
+    async def _deliver(self, asked: Sequence[tuple[Key, "asyncio.Future[Value]"]], found: dict[Key, Value]) -> None:
+        """Gives each who asked their own; a few at a time, because each then works on a part of the answer."""
+        for start in range(0, len(asked), _AT_ONCE):
+            with self._loaders.in_slices():
+                async with self._loaders.shares.slice() if start else nullcontext():
+                    for key, future in asked[start : start + _AT_ONCE]:
+                        if not future.done():
+                            future.set_result(found[key])
+
+
+class Loaders:
+    """One request's loaders; `now` is asked when something is loaded, because a subscription outlives its beginning.
+
+    `slicing` counts the lists of the answer that wait for their next slice (`schema.plans`).
+    """
+
+    slicing = 0
+
+    def __init__(self, now: Callable[[], datetime], settings: Settings, shares: Shares) -> None:
+        self._now, self._settings, self.shares = now, settings, shares
+        self._loading: set[asyncio.Task[None]] = set()
 
     def close(self) -> None:
         """Lets go of all that was loaded. The loaders and what they were made of hold each other, so that the rows of a
         request would otherwise stay until the collector comes by, which is rarely.
         """
+        for task in self._loading:
+            task.cancel()
         vars(self).clear()
 
+    def run(self, dispatching: Coroutine[Any, Any, None]) -> None:
+        """Runs a loader beside the resolvers, until the operation ends."""
+        task = asyncio.create_task(dispatching)
+        self._loading.add(task)
+        task.add_done_callback(self._loading.discard)
+
+    @contextmanager
+    def in_slices(self) -> Iterator[None]:
+        """Notes that a part of the answer is still put together, so that loaders wait for what it will ask."""
+        self.slicing += 1
+        try:
+            yield
+        finally:
+            self.slicing -= 1
+
+    def _loader(self, load: Load[Key, Value]) -> Loader[Key, Value]:
+        return Loader(load, self)
+
     @cached_property
-    def members(self) -> DataLoader[MembersAsked, list[MembershipView]]:
+    def members(self) -> Loader[MembersAsked, list[MembershipView]]:
         """Pages of members."""
-        return _loader(communities.memberships_pages)
+        return self._loader(communities.memberships_pages)
 
     @cached_property
-    def member_count(self) -> DataLoader[str, int]:
+    def member_count(self) -> Loader[str, int]:
         """Members by the community's id."""
-        return _loader(communities.member_counts)
+        return self._loader(communities.member_counts)
 
     @cached_property
-    def invitations(self) -> DataLoader[PageAsked, list[InvitationView]]:
+    def invitations(self) -> Loader[PageAsked, list[InvitationView]]:
         """Pages of invitations."""
-        return _loader(lambda asked: invitation_views.pages(asked, now=self._now(), settings=self._settings))
+        return self._loader(lambda asked: invitation_views.pages(asked, now=self._now(), settings=self._settings))
 
     @cached_property
-    def total(self) -> DataLoader[tuple[str, InvitationFilter], int]:
+    def total(self) -> Loader[tuple[str, InvitationFilter], int]:
         """How many invitations of a community a filter selects."""
-        return _loader(lambda asked: invitation_views.totals(asked, now=self._now()))
+        return self._loader(lambda asked: invitation_views.totals(asked, now=self._now()))
 
     @cached_property
-    def counts(self) -> DataLoader[str, dict[Status, int]]:
+    def counts(self) -> Loader[str, dict[Status, int]]:
         """Invitations in each status by the community's id."""
-        return _loader(lambda asked: invitation_views.counts(asked, now=self._now()))
+        return self._loader(lambda asked: invitation_views.counts(asked, now=self._now()))
 
     @cached_property
-    def funnel(self) -> DataLoader[FunnelAsked, list[FunnelWeek]]:
+    def funnel(self) -> Loader[FunnelAsked, list[FunnelWeek]]:
         """The last weeks of a community."""
-        return _loader(lambda asked: funnel.last_weeks(asked, now=self._now()))
+        return self._loader(lambda asked: funnel.last_weeks(asked, now=self._now()))
 
     @cached_property
-    def log(self) -> DataLoader[LogAsked, list[EventView]]:
+    def log(self) -> Loader[LogAsked, list[EventView]]:
         """Pages of audit logs."""
-        return _loader(timeline.of_communities)
+        return self._loader(timeline.of_communities)
 
     @cached_property
-    def timeline(self) -> DataLoader[TimelineAsked, list[EventView]]:
+    def timeline(self) -> Loader[TimelineAsked, list[EventView]]:
         """Pages of invitations' timelines."""
-        return _loader(timeline.of_invitations)
+        return self._loader(timeline.of_invitations)
 
     @cached_property
-    def invitation(self) -> DataLoader[tuple[Standing, str], InvitationView | None]:
+    def invitation(self) -> Loader[tuple[Standing, str], InvitationView | None]:
         """An invitation by its id, in a community that the caller administers."""
-        return _loader(lambda asked: invitation_views.each(asked, now=self._now(), settings=self._settings))
-
-
-def _loader(load: Callable[[Sequence[Key]], Awaitable[list[Value]]]) -> DataLoader[Key, Value]:
-    async def loaded(keys: list[Key]) -> list[Value]:
-        distinct = list(dict.fromkeys(keys))
-        found = dict(zip(distinct, await load(distinct), strict=True))
-        return [found[key] for key in keys]
-
-    return DataLoader(load_fn=loaded, cache=False)
+        return self._loader(lambda asked: invitation_views.each(asked, now=self._now(), settings=self._settings))

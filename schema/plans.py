@@ -5,8 +5,10 @@ selection that asks for nothing but attributes a plan reads them and gives the s
 Whatever is not plain (a resolver, an interface, a null where none may be) is left to graphql-core.
 """
 
+import asyncio
 from collections.abc import Callable
 from functools import cache
+from time import perf_counter
 from typing import Any, Final
 
 from graphql import (
@@ -22,9 +24,12 @@ from graphql import (
     is_non_null_type,
     is_object_type,
 )
+from graphql.pyutils import gather_with_cancel
 from strawberry.execution.is_awaitable import optimized_is_awaitable
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 from strawberry.types.field import StrawberryField
+
+from service.shares import Shares
 
 Complete = Callable[[Any], Any]
 Plans = dict[tuple[int, ...], Complete | None]
@@ -47,10 +52,14 @@ class Executor(StrawberryGraphQLCoreExecutionContext):
         super().__init__(*arguments, **named)
         self.is_awaitable = optimized_is_awaitable  # type: ignore[assignment]
         self._plans: Plans = {} if plans is None else plans
+        self.shares: Shares = self.context_value.shares
 
     def complete_list_value(self, kind: Any, details: Any, info: Any, path: Any, found: Any, position: Any) -> Any:
-        done, completed = self._by_plan(kind, details, found)
-        return completed if done else super().complete_list_value(kind, details, info, path, found, position)
+        """Completes a list, in slices when it takes long: nobody's answer holds the event loop for more than a moment."""
+        if type(found) is not list:
+            return super().complete_list_value(kind, details, info, path, found, position)
+        rest = _List(self, kind, details, info, path, found, position)
+        return rest.completed if rest.go_on(self.shares.until()) else rest.in_slices()
 
     def complete_object_value(self, kind: Any, details: Any, info: Any, path: Any, found: Any, position: Any) -> Any:
         done, completed = self._by_plan(kind, details, found)
@@ -65,6 +74,13 @@ class Executor(StrawberryGraphQLCoreExecutionContext):
             return True, plan(found)
         except Exception:  # noqa: BLE001 -- graphql-core meets it again, and says where in the answer it stands
             return False, None
+
+    def plan_of_items(self, kind: GraphQLOutputType, details: Any) -> Complete | None:
+        """How each item of a list of this type is completed; None where it takes more than attributes."""
+        key = (id(kind), *(id(each.node) for each in details))
+        if key not in self._plans:
+            self._plans[key] = self._nullable(kind.of_type, details)  # type: ignore[union-attr]  # a list's
+        return self._plans[key]
 
     def _plan(self, kind: GraphQLOutputType, details: Any) -> Complete | None:
         key = (id(kind), *(id(each.node) for each in details))
@@ -104,6 +120,80 @@ class Executor(StrawberryGraphQLCoreExecutionContext):
         field = kind.fields[asked]
         complete = self._nullable(field.type, details) if _is_attribute(field) else None
         return None if complete is None else (name, field.extensions[_DEFINITION].python_name, complete)
+
+
+class _List:
+    """A list on its way into the answer: by the plan of its items, and otherwise by graphql-core, item by item."""
+
+    def __init__(
+        self, executor: Executor, kind: Any, details: Any, info: Any, path: Any, found: Any, position: Any
+    ) -> None:
+        self._executor, self._asked = executor, (kind.of_type, details, info)
+        self._found, self._path, self._position = found, path, position
+        self._plan, self._at = executor.plan_of_items(kind, details), 0
+        self._awaited: list[int] = []
+        self.completed: list[Any] = []
+
+    def go_on(self, until: float) -> bool:
+        """Completes items until an instant; whether all are complete and none is awaited."""
+        while self._at < len(self._found):
+            if perf_counter() > until:
+                return False
+            self._complete_one()
+        return not self._awaited
+
+    def _complete_one(self) -> None:
+        try:
+            self._complete(self._found[self._at])
+            self._at += 1
+        except NotPlain:
+            self._plan, self._at = None, 0
+            self.completed.clear()
+        except Exception:
+            # Awaitables of other items may fail too, and somebody must look at that.
+            self._executor.settle_in_background([self.completed[index] for index in self._awaited])
+            raise
+
+    def _complete(self, item: Any) -> None:
+        if self._plan is not None:
+            self.completed.append(self._by_plan(self._plan, item))
+            return
+        path = self._path.add_key(self._at, None)
+        if self._executor.complete_list_item_value(item, self.completed, *self._asked, path, self._position):
+            self._awaited.append(self._at)
+
+    @staticmethod
+    def _by_plan(plan: Complete, item: Any) -> Any:
+        """Attributes have no effects, so that graphql-core may read again what a plan could not complete; it then says
+        where in the answer the fault stands.
+        """
+        try:
+            return plan(item)
+        except Exception:  # noqa: BLE001 -- whatever it is, graphql-core meets it again
+            raise NotPlain from None
+
+    async def in_slices(self) -> list[Any]:
+        """Completes the rest a slice at a time. What items await runs meanwhile, and ends with the list."""
+        load, tasks = self._executor.context_value.load, dict(self._begun())
+        try:
+            with load.in_slices():
+                while self._at < len(self._found):
+                    async with self._executor.shares.slice() as until:
+                        self.go_on(until)
+                        tasks |= self._begun()
+        except BaseException:
+            for task in tasks.values():
+                task.cancel()
+            raise
+        for index, value in zip(tasks, await gather_with_cancel(*tasks.values()), strict=True):
+            self.completed[index] = value
+        return self.completed
+
+    def _begun(self) -> dict[int, "asyncio.Future[Any]"]:
+        """Begins what the items completed last await; by their place in the list."""
+        begun = {index: asyncio.ensure_future(self.completed[index]) for index in self._awaited}
+        self._awaited.clear()
+        return begun
 
 
 def _is_attribute(field: GraphQLField) -> bool:

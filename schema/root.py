@@ -28,6 +28,7 @@ from schema.queries import Query
 from schema.rules import rules
 from schema.subscriptions import Subscription
 from schema.types import AccessToken, Community, Identity, Invitation, Member, Membership, Session
+from service.deadlines import TookTooLong
 from service.headers import FAILED
 
 log = structlog.get_logger()
@@ -81,6 +82,8 @@ class Schema(strawberry.Schema):
     def _told(self, result: ExecutionResult) -> ExecutionResult:
         """The result, with its unexpected errors in the log; no query text, for arguments carry tokens and addresses."""
         for error in result.errors or ():
+            if isinstance(error.original_error, TookTooLong):
+                log.warning("graphql.timeout", path=_path(error))
             if not is_expected(error):
                 log.error("graphql.failed", path=_path(error), exc_info=error.original_error)
         return result
@@ -102,10 +105,10 @@ def _is_subscription(node: DocumentNode, operation_name: str | None) -> bool:
 
 def is_expected(error: GraphQLError) -> bool:
     """Whether an error is the client's to read: a fault of its document or its variables, which GraphQL words itself,
-    or a bad argument in our own words.
+    a bad argument in our own words, or a statement that took too long.
     """
     cause = error.original_error
-    if cause is None or isinstance(cause, GraphQLError):
+    if cause is None or isinstance(cause, GraphQLError | TookTooLong):
         return True
     # A number of thousands of digits, which Python will not read, in the document itself.
     return isinstance(cause, ValueError) and error.path is None and bool(error.nodes)
@@ -120,6 +123,8 @@ def masked(error: GraphQLError, *, development: bool) -> dict[str, Any]:
     """The error as the client sees it: details of unexpected ones stay in the log (H117), and names of the schema that
     were not asked for in development (H116).
     """
+    if isinstance(error.original_error, TookTooLong):
+        error = GraphQLError(error.message, error.nodes, path=error.path, extensions={"code": "TIMEOUT"})
     if not is_expected(error):
         error = GraphQLError(MASKED, error.nodes, path=error.path, extensions={"code": "INTERNAL"})
     message = _without_echo(error.message)

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextvars
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -47,6 +47,7 @@ from service.openid import RelyingParty
 from service.refusals import NotPermitted, Refused
 from service.sessions import Caller
 from service.settings import Settings
+from service.shares import Shares, TooManyAtOnce
 from service.sns import FetchCertificate
 from service.tokens import Token
 from service.webhooks import SesWebhook
@@ -63,6 +64,7 @@ class Guestlist:
         self, settings: Settings, clock: Clock, *, sender: MailSender | None, fetch_certificate: FetchCertificate
     ) -> None:
         self.settings, self.clock = settings, clock
+        self.shares = Shares(database.pool_size(settings.database_url.get_secret_value()))
         self.unsubscribe = mail_actions.unsubscribe(clock)
         self.lift_block = mail_actions.lift_block(clock)
         self.ses_webhook = SesWebhook(settings, clock, fetch=fetch_certificate)
@@ -115,8 +117,7 @@ class Guestlist:
         lines = exports.export(
             what, lambda: _admin_place(context, community_id), now=context.now, settings=self.settings
         )
-        headers = {"content-disposition": f'attachment; filename="{what}.csv"'}
-        return StreamingResponse(lines, media_type="text/csv; charset=utf-8", headers=headers)
+        return _Download(lines, f"{what}.csv", context)
 
     async def readyz(self, _: Request) -> Response:
         """Ready to serve: the database answers and every migration is applied."""
@@ -143,6 +144,7 @@ class Guestlist:
             relying_party=self.relying_party,
             now=now,
             clock=self.clock,
+            shares=self.shares,
             caller_now=lambda: self._caller(session_cookie, bearer, self.clock()),
             caller=await self._caller(session_cookie, bearer, now),
             client=request.client.host if request.client else "unknown",
@@ -202,7 +204,9 @@ class Guestlist:
             raise
 
     async def _start(self, stack: AsyncExitStack) -> None:
-        await database.connect(self.settings.database_url.get_secret_value())
+        await database.connect(
+            self.settings.database_url.get_secret_value(), statement_seconds=self.settings.statement_seconds
+        )
         stack.push_async_callback(database.disconnect)
         stack.push_async_callback(self.relying_party.close)
         stopping = asyncio.Event()
@@ -212,6 +216,24 @@ class Guestlist:
             worker = self.worker
             await worker.check()
             await stack.enter_async_context(_background(lambda: worker.run(stopping), stopping))
+
+
+class _Download(StreamingResponse):
+    """A file that is read while it is sent, in its reader's turn; it stops when its reader disconnects."""
+
+    def __init__(self, lines: AsyncGenerator[str, None], name: str, context: Context) -> None:
+        headers = {"content-disposition": f'attachment; filename="{name}"'}
+        super().__init__(lines, media_type="text/csv; charset=utf-8", headers=headers)
+        self._lines, self._context = lines, context
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            async with self._context.turn():
+                await super().__call__(scope, receive, send)
+        except TooManyAtOnce as refused:
+            await PlainTextResponse(refused.message, 429)(scope, receive, send)
+        finally:
+            await self._lines.aclose()
 
 
 async def _admin_place(context: Context, community_id: str) -> Standing:

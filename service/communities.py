@@ -14,6 +14,7 @@ from service.models import Community, Membership, Role
 from service.refusals import NAME, NotFound, NotPermitted, NotSignedIn, worded
 from service.sessions import Caller, Grant
 from service.settings import RateLimit, Settings
+from service.shares import concerns
 from service.tokens import is_id, new_id
 
 _CREATIONS_PER_MEMBER = RateLimit(count=20, period=timedelta(days=1))
@@ -140,6 +141,7 @@ async def standing(caller: Caller | None, community_id: str, settings: Settings)
     found = await standings(caller, settings, community_id=community_id) if is_id(community_id) else []
     if not found:
         raise NotFound("There is no such community among yours.")
+    concerns(community_id)
     return found[0]
 
 

@@ -12,13 +12,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
-import asyncpg
 import orjson
 from tortoise import Tortoise, connections
 from tortoise.backends.base.client import BaseDBAsyncClient
 from tortoise.backends.base.config_generator import expand_db_url
 from tortoise.backends.base.executor import EXECUTOR_CACHE
-from tortoise.backends.sqlite.client import SqliteTransactionWrapper
 from tortoise.exceptions import DBConnectionError
 from tortoise.migrations import operations
 from tortoise.migrations.executor import MigrationExecutor
@@ -28,9 +26,13 @@ from tortoise.migrations.schema_editor.base import BaseSchemaEditor
 from tortoise.migrations.schema_generator.state import State
 from tortoise.transactions import in_transaction
 
+from service.deadlines import set_usual, statements_within
+from service.postgres import Connection
+
 APP = "guestlist"
 _MIGRATION_LOCK = 7_165_739_812  # any number that nobody else locks on the same PostgreSQL database
 _POOL = {"minsize": "1", "maxsize": "10"}
+_SERVER_BOUND = "120s"  # twice what the worker may take
 # What was deleted is overwritten in the file, however SQLite was built: an erased address shall not be found in it.
 _PRAGMAS = {"busy_timeout": "10000", "synchronous": "NORMAL", "secure_delete": "ON"}
 
@@ -39,40 +41,42 @@ class DatabaseUnavailable(Exception):
     """Raised when the database does not answer; its text is for the operator and names no password."""
 
 
-class _Connection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg carries no types
-    """A connection that goes back to the pool as it is, which saves a round trip a statement: nothing here sets a session
-    up for itself (no SET, no advisory lock beyond a transaction). What was left open is rolled back all the same.
-    """
-
-    def get_reset_query(self) -> str:
-        return ""
-
-
 def config_for(url: str) -> dict[str, Any]:
     """Tortoise's configuration for a DATABASE_URL; what the URL's own query says wins over our defaults."""
     scheme, netloc, path, query, fragment = urlsplit(url)
     defaults = _PRAGMAS if scheme == "sqlite" else _POOL
     query = urlencode(defaults | dict(parse_qsl(query)))
-    connection: Any
     if scheme == "sqlite":
-        connection = f"sqlite://{netloc}{path}?{query}"
+        connection = expand_db_url(f"sqlite://{netloc}{path}?{query}") | {"engine": "service.sqlite"}
     else:
         connection = expand_db_url(urlunsplit(("postgres", netloc, path, query, fragment)))
-        connection["credentials"]["connection_class"] = _Connection
+        connection["engine"] = "service.postgres"
+        connection["credentials"]["connection_class"] = Connection
     app = {"models": ["service.models"], "migrations": "migrations", "default_connection": "default"}
     return {"connections": {"default": connection}, "apps": {APP: app}, "use_tz": True, "timezone": "UTC"}
 
 
-async def connect(url: str) -> None:
+def pool_size(url: str) -> int:
+    """Returns how many connections a process has at most."""
+    return 1 if url.startswith("sqlite:") else int(config_for(url)["connections"]["default"]["credentials"]["maxsize"])
+
+
+async def connect(url: str, *, statement_seconds: float | None = None) -> None:
     """Opens the process's one connection (SQLite) or pool (PostgreSQL) and pings it, because pools are lazy.
 
-    Raises DatabaseUnavailable.
+    A statement is cancelled after `statement_seconds`, or after what its context says (`service.deadlines`). Raises
+    DatabaseUnavailable.
     """
+    set_usual(statement_seconds)
     if url.startswith("sqlite:"):
         _open_file(sqlite_path(url))
     # Tortoise keeps the INSERTs of the engine that it met first under the connection's name.
     EXECUTOR_CACHE.clear()
-    await Tortoise.init(config=config_for(url), _enable_global_fallback=True)
+    config = config_for(url)
+    if statement_seconds is not None and not url.startswith("sqlite:"):
+        # The server's own bound, for statements of a process that has died meanwhile.
+        config["connections"]["default"]["credentials"]["server_settings"] = {"statement_timeout": _SERVER_BOUND}
+    await Tortoise.init(config=config, _enable_global_fallback=True)
     try:
         await select("SELECT 1 AS one")
     except Exception as error:
@@ -111,16 +115,6 @@ async def transaction() -> AsyncIterator[None]:
     """All or nothing. Inside another one it is a savepoint, so that a refused INSERT does not poison the outer one."""
     async with in_transaction():
         yield
-
-
-async def _begin_immediate(self: SqliteTransactionWrapper) -> None:
-    # SQLite's deferred BEGIN fails at the first write when another writer came first, whatever the busy timeout
-    # says; taking the write lock at once waits for it instead.
-    await self._connection.commit()
-    await self._connection.execute("BEGIN IMMEDIATE")
-
-
-SqliteTransactionWrapper.begin = _begin_immediate  # type: ignore[method-assign]
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,16 +298,17 @@ async def migrate(url: str) -> list[str]:
     """
     config = config_for(url)
     applied: list[str] = []
-    async with in_transaction():
-        if is_postgres():
-            await select("SELECT pg_advisory_xact_lock($1)", _MIGRATION_LOCK)
-        executor = _Executor(connection(), config["apps"])
-        # Reading a table that is not there yet would abort PostgreSQL's transaction.
-        await executor.recorder.ensure_schema(executor._schema_editor(atomic=False))  # noqa: SLF001
-        await executor.migrate(
-            direction="forward",
-            progress=lambda event, _app, name: applied.append(name) if event == "apply_done" else None,
-        )
+    with statements_within(None):
+        async with in_transaction():
+            if is_postgres():
+                await select("SELECT pg_advisory_xact_lock($1)", _MIGRATION_LOCK)
+            executor = _Executor(connection(), config["apps"])
+            # Reading a table that is not there yet would abort PostgreSQL's transaction.
+            await executor.recorder.ensure_schema(executor._schema_editor(atomic=False))  # noqa: SLF001
+            await executor.migrate(
+                direction="forward",
+                progress=lambda event, _app, name: applied.append(name) if event == "apply_done" else None,
+            )
     return applied
 
 

@@ -6,7 +6,6 @@ that a crash at any point loses nothing: the lease ends, and the next attempt ma
 
 import asyncio
 import contextlib
-import contextvars
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from service import audit, codes, fresh_links, links, metrics, notices, pace, pr
 from service.addresses import Address
 from service.clock import Clock
 from service.database import Statement, execute, inserting, select, together, transaction
+from service.deadlines import fresh_context, statements_within
 from service.events import Changed, announce, hub
 from service.invitation_status import Status, status_of
 from service.limits import Recipient, spend_mail, unspend_mail
@@ -35,6 +35,7 @@ _SENDING: Final = 100.0  # seconds for handing over one mail, less than its leas
 _POLL: Final = 2.0  # seconds; only what a missed notification costs
 _AT_ONCE: Final = 10
 _REQUEST_BATCHES: Final = 10  # batches of requests for fresh links that are decided on between two looks at the outbox
+_STATEMENT_SECONDS: Final = 60.0  # nobody waits at a screen, and pruning reads whole tables
 _AHEAD: Final = 3.0  # seconds; turns further ahead are left to whoever comes
 _FIRST_PAUSE: Final = timedelta(seconds=10)
 _LONGEST_PAUSE: Final = timedelta(hours=1)
@@ -181,7 +182,11 @@ class Worker:
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Delivers until told to stop; wakes at once for new orders. What is being sent is finished first."""
-        pruning_now_and_then = asyncio.create_task(self._prune(stopping), context=contextvars.Context())
+        with statements_within(_STATEMENT_SECONDS):
+            await self._run(stopping)
+
+    async def _run(self, stopping: asyncio.Event) -> None:
+        pruning_now_and_then = asyncio.create_task(self._prune(stopping), context=fresh_context(_STATEMENT_SECONDS))
         async with hub.listening() as changes:
             while not stopping.is_set():
                 busy = await self._start_what_is_due(stopping)
@@ -235,7 +240,9 @@ class Worker:
             return
         waits = await pace.reserve(len(leases), rate=rate, now=self._clock())
         for lease, wait in zip(leases, waits, strict=True):
-            task = asyncio.create_task(self._take_turn(lease, wait, stopping), context=contextvars.Context())
+            task = asyncio.create_task(
+                self._take_turn(lease, wait, stopping), context=fresh_context(_STATEMENT_SECONDS)
+            )
             self._sending.add(task)
             task.add_done_callback(self._sending.discard)
 

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final
@@ -26,7 +26,7 @@ class Export(StrEnum):
     AUDIT = "audit"
 
 
-def export(what: Export, place: Place, *, now: datetime, settings: Settings) -> AsyncIterator[str]:
+def export(what: Export, place: Place, *, now: datetime, settings: Settings) -> AsyncGenerator[str, None]:
     """The lines of a CSV file, header first. `place` is asked before every page, so that who loses the right while it
     is read gets no more; it raises NotFound or NotPermitted then.
     """
@@ -41,7 +41,7 @@ _INVITATIONS: Final = (
 _AUDIT: Final = ("id", "at", "kind", "actor", "invitation", "summary")
 
 
-async def _invitations(place: Place, now: datetime, settings: Settings) -> AsyncIterator[str]:
+async def _invitations(place: Place, now: datetime, settings: Settings) -> AsyncGenerator[str, None]:
     yield line(_INVITATIONS)
     after = None
     while True:
@@ -62,7 +62,7 @@ def _invitation_cells(view: InvitationView) -> Iterable[Any]:
     )  # fmt: skip
 
 
-async def _audit(place: Place) -> AsyncIterator[str]:
+async def _audit(place: Place) -> AsyncGenerator[str, None]:
     yield line(_AUDIT)
     after = None
     while True:

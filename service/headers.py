@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service import metrics
+from service.deadlines import TookTooLong
 from service.origins import host_of
 from service.settings import Settings
 
@@ -165,17 +166,22 @@ class Failures:
 
         try:
             await self._app(scope, receive, noting)
+        except TookTooLong as error:
+            log.warning("request.timeout", route=_route(scope))
+            if begun:
+                raise
+            await _failed(scope, 503, str(error), "TIMEOUT")(scope, receive, send)
         except Exception as error:
             log.error("request.failed", route=_route(scope), exc_info=error)  # noqa: TRY400 -- without its text
             if begun:
                 raise
-            await _failed(scope)(scope, receive, send)
+            await _failed(scope, 500, FAILED, "INTERNAL")(scope, receive, send)
 
 
-def _failed(scope: Scope) -> Response:
+def _failed(scope: Scope, status: int, message: str, code: str) -> Response:
     if scope["path"] == "/graphql":
-        return JSONResponse({"errors": [{"message": FAILED, "extensions": {"code": "INTERNAL"}}]}, 500)
-    return PlainTextResponse(FAILED, 500)
+        return JSONResponse({"errors": [{"message": message, "extensions": {"code": code}}]}, status)
+    return PlainTextResponse(message, status)
 
 
 def _route(scope: Scope) -> str:

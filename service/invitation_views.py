@@ -15,6 +15,7 @@ from service.invitation_filter import InvitationFilter, Params, condition, newes
 from service.invitation_status import Status, status_of
 from service.models import Delivery, Role
 from service.settings import RateLimit, Settings
+from service.shares import in_slices
 
 RESEND_PAUSE: Final = timedelta(minutes=1)
 
@@ -101,7 +102,7 @@ async def pages(asked: Sequence[PageAsked], *, now: datetime, settings: Settings
         " ORDER BY k.page, i.created_at DESC, i.id DESC"
     )
     views: list[list[InvitationView]] = [[] for _ in asked]
-    for row in await select(sql, *params.values):
+    async for row in in_slices(await select(sql, *params.values)):
         views[row["page"]].append(view_of(row, asked[row["page"]].place, now=now, settings=settings))
     return views
 

@@ -48,6 +48,7 @@ from service.refusals import (
 )
 from service.sessions import Caller
 from service.settings import Settings
+from service.shares import concerns
 from service.tokens import is_id, new_id
 
 # ---------------------------------------------------------------------------------------------------------- inviting
@@ -123,6 +124,7 @@ async def _invite_facts(community_id: str, email: str, caller: Caller, settings:
     if not rows:
         raise NotFound("There is no such community among yours.")
     row = rows[0]
+    concerns(row["community_id"])
     place = standing_of(row, settings, caller.grant)
     inviter = MemberView(place.member_id, row["inviter_name"], row["inviter_email"], row["inviter_created_at"])
     return _InviteFacts(place, inviter, row["open_id"], row["open_expires_at"], row["known_membership_id"])

@@ -17,6 +17,7 @@ from uvicorn.supervisors import Multiprocess
 
 from service import logs
 from service.app import create_app
+from service.connections import TimedConnection
 from service.mail import open_sender
 from service.metrics import FOLDER
 from service.settings import load_settings
@@ -38,6 +39,7 @@ OPTIONS: Final[dict[str, Any]] = {
     # A busy machine takes its time to start a process, which is no reason to start another instead.
     "timeout_worker_healthcheck": 60,
     "ws_max_size": 512 * 1024,
+    "http": TimedConnection,
 }
 
 

@@ -288,6 +288,13 @@ class Settings(BaseSettings):
         ge=1,
         le=3650,
     )
+    statement_seconds: float = _setting(
+        5.0,
+        "a database statement of a request is cancelled after so many seconds, 0.1 to 60",
+        "a number from 0.1 to 60",
+        ge=0.1,
+        le=60,
+    )
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(rule.lower)] = _setting(
         "info", "debug, info, warning or error", "debug, info, warning or error"
     )

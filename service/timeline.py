@@ -14,6 +14,7 @@ from service.communities import MemberView
 from service.database import select
 from service.invitation_filter import Params, in_utc, refuse_empty_period
 from service.refusals import InvalidInput
+from service.shares import in_slices
 from service.tokens import is_id
 
 _MOST_KINDS: Final = 50
@@ -189,9 +190,9 @@ async def one(event_id: str, community_ids: list[str]) -> EventView | None:
 
 async def _views(rows: list[dict[str, Any]]) -> list[EventView]:
     """The events with their sentences; the people whom they were done to are named in one further statement."""
-    facts = [_facts(row["details"]) for row in rows]
+    facts = [_facts(row["details"]) async for row in in_slices(rows)]
     names = await _names({found["member_id"] for found in facts if "member_id" in found})
-    return [_view(row, found, names) for row, found in zip(rows, facts, strict=True)]
+    return [_view(row, found, names) async for row, found in in_slices(zip(rows, facts, strict=True))]
 
 
 def _facts(details: Any) -> dict[str, str]:

@@ -32,7 +32,7 @@ export async function ask(operation, variables) {
 /** @param {{ message: string, extensions?: { code?: string } }} error */
 function errorWords({ message, extensions }) {
   if (extensions?.code === "RATE_LIMITED") return t("failed.too_often");
-  return extensions?.code === "INTERNAL" ? t("failed.service") : message;
+  return extensions?.code === "INTERNAL" || extensions?.code === "TIMEOUT" ? t("failed.service") : message;
 }
 
 /** @param {string} body */
