@@ -21,6 +21,10 @@ from service.settings import Settings
 from service.shares import Shares
 from service.timeline import EventView, LogAsked, TimelineAsked
 
+_MOST_IN_STATEMENT: Final = (
+    100  # keys; each is an arm of a UNION, of which SQLite takes 500, and PostgreSQL plans thousands for seconds
+)
+
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
 
@@ -57,13 +61,20 @@ class Loader(Generic[Key, Value]):
         asked, self._asked = self._asked, []
         keys = list(dict.fromkeys(key for key, _ in asked))
         try:
-            found = dict(zip(keys, await self._load(keys), strict=True))
+            found = await self._found(keys)
         except Exception as error:  # noqa: BLE001 -- it is everybody's who asked
             for _, future in asked:
                 if not future.done():
                     future.set_exception(error)
             return
         await self._deliver(asked, found)
+
+    async def _found(self, keys: Sequence[Key]) -> dict[Key, Value]:
+        found: dict[Key, Value] = {}
+        for start in range(0, len(keys), _MOST_IN_STATEMENT):
+            asked = keys[start : start + _MOST_IN_STATEMENT]
+            found.update(zip(asked, await self._load(asked), strict=True))
+        return found
 
     async def _deliver(self, asked: Sequence[tuple[Key, "asyncio.Future[Value]"]], found: dict[Key, Value]) -> None:
         """Gives each who asked their own; a few at a time, because each then works on a part of the answer."""

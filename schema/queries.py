@@ -34,7 +34,7 @@ from service.sign_in import SignInStatus
 class Viewer:
     member: Member
 
-    @strawberry.field
+    @strawberry.field(description="By the communities' names; at most 200.")
     async def memberships(self, info: Info) -> list[Membership]:
         context = info.context
         if context.caller is None:
@@ -42,12 +42,12 @@ class Viewer:
         found = await communities.memberships_of(context.caller, context.settings)
         return [Membership.of(view) for view in found]
 
-    @strawberry.field(description="The sign-ins that open this account.")
+    @strawberry.field(description="The sign-ins that open this account; at most 100.")
     async def identities(self, info: Info) -> list[Identity]:
         found = [] if person(info) is None else await lookup.identities(str(self.member.id))
         return [Identity.of(identity, info) for identity in found]
 
-    @strawberry.field(description="Where this person is signed in; the current session comes first.")
+    @strawberry.field(description="Where this person is signed in; the current session comes first; at most 100.")
     async def sessions(self, info: Info) -> list[Session]:
         context, caller = info.context, person(info)
         if caller is None:

@@ -24,8 +24,9 @@ from service.tokens import Digest, Token, digest_of, is_id, new_id, new_token
 
 _PREFIX: Final = "guestlist_"  # so that scanners of published secrets know one when they see it
 _LONGEST: Final = 200
+MOST_COMMUNITIES: Final = 100
 _LONGEST_DAYS: Final = 365
-_MOST_LIVE: Final = 20
+MOST_LIVE: Final = 20
 _USED_EVERY: Final = timedelta(minutes=1)
 
 
@@ -78,8 +79,8 @@ async def create(
         raise NotFound("There is no such community among yours.")
     async with transaction():
         await select("SELECT id FROM members WHERE id = $1 FOR NO KEY UPDATE", caller.member_id)
-        if len(await of_member(caller, now=now)) >= _MOST_LIVE:
-            raise NotPermitted(f"You have {_MOST_LIVE} access tokens; revoke one that is not needed any more.")
+        if len(await of_member(caller, now=now)) >= MOST_LIVE:
+            raise NotPermitted(f"You have {MOST_LIVE} access tokens; revoke one that is not needed any more.")
         return await _write(wanted, caller, now)
 
 
@@ -96,8 +97,10 @@ def _refuse_out_of_bounds(wanted: Wanted) -> None:
     days, entries = wanted.days, len(wanted.community_ids)
     if not wanted.scopes:
         raise InvalidInput("scopes", "scopes is an empty list; READ, INVITE or both were expected.")
-    if not 1 <= entries <= 100:  # noqa: PLR2004 -- named in the message
-        raise InvalidInput("communityIds", f"communityIds has {entries} entries; between 1 and 100 were expected.")
+    if not 1 <= entries <= MOST_COMMUNITIES:
+        raise InvalidInput(
+            "communityIds", f"communityIds has {entries} entries; between 1 and {MOST_COMMUNITIES} were expected."
+        )
     if not 1 <= days <= _LONGEST_DAYS:
         raise InvalidInput("expiresInDays", f"expiresInDays is {days}; between 1 and {_LONGEST_DAYS} were expected.")
     if wanted.highest_role is Role.OWNER:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from service import audit
 from service.addresses import Address, domain_of
@@ -17,6 +17,7 @@ from service.settings import RateLimit, Settings
 from service.shares import concerns
 from service.tokens import is_id, new_id
 
+MOST_OF_MEMBER: Final = 200  # in a list of one's own communities
 _CREATIONS_PER_MEMBER = RateLimit(count=20, period=timedelta(days=1))
 
 
@@ -145,14 +146,20 @@ async def standing(caller: Caller | None, community_id: str, settings: Settings)
     return found[0]
 
 
-async def standings(caller: Caller, settings: Settings, *, community_id: str | None = None) -> list[Standing]:
-    """All communities that the caller belongs to, by name, or the one asked for; an access token sees its own only."""
+async def standings(
+    caller: Caller, settings: Settings, *, community_id: str | None = None, most: int | None = None
+) -> list[Standing]:
+    """All communities that the caller belongs to, by name, or the first `most` of them, or the one asked for; an access
+    token sees its own only.
+    """
     sql = f"SELECT {STANDING_COLUMNS} FROM memberships m JOIN communities c ON c.id = m.community_id WHERE m.member_id = $1"  # noqa: S608 -- a constant
     if community_id is None:
-        rows = await select(f"{sql} ORDER BY lower(c.name), c.id", caller.member_id)
+        # An access token's own communities are few, and found among all of the member's.
+        limit = "" if most is None or caller.grant is not None else f" LIMIT {int(most)}"
+        rows = await select(f"{sql} ORDER BY lower(c.name), c.id{limit}", caller.member_id)
     else:
         rows = await select(f"{sql} AND c.id = $2", caller.member_id, community_id)
-    return [standing_of(row, settings, caller.grant) for row in rows if caller.may_enter(row["community_id"])]
+    return [standing_of(row, settings, caller.grant) for row in rows if caller.may_enter(row["community_id"])][:most]
 
 
 def may_create(caller: Caller | None, settings: Settings) -> bool:
@@ -278,10 +285,15 @@ def _membership_view(row: dict[str, Any], place: Standing) -> MembershipView:
 async def memberships_of(
     caller: Caller, settings: Settings, *, community_id: str | None = None
 ) -> list[MembershipView]:
-    """The caller's own memberships, by the communities' names; or the one in the community asked for."""
-    places = await standings(caller, settings, community_id=community_id)
+    """The caller's own memberships, by the communities' names, at most MOST_OF_MEMBER; or the one in the community asked
+    for.
+    """
+    places = await standings(caller, settings, community_id=community_id, most=MOST_OF_MEMBER)
     if not places:
         return []
-    sql = f"SELECT {_MEMBERSHIP_COLUMNS} FROM memberships m JOIN members p ON p.id = m.member_id WHERE m.member_id = $1"  # noqa: S608 -- constants
-    rows = {row["id"]: row for row in await select(sql, caller.member_id)}
+    marks = ", ".join(f"${number + 1}" for number in range(len(places)))
+    sql = (
+        f"SELECT {_MEMBERSHIP_COLUMNS} FROM memberships m JOIN members p ON p.id = m.member_id WHERE m.id IN ({marks})"  # noqa: S608 -- constants
+    )
+    rows = {row["id"]: row for row in await select(sql, *(place.membership_id for place in places))}
     return [_membership_view(rows[place.membership_id], place) for place in places if place.membership_id in rows]

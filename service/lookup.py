@@ -1,5 +1,7 @@
 """Looking single things up by their id, for a caller who may see them and for nobody else."""
 
+from typing import Final
+
 from service import communities, timeline
 from service.communities import MembershipView, MemberView
 from service.database import select
@@ -9,6 +11,8 @@ from service.sessions import Caller
 from service.settings import Settings
 from service.timeline import EventView
 from service.tokens import is_id
+
+MOST_IDENTITIES: Final = 100
 
 
 async def member(member_id: str) -> MemberView:
@@ -50,8 +54,8 @@ async def membership(membership_id: str, caller: Caller, settings: Settings) -> 
 
 
 async def identities(member_id: str) -> list[Identity]:
-    """The sign-ins of an account, the first linked first."""
-    return await Identity.filter(member_id=member_id).order_by("linked_at", "id")
+    """The sign-ins of an account, the first linked first; at most MOST_IDENTITIES."""
+    return await Identity.filter(member_id=member_id).order_by("linked_at", "id").limit(MOST_IDENTITIES)
 
 
 async def audit_event(event_id: str, caller: Caller, settings: Settings) -> EventView | None:

@@ -15,7 +15,7 @@ from service.refusals import InvalidInput, NotPermitted
 from service.sessions import Caller
 from service.settings import Settings
 
-_MOST_DOMAINS: Final = 100
+MOST_DOMAINS: Final = 100
 _MOST_SEATS: Final = 1_000_000
 
 
@@ -111,10 +111,10 @@ def _domains(values: list[str] | None) -> list[str]:
         raise InvalidInput(
             "allowedEmailDomains", "allowedEmailDomains is null; a list was expected, empty for any domain."
         )
-    if len(values) > _MOST_DOMAINS:
+    if len(values) > MOST_DOMAINS:
         raise InvalidInput(
             "allowedEmailDomains",
-            f"allowedEmailDomains has {len(values)} entries; at most {_MOST_DOMAINS} were expected.",
+            f"allowedEmailDomains has {len(values)} entries; at most {MOST_DOMAINS} were expected.",
         )
     return sorted({_domain(value) for value in values})
 

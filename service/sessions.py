@@ -13,6 +13,7 @@ from service.refusals import FreshSignInRequired, NotFound
 from service.settings import Settings
 from service.tokens import Token, digest_of, is_id, new_id, new_token
 
+MOST_LISTED: Final = 100
 FRESH_FOR: Final = timedelta(minutes=15)
 _SEEN_EVERY: Final = timedelta(minutes=1)
 
@@ -138,11 +139,12 @@ async def sign_out(caller: Caller | None, *, everywhere: bool, session_id: str |
 
 
 async def of_member(caller: Caller, *, now: datetime, settings: Settings) -> list[Session]:
-    """Where the caller is signed in; the current session first, then the last seen."""
+    """Where the caller is signed in; the current session first, then the last seen, at most MOST_LISTED of all."""
     idle = timedelta(hours=settings.session_idle_hours)
     alive = Session.filter(member_id=caller.member_id, ended_at=None, expires_at__gt=now, last_seen_at__gt=now - idle)
-    sessions = await alive.order_by("-last_seen_at")
-    return sorted(sessions, key=lambda session: session.id != caller.session_id)
+    current = await alive.filter(id=caller.session_id)
+    others = alive.exclude(id=caller.session_id).order_by("-last_seen_at", "id")
+    return [*current, *await others.limit(MOST_LISTED - len(current))]
 
 
 def _printable(text: str | None) -> str | None:

@@ -41,6 +41,7 @@ PREFIX: Final = "GUESTLIST_"
 CONFIG_FILE: Final = Path("guestlist.toml")
 
 _SECRETS: Final = {"database_url", "mail_url", "client_secret"}
+MOST_PROVIDERS: Final = 50  # each login page and preview lists them all
 _PROVIDER_NAME: Final = re.compile(r"[a-z0-9-]{1,32}")
 # What Kubernetes puts into every container beside a service named guestlist, and what only the tests read.
 _FOREIGN: Final = re.compile(
@@ -328,6 +329,8 @@ class Settings(BaseSettings):
             for name in providers
             if not _PROVIDER_NAME.fullmatch(name)
         ]
+        if len(providers) > MOST_PROVIDERS:
+            bad.append(("", f"has {len(providers)} entries", f"at most {MOST_PROVIDERS}"))
         if bad:
             raise contradicted(bad)
         return providers

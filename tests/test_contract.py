@@ -51,6 +51,10 @@ _GROWN = {
     "A field left out stays as it is; null removes seatLimit and locale, and is InvalidInput anywhere else.": (
         "A field left out stays as it is; null removes seatLimit, and is InvalidInput anywhere else."
     ),
+    "The sign-ins that open this account; at most 100.": "The sign-ins that open this account.",
+    "Where this person is signed in; the current session comes first; at most 100.": (
+        "Where this person is signed in; the current session comes first."
+    ),
 }
 
 

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from service.origins import normal_origin, site_of
 from service.settings import (
+    MOST_PROVIDERS,
     Finding,
     ProviderSettings,
     RateLimit,
@@ -233,6 +234,16 @@ def test_a_value_out_of_bounds_is_refused(variable: str, value: str) -> None:
     finding = refused({variable: value})
     assert finding.name == f"GUESTLIST_{variable}"
     assert value in finding.problem
+
+
+def test_there_are_at_most_fifty_providers() -> None:
+    """Each list of providers is as long as it is weighed with; the finding says how many there are."""
+    names = [f"P{number}" for number in range(MOST_PROVIDERS + 1)]
+    given = {f"PROVIDERS__{name}__{key}": "google" for name in names for key in ("KIND", "CLIENT_ID", "CLIENT_SECRET")}
+    finding = refused(given)
+    assert f"has {MOST_PROVIDERS + 1} entries" in str(finding)
+    fewer = {name: value for name, value in given.items() if f"__{names[-1]}__" not in name}
+    assert len(from_environment(fewer).providers) == MOST_PROVIDERS
 
 
 # ---------------------------------------------------------------------------------------------------------- origins
