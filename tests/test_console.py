@@ -596,7 +596,7 @@ async def test_the_console_speaks_the_readers_language(stage: Stage) -> None:
 async def test_what_keeps_an_invitation_is_said_in_the_readers_language(stage: Stage) -> None:
     """A German admin reads why a mail was not sent and what blocks an invitation in German, in the list and in each one."""
     blocked = "Die Regeln lassen Adressen dieser Domain nicht mehr zu."
-    unsent = "Nicht gesendet: Diese Adresse möchte keine Mails"
+    unsent = "Nicht gesendet: Mails an diese Adresse wurden abbestellt oder gesperrt"
     await suppression.add(Address("ada@club.example"), suppression.Reason.COMPLAINED, now=stage.service.clock())
     async with stage.invited() as (owner, kept):
         community = await owner.community_id()
