@@ -9,11 +9,22 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from graphql import ASTValidationRule, DocumentNode, GraphQLError, GraphQLSchema, parse, specified_rules
-from strawberry.schema.schema import validate_document
+from graphql import (
+    ASTValidationRule,
+    DocumentNode,
+    GraphQLError,
+    GraphQLSchema,
+    OperationDefinitionNode,
+    parse,
+    specified_rules,
+    validate,
+)
+from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRule
+from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
 
+from schema.cost import Scales, Variables, refuse_costly
 from schema.plans import Plans
-from schema.rules import MOST_TOKENS, refuse_heavy
+from schema.rules import MOST_ERRORS, MOST_TOKENS, refuse_heavy, refuse_many_values
 from service import metrics
 
 _MOST_KEPT: Final = 300_000  # characters of text; parsed, each takes about 120 bytes
@@ -30,22 +41,39 @@ class DocumentRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A document that may be run. `plans` is None where a directive may change from request to request what it selects."""
+    """A document that may be run. `plans` is None where a directive may change from request to request what it selects.
+
+    `varies`: some variables would make its operation cost too much, so each request is weighed with its own.
+    """
 
     node: DocumentNode
+    operation: OperationDefinitionNode
     plans: Plans | None
+    varies: bool
 
 
 class Documents:
     """The documents of a schema by their text, the ones asked last."""
 
-    def __init__(self, schema: GraphQLSchema, rules: Iterable[type[ASTValidationRule]]) -> None:
-        self._schema, self._rules = schema, (*specified_rules, *rules)
+    def __init__(self, schema: GraphQLSchema, rules: Iterable[type[ASTValidationRule]], *, development: bool) -> None:
+        self._schema, self._development = schema, development
+        self._rules = (*specified_rules, *rules, MaybeNullValidationRule, OneOfInputValidationRule)
         self._kept: OrderedDict[str, Document] = OrderedDict()
         self._size = 0
 
-    def of(self, text: str) -> Document:
-        """The document of a text. Raises DocumentRefused."""
+    def of(self, text: str, variables: Variables | None = None) -> Document:
+        """The document of a text, for a request with these variables. Raises DocumentRefused."""
+        try:
+            refuse_many_values(variables or {})
+            document = self._of(text)
+            if document.varies:
+                scales = Scales(self._schema, document.node, variables or {})
+                refuse_costly(scales.operation(document.operation), document.operation)
+        except GraphQLError as error:
+            raise DocumentRefused([error]) from None
+        return document
+
+    def _of(self, text: str) -> Document:
         found = self._kept.get(text)
         if found is None:
             metrics.documents.labels("new").inc()
@@ -57,14 +85,31 @@ class Documents:
     def _checked(self, text: str) -> Document:
         try:
             node = parse(text, max_tokens=MOST_TOKENS)
-            refuse_heavy(node)
+            operation = refuse_heavy(node)
+            self._refuse_invalid(node)
+            varies = self._varies(node, operation)
         except GraphQLError as error:
             raise DocumentRefused([error]) from None
-        errors = validate_document(self._schema, node, self._rules)
+        _unchain(node)
+        return Document(node, operation, None if "@" in text else {}, varies)
+
+    def _refuse_invalid(self, node: DocumentNode) -> None:
+        """Stops at a few errors, and computes suggestions in development only: both take time for each fault (H202)."""
+        hide = not self._development
+        errors = validate(self._schema, node, self._rules, max_errors=MOST_ERRORS, hide_suggestions=hide)
         if errors:
             raise DocumentRefused(errors)
-        _unchain(node)
-        return Document(node, None if "@" in text else {})
+
+    def _varies(self, node: DocumentNode, operation: OperationDefinitionNode) -> bool:
+        """Whether the operation is too costly with some variables. Raises GraphQLError where it is with any."""
+        scales = Scales(self._schema, node)
+        try:
+            refuse_costly(scales.operation(operation), operation)
+        except GraphQLError:
+            if not scales.varies:
+                raise
+            return True
+        return False
 
     def _keep(self, text: str, document: Document) -> Document:
         if len(text) <= _MOST_KEPT // 10:

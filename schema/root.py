@@ -25,7 +25,7 @@ from schema.grants import guard
 from schema.mutations import Mutation
 from schema.plans import Executor
 from schema.queries import Query
-from schema.rules import rules
+from schema.rules import MOST_ERRORS, rules
 from schema.subscriptions import Subscription
 from schema.types import AccessToken, Community, Identity, Invitation, Member, Membership, Session
 from service.headers import FAILED
@@ -39,18 +39,20 @@ class Schema(strawberry.Schema):
     """Strawberry's types, run by graphql-core itself: limits and caches are those of `schema.documents`."""
 
     documents: Documents
+    development: bool
 
     async def run(
         self, query: str, *, variables: dict[str, Any] | None, operation_name: str | None, context: Context
     ) -> ExecutionResult:
         """The result of a query or a mutation."""
         try:
-            document = self.documents.of(query)
+            document = self.documents.of(query, variables)
         except DocumentRefused as refused:
             return ExecutionResult(None, refused.errors)
         result = execute(
             self._schema, document.node, context_value=context, variable_values=variables,
             operation_name=operation_name, executor_class=Executor, plans=document.plans,
+            max_coercion_errors=MOST_ERRORS, hide_suggestions=not self.development,
         )  # fmt: skip
         return self._told(await result if isawaitable(result) else result)
 
@@ -59,7 +61,7 @@ class Schema(strawberry.Schema):
     ) -> AsyncGenerator[ExecutionResult, None]:
         """The results of a subscription, one after the other."""
         try:
-            node = self.documents.of(query).node
+            node = self.documents.of(query, variables).node
         except DocumentRefused as refused:
             yield ExecutionResult(None, refused.errors)
             return
@@ -68,7 +70,7 @@ class Schema(strawberry.Schema):
             return
         begun = subscribe(
             self._schema, node, context_value=context, variable_values=variables, operation_name=operation_name,
-            executor_class=Executor,
+            executor_class=Executor, max_coercion_errors=MOST_ERRORS, hide_suggestions=not self.development,
         )  # fmt: skip
         results: Any = await begun if isawaitable(begun) else begun
         if isinstance(results, ExecutionResult):
@@ -146,5 +148,10 @@ def build(*, development: bool) -> Schema:
         types=[AccessToken, Community, Identity, Invitation, Member, Membership, Session],
     )
     guard(schema)
-    schema.documents = Documents(schema._schema, rules(development=development))  # noqa: SLF001 -- the executor's own
+    schema.development = development
+    schema.documents = Documents(
+        schema._schema,  # noqa: SLF001 -- the executor's own
+        rules(development=development),
+        development=development,
+    )
     return schema

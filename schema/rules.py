@@ -1,9 +1,11 @@
-"""What an operation may cost: judged on its document once it is parsed, before anything is validated or resolved.
+"""How large an operation may be: judged on its document once it is parsed, before anything is validated or resolved.
+What its lists may hold is weighed after the validation, by the schema's types (`schema.cost`).
 
 Each fragment is weighed once, however often it is spread. Strawberry's limiters walk a fragment anew at every spread, so
 that forty small fragments, each spreading the next one twice, keep a process busy for ever (H121).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -16,13 +18,15 @@ from graphql import (
     FragmentSpreadNode,
     GraphQLError,
     InlineFragmentNode,
-    IntValueNode,
+    ListValueNode,
     NoSchemaIntrospectionCustomRule,
+    ObjectValueNode,
     OperationDefinitionNode,
     SelectionNode,
     SelectionSetNode,
     ValidationContext,
     ValidationRule,
+    ValueNode,
 )
 
 MOST_TOKENS: Final = 1500
@@ -32,13 +36,10 @@ MOST_DIRECTIVES: Final = 20
 MOST_FIELDS: Final = 600
 # Comparing fields of one name, all that they select with them, takes the square of their number.
 MOST_NESTED: Final = 150
-# Two full pages one inside the other; a third would be a million rows.
-MOST_ROWS: Final = 20_000
-
-# The fields of a page that stand for its rows, and how many there are where the operation does not say so in figures.
-ROWS: Final = frozenset({"nodes", "edges"})
-_USUAL_PAGE: Final = 50
-_LONGEST_PAGE: Final = 100
+# In a request's variables: a thousand invitees have at most eight each.
+MOST_VALUES: Final = 10_000
+# Validation, and the reading of variables, stop after so many errors: each is found and worded at a cost (H202).
+MOST_ERRORS: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,6 @@ class Weight:
     fields: int = 0
     nested: int = 0
     aliases: int = 0
-    rows: int = 0
 
     def __add__(self, other: "Weight") -> "Weight":
         return Weight(
@@ -57,7 +57,6 @@ class Weight:
             self.fields + other.fields,
             self.nested + other.nested,
             self.aliases + other.aliases,
-            self.rows + other.rows,
         )
 
 
@@ -67,64 +66,78 @@ class _Scales:
     def __init__(self, document: DocumentNode) -> None:
         definitions = document.definitions
         self._fragments = {node.name.value: node for node in definitions if isinstance(node, FragmentDefinitionNode)}
-        self._weighed: dict[tuple[str, int], Weight] = {}
+        self._weighed: dict[str, Weight] = {}
 
-    def selections(self, node: SelectionSetNode, page: int) -> Weight:
-        """The weight of a selection of something that, where it is a page, has so many rows."""
-        return sum((self._selection(selection, page) for selection in node.selections), Weight())
+    def operation(self, node: OperationDefinitionNode) -> Weight:
+        """The weight of the operation, with the default values of its variables."""
+        defaults = sum(_values(each.default_value) for each in node.variable_definitions or () if each.default_value)
+        return Weight(fields=defaults) + self._selections(node.selection_set)
 
-    def _selection(self, node: SelectionNode, page: int) -> Weight:
+    def _selections(self, node: SelectionSetNode) -> Weight:
+        return sum((self._selection(selection) for selection in node.selections), Weight())
+
+    def _selection(self, node: SelectionNode) -> Weight:
         if isinstance(node, FieldNode):
-            return self._field(node, page)
+            return self._field(node)
         if isinstance(node, FragmentSpreadNode):
-            return self._fragment(node.name.value, page)
-        return self.selections(node.selection_set, page) if isinstance(node, InlineFragmentNode) else Weight()
+            return self._fragment(node.name.value)
+        return self._selections(node.selection_set) if isinstance(node, InlineFragmentNode) else Weight()
 
-    def _field(self, node: FieldNode, page: int) -> Weight:
+    def _field(self, node: FieldNode) -> Weight:
         name, below = node.name.value, Weight()
         # What begins with two underscores tells of the schema: a matter of the rule against introspection.
         if node.selection_set is not None and not name.startswith("__"):
-            below = self.selections(node.selection_set, _page(node))
-        rows = page * (1 + below.rows) if name in ROWS else below.rows
+            below = self._selections(node.selection_set)
         return Weight(
             1 + below.levels,
-            1 + below.fields,
+            1 + below.fields + sum(_values(argument.value) for argument in node.arguments or ()),
             below.nested + (node.selection_set is not None),
             below.aliases + (node.alias is not None),
-            rows,
         )
 
-    def _fragment(self, name: str, page: int) -> Weight:
+    def _fragment(self, name: str) -> Weight:
         """Nothing for one that is unknown or spreads itself: the validation that follows says so."""
-        if (name, page) not in self._weighed:
-            self._weighed[name, page] = Weight()
+        if name not in self._weighed:
+            self._weighed[name] = Weight()
             found = self._fragments.get(name)
-            self._weighed[name, page] = self.selections(found.selection_set, page) if found else Weight()
-        return self._weighed[name, page]
+            self._weighed[name] = self._selections(found.selection_set) if found else Weight()
+        return self._weighed[name]
 
 
-def _page(node: FieldNode) -> int:
-    """How many rows a page has at most; more than the longest is refused where it is resolved."""
-    first = next((argument.value for argument in node.arguments or () if argument.name.value == "first"), None)
-    if first is None:
-        return _USUAL_PAGE
-    return int(first.value) if isinstance(first, IntValueNode) and len(first.value) <= 2 else _LONGEST_PAGE  # noqa: PLR2004 -- figures
+def _values(node: ValueNode) -> int:
+    """How many fields and items a literal value has, at all its levels."""
+    if isinstance(node, ObjectValueNode):
+        return sum(1 + _values(field.value) for field in node.fields)
+    return sum(1 + _values(value) for value in node.values) if isinstance(node, ListValueNode) else 0
 
 
-def refuse_heavy(document: DocumentNode) -> None:
-    """Raises GraphQLError for a document that holds anything but one operation, or costs too much."""
-    weight = _weight(document, _operation(document))
+def refuse_heavy(document: DocumentNode) -> OperationDefinitionNode:
+    """The document's operation. Raises GraphQLError for a document of anything but one operation, or of too large a one."""
+    operation = _operation(document)
+    weight = _weight(document, operation)
     bounds = (
         ("levels", weight.levels, MOST_LEVELS),
-        ("fields", weight.fields, MOST_FIELDS),
+        ("fields and values in arguments", weight.fields, MOST_FIELDS),
         ("fields with fields of their own", weight.nested, MOST_NESTED),
         ("aliases", weight.aliases, MOST_ALIASES),
-        ("rows in pages inside pages", weight.rows, MOST_ROWS),
     )
     for what, found, most in bounds:
         if found > most:
             number = str(found) if found < 10**9 else "Far too many"
             raise GraphQLError(f"{number} {what} found. Allowed: {most}")
+    return operation
+
+
+def refuse_many_values(variables: Mapping[str, Any]) -> None:
+    """Raises GraphQLError for variables of too many values, whether or not the operation declares them."""
+    found, waiting = 0, list[Any]([variables])
+    while waiting:
+        value = waiting.pop()
+        parts = value if isinstance(value, list) else value.values()
+        found += len(parts)
+        if found > MOST_VALUES:
+            raise GraphQLError(f"More than {MOST_VALUES} values found in variables.")
+        waiting.extend(part for part in parts if isinstance(part, dict | list))
 
 
 def _operation(document: DocumentNode) -> OperationDefinitionNode:
@@ -137,7 +150,7 @@ def _operation(document: DocumentNode) -> OperationDefinitionNode:
 
 def _weight(document: DocumentNode, operation: OperationDefinitionNode) -> Weight:
     try:
-        return _Scales(document).selections(operation.selection_set, _USUAL_PAGE)
+        return _Scales(document).operation(operation)
     except RecursionError:
         raise GraphQLError("The selections are nested too deeply.") from None
 

@@ -12,20 +12,24 @@ from pathlib import Path
 from socket import socket
 from typing import Any
 
+import httpx2
 import hypothesis
 import pytest
 import structlog
 from joserfc.jwk import RSAKey
+from starlette.applications import Starlette
 
 from service import database
+from service.app import create_app
 from service.delivery import Worker
 from service.dev import mode
 from service.mail import open_sender
 from service.settings import Settings, load_settings
 from service.sns import FetchCertificate, fetch_certificate
 from tests.loopback import bound_socket, running
+from tests.openid_provider import CLIENT_ID, CLIENT_SECRET
 from tests.postgres import PostgresServer
-from tests.story import Service, TestClock
+from tests.story import Service, TestClock, http_client
 
 pytest_plugins = ("tests.left_out", "tests.postgres", "tests.stage")
 
@@ -156,6 +160,29 @@ def settings_for(listening: socket, database_url: str, **overrides: Any) -> Sett
         "rate_limits": {"attempts_per_client": "100000/1m", "mails_per_recipient": "1000/1h"},
     } | overrides
     return mode.with_provider(load_settings(environ={}, development=True, **given))
+
+
+@pytest.fixture
+async def production(database_url: str) -> AsyncIterator[httpx2.AsyncClient]:
+    """The application as `guestlist serve` makes it, on loopback."""
+    with bound_socket() as listening:
+        url = f"http://localhost:{listening.getsockname()[1]}"
+        provider = {
+            "issuer": "https://login.acme.example",
+            "client_id": CLIENT_ID,
+            "client_secret": CLIENT_SECRET,
+            "email_domains": ["*"],
+        }
+        settings = load_settings(
+            environ={},
+            public_url=url,
+            database_url=database_url,
+            providers={"acme": provider},
+            rate_limits={"attempts_per_client": "1000000/1m"},
+        )
+        app: Starlette = create_app(settings)
+        async with running(app, listening), http_client(url) as client:
+            yield client
 
 
 @pytest.fixture

@@ -112,15 +112,15 @@ async def test_a_page_of_a_hundred_takes_at_most_five_statements(service: Servic
 
 
 _COMMUNITY = """
-id name memberCount invitationCounts { pending } invitationFunnel(weeks: 2) { invited }
-memberships(first: 5) { totalCount nodes { role member { name email } } }
-invitations(filter: {statuses: [PENDING, DECLINED]}, first: 5) { totalCount nodes { email inviter { name } } }
-auditLog(filter: {kinds: ["invitation.created", "invitation.sent"]}, first: 5) { nodes { summary invitation { email } } }
+id name memberCount invitationCounts { pending } invitationFunnel(weeks: 1) { invited }
+memberships(first: 2) { totalCount nodes { role member { name email } } }
+invitations(filter: {statuses: [PENDING, DECLINED]}, first: 2) { totalCount nodes { email inviter { name } } }
+auditLog(filter: {kinds: ["invitation.created", "invitation.sent"]}, first: 2) { nodes { summary invitation { email } } }
 """
 _EVERYTHING = f"""
 query($id: ID!, $first: Int) {{ community(id: $id) {{ invitations(first: $first) {{ totalCount edges {{ cursor }} nodes {{
   email inviter {{ name email }} acceptedBy {{ name email }} revokedBy {{ name email }} community {{ {_COMMUNITY} }}
-  timeline {{ pageInfo {{ hasNextPage }} nodes {{ summary actor {{ name email }} invitation {{ email timeline(first: 2) {{
+  timeline(first: 3) {{ pageInfo {{ hasNextPage }} nodes {{ summary actor {{ name email }} invitation {{ email timeline(first: 2) {{
     nodes {{ kind }} }} }} }} }} }} }} }} }}
 """
 

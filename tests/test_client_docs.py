@@ -8,6 +8,7 @@ from graphql import GraphQLError, parse, validate
 
 from schema.grants import GRANTS
 from schema.live import MOST_OF_MEMBER, MOST_ON_SOCKET
+from schema.root import build
 from tests.test_contract import RUNNING
 
 _DOCS = Path(__file__).parent.parent / "docs"
@@ -19,8 +20,9 @@ _OPERATIONS = [
 
 @pytest.mark.parametrize(("name", "operation"), _OPERATIONS)
 def test_every_operation_is_valid(name: str, operation: str) -> None:
-    """Each operation in the documents asks only for what the schema has."""
+    """Each operation in the documents asks only for what the schema has, and is within its limits."""
     assert validate(RUNNING, parse(operation)) == []
+    assert not build(development=True).documents.of(operation).varies
 
 
 def test_each_document_has_its_operations() -> None:

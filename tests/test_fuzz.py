@@ -44,7 +44,7 @@ _IDS = strategies.sampled_from([*(f"<{thing}>" for thing in _THINGS), "inv_AAAAA
 graphql.scalar("ID", _IDS.map(graphql.nodes.String))
 
 _LOOK = """{ viewer { member { id } sessions { id } identities { id } accessTokens { id } memberships { id community { id
-  invitations { nodes { id timeline { nodes { id } } } } } } } }"""
+  invitations(first: 1) { nodes { id timeline(first: 1) { nodes { id } } } } } } } }"""
 
 
 @dataclass

@@ -2,51 +2,29 @@
 
 import time
 from collections import Counter as Counted
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx2
 import pytest
-from graphql import GraphQLObjectType, get_named_type, get_nullable_type, is_list_type
+from graphql import (
+    GraphQLObjectType,
+    get_named_type,
+    get_nullable_type,
+    is_interface_type,
+    is_list_type,
+    is_object_type,
+)
 from prometheus_client.parser import text_string_to_metric_families
-from starlette.applications import Starlette
 
+from schema.cost import ROWS
 from schema.root import MASKED
-from schema.rules import ROWS
 from service import database
-from service.app import create_app
 from service.models import Counter, Flow
-from service.settings import load_settings
 from tests.conftest import Serve
-from tests.loopback import bound_socket, running
-from tests.openid_provider import CLIENT_ID, CLIENT_SECRET
-from tests.story import Service, http_client
+from tests.story import Service
 from tests.test_contract import RUNNING
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-async def production(database_url: str) -> AsyncIterator[httpx2.AsyncClient]:
-    """The application as `guestlist serve` makes it, on loopback."""
-    with bound_socket() as listening:
-        url = f"http://localhost:{listening.getsockname()[1]}"
-        provider = {
-            "issuer": "https://login.acme.example",
-            "client_id": CLIENT_ID,
-            "client_secret": CLIENT_SECRET,
-            "email_domains": ["*"],
-        }
-        settings = load_settings(
-            environ={},
-            public_url=url,
-            database_url=database_url,
-            providers={"acme": provider},
-            rate_limits={"attempts_per_client": "1000000/1m"},
-        )
-        app: Starlette = create_app(settings)
-        async with running(app, listening), http_client(url) as client:
-            yield client
 
 
 async def _errors(client: httpx2.AsyncClient, query: str) -> list[str]:
@@ -129,10 +107,23 @@ async def test_costly_operations_are_refused_before_they_run(production: httpx2.
     assert (await Flow.all().count(), await Counter.all().count()) == (0, 0)
 
 
-def test_every_page_is_weighed_by_its_rows() -> None:
-    """H122: whatever takes `first` is a page, and the rows of a page, wherever it stands in the schema, are its nodes and
-    edges, which are counted.
-    """
+def test_every_list_of_the_schema_has_a_bound() -> None:
+    """H200: each field whose type is a list says how many items it holds at most, and no entry is left over."""
+    kinds = [kind for kind in RUNNING.type_map.values() if is_object_type(kind) or is_interface_type(kind)]
+    lists = {
+        f"{kind.name}.{name}": field
+        for kind in kinds
+        if not kind.name.startswith("__")
+        for name, field in kind.fields.items()
+        if is_list_type(get_nullable_type(field.type))
+    }
+    assert lists.keys() == ROWS.keys()
+    nested = [name for name, field in lists.items() if is_list_type(_item(field.type))]
+    assert not nested, "A list of lists has one bound only."
+
+
+def test_every_page_is_weighed_by_its_argument() -> None:
+    """H122, H200: whatever takes `first` returns a connection, whose lists have as many rows as `first` says."""
     kinds = [kind for kind in RUNNING.type_map.values() if isinstance(kind, GraphQLObjectType)]
     paged = [field for kind in kinds for field in kind.fields.values() if "first" in field.args]
     assert len(paged) >= 4
@@ -140,14 +131,23 @@ def test_every_page_is_weighed_by_its_rows() -> None:
         page = get_named_type(field.type)
         assert isinstance(page, GraphQLObjectType)
         lists = {name for name, part in page.fields.items() if is_list_type(get_nullable_type(part.type))}
-        assert lists == ROWS
+        assert {ROWS[f"{page.name}.{name}"].argument for name in lists} == {"first"}
+        assert int(field.args["first"].default.literal.value) == ROWS[f"{page.name}.nodes"].usual
+
+
+def _item(kind: Any) -> Any:
+    return get_nullable_type(get_nullable_type(kind).of_type)
 
 
 async def test_what_the_pages_ask_is_within_the_limits(production: httpx2.AsyncClient) -> None:
-    """Two full pages one inside the other, in every community of a person's, are answered."""
-    query = "{ viewer { memberships { community { invitations(first: 100) { nodes { timeline(first: 100) { nodes { id } } } } memberships { nodes { member { id } } } } } } }"
-    answer = await production.post("/graphql", json={"query": query})
-    assert answer.json() == {"data": {"viewer": None}}
+    """Two full pages one inside the other are answered; in every community of a person's they are refused."""
+    part = "community { invitations(first: 100) { nodes { timeline(first: 100) { nodes { id } } } } memberships { nodes { member { id } } } }"
+    answer = await production.post(
+        "/graphql", json={"query": "{ " + part.replace("community", 'community(id: "x")') + " }"}
+    )
+    assert answer.json() == {"data": {"community": None}}
+    (message,) = await _errors(production, "{ viewer { memberships { " + part + " } } }")
+    assert message.startswith("2030200 rows in lists found. Allowed: 20000.")
 
 
 async def test_a_second_operation_by_name_is_refused(production: httpx2.AsyncClient) -> None:
