@@ -10,7 +10,9 @@ import orjson
 import pytest
 
 from schema.cost import MOST_COUNTS, MOST_POINTS, MOST_ROWS
+from schema.documents import DocumentRefused
 from schema.plans import MOST_BYTES
+from schema.root import build
 from schema.rules import MOST_ERRORS, MOST_FIELDS, MOST_VALUES
 from service import audit
 from service.communities import MOST_OF_MEMBER
@@ -323,6 +325,15 @@ async def test_validation_stops_after_a_few_errors(
     assert not [error for error in errors if "did you mean" in error["message"].lower()]
 
 
+@pytest.mark.parametrize("development", [True, False])
+def test_suggestions_are_computed_in_development_only(development: bool) -> None:
+    """H202: in production validation computes none; they are not only left out of the answer."""
+    with pytest.raises(DocumentRefused) as refused:
+        build(development=development).documents.of("{ viewr { member { id } } }")
+    (error,) = refused.value.errors
+    assert ("Did you mean 'viewer'?" in error.message) is development
+
+
 async def _fastest(client: httpx2.AsyncClient, body: dict[str, Any]) -> float:
     """The seconds of the fastest of a few requests."""
     taken = []
@@ -388,7 +399,8 @@ async def test_an_event_costs_no_more_than_a_page(service: Service, selection: s
     async with service.browser() as owner:
         community = await owner_in(service, owner)
         payload = {"query": query, "variables": {"id": community}}
-        answer = await owner.client.post("/graphql", json=payload, headers={"accept": "text/event-stream"})
+        async with asyncio.timeout(PATIENCE):
+            answer = await owner.client.post("/graphql", json=payload, headers={"accept": "text/event-stream"})
         assert words in answer.text
         async with _socket(service, owner) as socket:
             await _say(socket, {"type": "subscribe", "id": "1", "payload": payload})
