@@ -8,6 +8,7 @@ from datetime import datetime
 from strawberry.types.info import Info as StrawberryInfo
 
 from schema.loaders import Loaders
+from service import communities
 from service.acceptance import Browser
 from service.clock import Clock
 from service.flow_cookie import FlowCookie
@@ -48,6 +49,10 @@ class Context:
         """For what lasts longer than a request: the time and the caller of this moment."""
         self.now, self.caller = self.clock(), await self.caller_now()
         return self.caller
+
+    async def count_memberships(self) -> int:
+        """How many communities the caller belongs to; none for a stranger."""
+        return 0 if self.caller is None else await communities.count_of(self.caller)
 
     def provider(self, provider_id: str | None) -> ProviderLabel | None:
         """What the operator calls a provider; None once it is no longer configured."""

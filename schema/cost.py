@@ -8,7 +8,7 @@ counts as often as the outer one has rows. An operation has three amounts, each 
 - counts: numbers that the database computes over all invitations or members of a community
 
 Where a variable decides, a list counts with the request's own value, so that a page of five rows is never refused as a
-page of a hundred.
+page of a hundred. The caller's own communities count as many as they are.
 """
 
 from collections.abc import Mapping
@@ -67,6 +67,8 @@ _PAGE: Final = Rows(most=100, argument="first", usual=50, one_community=True)
 _PAGE_OF_INVITATIONS: Final = replace(_PAGE, points=30)
 _PROVIDERS: Final = Rows(settings.MOST_PROVIDERS)
 
+MEMBERSHIPS: Final = "Viewer.memberships"
+
 ROWS: Final[dict[str, Rows]] = {
     "AccessToken.communityIds": Rows(access_tokens.MOST_COMMUNITIES),
     "AccessToken.scopes": Rows(len(access_tokens.Scope)),
@@ -84,7 +86,7 @@ ROWS: Final[dict[str, Rows]] = {
     "Query.providers": _PROVIDERS,
     "Viewer.accessTokens": Rows(access_tokens.MOST_LIVE),
     "Viewer.identities": Rows(lookup.MOST_IDENTITIES),
-    "Viewer.memberships": Rows(communities.MOST_OF_MEMBER),
+    MEMBERSHIPS: Rows(communities.MOST_OF_MEMBER),
     "Viewer.sessions": Rows(sessions.MOST_LISTED),
 }
 """The most items of every list of the schema, by type and field; whatever returns the list keeps to it."""
@@ -150,13 +152,16 @@ class Cost:
 class Scales:
     """Weighs a valid operation. `variables` are the request's, or None for the most that any request can ask for.
 
-    `varies` is set when a variable decided how long a list is.
+    `memberships` is how many communities the caller belongs to, or None for the most that a list of them holds.
+    `varies` is set when a variable or that number decided how long a list is, `asks_memberships` when that number did.
     """
 
     schema: GraphQLSchema
     document: DocumentNode
     variables: Variables | None = None
+    memberships: int | None = None
     varies: bool = False
+    asks_memberships: bool = False
     _fragments: dict[str, FragmentDefinitionNode] = field(init=False)
     _weighed: dict[Any, Cost] = field(init=False, default_factory=dict)
     _defaults: dict[str, ValueNode | None] = field(init=False, default_factory=dict)
@@ -220,13 +225,18 @@ class Scales:
         if not is_list_type(get_nullable_type(found.type)):
             return Cost(below.rows, below.total, below.counts, plain=below.plain)
         rows = ROWS[name]
-        number = _items(rows, sizes)
+        number = self._memberships() if name == MEMBERSHIPS else _items(rows, sizes)
         if is_leaf_type(get_named_type(found.type)):
             return Cost(points=number)
         counts = below.counts * (1 if rows.one_community else number)
         return Cost(number * (1 + below.rows), number * (rows.points + below.total), counts, plain=below.plain)
 
     # ------------------------------------------------------------------------------------------------ sizes of lists
+
+    def _memberships(self) -> int:
+        self.varies = self.asks_memberships = True
+        most = ROWS[MEMBERSHIPS].most
+        return most if self.memberships is None else min(self.memberships, most)
 
     def _sizes(self, node: FieldNode, found: GraphQLField) -> dict[str, int]:
         """What the field's arguments say of the lists in it; an argument left out resets what a field around it said."""

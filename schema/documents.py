@@ -5,7 +5,7 @@ refused document is not kept, so it pushes out nobody's.
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -43,7 +43,8 @@ class DocumentRefused(Exception):
 class Document:
     """A document that may be run. `plans` is None where a directive may change from request to request what it selects.
 
-    `varies`: some variables would make its operation cost too much, so each request is weighed with its own.
+    `varies`: some requests would make its operation cost too much, so each one is weighed with its own variables and with
+    the number of its caller's communities.
     """
 
     node: DocumentNode
@@ -61,19 +62,34 @@ class Documents:
         self._kept: OrderedDict[str, Document] = OrderedDict()
         self._size = 0
 
-    def of(self, text: str, variables: Variables | None = None) -> Document:
-        """The document of a text, for a request with these variables. Raises DocumentRefused."""
+    async def of(self, text: str, variables: Variables, memberships: Callable[[], Awaitable[int]]) -> Document:
+        """The document of a text, for a request with these variables. Raises DocumentRefused.
+
+        `memberships` counts the communities of the caller; it is awaited only where that number decides.
+        """
         try:
-            refuse_many_values(variables or {})
-            document = self._of(text)
+            refuse_many_values(variables)
+            document = self.parsed(text)
             if document.varies:
-                scales = Scales(self._schema, document.node, variables or {})
-                refuse_costly(scales.operation(document.operation), document.operation)
+                await self._refuse_costly(document, variables, memberships)
         except GraphQLError as error:
             raise DocumentRefused([error]) from None
         return document
 
-    def _of(self, text: str) -> Document:
+    async def _refuse_costly(
+        self, document: Document, variables: Variables, memberships: Callable[[], Awaitable[int]]
+    ) -> None:
+        scales = Scales(self._schema, document.node, variables)
+        try:
+            refuse_costly(scales.operation(document.operation), document.operation)
+        except GraphQLError:
+            if not scales.asks_memberships:
+                raise
+            scales = Scales(self._schema, document.node, variables, await memberships())
+            refuse_costly(scales.operation(document.operation), document.operation)
+
+    def parsed(self, text: str) -> Document:
+        """The document of a text, valid for some request; `of` weighs it for one. Raises DocumentRefused."""
         found = self._kept.get(text)
         if found is None:
             metrics.documents.labels("new").inc()
@@ -101,7 +117,7 @@ class Documents:
             raise DocumentRefused(errors)
 
     def _varies(self, node: DocumentNode, operation: OperationDefinitionNode) -> bool:
-        """Whether the operation is too costly with some variables. Raises GraphQLError where it is with any."""
+        """Whether the operation is too costly in some requests. Raises GraphQLError where it is in every request."""
         scales = Scales(self._schema, node)
         try:
             refuse_costly(scales.operation(operation), operation)

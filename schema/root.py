@@ -47,7 +47,7 @@ class Schema(strawberry.Schema):
     ) -> ExecutionResult:
         """The result of a query or a mutation."""
         try:
-            document = self.documents.of(query, variables)
+            document = await self.documents.of(query, variables or {}, context.count_memberships)
         except DocumentRefused as refused:
             return ExecutionResult(None, refused.errors)
         result = execute(
@@ -62,7 +62,7 @@ class Schema(strawberry.Schema):
     ) -> AsyncGenerator[ExecutionResult, None]:
         """The results of a subscription, one after the other."""
         try:
-            node = self.documents.of(query, variables).node
+            node = (await self.documents.of(query, variables or {}, context.count_memberships)).node
         except DocumentRefused as refused:
             yield ExecutionResult(None, refused.errors)
             return

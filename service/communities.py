@@ -162,6 +162,12 @@ async def standings(
     return [standing_of(row, settings, caller.grant) for row in rows if caller.may_enter(row["community_id"])][:most]
 
 
+async def count_of(caller: Caller) -> int:
+    """How many communities the caller's member belongs to."""
+    rows = await select("SELECT count(*) AS communities FROM memberships WHERE member_id = $1", caller.member_id)
+    return int(rows[0]["communities"])
+
+
 def may_create(caller: Caller | None, settings: Settings) -> bool:
     """Whether communities are open to be created, and by this caller: an access token opens none."""
     return caller is not None and caller.grant is None and settings.community_creation == "members"

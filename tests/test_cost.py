@@ -329,7 +329,7 @@ async def test_validation_stops_after_a_few_errors(
 def test_suggestions_are_computed_in_development_only(development: bool) -> None:
     """H202: in production validation computes none; they are not only left out of the answer."""
     with pytest.raises(DocumentRefused) as refused:
-        build(development=development).documents.of("{ viewr { member { id } } }")
+        build(development=development).documents.parsed("{ viewr { member { id } } }")
     (error,) = refused.value.errors
     assert ("Did you mean 'viewer'?" in error.message) is development
 
@@ -424,3 +424,26 @@ async def test_an_event_may_have_a_page(service: Service) -> None:
             message = await _hear(socket)
     told = message["payload"]["data"]["invitationChanged"]
     assert (told["email"], told["timeline"]["nodes"][0]["kind"]) == ("guest@example.com", "invitation.created")
+
+
+_COMMUNITIES_OF_ONES_OWN: Final = """
+{ viewer { memberships { role community { id name invitations { nodes { id email role status delivery deliveryReason
+  createdAt expiresAt canResend canRevoke inviter { name email } } } } } } }
+"""
+
+
+async def test_ones_own_communities_count_as_many_as_they_are(service: Service) -> None:
+    """H200: a default page of each of one's own communities is answered for a member of one, and refused for one of 200."""
+    async with service.browser() as owner:
+        await owner_in(service, owner)
+        found = (await owner.ask(_COMMUNITIES_OF_ONES_OWN))["viewer"]["memberships"]
+        assert [each["community"]["name"] for each in found] == ["Demo"]
+        now, member = service.clock(), await Member.get(email="owner@example.com")
+        places = [Community(id=new_id("com"), name=f"C{number}", created_at=now) for number in range(MOST_OF_MEMBER)]
+        await Community.bulk_create(places)
+        await Membership.bulk_create(
+            Membership(id=new_id("mem"), community_id=place.id, member_id=member.id, role=Role.OWNER, joined_at=now)
+            for place in places
+        )
+        error = await _refusal(owner.client, _COMMUNITIES_OF_ONES_OWN)
+        assert error["extensions"] == {"code": "TOO_COSTLY"}
