@@ -1,9 +1,11 @@
 """What a resolver is given: who asks, when, and how to answer the browser."""
 
+import inspect
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from strawberry.types.info import Info as StrawberryInfo
 
@@ -40,10 +42,21 @@ class Context:
     set_flow: FlowCookie | None = None
     set_session: Token | None = None
     end_session: bool = False
+    begun: list[Any] | None = field(default=None, repr=False)  # what is awaited in an operation that may be cancelled
     load: Loaders = field(init=False)
 
     def __post_init__(self) -> None:
         self.load = Loaders(lambda: self.now, self.settings, self.shares)
+
+    def close(self, *, cancelled: bool) -> None:
+        """Lets go of what the operation loaded. A coroutine that a cancelled operation left unstarted is closed, because
+        Python would complain about it.
+        """
+        self.load.close()
+        for coroutine in (self.begun or ()) if cancelled else ():
+            if inspect.iscoroutine(coroutine) and inspect.getcoroutinestate(coroutine) == inspect.CORO_CREATED:
+                coroutine.close()
+        self.begun = None
 
     async def refresh(self) -> Caller | None:
         """For what lasts longer than a request: the time and the caller of this moment."""

@@ -74,6 +74,7 @@ class GraphQLEndpoint:
         What is cancelled, because it took too long or nobody waits any more, is rolled back; a mutation that was
         committed stays. A login's return is no operation and is never cancelled (`service.sign_in.finish`).
         """
+        result, context.begun = None, []
         try:
             async with _while_connected(request.receive), asyncio.timeout(_WITHIN), context.turn():
                 result = await self._schema.run(
@@ -89,7 +90,7 @@ class GraphQLEndpoint:
         except ClientDisconnect:
             return Response(status_code=_CLIENT_GONE)
         finally:
-            context.load.close()
+            context.close(cancelled=result is None)
         response = _answer(result, development=self._settings.development)
         await self._finish(response, context)
         return response

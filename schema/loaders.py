@@ -5,8 +5,8 @@ places of one selection ask is still asked once, because they ask it together.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Awaitable, Callable, Coroutine, Hashable, Sequence
+from contextlib import nullcontext
 from datetime import datetime
 from functools import cached_property
 from typing import Any, Final, Generic, TypeVar
@@ -52,12 +52,10 @@ class Loader(Generic[Key, Value]):
         return await future
 
     async def _dispatch(self) -> None:
-        quiet, enough = 0, _QUIET
-        while quiet < enough:
+        quiet = 0
+        while quiet < (_QUIET_AFTER_SLICES if self._loaders.sliced else _QUIET):
             await asyncio.sleep(0)
-            quiet += 1
-            if self._loaders.slicing:
-                quiet, enough = 0, _QUIET_AFTER_SLICES
+            quiet = 0 if self._loaders.slicing else quiet + 1
         asked, self._asked = self._asked, []
         keys = list(dict.fromkeys(key for key, _ in asked))
         try:
@@ -78,21 +76,27 @@ class Loader(Generic[Key, Value]):
 
     async def _deliver(self, asked: Sequence[tuple[Key, "asyncio.Future[Value]"]], found: dict[Key, Value]) -> None:
         """Gives each who asked their own; a few at a time, because each then works on a part of the answer."""
-        for start in range(0, len(asked), _AT_ONCE):
-            with self._loaders.in_slices():
+        if len(asked) > _AT_ONCE:
+            self._loaders.sliced = True
+        self._loaders.slicing += 1
+        try:
+            for start in range(0, len(asked), _AT_ONCE):
                 async with self._loaders.shares.slice() if start else nullcontext():
                     for key, future in asked[start : start + _AT_ONCE]:
                         if not future.done():
                             future.set_result(found[key])
+        finally:
+            self._loaders.slicing -= 1
 
 
 class Loaders:
     """One request's loaders; `now` is asked when something is loaded, because a subscription outlives its beginning.
 
-    `slicing` counts the lists of the answer that wait for their next slice (`schema.plans`).
+    `slicing` counts the parts of the answer that wait for their next slice (`schema.plans`): loaders wait for what they
+    will ask. `sliced` says that there was one.
     """
 
-    slicing = 0
+    slicing, sliced = 0, False
 
     def __init__(self, now: Callable[[], datetime], settings: Settings, shares: Shares) -> None:
         self._now, self._settings, self.shares = now, settings, shares
@@ -112,14 +116,11 @@ class Loaders:
         self._loading.add(task)
         task.add_done_callback(self._loading.discard)
 
-    @contextmanager
-    def in_slices(self) -> Iterator[None]:
-        """Notes that a part of the answer is still put together, so that loaders wait for what it will ask."""
-        self.slicing += 1
-        try:
-            yield
-        finally:
-            self.slicing -= 1
+    def begin_slicing(self) -> None:
+        self.slicing, self.sliced = self.slicing + 1, True
+
+    def end_slicing(self) -> None:
+        self.slicing -= 1
 
     def _loader(self, load: Load[Key, Value]) -> Loader[Key, Value]:
         return Loader(load, self)

@@ -72,7 +72,8 @@ class Executor(StrawberryGraphQLCoreExecutionContext):
 
     def __init__(self, *arguments: Any, plans: Plans | None = None, **named: Any) -> None:
         super().__init__(*arguments, **named)
-        self.is_awaitable = optimized_is_awaitable  # type: ignore[assignment]
+        self._begun: list[Any] | None = self.context_value.begun
+        self.is_awaitable = self._note_awaitable  # type: ignore[assignment]
         self._plans: Plans = {} if plans is None else plans
         self.shares: Shares = self.context_value.shares
         self._bytes = 0
@@ -115,12 +116,32 @@ class Executor(StrawberryGraphQLCoreExecutionContext):
     def _too_large(self) -> ResponseTooLarge:
         return ResponseTooLarge(mutation=self.operation.operation is OperationType.MUTATION)
 
+    def _note_awaitable(self, value: Any) -> bool:
+        """Says whether a value is awaitable, and keeps it for the case that the operation is cancelled (`Context.close`)."""
+        if not optimized_is_awaitable(value):
+            return False
+        if self._begun is not None:
+            self._begun.append(value)
+        return True
+
+    def _note_awaitable(self, value: Any) -> bool:
+        """Says whether a value is awaitable, and keeps it for the case that the operation is cancelled (`Context.close`)."""
+        if not optimized_is_awaitable(value):
+            return False
+        if self._begun is not None:
+            self._begun.append(value)
+        return True
+
     def complete_list_value(self, kind: Any, details: Any, info: Any, path: Any, found: Any, position: Any) -> Any:
         """Completes a list, in slices when it takes long: nobody's answer holds the event loop for more than a moment."""
         if type(found) is not list:
             return super().complete_list_value(kind, details, info, path, found, position)
         rest = _List(self, kind, details, info, path, found, position)
-        return rest.completed if rest.go_on(self.shares.until()) else rest.in_slices()
+        if rest.go_on(self.shares.until()):
+            return rest.completed
+        # From now on, and not only once it runs: those whose lists are complete may ask loaders before it does.
+        self.context_value.load.begin_slicing()
+        return rest.in_slices()
 
     def complete_object_value(self, kind: Any, details: Any, info: Any, path: Any, found: Any, position: Any) -> Any:
         done, completed = self._by_plan(kind, details, found)
@@ -241,6 +262,7 @@ class _List:
         path = self._path.add_key(self._at, None)
         if self._executor.complete_list_item_value(item, self.completed, *self._asked, path, self._position):
             self._awaited.append(self._at)
+            self._executor.is_awaitable(self.completed[-1])
 
     @staticmethod
     def _by_plan(plan: Complete, item: Any) -> Any:
@@ -253,18 +275,22 @@ class _List:
             raise NotPlain from None
 
     async def in_slices(self) -> list[Any]:
-        """Completes the rest a slice at a time. What items await runs meanwhile, and ends with the list."""
+        """Completes the rest a slice at a time. What items await runs meanwhile, and ends with the list.
+
+        The list is among those that wait for their next slice already (`schema.loaders`).
+        """
         load, tasks = self._executor.context_value.load, dict(self._begun())
         try:
-            with load.in_slices():
-                while self._at < len(self._found):
-                    async with self._executor.shares.slice() as until:
-                        self.go_on(until)
-                        tasks |= self._begun()
+            while self._at < len(self._found):
+                async with self._executor.shares.slice() as until:
+                    self.go_on(until)
+                    tasks |= self._begun()
         except BaseException:
             for task in tasks.values():
                 task.cancel()
             raise
+        finally:
+            load.end_slicing()
         for index, value in zip(tasks, await gather_with_cancel(*tasks.values()), strict=True):
             self.completed[index] = value
         return self.completed

@@ -426,7 +426,7 @@ async def test_an_event_may_have_a_page(service: Service) -> None:
     assert (told["email"], told["timeline"]["nodes"][0]["kind"]) == ("guest@example.com", "invitation.created")
 
 
-_COMMUNITIES_OF_ONES_OWN: Final = """
+_COMMUNITIES_OF_ONES_OWN = """
 { viewer { memberships { role community { id name invitations { nodes { id email role status delivery deliveryReason
   createdAt expiresAt canResend canRevoke inviter { name email } } } } } } }
 """

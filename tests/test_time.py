@@ -1,6 +1,7 @@
 """Time is bounded: statements, operations and clients that have gone, on both engines, and nothing is left half done."""
 
 import asyncio
+import gc
 import socket as network
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -118,6 +119,26 @@ async def test_a_client_that_leaves_takes_its_statement_along(serve: Serve, data
     await watcher.close()
 
 
+async def test_a_client_may_leave_at_any_moment(serve: Serve) -> None:
+    """H205: whatever an operation does when its client disconnects, it ends there; nothing is left running or unfinished."""
+    query = (
+        "query($id: ID!) { community(id: $id) { a: invitationFunnel { invited } invitations(first: 100) { nodes { email"
+        " timeline { nodes { summary actor { name } invitation { email } } } community { memberCount } } } } }"
+    )
+    async with serve() as service, service.browser() as owner:
+        community = await owner_in(service, owner)
+        await database.execute(_MANY, community, service.clock(), service.clock().replace(year=2999))
+        shares = service.app.state.guestlist.shares
+        for rounds in (*range(0, 60, 4), *range(60, 600, 36)):
+            async with sent(service, owner, query, id=community):
+                for _ in range(rounds):
+                    await asyncio.sleep(0)
+        await _until(lambda: _empty(shares._callers))
+        await _until(lambda: _empty(shares._communities))
+        gc.collect()
+        assert (await owner.ask(query, id=community))["community"]["a"]
+
+
 async def _is(answer: Awaitable[bool], *, wanted: bool) -> bool:
     return await answer is wanted
 
@@ -151,7 +172,7 @@ async def test_a_lock_that_is_held_keeps_one_community_waiting(serve: Serve, dat
     """H206: while the four admins of a community wait for its locked row, with more requests than the pool has connections,
     others are served; those who waited get TIMEOUT, and nothing happened.
     """
-    holder = await asyncpg.connect(database_url)
+    holder, watcher = await asyncpg.connect(database_url), await asyncpg.connect(database_url)
     async with AsyncExitStack() as stack:
         service = await stack.enter_async_context(serve(statement_seconds=3))
         owner, other, *admins = [await stack.enter_async_context(service.browser()) for _ in range(5)]
@@ -167,7 +188,7 @@ async def test_a_lock_that_is_held_keeps_one_community_waiting(serve: Serve, dat
             for person in (owner, *admins)
             for n in range(4)
         ]
-        await _until(lambda: _waits_for_a_lock(holder))
+        await _until(lambda: _waits_for_a_lock(watcher))
         for _ in range(5):
             assert (await other.ask("{ signInOutcome { status } viewer { member { id } } }"))["viewer"] is None
             assert await other.sign_in("stranger@example.com")
@@ -178,6 +199,7 @@ async def test_a_lock_that_is_held_keeps_one_community_waiting(serve: Serve, dat
         assert (await _facts(community))[:2] == before[:2]
         assert (await owner.invite(community, "guest@example.com"))["__typename"] == "InviteMemberSuccess"
     await holder.close()
+    await watcher.close()
 
 
 async def _waits_for_a_lock(watcher: asyncpg.Connection) -> bool:
