@@ -64,8 +64,8 @@ class Context:
         return self.caller
 
     async def count_memberships(self) -> int:
-        """How many communities the caller belongs to; none for a stranger."""
-        return 0 if self.caller is None else await communities.count_of(self.caller)
+        """How many communities the caller belongs to; as many as a list holds where there is no caller."""
+        return communities.MOST_OF_MEMBER if self.caller is None else await communities.count_of(self.caller)
 
     def provider(self, provider_id: str | None) -> ProviderLabel | None:
         """What the operator calls a provider; None once it is no longer configured."""

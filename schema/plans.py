@@ -124,14 +124,6 @@ class Executor(StrawberryGraphQLCoreExecutionContext):
             self._begun.append(value)
         return True
 
-    def _note_awaitable(self, value: Any) -> bool:
-        """Says whether a value is awaitable, and keeps it for the case that the operation is cancelled (`Context.close`)."""
-        if not optimized_is_awaitable(value):
-            return False
-        if self._begun is not None:
-            self._begun.append(value)
-        return True
-
     def complete_list_value(self, kind: Any, details: Any, info: Any, path: Any, found: Any, position: Any) -> Any:
         """Completes a list, in slices when it takes long: nobody's answer holds the event loop for more than a moment."""
         if type(found) is not list:

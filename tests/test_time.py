@@ -123,7 +123,7 @@ async def test_a_client_may_leave_at_any_moment(serve: Serve) -> None:
     """H205: whatever an operation does when its client disconnects, it ends there; nothing is left running or unfinished."""
     query = (
         "query($id: ID!) { community(id: $id) { a: invitationFunnel { invited } invitations(first: 100) { nodes { email"
-        " timeline { nodes { summary actor { name } invitation { email } } } community { memberCount } } } } }"
+        " timeline(first: 20) { nodes { summary actor { name } invitation { email } } } community { memberCount } } } } }"
     )
     async with serve() as service, service.browser() as owner:
         community = await owner_in(service, owner)
