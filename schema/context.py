@@ -10,17 +10,17 @@ from typing import Any
 from strawberry.types.info import Info as StrawberryInfo
 
 from schema.loaders import Loaders
-from service import communities
-from service.acceptance import Browser
+from service.accounts.sessions import Caller, caller_of
 from service.clock import Clock
-from service.flow_cookie import FlowCookie
+from service.communities import access as communities
+from service.database.shares import MOST_RUNNING_OF_NETWORK, Shares
+from service.errors import NotSignedIn
+from service.invitations.accept import Browser
 from service.limits import client_key, refuse_over
 from service.openid import ProviderLabel, RelyingParty
-from service.refusals import NotSignedIn
-from service.sessions import Caller, caller_of
 from service.settings import Settings
-from service.shares import MOST_RUNNING_OF_NETWORK, Shares
-from service.sign_in import Begun
+from service.sign_in.flow_cookie import FlowCookie
+from service.sign_in.flows import Begun
 from service.tokens import Token
 
 

@@ -43,7 +43,11 @@ from graphql import (
 )
 
 from schema.plans import is_attribute
-from service import access_tokens, bulk, communities, lookup, policy, sessions, settings
+from service import lookup, settings
+from service.accounts import access_tokens, sessions
+from service.communities import access as communities
+from service.communities import invitation_policy
+from service.invitations import invite_many as invite_many_module
 
 Variables = Mapping[str, Any]
 
@@ -75,11 +79,11 @@ ROWS: Final[dict[str, Rows]] = {
     "AuditEventConnection.edges": _PAGE,
     "AuditEventConnection.nodes": _PAGE,
     "Community.invitationFunnel": Rows(26, "weeks", 8, one_community=True),
-    "EmailDomainNotAllowed.allowedDomains": Rows(policy.MOST_DOMAINS),
+    "EmailDomainNotAllowed.allowedDomains": Rows(invitation_policy.MOST_DOMAINS),
     "InvitationConnection.edges": _PAGE_OF_INVITATIONS,
     "InvitationConnection.nodes": _PAGE_OF_INVITATIONS,
-    "InvitationPolicy.allowedEmailDomains": Rows(policy.MOST_DOMAINS),
-    "InviteMembersSuccess.outcomes": Rows(bulk.MOST, "invitees", one_community=True),
+    "InvitationPolicy.allowedEmailDomains": Rows(invitation_policy.MOST_DOMAINS),
+    "InviteMembersSuccess.outcomes": Rows(invite_many_module.MOST, "invitees", one_community=True),
     "InvitePreview.providers": _PROVIDERS,
     "MembershipConnection.edges": _PAGE,
     "MembershipConnection.nodes": _PAGE,

@@ -11,9 +11,9 @@ import strawberry
 from graphql import GraphQLResolveInfo
 
 from schema.cursors import BadArgument
-from service.access_tokens import Scope
+from service.accounts.access_tokens import Scope
 
-# INVITE includes READ (`service.access_tokens`), because what was invited is answered, with all around it.
+# INVITE includes READ (`service.accounts.access_tokens`), because what was invited is answered, with all around it.
 GRANTS: Final[dict[str, dict[str, Scope]]] = {
     "Query": {
         "viewer": Scope.READ,

@@ -17,11 +17,11 @@ from starlette.types import Receive
 from schema.context import Context
 from schema.live import Live, MakeContext, is_subscription, wants_stream
 from schema.root import Schema, masked
-from service.cookies import has_cookies
-from service.deadlines import MESSAGE
-from service.refusals import NotSignedIn, RateLimited
+from service.database.deadlines import MESSAGE
+from service.database.shares import TooManyAtOnce
+from service.errors import NotSignedIn, RateLimited
 from service.settings import Settings
-from service.shares import TooManyAtOnce
+from service.web.cookies import has_cookies
 
 MOST_BYTES: Final = 512 * 1024
 
@@ -72,7 +72,7 @@ class GraphQLEndpoint:
         """Runs a query or a mutation in its caller's turn, for as long as the client waits for it.
 
         What is cancelled, because it took too long or nobody waits any more, is rolled back; a mutation that was
-        committed stays. A login's return is no operation and is never cancelled (`service.sign_in.finish`).
+        committed stays. A login's return is no operation and is never cancelled (`service.sign_in.flows.finish`).
         """
         result, context.begun = None, []
         try:

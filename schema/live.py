@@ -21,8 +21,8 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from schema.context import Context
 from schema.rules import MOST_TOKENS
+from service.errors import NotSignedIn, RateLimited
 from service.limits import client_key
-from service.refusals import NotSignedIn, RateLimited
 from service.settings import Settings
 
 log = structlog.get_logger()

@@ -11,15 +11,18 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any, Final, Generic, TypeVar
 
-from service import communities, funnel, invitation_views, timeline
-from service.communities import MembersAsked, MembershipView, Standing
-from service.funnel import FunnelAsked, FunnelWeek
-from service.invitation_filter import InvitationFilter
-from service.invitation_status import Status
-from service.invitation_views import InvitationView, PageAsked
+from service.audit_log import log as audit_log
+from service.audit_log.log import EventView, LogAsked, TimelineAsked
+from service.communities import access as communities
+from service.communities.access import MembersAsked, MembershipView, Standing
+from service.database.shares import Shares
+from service.invitations import funnel
+from service.invitations import views as invitation_views
+from service.invitations.funnel import FunnelAsked, FunnelWeek
+from service.invitations.search import InvitationFilter
+from service.invitations.status import Status
+from service.invitations.views import InvitationView, PageAsked
 from service.settings import Settings
-from service.shares import Shares
-from service.timeline import EventView, LogAsked, TimelineAsked
 
 _MOST_IN_STATEMENT: Final = (
     100  # keys; each is an arm of a UNION, of which SQLite takes 500, and PostgreSQL plans thousands for seconds
@@ -158,12 +161,12 @@ class Loaders:
     @cached_property
     def log(self) -> Loader[LogAsked, list[EventView]]:
         """Pages of audit logs."""
-        return self._loader(timeline.of_communities)
+        return self._loader(audit_log.of_communities)
 
     @cached_property
     def timeline(self) -> Loader[TimelineAsked, list[EventView]]:
         """Pages of invitations' timelines."""
-        return self._loader(timeline.of_invitations)
+        return self._loader(audit_log.of_invitations)
 
     @cached_property
     def invitation(self) -> Loader[tuple[Standing, str], InvitationView | None]:

@@ -10,22 +10,18 @@ from schema.context import Info
 from schema.problems import answered
 from schema.queries import Acceptance
 from schema.types import AccessToken, Community, Invitation, Membership
-from service import (
-    access_tokens,
-    bulk,
-    communities,
-    fresh_links,
-    invitations,
-    memberships,
-    other_address,
-    policy,
-    sessions,
-    sign_in,
-)
-from service.links import LinkFacts, by_token
+from service.accounts import access_tokens, sessions
+from service.communities import access as communities
+from service.communities import invitation_policy, membership_changes
+from service.errors import InvalidInput, InviteLinkInvalid, NotSignedIn
+from service.invitations import fresh_links
+from service.invitations import invite_many as invite_many_module
+from service.invitations import manage as invitations
+from service.invitations.links import LinkFacts, by_token
 from service.models import Role
-from service.refusals import InvalidInput, InviteLinkInvalid, NotSignedIn
-from service.return_to import without_token
+from service.sign_in import flows as sign_in
+from service.sign_in import proposed_address
+from service.sign_in.return_to import without_token
 
 # -------------------------------------------------------------------------------------------------------------- inviting
 
@@ -111,9 +107,9 @@ InviteMembersResult = Annotated[
 
 async def _invite_many(info: Info, input: InviteMembersInput) -> InviteMembersSuccess:
     context = info.context
-    outcomes = await bulk.invite_many(
+    outcomes = await invite_many_module.invite_many(
         str(input.community_id),
-        [bulk.Invitee(row.email, row.role, row.message, row.locale) for row in input.invitees],
+        [invite_many_module.Invitee(row.email, row.role, row.message, row.locale) for row in input.invitees],
         caller=context.caller,
         now=context.now,
         settings=context.settings,
@@ -122,7 +118,7 @@ async def _invite_many(info: Info, input: InviteMembersInput) -> InviteMembersSu
     return InviteMembersSuccess(outcomes=answers, invited_count=sum(outcome.refused is None for outcome in outcomes))
 
 
-def _result_of(outcome: bulk.Outcome) -> Any:
+def _result_of(outcome: invite_many_module.Outcome) -> Any:
     if outcome.refused is not None:
         return problems.problem_of(outcome.refused)
     return InviteMemberSuccess(invitation=Invitation.of(outcome.invited()))
@@ -308,7 +304,7 @@ RequestOtherAddressResult = Annotated[
 async def _request_other_address(info: Info, input: RequestOtherAddressInput) -> RequestOtherAddressSuccess:
     context = info.context
     await context.count_attempt()
-    flow = await other_address.request(str(input.acceptance_id), cookie=context.flow_cookie, now=context.now)
+    flow = await proposed_address.request(str(input.acceptance_id), cookie=context.flow_cookie, now=context.now)
     acceptance = await Acceptance.of(flow, info)
     if acceptance is None:
         raise InviteLinkInvalid
@@ -539,7 +535,7 @@ ChangeRoleResult = Annotated[
 
 async def _change_role(info: Info, input: ChangeRoleInput) -> ChangeRoleSuccess:
     context = info.context
-    view = await memberships.change_role(
+    view = await membership_changes.change_role(
         str(input.membership_id), input.role, caller=context.caller, now=context.now, settings=context.settings
     )
     return ChangeRoleSuccess(membership=Membership.of(view))
@@ -563,7 +559,7 @@ RemoveMemberResult = Annotated[
 
 async def _remove_member(info: Info, input: RemoveMemberInput) -> RemoveMemberSuccess:
     context = info.context
-    removed = await memberships.remove(
+    removed = await membership_changes.remove(
         str(input.membership_id), caller=context.caller, now=context.now, settings=context.settings
     )
     return RemoveMemberSuccess(removed_membership_id=strawberry.ID(removed))
@@ -598,14 +594,14 @@ UpdateInvitationPolicyResult = Annotated[
 
 async def _update_policy(info: Info, input: UpdateInvitationPolicyInput) -> UpdateInvitationPolicySuccess:
     context = info.context
-    change = policy.PolicyChange(
+    change = invitation_policy.PolicyChange(
         _given(input.link_minutes),
         _given(input.invitation_days),
         _given(input.allowed_email_domains),
         _given(input.seat_limit),
         _given(input.locale),
     )
-    place = await policy.update(
+    place = await invitation_policy.update(
         str(input.community_id), change, caller=context.caller, now=context.now, settings=context.settings
     )
     return UpdateInvitationPolicySuccess(community=Community.of(place))
@@ -613,7 +609,7 @@ async def _update_policy(info: Info, input: UpdateInvitationPolicyInput) -> Upda
 
 def _given(maybe: Any) -> Any:
     """What the client gave, null included, or that it left the field out."""
-    return policy.UNCHANGED if maybe is None else maybe.value
+    return invitation_policy.UNCHANGED if maybe is None else maybe.value
 
 
 # ---------------------------------------------------------------------------------------------------- access for scripts

@@ -34,7 +34,7 @@ from strawberry.execution.is_awaitable import optimized_is_awaitable
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 from strawberry.types.field import StrawberryField
 
-from service.shares import Shares
+from service.database.shares import Shares
 
 Complete = Callable[[Any], Any]
 Plans = dict[tuple[int, ...], Complete | None]

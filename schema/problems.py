@@ -8,8 +8,8 @@ import structlog
 
 from schema import types
 from schema.context import Info
-from service import metrics, openid, refusals
-from service.invitation_status import Status
+from service import errors, metrics, openid
+from service.invitations.status import Status
 
 log = structlog.get_logger()
 
@@ -107,33 +107,33 @@ class InvalidCode(Problem):
 
 
 _PLAIN: dict[type[Exception], type[Any]] = {
-    refusals.NotSignedIn: NotSignedIn,
-    refusals.NotFound: NotFound,
-    refusals.NotPermitted: NotPermitted,
-    refusals.InvalidEmail: InvalidEmail,
-    refusals.InviteLinkInvalid: InviteLinkInvalid,
-    refusals.UnknownProvider: UnknownProvider,
-    refusals.LastOwner: LastOwner,
+    errors.NotSignedIn: NotSignedIn,
+    errors.NotFound: NotFound,
+    errors.NotPermitted: NotPermitted,
+    errors.InvalidEmail: InvalidEmail,
+    errors.InviteLinkInvalid: InviteLinkInvalid,
+    errors.UnknownProvider: UnknownProvider,
+    errors.LastOwner: LastOwner,
     openid.ProviderUnavailable: ProviderUnavailable,
 }
 
 _WITH_FACTS: dict[type[Exception], Callable[[Any], Any]] = {
-    refusals.FreshSignInRequired: lambda refused: FreshSignInRequired(message=refused.message, code=refused.code),
-    refusals.InvalidInput: lambda refused: InvalidInput(message=refused.message, field=refused.field),
-    refusals.EmailDomainNotAllowed: lambda refused: EmailDomainNotAllowed(
+    errors.FreshSignInRequired: lambda refused: FreshSignInRequired(message=refused.message, code=refused.code),
+    errors.InvalidInput: lambda refused: InvalidInput(message=refused.message, field=refused.field),
+    errors.EmailDomainNotAllowed: lambda refused: EmailDomainNotAllowed(
         message=refused.message, allowed_domains=refused.allowed_domains
     ),
-    refusals.SeatLimitReached: lambda refused: SeatLimitReached(message=refused.message, limit=refused.limit),
-    refusals.RateLimited: lambda refused: RateLimited(
+    errors.SeatLimitReached: lambda refused: SeatLimitReached(message=refused.message, limit=refused.limit),
+    errors.RateLimited: lambda refused: RateLimited(
         message=refused.message, retry_after_seconds=refused.retry_after_seconds
     ),
-    refusals.AlreadyInvited: lambda refused: AlreadyInvited(
+    errors.AlreadyInvited: lambda refused: AlreadyInvited(
         message=refused.message, invitation=types.Invitation.of(refused.invitation)
     ),
-    refusals.AlreadyMember: lambda refused: AlreadyMember(
+    errors.AlreadyMember: lambda refused: AlreadyMember(
         message=refused.message, membership=types.Membership.of(refused.membership)
     ),
-    refusals.InvitationClosed: lambda refused: InvitationClosed(message=refused.message, status=refused.status),
+    errors.InvitationClosed: lambda refused: InvitationClosed(message=refused.message, status=refused.status),
 }
 
 Answer = TypeVar("Answer")
@@ -145,7 +145,7 @@ async def answered(info: Info, work: Awaitable[Answer]) -> Any:
     """
     try:
         answer: Any = await work
-    except (refusals.Refused, openid.ProviderUnavailable) as refused:
+    except (errors.Refused, openid.ProviderUnavailable) as refused:
         answer = problem_of(refused)
     if isinstance(answer, Problem):
         problem, caller = type(answer).__name__, info.context.caller

@@ -20,14 +20,19 @@ from schema.types import (
     Provider,
     Session,
 )
-from service import access_tokens, communities, invitations, lookup, other_address, sessions, sign_in
-from service.acceptance import AcceptanceStatus
+from service import lookup
+from service.accounts import access_tokens, sessions
+from service.accounts.sessions import Caller
 from service.addresses import masked
-from service.links import LinkFacts, by_id, by_token
+from service.communities import access as communities
+from service.errors import InviteLinkInvalid, NotFound, NotSignedIn, RateLimited
+from service.invitations import manage as invitations
+from service.invitations.accept import AcceptanceStatus
+from service.invitations.links import LinkFacts, by_id, by_token
 from service.models import Flow, FlowKind, Role
-from service.refusals import InviteLinkInvalid, NotFound, NotSignedIn, RateLimited
-from service.sessions import Caller
-from service.sign_in import SignInStatus
+from service.sign_in import flows as sign_in
+from service.sign_in import proposed_address
+from service.sign_in.flows import SignInStatus
 
 
 @strawberry.type
@@ -150,8 +155,8 @@ class Acceptance:
             message=flow.message or "You were sent to sign in. Come back here when you have done so.",
             can_retry=sign_in.may_retry(flow, link, context.now),
             reason=flow.reason,
-            can_request_other_address=other_address.may_request(flow, link, context.now),
-            other_address_requested=other_address.is_requested(flow, link),
+            can_request_other_address=proposed_address.may_request(flow, link, context.now),
+            other_address_requested=proposed_address.is_requested(flow, link),
         )
 
 

@@ -28,8 +28,8 @@ from schema.queries import Query
 from schema.rules import MOST_ERRORS, rules
 from schema.subscriptions import Subscription
 from schema.types import AccessToken, Community, Identity, Invitation, Member, Membership, Session
-from service.deadlines import TookTooLong
-from service.headers import FAILED
+from service.database.deadlines import TookTooLong
+from service.web.middleware import FAILED
 
 log = structlog.get_logger()
 

@@ -11,10 +11,11 @@ import strawberry
 from schema.context import Context, Info
 from schema.cursors import BadArgument
 from schema.types import Invitation
-from service import communities, invitation_views
-from service.communities import Standing
-from service.events import hub
-from service.refusals import NotFound, NotSignedIn
+from service.changes import hub
+from service.communities import access as communities
+from service.communities.access import Standing
+from service.errors import NotFound, NotSignedIn
+from service.invitations import views as invitation_views
 
 RECHECK: Final = 2.0  # seconds; who lost the right is cut off after so long at the latest (H162)
 _AT_ONCE: Final = 50

@@ -8,15 +8,21 @@ import strawberry
 
 from schema.context import Info
 from schema.cursors import BadArgument, cursor_at, cut, page_size, position_of
-from service import acceptance, access_tokens, funnel, invitation_filter, models, sign_in, timeline
-from service.communities import MembersAsked, MembershipView, MemberView, Standing
-from service.funnel import FunnelAsked
-from service.invitation_status import Status
-from service.invitation_views import InvitationView, PageAsked
+from service import models
+from service.accounts import access_tokens
+from service.audit_log import log as audit_log
+from service.audit_log.log import EventView, LogAsked, TimelineAsked
+from service.communities.access import MembersAsked, MembershipView, MemberView, Standing
+from service.errors import InvalidInput
+from service.invitations import accept as acceptance
+from service.invitations import funnel
+from service.invitations import search as invitation_filter
+from service.invitations.funnel import FunnelAsked
+from service.invitations.status import Status
+from service.invitations.views import InvitationView, PageAsked
 from service.models import Delivery, Role
 from service.openid import ProviderLabel
-from service.refusals import InvalidInput
-from service.timeline import EventView, LogAsked, TimelineAsked
+from service.sign_in import flows as sign_in
 
 strawberry.enum(Role)
 strawberry.enum(
@@ -148,11 +154,11 @@ class AuditFilter:
     after: datetime | None = None
     before: datetime | None = None
 
-    def wanted(self) -> timeline.AuditFilter:
+    def wanted(self) -> audit_log.AuditFilter:
         """Raises BadArgument for a filter that nothing can match."""
         actor_id = None if self.actor_id is None else str(self.actor_id)
         try:
-            return timeline.AuditFilter(_set_of(self.kinds), actor_id, self.after, self.before)
+            return audit_log.AuditFilter(_set_of(self.kinds), actor_id, self.after, self.before)
         except InvalidInput as refused:
             raise BadArgument(refused.message) from None
 

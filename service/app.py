@@ -22,35 +22,28 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from schema.context import Context
 from schema.http import MOST_BYTES, BadRequest, GraphQLEndpoint, bearer_of, refuse_unknown_bearer
 from schema.root import build
-from service import (
-    access_tokens,
-    communities,
-    database,
-    events,
-    exports,
-    mail_actions,
-    metrics,
-    pages,
-    sessions,
-    sign_in,
-    sns,
-)
-from service.acceptance import Browser
+from service import changes, database, exports, metrics
+from service.accounts import access_tokens, sessions
+from service.accounts.sessions import Caller
 from service.clock import Clock, system_clock
-from service.communities import Standing
-from service.cookies import read_cookie
-from service.delivery import Worker
-from service.flow_cookie import FlowCookie
-from service.headers import AccessLog, Failures, KnownHosts, SecurityHeaders
+from service.communities import access as communities
+from service.communities.access import Standing
+from service.database.shares import Shares, TooManyAtOnce
+from service.delivery import sns
+from service.delivery.sns import FetchCertificate
+from service.delivery.worker import Worker
+from service.errors import NotPermitted, Refused
+from service.invitations.accept import Browser
 from service.mail import MailSender, MailUnsafe
 from service.openid import RelyingParty
-from service.refusals import NotPermitted, Refused
-from service.sessions import Caller
 from service.settings import Settings
-from service.shares import Shares, TooManyAtOnce
-from service.sns import FetchCertificate
+from service.sign_in import flows as sign_in
+from service.sign_in.flow_cookie import FlowCookie
 from service.tokens import Token
-from service.webhooks import SesWebhook
+from service.web import mail_actions, pages
+from service.web.cookies import read_cookie
+from service.web.middleware import AccessLog, Failures, KnownHosts, SecurityHeaders
+from service.web.ses_webhook import SesWebhook
 
 log = structlog.get_logger()
 
@@ -211,7 +204,7 @@ class Guestlist:
         stack.push_async_callback(self.relying_party.close)
         stopping = asyncio.Event()
         if database.is_postgres():
-            await stack.enter_async_context(_background(lambda: events.listen(stopping), stopping))
+            await stack.enter_async_context(_background(lambda: changes.listen(stopping), stopping))
         if self.worker is not None:
             worker = self.worker
             await worker.check()

@@ -7,8 +7,9 @@ from typing import Any, Final
 
 import httpx2
 
-from service import database, drift
+from service import database
 from service.clock import Clock
+from service.database import drift
 from service.mail import MailSettingsInvalid, open_sender
 from service.openid import RelyingParty
 from service.openid.failures import ProviderUnavailable

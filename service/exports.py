@@ -7,12 +7,13 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final
 
-from service import invitation_views, timeline
-from service.communities import MemberView, Standing
+from service.audit_log import log as audit_log
+from service.audit_log.log import EventView, LogAsked
+from service.communities.access import MemberView, Standing
 from service.csv_cells import guarded
-from service.invitation_views import InvitationView, PageAsked
+from service.invitations import views as invitation_views
+from service.invitations.views import InvitationView, PageAsked
 from service.settings import Settings
-from service.timeline import EventView, LogAsked
 
 _PAGE: Final = 500
 
@@ -67,7 +68,7 @@ async def _audit(place: Place) -> AsyncGenerator[str, None]:
     after = None
     while True:
         community_id = (await place()).community_id
-        (events,) = await timeline.of_communities([LogAsked(community_id, _PAGE, after)])
+        (events,) = await audit_log.of_communities([LogAsked(community_id, _PAGE, after)])
         yield "".join(line(_event_cells(event)) for event in events)
         if len(events) < _PAGE:
             return

@@ -4,7 +4,7 @@ from typing import Final
 
 from babel import Locale, UnknownLocaleError
 
-from service.refusals import InvalidInput
+from service.errors import InvalidInput
 
 _LONGEST: Final = 35  # RFC 5646 section 4.4.1
 

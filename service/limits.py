@@ -9,8 +9,8 @@ from ipaddress import IPv6Address, ip_address
 from service import audit
 from service.addresses import Address, mailbox_of
 from service.database import Statement, each, execute, select
+from service.errors import RateLimited
 from service.models import MailKind
-from service.refusals import RateLimited
 from service.settings import RateLimit, RateLimits
 from service.tokens import digest_of
 

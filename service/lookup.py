@@ -2,14 +2,15 @@
 
 from typing import Final
 
-from service import communities, timeline
-from service.communities import MembershipView, MemberView
+from service.accounts.sessions import Caller
+from service.audit_log import log as audit_log
+from service.audit_log.log import EventView
+from service.communities import access as communities
+from service.communities.access import MembershipView, MemberView
 from service.database import select
-from service.invitation_filter import Params
+from service.invitations.search import Params
 from service.models import Identity
-from service.sessions import Caller
 from service.settings import Settings
-from service.timeline import EventView
 from service.tokens import is_id
 
 MOST_IDENTITIES: Final = 100
@@ -63,4 +64,4 @@ async def audit_event(event_id: str, caller: Caller, settings: Settings) -> Even
     if not is_id(event_id):
         return None
     places = await communities.standings(caller, settings)
-    return await timeline.one(event_id, [place.community_id for place in places if place.is_admin])
+    return await audit_log.one(event_id, [place.community_id for place in places if place.is_admin])

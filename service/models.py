@@ -189,10 +189,10 @@ class Invitation(Model):
 
     `generation` counts how often an admin had it sent: links and flows of an earlier generation are dead. `days` says
     that `expires_at` is exactly so many days after `created_at`; null says that it is not (a declined invitation that
-    was reopened). It lets an index tell the pending from the expired (`service.invitation_filter`).
+    was reopened). It lets an index tell the pending from the expired (`service.invitations.search`).
     A resend clears `delivered_at` and keeps `first_delivered_at` and `opened_at`, which is when somebody first began to
     sign in with a link: the funnel counts these.
-    `for_member` is set when the operator lets the owner of an account sign in anew (`service.identities`).
+    `for_member` is set when the operator lets the owner of an account sign in anew (`service.invitations.operator`).
     `access_token_id` names the access token that made the invitation or sent it last; null stands for a session and for
     the operator. It is no foreign key: erasing a person deletes their tokens and keeps the invitations.
     """

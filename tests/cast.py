@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from service.events import Watch, hub
+from service.changes import Watch, hub
 from tests.story import Browser, Service
 
 MEMBERS = """

@@ -21,11 +21,11 @@ from starlette.applications import Starlette
 
 from service import database
 from service.app import create_app
-from service.delivery import Worker
+from service.delivery.sns import FetchCertificate, fetch_certificate
+from service.delivery.worker import Worker
 from service.dev import mode
 from service.mail import open_sender
 from service.settings import Settings, load_settings
-from service.sns import FetchCertificate, fetch_certificate
 from tests.loopback import bound_socket, running
 from tests.openid_provider import CLIENT_ID, CLIENT_SECRET
 from tests.postgres import PostgresServer

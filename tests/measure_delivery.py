@@ -10,8 +10,9 @@ import sys
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
-from service import database, invitations
+from service import database
 from service.addresses import canonical
+from service.invitations import manage as invitations
 from service.settings import load_settings
 from tests.mail_servers import smtp_on_loopback
 from tests.postgres import PostgresServer, start_server

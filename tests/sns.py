@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.x509.oid import NameOID
 
-from service.sns import NotNow, canonical_text
+from service.delivery.sns import NotNow, canonical_text
 
 TOPIC = "arn:aws:sns:eu-central-1:123456789012:guestlist"
 CERTIFICATE_URL = (

@@ -13,7 +13,7 @@ from axe_playwright_python.base import AXE_SCRIPT
 from playwright.async_api import Browser as Chromium
 from playwright.async_api import Locator, Page, Request, Route, ViewportSize, async_playwright, expect
 
-from service import pages
+from service.web import pages
 from tests.conftest import Serve
 from tests.openid_provider import CLIENT_ID, CLIENT_SECRET, HostileProvider, running_provider
 from tests.story import Browser, Service

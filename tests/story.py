@@ -12,7 +12,7 @@ import httpx2
 import orjson
 from starlette.applications import Starlette
 
-from service.delivery import Worker
+from service.delivery.worker import Worker
 from service.mail.mailbox import Mailbox, MailboxEntry
 from service.settings import Settings
 

@@ -7,9 +7,10 @@ from datetime import timedelta
 import pytest
 import structlog
 
-from service import invitations, logs
+from service import logs
 from service.addresses import Address
 from service.app import printed_schema
+from service.invitations import manage as invitations
 from service.models import AuditEvent, Community, Member
 from tests.cast import let_in, owner_in
 from tests.story import Service, query_of, token_in

@@ -8,10 +8,13 @@ from typing import Any
 import httpx2
 import pytest
 
-from service import blocks, database, pruning, suppression
+from service import database
 from service.addresses import canonical
-from service.erasure import erase
-from service.suppression import Reason
+from service.invitations import blocks
+from service.mail import suppression
+from service.mail.suppression import Reason
+from service.retention import pruning
+from service.retention.erasure import erase
 from tests.cast import owner_in
 from tests.story import Browser, Service, http_client
 from tests.test_secrets import log_lines  # noqa: F401 -- a fixture

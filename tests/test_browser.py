@@ -9,8 +9,8 @@ import orjson
 import pytest
 
 from service import database
-from service.headers import FAILED
 from service.models import AccessToken, Flow, Invitation, Member, Session
+from service.web.middleware import FAILED
 from tests.conftest import Serve
 from tests.openid_provider import CLIENT_ID, CLIENT_SECRET, HostileProvider, running_provider
 from tests.postgres import PostgresServer

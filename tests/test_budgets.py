@@ -10,7 +10,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from service import audit
-from service.invitation_views import InvitationView
+from service.invitations.views import InvitationView
 from service.models import Invitation
 from service.tokens import new_id
 from tests.story import Browser, Service

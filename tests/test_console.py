@@ -8,9 +8,13 @@ import orjson
 import pytest
 from playwright.async_api import Locator, Page, Route, expect
 
-from service import audit_sentences, delivery, delivery_events, invitation_views, suppression
 from service.addresses import Address
+from service.audit_log import sentences as audit_sentences
+from service.delivery import ses_events
+from service.delivery import worker as delivery
 from service.exports import line
+from service.invitations import views as invitation_views
+from service.mail import suppression
 from service.models import AccessToken, Community, Invitation, Membership, Role
 from tests.cast import update_policy
 from tests.stage import (
@@ -624,7 +628,7 @@ def test_the_sentences_that_are_translated_whole_are_those_of_the_service(langua
     sentences = set(re.findall(r'^  "([^"]+ [^"]+)":', catalogue, re.MULTILINE))
     views = invitation_views
     blocked = {views.BLOCKED_BY_INVITER, views.BLOCKED_BY_RULES, views.BLOCKED_BY_SEATS}
-    assert sentences == blocked | {delivery.SUPPRESSED, delivery_events.SPAM}
+    assert sentences == blocked | {delivery.SUPPRESSED, ses_events.SPAM}
 
 
 # -------------------------------------------------------------------------------------------------- the list and its filter

@@ -15,10 +15,10 @@ from schema.plans import MOST_BYTES
 from schema.root import build
 from schema.rules import MOST_ERRORS, MOST_FIELDS, MOST_VALUES
 from service import audit
-from service.communities import MOST_OF_MEMBER
+from service.accounts.sessions import MOST_LISTED
+from service.communities.access import MOST_OF_MEMBER
 from service.lookup import MOST_IDENTITIES
 from service.models import Community, Identity, Invitation, Member, Membership, Role, Session
-from service.sessions import MOST_LISTED
 from service.tokens import new_id
 from tests.cast import audit_kinds, begun, listeners, owner_in
 from tests.conftest import Serve

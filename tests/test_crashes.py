@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 
-from service import database, invitations, links
+from service import database
 from service.addresses import canonical
+from service.invitations import links
+from service.invitations import manage as invitations
 from service.settings import Settings, load_settings
 from tests.mail_servers import Received, SmtpServerOnLoopback, smtp_on_loopback
 from tests.postgres import PostgresServer, holding

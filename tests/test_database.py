@@ -11,7 +11,8 @@ from tortoise.exceptions import IntegrityError
 from tortoise.indexes import Index
 from tortoise.migrations.executor import MigrationExecutor, MigrationTarget
 
-from service import database, drift
+from service import database
+from service.database import drift
 from service.models import PARTIAL_INDEXES, Community, Invitation, Member, Membership, __models__
 from service.tokens import new_id
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from service import database, pace
-from service.delivery import Worker
-from service.mail import Mail, MailRefused, MailSender, MailUnsafe, open_sender
+from service import database
+from service.delivery.worker import Worker
+from service.mail import Mail, MailRefused, MailSender, MailUnsafe, open_sender, send_rate
 from service.settings import load_settings
 from tests.cast import audit_sentences, update_policy
 from tests.mail_servers import SesFault, SesOnLoopback, ses_on_loopback, smtp_on_loopback
@@ -126,7 +126,7 @@ async def test_throttling_rests_and_costs_no_try(service: Service, ses: SesOnLoo
         worker = _through(service, sender)
         ses.faults["/v2/email/outbound-emails"] = SesFault(429, "TooManyRequestsException", "Maximum sending rate")
         await worker.deliver_due()
-        assert await pace.reserve(1, rate=None, now=service.clock()) >= [timedelta(seconds=4)]
+        assert await send_rate.reserve(1, rate=None, now=service.clock()) >= [timedelta(seconds=4)]
         for _ in range(30):
             service.clock.advance(hours=2)
             await worker.deliver_due()
@@ -435,10 +435,10 @@ async def connected(database_url: str) -> AsyncIterator[None]:
 
 async def test_workers_share_one_rate(connected: None) -> None:
     """At four mails a second, two workers' turns lie a quarter of a second apart; after idling nothing is caught up."""
-    first = await pace.reserve(2, rate=4, now=NOW)
-    second = await pace.reserve(2, rate=4, now=NOW)
+    first = await send_rate.reserve(2, rate=4, now=NOW)
+    second = await send_rate.reserve(2, rate=4, now=NOW)
     assert [wait.total_seconds() for wait in [*first, *second]] == [0, 0.25, 0.5, 0.75]
-    later = await pace.reserve(2, rate=4, now=NOW + timedelta(minutes=1))
+    later = await send_rate.reserve(2, rate=4, now=NOW + timedelta(minutes=1))
     assert [wait.total_seconds() for wait in later] == [0, 0.25]
 
 
@@ -446,7 +446,7 @@ async def test_simultaneous_workers_get_different_turns(connected: None) -> None
     """Ten workers that ask at once are given ten turns."""
 
     async def turn() -> list[timedelta]:
-        return await pace.reserve(1, rate=10, now=NOW)
+        return await send_rate.reserve(1, rate=10, now=NOW)
 
     turns = await asyncio.gather(*(turn() for _ in range(10)))
     assert sorted(wait.total_seconds() for (wait,) in turns) == [turn / 10 for turn in range(10)]
@@ -454,8 +454,8 @@ async def test_simultaneous_workers_get_different_turns(connected: None) -> None
 
 async def test_a_rest_holds_for_everybody(connected: None) -> None:
     """After a mail service asked for fewer mails, nobody's turn comes before the rest is over, with or without a rate."""
-    await pace.rest(NOW + timedelta(seconds=20), now=NOW)
-    await pace.rest(NOW + timedelta(seconds=5), now=NOW)
-    assert await pace.reserve(1, rate=None, now=NOW) == [timedelta(seconds=20)]
-    assert await pace.reserve(2, rate=2, now=NOW) == [timedelta(seconds=20), timedelta(seconds=20.5)]
-    assert await pace.reserve(1, rate=None, now=NOW + timedelta(seconds=30)) == [timedelta(0)]
+    await send_rate.rest(NOW + timedelta(seconds=20), now=NOW)
+    await send_rate.rest(NOW + timedelta(seconds=5), now=NOW)
+    assert await send_rate.reserve(1, rate=None, now=NOW) == [timedelta(seconds=20)]
+    assert await send_rate.reserve(2, rate=2, now=NOW) == [timedelta(seconds=20), timedelta(seconds=20.5)]
+    assert await send_rate.reserve(1, rate=None, now=NOW + timedelta(seconds=30)) == [timedelta(0)]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from service.csv_cells import unguarded
 from service.exports import line
-from service.invitee_list import read_list
+from service.invitations.invitee_csv import read_list
 from service.models import Invitation, Role
 from service.tokens import new_id
 from tests.cast import let_in, owner_in

@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from service import database
-from service.shares import MOST_RUNNING, MOST_WAITING
+from service.database.shares import MOST_RUNNING, MOST_WAITING
 from tests.cast import let_in, owner_in
 from tests.conftest import Serve
 from tests.story import INVITE, Browser, Service

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from service import database, suppression
+from service import database
 from service.addresses import canonical
-from service.pruning import prune
+from service.mail import suppression
+from service.retention.pruning import prune
 from service.tokens import digest_of
 from tests.cast import owner_in
 from tests.conftest import Serve

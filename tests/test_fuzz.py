@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, Phase, given, settings, strategies
 from schemathesis import graphql
 
 from schema.root import MASKED
-from service.delivery import Worker
+from service.delivery.worker import Worker
 from service.dev import mode
 from service.mail import open_sender
 from tests.cast import owner_in

@@ -8,12 +8,16 @@ from typing import Any
 
 import pytest
 
-from service import bulk, communities, database, invitation_views, invitations
-from service.invitation_filter import InvitationFilter, Params, newest
-from service.invitation_status import Status
+from service import database
+from service.accounts.sessions import Caller
+from service.communities import access as communities
+from service.errors import InvalidInput
+from service.invitations import invite_many as invite_many_module
+from service.invitations import manage as invitations
+from service.invitations import views as invitation_views
+from service.invitations.search import InvitationFilter, Params, newest
+from service.invitations.status import Status
 from service.models import Community, Delivery, Invitation, Member, Membership, Role
-from service.refusals import InvalidInput
-from service.sessions import Caller
 from service.settings import Settings, load_settings
 from service.tokens import new_id
 from tests.story import Browser, Service
@@ -290,8 +294,8 @@ async def test_a_page_costs_the_same_however_many_there_are(place: communities.S
     for mode in ("force_custom_plan", "force_generic_plan"):
         for sql, values in (
             (invitations._INVITE_FACTS, (place.member_id, place.community_id, emails[1])),
-            (bulk._KNOWN.format(marks=marks), (place.community_id, *emails)),
-            (bulk._INVITED_BEFORE.format(marks=marks), (place.community_id, *emails)),
+            (invite_many_module._KNOWN.format(marks=marks), (place.community_id, *emails)),
+            (invite_many_module._INVITED_BEFORE.format(marks=marks), (place.community_id, *emails)),
         ):
             _assert_cheap(await _explained(sql, values, mode))
 

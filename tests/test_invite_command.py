@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from service.invitee_list import ListUnreadable, read_list
+from service.invitations.invitee_csv import ListUnreadable, read_list
 from service.models import Invitation, MailOrder, Role
 from tests.cast import let_in, owner_in
 from tests.conftest import Serve

@@ -15,7 +15,7 @@ from websockets.typing import Subprotocol
 
 from schema.live import MOST_OF_MEMBER, MOST_ON_SOCKET, MOST_WAITING, MOST_WAITING_OF_CLIENT
 from service import database, logs
-from service.events import Hub, Watch, heard
+from service.changes import Hub, Watch, heard
 from tests.cast import begun, let_in, listeners, owner_in
 from tests.conftest import Serve
 from tests.story import Browser, Service

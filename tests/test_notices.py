@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 from tortoise.exceptions import IntegrityError
 
-from service import database, delivery, erasure, pruning, suppression
+from service import database
 from service.addresses import canonical
-from service.delivery import Worker
-from service.mail import open_sender
+from service.delivery import worker as delivery
+from service.delivery.worker import Worker
+from service.mail import open_sender, suppression
+from service.mail.suppression import Reason
+from service.retention import erasure, pruning
 from service.settings import load_settings
-from service.suppression import Reason
 from tests.cast import let_in, owner_in
 from tests.conftest import Serve
 from tests.sns import TOPIC, Sns, event

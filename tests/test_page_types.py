@@ -7,7 +7,8 @@ from typing import Final
 
 import pytest
 
-from service import dev, pages
+from service import dev
+from service.web import pages
 from tests.left_out import leave_out
 
 ROOT: Final = Path(__file__).parent.parent

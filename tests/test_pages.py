@@ -14,11 +14,13 @@ from graphql import parse, validate
 from playwright.async_api import BrowserContext, Page, Request, Route, expect
 
 import service
-from service import acceptance, sign_in, suppression
 from service.addresses import Address
+from service.invitations import accept as acceptance
+from service.mail import suppression
 from service.models import Community, Flow, FlowKind, Invitation, Membership, Role
 from service.openid import evidence
-from service.pages.files import without_comments
+from service.sign_in import flows as sign_in
+from service.web.pages.files import without_comments
 from tests.stage import (
     GUEST,
     OWNER,

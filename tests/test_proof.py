@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from service import identities, suppression
 from service.addresses import Address
-from service.delivery import Worker
-from service.mail import open_sender
+from service.delivery.worker import Worker
+from service.errors import NotFound
+from service.invitations import operator
+from service.mail import open_sender, suppression
 from service.models import AuditEvent, Flow, Identity, Member, Membership, Session
-from service.refusals import NotFound
 from service.settings import load_settings
 from tests.conftest import Serve
 from tests.mail_servers import smtp_on_loopback
@@ -609,7 +609,7 @@ async def test_a_released_account_is_opened_by_its_owner_alone(door: Door) -> No
         token = await _invited(service, owner, "admin@example.com")
         before = await admin.accept_as(token, "admin@example.com")
         service.clock.advance(seconds=1)
-        await identities.release(Address("admin@example.com"), now=service.clock(), settings=service.settings)
+        await operator.release(Address("admin@example.com"), now=service.clock(), settings=service.settings)
         assert await admin.viewer_email() is None
         assert (await admin.sign_in("admin@example.com"))["status"] == "NOT_INVITED"
         link = await service.token_for("admin@example.com")
@@ -636,7 +636,7 @@ async def test_a_released_account_is_not_opened_by_a_sign_in_of_another(door: Do
             token = await _invited(service, owner, "admin@example.com")
             before = await admin.accept_as(token, "admin@example.com")
         service.clock.advance(seconds=1)
-        await identities.release(Address("admin@example.com"), now=service.clock(), settings=service.settings)
+        await operator.release(Address("admin@example.com"), now=service.clock(), settings=service.settings)
         link = await service.token_for("admin@example.com")
         found = await bob.accept_as(link, "admin@example.com", sub="bob")
         assert (found["status"], found["canRetry"]) == ("IDENTITY_CONFLICT", True)
@@ -659,7 +659,7 @@ async def test_a_released_account_is_not_made_a_second_time(door: Door) -> None:
         await owner.invite(await owner.community_id("Second"), "guest@example.com")
         second = await service.token_for("guest@example.com")
         service.clock.advance(seconds=1)
-        assert await identities.release(Address("guest@example.com"), now=service.clock(), settings=service.settings)
+        assert await operator.release(Address("guest@example.com"), now=service.clock(), settings=service.settings)
         first = await service.token_for("guest@example.com")
         early = await _through(guest, provider, second, "guest@example.com")
         assert (early["status"], "waits to be opened anew" in early["message"]) == ("IDENTITY_CONFLICT", True)
@@ -677,9 +677,7 @@ async def test_an_account_of_no_community_lets_go_of_its_address(door: Door) -> 
         left = (await guest.accept_as(token, "guest@example.com"))["membership"]["id"]
         assert (await guest.do("removeMember", membershipId=left))["__typename"] == "RemoveMemberSuccess"
         sent = len(service.mailbox.entries)
-        assert not await identities.release(
-            Address("guest@example.com"), now=service.clock(), settings=service.settings
-        )
+        assert not await operator.release(Address("guest@example.com"), now=service.clock(), settings=service.settings)
         await service.deliver()
         assert len(service.mailbox.entries) == sent
         assert await guest.viewer_email() is None
@@ -699,7 +697,7 @@ async def test_releasing_ends_what_the_old_sign_in_opened(door: Door) -> None:
             'mutation { linkIdentity(input: {providerId: "idp"}) { ...on SignInStarted { authorizationUrl } } }'
         )
         callback = await provider.callback_url(begun["linkIdentity"]["authorizationUrl"], email="x@y.example")
-        await identities.release(Address("owner@example.com"), now=service.clock(), settings=service.settings)
+        await operator.release(Address("owner@example.com"), now=service.clock(), settings=service.settings)
         await owner.client.get(callback)
         assert (await owner.ask("{ signInOutcome { status } }"))["signInOutcome"]["status"] == "SIGN_IN_FAILED"
         assert await owner.viewer_email() is None
@@ -743,5 +741,5 @@ async def test_linking_needs_the_sessions_own_cookie(door: Door) -> None:
 async def test_releasing_nobody_is_said(service: Service) -> None:
     """Releasing an address without an account in a community is refused in words and changes nothing."""
     with pytest.raises(NotFound, match="invite the person"):
-        await identities.release(Address("nobody@example.com"), now=service.clock(), settings=service.settings)
+        await operator.release(Address("nobody@example.com"), now=service.clock(), settings=service.settings)
     assert await AuditEvent.filter(kind="member.identity_released").count() == 0

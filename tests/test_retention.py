@@ -8,12 +8,15 @@ from typing import Any
 
 import pytest
 
-from service import codes, database, pruning, suppression
+from service import database
 from service.addresses import canonical
-from service.erasure import LeavesNoOwner, erase
+from service.mail import suppression
+from service.mail.suppression import Reason
 from service.models import __models__
+from service.retention import pruning
+from service.retention.erasure import LeavesNoOwner, erase
 from service.settings import RateLimit
-from service.suppression import Reason
+from service.sign_in import mailbox_codes
 from tests.conftest import Serve
 from tests.postgres import holding
 from tests.processes import until
@@ -106,7 +109,7 @@ async def test_codes_counters_and_tokens_go_when_they_end(service: Service) -> N
         await _owner_in(service, owner)
         await database.execute("UPDATE flows SET status = 'CODE_REQUIRED'")
         flow = (await database.select("SELECT id FROM flows"))[0]["id"]
-        assert await codes.issue(flow, now=service.clock())
+        assert await mailbox_codes.issue(flow, now=service.clock())
         service.clock.advance(minutes=10, seconds=1)
         assert (await _prune(service))["codes"] == 1
         service.clock.advance(days=1)

@@ -8,9 +8,9 @@ from urllib.parse import unquote
 import pytest
 from playwright.async_api import Browser as Chromium
 
-from service.refusals import InvalidInput
-from service.return_to import allowed_return
+from service.errors import InvalidInput
 from service.settings import load_settings
+from service.sign_in.return_to import allowed_return
 from tests.stage import browser
 
 __all__ = ["browser"]

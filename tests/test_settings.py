@@ -9,7 +9,6 @@ from typing import Any, Final
 import pytest
 from pydantic import ValidationError
 
-from service.origins import normal_origin, site_of
 from service.settings import (
     MOST_PROVIDERS,
     Finding,
@@ -21,6 +20,7 @@ from service.settings import (
     load_settings,
     reference,
 )
+from service.settings.origins import normal_origin, site_of
 
 TENANT: Final = "72f988bf-86f1-41af-91ab-2d7cd011db47"
 OTHER_TENANT: Final = "b3d2c1a0-0000-4000-8000-0123456789ab"

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from service import sns
+from service.delivery import sns
 
 pytestmark = pytest.mark.anyio
 

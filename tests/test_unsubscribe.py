@@ -5,7 +5,8 @@ import re
 import httpx2
 import pytest
 
-from service import database, suppression
+from service import database
+from service.mail import suppression
 from service.mail.mailbox import MailboxEntry
 from tests.story import Browser, Service, http_client, token_in
 from tests.test_secrets import log_lines  # noqa: F401 -- a fixture

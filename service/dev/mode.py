@@ -15,19 +15,20 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from strawberry.http.ides import get_graphql_ide_html
 
-from service import invitations, sns
 from service.addresses import Address
 from service.app import create_app
 from service.clock import Clock
 from service.database import select
+from service.delivery import sns
+from service.delivery.sns import FetchCertificate
 from service.dev import mailbox as mailbox_page
 from service.dev.openid_provider import OpenIDProvider
+from service.invitations import manage as invitations
 from service.limits import forget_recipient
 from service.mail import open_sender
 from service.mail.mailbox import Mailbox
 from service.models import Role
 from service.settings import ProviderSettings, Settings, load_settings
-from service.sns import FetchCertificate
 
 PROVIDER = "dev"
 DEMO = "Demo"

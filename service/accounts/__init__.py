@@ -1,0 +1,1 @@
+"""Accounts: sessions and access tokens, which say who is asking."""

@@ -1,0 +1,269 @@
+"""Access tokens: what a member's script carries instead of a session. Shown once, found by digest, for a while.
+
+A token never has more than its member has at that moment, and of that only its communities, its scopes and invitations
+up to its highest role: it cannot sign in, link a sign-in, make tokens or see sessions. It outlives sessions, and loses a
+community with the membership.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, Final
+
+from service import audit
+from service.accounts import sessions
+from service.accounts.sessions import Caller, Grant, refuse_stale_sign_in
+from service.changes import announce_many
+from service.communities.access import Standing, standings
+from service.database import execute, json_list, select, transaction
+from service.errors import NAME, InvalidInput, NotFound, NotPermitted, NotSignedIn, worded
+from service.models import AccessToken, Role
+from service.settings import Settings
+from service.tokens import Digest, Token, digest_of, is_id, new_id, new_token
+
+_PREFIX: Final = "guestlist_"  # so that scanners of published secrets know one when they see it
+_LONGEST: Final = 200
+MOST_COMMUNITIES: Final = 100
+_LONGEST_DAYS: Final = 365
+MOST_LIVE: Final = 20
+_USED_EVERY: Final = timedelta(minutes=1)
+
+
+class Scope(StrEnum):
+    """What a token may do in its communities. INVITE includes READ: what was invited is answered."""
+
+    READ = "READ"
+    INVITE = "INVITE"
+
+
+@dataclass(frozen=True, slots=True)
+class AccessTokenView:
+    """A token as its member sees it in the list: never the token."""
+
+    id: str
+    name: str
+    scopes: tuple[Scope, ...]
+    community_ids: tuple[str, ...]
+    created_at: datetime
+    expires_at: datetime
+    last_used_at: datetime | None
+    highest_role: Role
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A token to create, as its member asks for it: `days` is its life, 1 to 365."""
+
+    name: str
+    scopes: list[Scope]
+    community_ids: list[str]
+    days: int
+    highest_role: Role = Role.MEMBER
+
+
+async def create(
+    wanted: Wanted, *, caller: Caller | None, now: datetime, settings: Settings
+) -> tuple[Token, AccessTokenView]:
+    """Creates a token of the caller's and returns it this once.
+
+    Raises FreshSignInRequired (H172), InvalidInput, NotFound for a community that is not theirs, and NotPermitted over
+    the number of live ones.
+    """
+    caller = _person(caller)
+    refuse_stale_sign_in(caller, now=now)
+    wanted = replace(wanted, name=worded(wanted.name, NAME))
+    _refuse_out_of_bounds(wanted)
+    own = {place.community_id for place in await standings(caller, settings)}
+    if not set(wanted.community_ids) <= own:
+        raise NotFound("There is no such community among yours.")
+    async with transaction():
+        await select("SELECT id FROM members WHERE id = $1 FOR NO KEY UPDATE", caller.member_id)
+        if len(await of_member(caller, now=now)) >= MOST_LIVE:
+            raise NotPermitted(f"You have {MOST_LIVE} access tokens; revoke one that is not needed any more.")
+        return await _write(wanted, caller, now)
+
+
+def _person(caller: Caller | None) -> Caller:
+    """A person who is signed in: a token never makes or revokes tokens."""
+    if caller is None:
+        raise NotSignedIn
+    if caller.grant is not None:
+        raise NotPermitted("An access token cannot be used for this; sign in.")
+    return caller
+
+
+def _refuse_out_of_bounds(wanted: Wanted) -> None:
+    days, entries = wanted.days, len(wanted.community_ids)
+    if not wanted.scopes:
+        raise InvalidInput("scopes", "scopes is an empty list; READ, INVITE or both were expected.")
+    if not 1 <= entries <= MOST_COMMUNITIES:
+        raise InvalidInput(
+            "communityIds", f"communityIds has {entries} entries; between 1 and {MOST_COMMUNITIES} were expected."
+        )
+    if not 1 <= days <= _LONGEST_DAYS:
+        raise InvalidInput("expiresInDays", f"expiresInDays is {days}; between 1 and {_LONGEST_DAYS} were expected.")
+    if wanted.highest_role is Role.OWNER:
+        raise InvalidInput("highestRole", "highestRole is OWNER; MEMBER or ADMIN was expected.")
+
+
+async def _write(wanted: Wanted, caller: Caller, now: datetime) -> tuple[Token, AccessTokenView]:
+    token, digest = _new()
+    granted = sorted({*wanted.scopes, Scope.READ})
+    row = await AccessToken.create(
+        id=new_id("tok"), member_id=caller.member_id, name=wanted.name, digest=digest, scopes=granted,
+        community_ids=sorted(set(wanted.community_ids)), created_at=now, expires_at=now + timedelta(days=wanted.days),
+        highest_role=wanted.highest_role,
+    )  # fmt: skip
+    details = {"scopes": " and ".join(granted).lower(), "expires": row.expires_at.date().isoformat()}
+    if Scope.INVITE in granted:
+        details["highest_role"] = wanted.highest_role
+    await _record("access_token.created", row.community_ids, caller, now, details)
+    return token, _view_of(row)
+
+
+async def _record(
+    kind: str, community_ids: Iterable[str], caller: Caller, now: datetime, details: dict[str, str] | None = None
+) -> None:
+    """One event in each community of the token, whose admins read it in their log."""
+    await audit.record(now, *(
+        audit.Event(kind, community_id, caller.member_id, None, details or {}) for community_id in community_ids
+    ))  # fmt: skip
+
+
+def _new() -> tuple[Token, Digest]:
+    secret, _ = new_token()
+    token = Token(f"{_PREFIX}{secret}")
+    return token, digest_of(token)
+
+
+async def of_member(caller: Caller, *, now: datetime) -> list[AccessTokenView]:
+    """The caller's live tokens, the newest first."""
+    rows = AccessToken.filter(member_id=caller.member_id, revoked_at=None, expires_at__gt=now)
+    return [_view_of(row) for row in await rows.order_by("-created_at", "id")]
+
+
+def _view_of(row: AccessToken) -> AccessTokenView:
+    scopes = tuple(Scope(scope) for scope in row.scopes)
+    return AccessTokenView(
+        row.id, row.name, scopes, tuple(row.community_ids), row.created_at, row.expires_at, row.last_used_at,
+        Role(row.highest_role),
+    )  # fmt: skip
+
+
+_ALIVE: Final = "revoked_at IS NULL AND expires_at > $1"
+
+
+async def revoke(token_id: str, *, invitations: bool = False, caller: Caller | None, now: datetime) -> str:
+    """Ends one of the caller's own tokens at once; raises NotFound for any other.
+
+    With `invitations` it also revokes the pending invitations that were made with the token, or last sent with it, in
+    every community (H197). That works for a token that ended earlier too, because people notice a leak late. The
+    caller's role does not matter: these invitations are the caller's own, and nobody else has sent them since.
+    """
+    caller = _person(caller)
+    row = await AccessToken.get_or_none(id=token_id, member_id=caller.member_id) if is_id(token_id) else None
+    async with transaction():
+        ended = row is not None and await execute(
+            f"UPDATE access_tokens SET revoked_at = $1 WHERE id = $2 AND {_ALIVE}",  # noqa: S608 -- a constant
+            now, row.id,
+        )  # fmt: skip
+        if row is None or not (ended or invitations):
+            raise NotFound("There is no such access token among yours.")
+        revoked = await _revoke_invitations(row.id, caller, now) if invitations else {}
+        for community_id in row.community_ids if ended else ():
+            number = len(revoked.get(community_id, ()))
+            details = {"invitations": str(number)} if number else {}
+            await _record("access_token.revoked", [community_id], caller, now, details)
+    return token_id
+
+
+_REVOKE_INVITATIONS: Final = """
+UPDATE invitations SET revoked_at = $1, revoked_by_id = $2 WHERE id IN (
+    SELECT id FROM invitations WHERE access_token_id = $3 AND accepted_at IS NULL AND declined_at IS NULL
+        AND revoked_at IS NULL AND superseded_at IS NULL AND expires_at > $1 ORDER BY id FOR UPDATE)
+RETURNING id, community_id
+"""
+
+
+async def _revoke_invitations(token_id: str, caller: Caller, now: datetime) -> dict[str, list[str]]:
+    """Revokes the token's pending invitations and returns their ids by community.
+
+    One statement revokes them all; one more writes each thousand audit events. The token's row is locked first, so no
+    request can still add an invitation (`hold`).
+    """
+    await select("SELECT id FROM access_tokens WHERE id = $1 FOR NO KEY UPDATE", token_id)
+    revoked: dict[str, list[str]] = defaultdict(list)
+    for row in await select(_REVOKE_INVITATIONS, now, caller.member_id, token_id):
+        revoked[row["community_id"]].append(row["id"])
+    details = {"reason": "access_token_revoked", "made_with": token_id}
+    await audit.record(now, *(
+        audit.Event("invitation.revoked", community_id, caller.member_id, invitation_id, details)
+        for community_id, invitation_ids in revoked.items() for invitation_id in invitation_ids
+    ))  # fmt: skip
+    for community_id, invitation_ids in revoked.items():
+        await announce_many(community_id, invitation_ids)
+    return revoked
+
+
+async def sign_out_everywhere(caller: Caller | None, *, now: datetime) -> int:
+    """Ends all sessions and all access tokens of the caller; returns the number of sessions (H198)."""
+    if caller is None:
+        return 0
+    sql = f"UPDATE access_tokens SET revoked_at = $1 WHERE member_id = $2 AND {_ALIVE} RETURNING id, community_ids"  # noqa: S608 -- a constant
+    async with transaction():
+        ended = await sessions.sign_out(caller, everywhere=True, session_id=None, now=now)
+        for row in await select(sql, now, caller.member_id):
+            await _record("access_token.revoked", json_list(row["community_ids"]), caller, now)
+    return ended
+
+
+async def hold(place: Standing, *, now: datetime) -> None:
+    """Locks the caller's access token until the transaction ends. Raises NotSignedIn where it ended meanwhile.
+
+    Revoking a token together with its invitations waits for this lock, so it finds every invitation of the token (H197).
+    In a session there is nothing to lock. To prevent deadlocks, call it after locking the community and inserting
+    invitations, and before changing an invitation that exists.
+    """
+    if place.grant is None:
+        return
+    sql = f"SELECT id FROM access_tokens WHERE id = $2 AND {_ALIVE} FOR NO KEY UPDATE"  # noqa: S608 -- a constant
+    if not await select(sql, now, place.grant.token_id):
+        raise NotSignedIn("The access token has expired or was revoked.")
+
+
+def details_of(place: Standing) -> dict[str, str]:
+    """The audit's detail that says with which access token something was done; empty in a session."""
+    return {} if place.grant is None else {"access_token_id": place.grant.token_id}
+
+
+_CALLER = """
+SELECT t.id AS token_id, t.member_id, t.scopes, t.community_ids, t.highest_role, t.last_used_at
+FROM access_tokens t JOIN members m ON m.id = t.member_id
+WHERE t.digest = $1 AND t.revoked_at IS NULL AND t.expires_at > $2 AND m.erased_at IS NULL
+"""
+
+
+async def caller_of(text: str, *, now: datetime) -> Caller | None:
+    """The member behind a bearer token, bounded by it; None for anything that is no live token."""
+    if not text.startswith(_PREFIX) or len(text) > _LONGEST:
+        return None
+    rows = await select(_CALLER, digest_of(text), now)
+    if not rows:
+        return None
+    row = rows[0]
+    return Caller(row["member_id"], row["token_id"], row["last_used_at"] or now - _USED_EVERY, _grant_of(row))
+
+
+def _grant_of(row: dict[str, Any]) -> Grant:
+    scopes = frozenset(json_list(row["scopes"]))
+    highest_role = Role(row["highest_role"]) if Scope.INVITE in scopes else None
+    return Grant(row["token_id"], scopes, frozenset(json_list(row["community_ids"])), highest_role)
+
+
+async def used(caller: Caller, *, now: datetime) -> None:
+    """Notes that a token is in use, at most once a minute, apart from the request's own work."""
+    if now - caller.last_seen_at >= _USED_EVERY:
+        sql = "UPDATE access_tokens SET last_used_at = $1 WHERE id = $2 AND (last_used_at IS NULL OR last_used_at < $1)"
+        await execute(sql, now, caller.session_id)

@@ -1,0 +1,1 @@
+"""The audit log: events as people read them, and their sentences."""

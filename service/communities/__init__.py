@@ -1,0 +1,1 @@
+"""Communities: access to them, their members and their rules for invitations."""

@@ -1,0 +1,305 @@
+"""Communities, who belongs to them, and what a member may do there."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from service import audit
+from service.accounts.sessions import Caller, Grant
+from service.addresses import Address, domain_of
+from service.database import json_list, select, transaction
+from service.database.shares import concerns
+from service.errors import NAME, NotFound, NotPermitted, NotSignedIn, worded
+from service.languages import language_tag
+from service.limits import refuse_over
+from service.models import Community, Membership, Role
+from service.settings import RateLimit, Settings
+from service.tokens import is_id, new_id
+
+MOST_OF_MEMBER: Final = 200  # in a list of one's own communities
+_CREATIONS_PER_MEMBER = RateLimit(count=20, period=timedelta(days=1))
+
+
+@dataclass(frozen=True, slots=True)
+class MemberView:
+    """A person as the caller may see them: `email` is None unless the caller is they, or an admin beside them."""
+
+    id: str
+    name: str | None
+    email: str | None
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A community and the caller's own place in it: read in one statement, decides what they may see and do.
+
+    `seats_taken` counts members, and only where a seat limit makes that matter. `grant` bounds a caller who carries an
+    access token.
+    """
+
+    community_id: str
+    name: str
+    created_at: datetime
+    role: Role
+    membership_id: str
+    member_id: str
+    link_minutes: int
+    invitation_days: int
+    allowed_email_domains: tuple[str, ...]
+    seat_limit: int | None
+    seats_taken: int
+    locale: str | None
+    grant: Grant | None = None
+
+    @property
+    def access_token_id(self) -> str | None:
+        """The access token that the caller carries; None in a session."""
+        return None if self.grant is None else self.grant.token_id
+
+    @property
+    def is_admin(self) -> bool:
+        return self.role.rank >= Role.ADMIN.rank
+
+    @property
+    def seats_left(self) -> int | None:
+        return None if self.seat_limit is None else max(0, self.seat_limit - self.seats_taken)
+
+    def admits(self, email: str) -> bool:
+        """Whether the rules allow the address's domain."""
+        return not self.allowed_email_domains or domain_of(Address(email)) in self.allowed_email_domains
+
+    def may_manage(self, role: Role) -> bool:
+        """Whether the caller may invite to, or take away, this role.
+
+        Nobody acts above their own role (H128), and an access token never above its ceiling (H196).
+        """
+        own = self.is_admin and role.rank <= self.role.rank
+        return own and (self.grant is None or self.grant.may_manage(role))
+
+
+@dataclass(frozen=True, slots=True)
+class MembershipView:
+    id: str
+    member: MemberView
+    community: Standing
+    role: Role
+    joined_at: datetime
+    viewer_can_change: bool
+
+
+STANDING_COLUMNS = """
+    c.id AS community_id, c.name, c.created_at, c.locale, c.link_minutes, c.invitation_days, c.allowed_email_domains,
+    c.seat_limit, m.role, m.id AS membership_id, m.member_id,
+    CASE WHEN c.seat_limit IS NULL THEN 0
+         ELSE (SELECT count(*) FROM memberships o WHERE o.community_id = c.id) END AS seats_taken
+"""
+
+
+def standing_of(row: dict[str, Any], settings: Settings, grant: Grant | None = None) -> Standing:
+    """A row with STANDING_COLUMNS; where the community sets no policy of its own the operator's stands."""
+    return Standing(
+        community_id=row["community_id"],
+        name=row["name"],
+        created_at=row["created_at"],
+        role=Role(row["role"]),
+        membership_id=row["membership_id"],
+        member_id=row["member_id"],
+        link_minutes=row["link_minutes"] or settings.link_minutes,
+        invitation_days=row["invitation_days"] or settings.invitation_days,
+        allowed_email_domains=json_list(row["allowed_email_domains"]),
+        seat_limit=row["seat_limit"],
+        seats_taken=row["seats_taken"],
+        locale=row["locale"],
+        grant=grant,
+    )
+
+
+async def operators_place(community_id: str, settings: Settings) -> Standing:
+    """What the operator may do in a community: what an owner may, as nobody in particular. Raises NotFound."""
+    sql = f"SELECT {STANDING_COLUMNS} FROM communities c LEFT JOIN memberships m ON 1 = 0 WHERE c.id = $1"  # noqa: S608 -- constants
+    rows = await select(sql, community_id)
+    if not rows:
+        raise NotFound("There is no such community.")
+    return standing_of(rows[0] | {"role": Role.OWNER, "membership_id": "", "member_id": ""}, settings)
+
+
+async def find_by_name(text: str) -> str:
+    """The id of the one community that has this id or, in any case, this name. Raises NotFound, saying what to give."""
+    rows = await select("SELECT id FROM communities WHERE id = $1 OR lower(name) = lower($1) LIMIT 3", text)
+    if len(rows) > 1:
+        raise NotFound(f"Several communities are called {text}: {', '.join(row['id'] for row in rows)}. Give an id.")
+    if not rows:
+        raise NotFound(f"There is no community with the name or id {text}.")
+    return str(rows[0]["id"])
+
+
+async def standing(caller: Caller | None, community_id: str, settings: Settings) -> Standing:
+    """The caller's place in a community. Raises NotSignedIn, and NotFound alike for what is not and what is not theirs."""
+    if caller is None:
+        raise NotSignedIn
+    found = await standings(caller, settings, community_id=community_id) if is_id(community_id) else []
+    if not found:
+        raise NotFound("There is no such community among yours.")
+    concerns(community_id)
+    return found[0]
+
+
+async def standings(
+    caller: Caller, settings: Settings, *, community_id: str | None = None, most: int | None = None
+) -> list[Standing]:
+    """All communities that the caller belongs to, by name, or the first `most` of them, or the one asked for; an access
+    token sees its own only.
+    """
+    sql = f"SELECT {STANDING_COLUMNS} FROM memberships m JOIN communities c ON c.id = m.community_id WHERE m.member_id = $1"  # noqa: S608 -- a constant
+    if community_id is None:
+        # An access token's own communities are few, and found among all of the member's.
+        limit = "" if most is None or caller.grant is not None else f" LIMIT {int(most)}"
+        rows = await select(f"{sql} ORDER BY lower(c.name), c.id{limit}", caller.member_id)
+    else:
+        rows = await select(f"{sql} AND c.id = $2", caller.member_id, community_id)
+    return [standing_of(row, settings, caller.grant) for row in rows if caller.may_enter(row["community_id"])][:most]
+
+
+async def count_of(caller: Caller) -> int:
+    """How many communities the caller's member belongs to."""
+    rows = await select("SELECT count(*) AS communities FROM memberships WHERE member_id = $1", caller.member_id)
+    return int(rows[0]["communities"])
+
+
+def may_create(caller: Caller | None, settings: Settings) -> bool:
+    """Whether communities are open to be created, and by this caller: an access token opens none."""
+    return caller is not None and caller.grant is None and settings.community_creation == "members"
+
+
+async def create(
+    name: str, *, locale: str | None = None, caller: Caller | None, now: datetime, settings: Settings
+) -> Standing:
+    """A new community with the caller as its owner, where the operator lets members create them."""
+    if caller is None:
+        raise NotSignedIn
+    if settings.community_creation != "members":
+        raise NotPermitted("Communities are created by the operators of this service; ask them for one.")
+    name, locale = worded(name, NAME), language_tag(locale)
+    async with transaction():
+        await refuse_over(
+            _CREATIONS_PER_MEMBER, f"creations:{caller.member_id}", "That is enough for one day.", now=now
+        )
+        community = await Community.create(id=new_id("com"), name=name, locale=locale, created_at=now)
+        membership = await Membership.create(
+            id=new_id("mem"), community=community, member_id=caller.member_id, role=Role.OWNER, joined_at=now
+        )
+        await audit.record(
+            now,
+            audit.Event("community.created", community.id, caller.member_id),
+            audit.Event("membership.joined", community.id, caller.member_id, details={"role": membership.role}),
+        )
+    return await standing(caller, community.id, settings)
+
+
+_SEATS_TAKEN = """
+SELECT (SELECT count(*) FROM memberships WHERE community_id = $1) AS members,
+    (SELECT count(*) FROM invitations WHERE community_id = $1 AND accepted_at IS NULL AND declined_at IS NULL
+        AND revoked_at IS NULL AND superseded_at IS NULL AND expires_at > $2) AS pending
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Seats:
+    limit: int | None
+    members: int
+    pending: int
+
+
+async def lock_seats(community_id: str, now: datetime) -> Seats:
+    """The seat limit and who takes seats, holding the community so that nobody else counts meanwhile."""
+    community = (await select("SELECT seat_limit FROM communities WHERE id = $1 FOR NO KEY UPDATE", community_id))[0]
+    taken = (await select(_SEATS_TAKEN, community_id, now))[0]
+    return Seats(community["seat_limit"], taken["members"], taken["pending"])
+
+
+async def member_counts(community_ids: Sequence[str]) -> list[int]:
+    """How many members each of the communities has, in one statement."""
+    marks = ", ".join(f"${number + 1}" for number in range(len(community_ids)))
+    sql = f"SELECT community_id, count(*) AS members FROM memberships WHERE community_id IN ({marks}) GROUP BY community_id"  # noqa: S608 -- placeholders
+    counts = {row["community_id"]: row["members"] for row in await select(sql, *community_ids)}
+    return [counts.get(community_id, 0) for community_id in community_ids]
+
+
+_MEMBERSHIP_COLUMNS = """
+    m.id, m.role, m.joined_at, p.id AS member_id, p.name AS member_name, p.email AS member_email, p.created_at AS member_at
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class MembersAsked:
+    """A page of the members of a community of the caller's, in the order of joining, after a keyset position."""
+
+    place: Standing
+    limit: int
+    after: tuple[datetime, str] | None = None
+
+
+async def memberships_pages(asked: Sequence[MembersAsked]) -> list[list[MembershipView]]:
+    """All these pages, in one statement."""
+    values: list[Any] = []
+    found = " UNION ALL ".join(f"SELECT * FROM ({_page_sql(n, page, values)}) p{n}" for n, page in enumerate(asked))  # noqa: S608 -- our own SQL
+    sql = (
+        f"SELECT k.page, {_MEMBERSHIP_COLUMNS} FROM ({found}) k JOIN memberships m ON m.id = k.id"  # noqa: S608 -- constants
+        " JOIN members p ON p.id = m.member_id ORDER BY k.page, m.joined_at, m.id"
+    )
+    views: list[list[MembershipView]] = [[] for _ in asked]
+    for row in await select(sql, *values):
+        views[row["page"]].append(_membership_view(row, asked[row["page"]].place))
+    return views
+
+
+def _page_sql(number: int, page: MembersAsked, values: list[Any]) -> str:
+    values.append(page.place.community_id)
+    where = f"m.community_id = ${len(values)}"
+    if page.after is not None:
+        values.extend(page.after)
+        where += f" AND (m.joined_at, m.id) > (${len(values) - 1}, ${len(values)})"
+    order = f"ORDER BY m.joined_at, m.id LIMIT {int(page.limit)}"
+    return f"SELECT {number} AS page, m.id FROM memberships m WHERE {where} {order}"  # noqa: S608 -- placeholders
+
+
+async def memberships_named(ids: Iterable[str], place: Standing) -> list[MembershipView]:
+    """The memberships of these ids in the caller's community."""
+    wanted = list(ids)
+    if not wanted:
+        return []
+    marks = ", ".join(f"${number + 2}" for number in range(len(wanted)))
+    sql = (
+        f"SELECT {_MEMBERSHIP_COLUMNS} FROM memberships m JOIN members p ON p.id = m.member_id"  # noqa: S608 -- constants
+        f" WHERE m.community_id = $1 AND m.id IN ({marks})"
+    )
+    return [_membership_view(row, place) for row in await select(sql, place.community_id, *wanted)]
+
+
+def _membership_view(row: dict[str, Any], place: Standing) -> MembershipView:
+    role, own = Role(row["role"]), row["member_id"] == place.member_id
+    visible = place.is_admin or own
+    member = MemberView(
+        row["member_id"], row["member_name"], row["member_email"] if visible else None, row["member_at"]
+    )
+    can_change = place.grant is None and (own or place.may_manage(role))  # no access token changes members
+    return MembershipView(row["id"], member, place, role, row["joined_at"], viewer_can_change=can_change)
+
+
+async def memberships_of(
+    caller: Caller, settings: Settings, *, community_id: str | None = None
+) -> list[MembershipView]:
+    """The caller's own memberships, by the communities' names, at most MOST_OF_MEMBER; or the one in the community asked
+    for.
+    """
+    places = await standings(caller, settings, community_id=community_id, most=MOST_OF_MEMBER)
+    if not places:
+        return []
+    marks = ", ".join(f"${number + 1}" for number in range(len(places)))
+    sql = (
+        f"SELECT {_MEMBERSHIP_COLUMNS} FROM memberships m JOIN members p ON p.id = m.member_id WHERE m.id IN ({marks})"  # noqa: S608 -- constants
+    )
+    rows = {row["id"]: row for row in await select(sql, *(place.membership_id for place in places))}
+    return [_membership_view(rows[place.membership_id], place) for place in places if place.membership_id in rows]

@@ -1,0 +1,129 @@
+"""The rules of a community for its invitations; what it does not set is the operator's default."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+
+import orjson
+
+from service import audit
+from service.accounts.sessions import Caller
+from service.addresses import AddressInvalid, canonical, domain_of
+from service.communities.access import Standing, standing
+from service.database import execute, select, transaction
+from service.errors import InvalidInput, NotPermitted
+from service.languages import language_tag
+from service.settings import Settings
+
+MOST_DOMAINS: Final = 100
+_MOST_SEATS: Final = 1_000_000
+
+
+class Unchanged:
+    """Stands for a field that was left out."""
+
+
+UNCHANGED: Final = Unchanged()
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyChange:
+    """What to change: UNCHANGED leaves a field as it is, None removes seat limit and language and is refused elsewhere."""
+
+    link_minutes: int | Unchanged | None = UNCHANGED
+    invitation_days: int | Unchanged | None = UNCHANGED
+    allowed_email_domains: list[str] | Unchanged | None = UNCHANGED
+    seat_limit: int | Unchanged | None = UNCHANGED
+    locale: str | Unchanged | None = UNCHANGED
+
+
+@dataclass(slots=True)
+class _Checked:
+    """Columns with their new values, and the change in words for the audit."""
+
+    columns: dict[str, Any] = field(default_factory=dict)
+    words: list[str] = field(default_factory=list)
+
+
+async def update(
+    community_id: str, change: PolicyChange, *, caller: Caller | None, now: datetime, settings: Settings
+) -> Standing:
+    """Changes the rules for invitations. What stands already stays: members keep their place, and pending invitations
+    their deadline; domains and seats are looked at again when somebody accepts.
+    """
+    place = await standing(caller, community_id, settings)
+    if not place.is_admin:
+        raise NotPermitted("Only admins and owners change the rules for invitations.")
+    checked = _checked(change)
+    async with transaction():
+        await select("SELECT id FROM communities WHERE id = $1 FOR NO KEY UPDATE", community_id)
+        place = await standing(caller, community_id, settings)
+        if not place.is_admin:
+            raise NotPermitted("Only admins and owners change the rules for invitations.")
+        if checked.columns:
+            await _write(place, checked, now)
+        return await standing(caller, community_id, settings)
+
+
+async def _write(place: Standing, checked: _Checked, now: datetime) -> None:
+    columns = ", ".join(f"{name} = ${number}" for number, name in enumerate(checked.columns, start=2))
+    sql = f"UPDATE communities SET {columns} WHERE id = $1"  # noqa: S608 -- our column names
+    await execute(sql, place.community_id, *checked.columns.values())
+    details = {"changes": "; ".join(checked.words)}
+    await audit.record(now, audit.Event("policy.changed", place.community_id, place.member_id, None, details))
+
+
+def _checked(change: PolicyChange) -> _Checked:
+    """Raises InvalidInput for the first field that is out of its bounds."""
+    checked = _Checked()
+    _number(checked, "link_minutes", "linkMinutes", change.link_minutes, (5, 15), "links live {} minutes")
+    _number(checked, "invitation_days", "invitationDays", change.invitation_days, (1, 30), "invitations live {} days")
+    if not isinstance(change.allowed_email_domains, Unchanged):
+        domains = _domains(change.allowed_email_domains)
+        checked.columns["allowed_email_domains"] = orjson.dumps(domains).decode()
+        checked.words.append(f"allowed domains: {', '.join(domains) or 'any'}")
+    if change.seat_limit is None:
+        checked.columns["seat_limit"] = None
+        checked.words.append("no seat limit")
+    else:
+        _number(checked, "seat_limit", "seatLimit", change.seat_limit, (1, _MOST_SEATS), "{} seats")
+    if not isinstance(change.locale, Unchanged):
+        checked.columns["locale"] = language_tag(change.locale)
+        checked.words.append(f"language of the mails: {change.locale or 'none of its own'}")
+    return checked
+
+
+def _number(
+    checked: _Checked, column: str, name: str, value: int | Unchanged | None, bounds: tuple[int, int], words: str
+) -> None:
+    if isinstance(value, Unchanged):
+        return
+    lowest, highest = bounds
+    if value is None or not lowest <= value <= highest:
+        said = "null" if value is None else value
+        raise InvalidInput(name, f"{name} is {said}; between {lowest} and {highest} was expected.")
+    checked.columns[column] = value
+    checked.words.append(words.format(value))
+
+
+def _domains(values: list[str] | None) -> list[str]:
+    if values is None:
+        raise InvalidInput(
+            "allowedEmailDomains", "allowedEmailDomains is null; a list was expected, empty for any domain."
+        )
+    if len(values) > MOST_DOMAINS:
+        raise InvalidInput(
+            "allowedEmailDomains",
+            f"allowedEmailDomains has {len(values)} entries; at most {MOST_DOMAINS} were expected.",
+        )
+    return sorted({_domain(value) for value in values})
+
+
+def _domain(value: str) -> str:
+    """A domain in the form in which addresses are compared."""
+    try:
+        return domain_of(canonical(f"someone@{value.strip().removeprefix('@')}"))
+    except AddressInvalid:
+        raise InvalidInput(
+            "allowedEmailDomains", f"{value[:100]!r} is no domain; one like example.com was expected."
+        ) from None

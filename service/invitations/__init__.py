@@ -1,0 +1,1 @@
+"""Invitations: inviting, managing, responding, accepting, and the views that admins see."""

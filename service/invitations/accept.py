@@ -1,0 +1,298 @@
+"""Acceptance: the one atomic step that lets an invitee in.
+
+Invitation, account, identity, membership, session and audit are written together or not at all; a guarded UPDATE's row
+count decides who won (H006). Every refusal comes before, and consumes nothing.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+from service import audit
+from service.accounts import sessions
+from service.addresses import Address, AddressInvalid, canonical, domain_of, masked, same
+from service.changes import Changed, announce
+from service.communities.access import lock_seats
+from service.database import Statement, inserting, json_list, select, together
+from service.invitations.links import LinkFacts
+from service.invitations.views import entitled
+from service.openid import Identity
+from service.settings import Settings
+from service.tokens import Token, new_id
+
+_LONGEST_SHOWN: Final = 100
+
+
+class AcceptanceStatus(StrEnum):
+    """How an acceptance stands; the words of the API."""
+
+    STARTED = "STARTED"
+    CODE_REQUIRED = "CODE_REQUIRED"
+    ACCEPTED = "ACCEPTED"
+    EMAIL_MISMATCH = "EMAIL_MISMATCH"
+    EMAIL_NOT_VERIFIED = "EMAIL_NOT_VERIFIED"
+    IDENTITY_CONFLICT = "IDENTITY_CONFLICT"
+    ALREADY_MEMBER = "ALREADY_MEMBER"
+    SEAT_LIMIT_REACHED = "SEAT_LIMIT_REACHED"
+    NOT_ALLOWED = "NOT_ALLOWED"
+    LINK_INVALID = "LINK_INVALID"
+    SIGN_IN_FAILED = "SIGN_IN_FAILED"
+
+
+class AcceptanceRefused(Exception):
+    """Raised when a returning flow lets nobody in, and has consumed nothing.
+
+    `reason` is for the audit, `message` for the person: what happened and what they can do next.
+    """
+
+    def __init__(self, status: AcceptanceStatus, reason: str, message: str) -> None:
+        super().__init__(status)
+        self.status, self.reason, self.message = status, reason, message
+
+
+@dataclass(frozen=True, slots=True)
+class Browser:
+    """What the returning browser brought along: its session's cookie, and its name for the list of sessions."""
+
+    session_cookie: str | None
+    user_agent: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """Who came in: where, whether they were there before, and the new session's token."""
+
+    membership_id: str
+    was_member: bool
+    session: Token
+
+    @property
+    def status(self) -> AcceptanceStatus:
+        return AcceptanceStatus.ALREADY_MEMBER if self.was_member else AcceptanceStatus.ACCEPTED
+
+
+@dataclass(frozen=True, slots=True)
+class _Account:
+    """What is known of an identity: its account, the account's place here, and another account of the same address."""
+
+    identity_id: str | None
+    known_member_id: str | None
+    member_id: str | None
+    membership_id: str | None
+    namesake_id: str | None
+    namesake_signs_in: bool
+
+
+async def accept(
+    link: LinkFacts, identity: Identity, browser: Browser, *, now: datetime, settings: Settings
+) -> Accepted:
+    """Lets the invitee in, or raises AcceptanceRefused. Runs in a transaction of the caller's.
+
+    Locks in one order everywhere: the community (where seats count), the inviter's membership, the invitation.
+    """
+    refuse_other_address(link, identity)
+    await _hold_rules(link)
+    await _refuse_seatless(link, identity, now)
+    await _refuse_inviter_without_right(link)
+    _refuse_disallowed_domain(link)
+    account = await _account_of(identity, link)
+    _refuse_namesake(account, link)
+    member_id = account.member_id or new_id("per")
+    membership_id = account.membership_id or new_id("mem")
+    session, signing_in = sessions.beginning(
+        member_id, provider_id=identity.provider_id, user_agent=browser.user_agent, replaces=browser.session_cookie,
+        now=now, settings=settings,
+    )  # fmt: skip
+    await _consume(
+        link, member_id, now,
+        *([] if account.member_id else [_new_member(member_id, link, identity, now)]),
+        _remembering(account, member_id, identity, now),
+        *([] if account.membership_id else [_joining(membership_id, member_id, link, now)]),
+        *signing_in,
+        _telling(link, account, member_id, identity, now),
+    )  # fmt: skip
+    await announce(Changed(link.community_id, link.invitation_id))
+    return Accepted(membership_id, account.membership_id is not None, session)
+
+
+def link_invalid() -> AcceptanceRefused:
+    return AcceptanceRefused(
+        AcceptanceStatus.LINK_INVALID, "link_invalid",
+        "This link was used, replaced or withdrawn in the meantime. Ask for a fresh one: it goes to the invited mailbox.",
+    )  # fmt: skip
+
+
+def refuse_other_address(link: LinkFacts, identity: Identity) -> None:
+    """Refuses a login that does not speak for the invited address: an email only ever refuses (H021, H045)."""
+    claimed = claimed_address(identity)
+    if claimed is None or not same(claimed, link.email):
+        raise AcceptanceRefused(
+            AcceptanceStatus.EMAIL_MISMATCH, "email_mismatch",
+            f"You signed in as {_shown(identity.email)}, but this invitation is for"
+            f" {masked(link.email)}. Sign in with the account of that address. Nothing was used up.",
+        )  # fmt: skip
+
+
+def claimed_address(identity: Identity) -> Address | None:
+    """The address that a login claims, in its canonical form; None where it claims none that could be one."""
+    try:
+        return canonical(identity.email or "")
+    except AddressInvalid:
+        return None
+
+
+def _shown(email: str | None) -> str:
+    """The address as a sentence can hold it."""
+    if email is None:
+        return "an account without an address"
+    return email if len(email) <= _LONGEST_SHOWN else f"{email[: _LONGEST_SHOWN // 2]}…{email[-_LONGEST_SHOWN // 2 :]}"
+
+
+async def _hold_rules(link: LinkFacts) -> None:
+    """The community's rules stay as they were read until the invitee is in, and whoever changes them waits. The lock is
+    the one that counting seats needs, where they are counted: raising a weaker one later could deadlock.
+    """
+    lock = "FOR SHARE" if link.seat_limit is None else "FOR NO KEY UPDATE"
+    sql = f"SELECT seat_limit, allowed_email_domains FROM communities WHERE id = $1 {lock}"  # noqa: S608 -- constants
+    row = (await select(sql, link.community_id))[0]
+    if (row["seat_limit"], json_list(row["allowed_email_domains"])) != (link.seat_limit, link.allowed_email_domains):
+        raise AcceptanceRefused(
+            AcceptanceStatus.NOT_ALLOWED, "rules_changed",
+            "The community's rules changed at this moment. Try again; nothing was used up.",
+        )  # fmt: skip
+
+
+async def _refuse_seatless(link: LinkFacts, identity: Identity, now: datetime) -> None:
+    """Refuses when members fill every seat; the invitation itself holds no seat against its own invitee."""
+    if link.seat_limit is None:
+        return
+    seats = await lock_seats(link.community_id, now)
+    if seats.limit is None or seats.members < seats.limit:
+        return
+    if (await _account_of(identity, link)).membership_id is None:
+        raise AcceptanceRefused(
+            AcceptanceStatus.SEAT_LIMIT_REACHED, "seat_limit_reached",
+            "Every seat of this community is taken just now. Tell the person who invited you; the link stays yours.",
+        )  # fmt: skip
+
+
+async def _refuse_inviter_without_right(link: LinkFacts) -> None:
+    """The inviter's right is read again, and held until the invitee is in (H128)."""
+    if link.inviter_id is None:
+        return
+    rows = await select(
+        "SELECT role FROM memberships WHERE community_id = $1 AND member_id = $2 FOR SHARE",
+        link.community_id, link.inviter_id,
+    )  # fmt: skip
+    if not entitled(link.inviter_id, rows[0]["role"] if rows else None, link.role):
+        raise AcceptanceRefused(
+            AcceptanceStatus.NOT_ALLOWED, "inviter_not_entitled",
+            "The person who invited you may no longer invite people. Ask another admin of the community to send your"
+            " invitation again.",
+        )  # fmt: skip
+
+
+def _refuse_disallowed_domain(link: LinkFacts) -> None:
+    """The community's rules may have changed since the invitation."""
+    if link.allowed_email_domains and domain_of(link.email) not in link.allowed_email_domains:
+        raise AcceptanceRefused(
+            AcceptanceStatus.NOT_ALLOWED, "domain_not_allowed",
+            "The community no longer admits addresses of this domain. Ask the person who invited you what to do.",
+        )  # fmt: skip
+
+
+_ACCOUNT = """
+SELECT d.id AS identity_id, d.member_id AS known_member_id, COALESCE(d.member_id, $5) AS member_id,
+    m.id AS membership_id, n.member_id AS namesake_id,
+    EXISTS (SELECT 1 FROM identities w WHERE w.member_id = n.member_id) AS namesake_signs_in
+FROM (SELECT 1 AS one) o
+LEFT JOIN identities d ON d.issuer = $1 AND d.subject = $2
+LEFT JOIN memberships m ON m.member_id = COALESCE(d.member_id, $5) AND m.community_id = $3
+LEFT JOIN (SELECT p.id AS member_id FROM members p WHERE p.email = $4 AND p.erased_at IS NULL
+    UNION ALL SELECT q.member_id FROM identities q WHERE q.email = $4 AND q.email_proven LIMIT 1) n ON 1 = 1
+"""
+
+
+async def _account_of(identity: Identity, link: LinkFacts) -> _Account:
+    """The account is found by (issuer, subject), or named by the operator in the invitation; an email finds none
+    (H037, H040).
+    """
+    rows = await select(_ACCOUNT, identity.issuer, identity.subject, link.community_id, link.email, link.for_member_id)
+    return _Account(**rows[0])
+
+
+def _refuse_namesake(account: _Account, link: LinkFacts) -> None:
+    """Another account of the same address keeps it: nothing is merged, and nothing is made beside it. A member who only
+    claims the address, by a sign-in that does not prove it, keeps nobody out.
+    """
+    if account.known_member_id is not None and link.for_member_id not in {None, account.known_member_id}:
+        raise AcceptanceRefused(
+            AcceptanceStatus.IDENTITY_CONFLICT, "identity_in_use",
+            "This sign-in opens another account already. Choose the sign-in that is to open this one.",
+        )  # fmt: skip
+    if account.member_id is None and account.namesake_id is not None and not account.namesake_signs_in:
+        raise AcceptanceRefused(
+            AcceptanceStatus.IDENTITY_CONFLICT, "account_released",
+            "Your account with this address waits to be opened anew. Open the link in the mail about that first, and then"
+            " this one again; if that mail is gone, ask whoever runs this service for another.",
+        )  # fmt: skip
+    if account.member_id is None and account.namesake_id is not None:
+        raise AcceptanceRefused(
+            AcceptanceStatus.IDENTITY_CONFLICT, "identity_conflict",
+            "An account with this address has another sign-in. Sign in with that one, add this one to it, and then"
+            " open the link again.",
+        )  # fmt: skip
+
+
+_CONSUME = """
+UPDATE invitations SET accepted_at = $1, accepted_by_id = $2 WHERE id = $3 AND generation = $4
+    AND accepted_at IS NULL AND declined_at IS NULL AND revoked_at IS NULL AND superseded_at IS NULL AND expires_at > $1
+RETURNING id
+"""
+
+
+async def _consume(link: LinkFacts, member_id: str, now: datetime, *writes: Statement) -> None:
+    """Writes it all, and uses the invitation up: of all who try at once, the one whose UPDATE writes the row comes in
+    (H005, H006); what the others wrote is rolled back with their transaction.
+    """
+    consuming = Statement(_CONSUME, (now, member_id, link.invitation_id, link.generation))
+    if not await together(*writes, consuming):
+        raise link_invalid()
+
+
+def _new_member(member_id: str, link: LinkFacts, identity: Identity, now: datetime) -> Statement:
+    return inserting("members", {"id": member_id, "name": identity.name, "email": link.email, "created_at": now})
+
+
+def _remembering(account: _Account, member_id: str, identity: Identity, now: datetime) -> Statement:
+    email = claimed_address(identity)
+    if account.identity_id is not None:
+        sql = "UPDATE identities SET last_used_at = $1, email = $2, email_proven = $3 WHERE id = $4"
+        return Statement(sql, (now, email, True, account.identity_id))
+    return inserting("identities", {
+        "id": new_id("idn"), "member_id": member_id, "provider_id": identity.provider_id, "issuer": identity.issuer,
+        "subject": identity.subject, "email": email, "email_proven": True, "linked_at": now, "last_used_at": now,
+    })  # fmt: skip
+
+
+def _joining(membership_id: str, member_id: str, link: LinkFacts, now: datetime) -> Statement:
+    return inserting("memberships", {
+        "id": membership_id, "member_id": member_id, "community_id": link.community_id, "role": link.role,
+        "joined_at": now,
+    })  # fmt: skip
+
+
+def _telling(link: LinkFacts, account: _Account, member_id: str, identity: Identity, now: datetime) -> Statement:
+    """What was believed, and why, is kept with the acceptance."""
+    evidence = {
+        "provider": identity.provider_id,
+        "issuer": identity.issuer,
+        "evidence": identity.evidence.rule,
+        "verdict": identity.evidence.verdict,
+    }
+    about = {"community_id": link.community_id, "actor_id": member_id, "invitation_id": link.invitation_id}
+    events = [audit.Event("invitation.accepted", **about, details=evidence)]
+    if account.membership_id is None:
+        events.append(audit.Event("membership.joined", **about, details={"role": link.role}))
+    return audit.recording(now, *events)

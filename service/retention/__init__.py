@@ -1,0 +1,1 @@
+"""Retention: pruning expired rows, and erasing people."""

@@ -1,0 +1,1 @@
+"""Sign-in: flows through OpenID Providers, from their beginning to their return."""

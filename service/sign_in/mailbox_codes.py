@@ -1,0 +1,87 @@
+"""Codes: six digits that prove the invited mailbox within one flow. Made in the step that sends them.
+
+Six digits are soon guessed, so five tries and ten minutes bound the guessing here, and a slow salted hash (scrypt,
+RFC 7914) bounds it for whoever reads the database: all codes take hours, and the code lives for minutes.
+"""
+
+import asyncio
+import hashlib
+import hmac
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from service import audit
+from service.changes import Changed, announce
+from service.database import execute, select
+from service.models import DIGEST
+
+TRIES: Final = 5
+LIFETIME: Final = timedelta(minutes=10)
+_DIGITS: Final = 6
+_SALT_BYTES: Final = 8
+_NOT_SENT: Final = "code_not_sent"
+_NOT_SENT_MESSAGE: Final = (
+    "The code could not be sent to the invited mailbox. Sign in with the provider that runs that mailbox, or tell the"
+    " person who invited you."
+)
+_COST: Final = {"n": 2**14, "r": 8, "p": 1}
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """A try that was spent: what the code must match, and how many tries are left."""
+
+    digest: str
+    left: int
+
+
+async def issue(flow_id: str, *, now: datetime) -> str | None:
+    """A new code for a flow that waits for one; any earlier one is dead. None when the flow waits no longer."""
+    code = f"{secrets.randbelow(10**_DIGITS):0{_DIGITS}}"
+    stored = await execute(
+        "UPDATE flows SET code_digest = $1, code_expires_at = $2, code_tries_left = $3"
+        " WHERE id = $4 AND status = 'CODE_REQUIRED'",
+        await _digest(code, secrets.token_bytes(_SALT_BYTES)), now + LIFETIME, TRIES, flow_id,
+    )  # fmt: skip
+    return code if stored else None
+
+
+async def give_up(flow_id: str, community_id: str, invitation_id: str, *, now: datetime) -> None:
+    """Ends a flow whose code cannot be sent, in a transaction of the caller's: the person reads it instead of waiting,
+    and so do the admins.
+    """
+    ended = await select(
+        "UPDATE flows SET status = 'SIGN_IN_FAILED', reason = $1, message = $2 WHERE id = $3 AND status = 'CODE_REQUIRED'"
+        " RETURNING provider_id",
+        _NOT_SENT, _NOT_SENT_MESSAGE, flow_id,
+    )  # fmt: skip
+    for row in ended:
+        details = {"status": "SIGN_IN_FAILED", "reason": _NOT_SENT, "provider": row["provider_id"]}
+        refused = audit.Event("invitation.accept_refused", community_id, None, invitation_id, details)
+        await audit.record_anonymous(now, refused)
+        await announce(Changed(community_id, invitation_id))
+
+
+async def spend_try(flow_id: str, *, now: datetime) -> Try | None:
+    """Takes one try before anything is compared, so that simultaneous guesses are counted one by one; None: none left."""
+    rows = await select(
+        "UPDATE flows SET code_tries_left = code_tries_left - 1 WHERE id = $1 AND status = 'CODE_REQUIRED'"
+        " AND code_tries_left > 0 AND code_expires_at > $2 RETURNING code_digest, code_tries_left",
+        flow_id, now,
+    )  # fmt: skip
+    return Try(rows[0]["code_digest"], rows[0]["code_tries_left"]) if rows else None
+
+
+async def matches(code: str, digest: str) -> bool:
+    """Whether a person's input is the code; spaces and hyphens between the digits are fine."""
+    typed = "".join(character for character in code if character not in " -\u2013\u00a0")[: _DIGITS + 1]
+    return hmac.compare_digest(await _digest(typed, bytes.fromhex(digest[: 2 * _SALT_BYTES])), digest)
+
+
+async def _digest(code: str, salt: bytes) -> str:
+    """Salt and hash as hexadecimal digits, as long as every digest's column."""
+    length = DIGEST // 2 - _SALT_BYTES
+    hashed = await asyncio.to_thread(lambda: hashlib.scrypt(code.encode(), salt=salt, dklen=length, **_COST))
+    return (salt + hashed).hex()

@@ -1,0 +1,82 @@
+"""An invitee who signed in as somebody else than the invitation says may ask to be invited at the address they proved.
+
+The admins see it and decide; nothing is granted, and the invitation stays what it was.
+"""
+
+from datetime import datetime
+
+from service import audit
+from service.addresses import Address, AddressInvalid, canonical, masked
+from service.changes import Changed, announce
+from service.database import execute, select, transaction
+from service.errors import InviteLinkInvalid
+from service.invitations.accept import AcceptanceStatus
+from service.invitations.links import LinkFacts
+from service.models import Flow
+from service.openid import Verdict
+from service.sign_in.flow_cookie import FlowCookie
+from service.sign_in.flows import link_of_flow, may_retry
+
+
+async def request(flow_id: str, *, cookie: FlowCookie, now: datetime) -> Flow:
+    """Puts the address that this very flow proved beside the invitation; asking again changes nothing.
+
+    The first address that was asked for stays: a second person's wish is only recorded, for the admins to read (H182).
+
+    Raises InviteLinkInvalid when the flow did not end in EMAIL_MISMATCH, when its provider does not vouch for the
+    address, and when the link may no longer return.
+    """
+    link, flow = await link_of_flow(cookie, flow_id=flow_id, now=now)
+    proved = _proved(flow)
+    if proved is None:
+        raise InviteLinkInvalid
+    details = {"email": masked(proved), "provider": flow.provider_id}
+    async with transaction():
+        if not await _propose(link, proved):
+            if await _standing(link) in {None, proved}:
+                return flow
+            details["standing"] = "another"
+        await audit.record_anonymous(now, audit.Event(
+            "invitation.other_address_requested", link.community_id, None, link.invitation_id, details
+        ))  # fmt: skip
+        await announce(Changed(link.community_id, link.invitation_id))
+    return flow
+
+
+def may_request(flow: Flow, link: LinkFacts, now: datetime) -> bool:
+    """Whether asking would tell the admins of an address that they are not asked to invite yet."""
+    return may_retry(flow, link, now) and _proved(flow) is not None and not is_requested(flow, link)
+
+
+def is_requested(flow: Flow, link: LinkFacts) -> bool:
+    """Whether the address that this flow proved is the one that the admins are asked to invite."""
+    proved = _proved(flow)
+    return proved is not None and proved == link.proposed_email
+
+
+def _proved(flow: Flow) -> Address | None:
+    vouched = (flow.evidence or {}).get("verdict") in {Verdict.AUTHORITATIVE, Verdict.THIRD_PARTY}
+    if flow.status != AcceptanceStatus.EMAIL_MISMATCH or not vouched:
+        return None
+    try:
+        return canonical(flow.signed_in_email or "")
+    except AddressInvalid:
+        return None
+
+
+async def _propose(link: LinkFacts, proved: Address) -> bool:
+    return await execute(
+        "UPDATE invitations SET proposed_email = $1 WHERE id = $2 AND generation = $3 AND accepted_at IS NULL"
+        " AND declined_at IS NULL AND revoked_at IS NULL AND superseded_at IS NULL AND proposed_email IS NULL",
+        proved, link.invitation_id, link.generation,
+    ) == 1  # fmt: skip
+
+
+async def _standing(link: LinkFacts) -> str | None:
+    """The address that the admins of an open invitation were asked for first."""
+    rows = await select(
+        "SELECT proposed_email FROM invitations WHERE id = $1 AND generation = $2 AND accepted_at IS NULL"
+        " AND declined_at IS NULL AND revoked_at IS NULL AND superseded_at IS NULL",
+        link.invitation_id, link.generation,
+    )  # fmt: skip
+    return rows[0]["proposed_email"] if rows else None

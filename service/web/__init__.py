@@ -1,0 +1,1 @@
+"""The web layer: middleware, webhooks, actions of mails, and the pages."""

@@ -1,0 +1,79 @@
+"""POST /webhooks/ses: delivery events of Amazon SES, through SNS.
+
+What is not believed answers 403 and changes nothing. What is believed answers 200, also when it tells nothing new, for
+anything else would make SNS send it again; 503 asks it to.
+"""
+
+from datetime import datetime
+from typing import Any
+
+import orjson
+import structlog
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import PlainTextResponse, Response
+
+from service import metrics
+from service.clock import Clock
+from service.database import execute, transaction
+from service.delivery import ses_events, sns
+from service.settings import Settings
+
+log = structlog.get_logger()
+
+
+class SesWebhook:
+    """The endpoint; `fetch` is the door to Amazon's certificates."""
+
+    def __init__(
+        self, settings: Settings, clock: Clock, *, fetch: sns.FetchCertificate = sns.fetch_certificate
+    ) -> None:
+        self._settings, self._clock = settings, clock
+        self._certificates = sns.Certificates(fetch)
+
+    async def answer(self, request: Request) -> Response:
+        try:
+            return await self._take_in(await request.body(), self._clock())
+        except sns.NotBelieved as error:
+            metrics.notifications.labels("refused").inc()
+            log.warning("webhook.refused", reason=error.reason)
+            return PlainTextResponse("This notification is not believed.", 403)
+        except sns.NotNow:
+            metrics.notifications.labels("postponed").inc()
+            return PlainTextResponse("Not now; send it again later.", 503)
+        except ClientDisconnect:
+            return PlainTextResponse("The body did not arrive.", 400)
+
+    async def _take_in(self, body: bytes, now: datetime) -> Response:
+        message = await sns.believed(
+            body, topics=self._settings.ses_topic_arns, certificates=self._certificates, now=now
+        )
+        if message.type == "SubscriptionConfirmation":
+            await sns.confirm_subscription(message)
+            log.info("webhook.subscribed", topic=message.topic_arn)
+        elif message.type == "UnsubscribeConfirmation":
+            # Somebody with rights on the topic ended the subscription: the operator must know, and may have meant it.
+            log.warning("webhook.unsubscribed", topic=message.topic_arn)
+        else:
+            await self._apply(message, now)
+        metrics.notifications.labels("taken_in").inc()
+        return PlainTextResponse("ok")
+
+    async def _apply(self, message: sns.SnsMessage, now: datetime) -> None:
+        """Once for each notification: the same one again, by SNS or by somebody who kept it, changes nothing (H147)."""
+        event = _event_in(message.content)
+        async with transaction():
+            new = await execute(
+                "INSERT INTO notifications (id, received_at) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING",
+                message.id, now,
+            )  # fmt: skip
+            if new and event is not None:
+                await ses_events.take_in(event, now=now, settings=self._settings)
+
+
+def _event_in(content: str) -> dict[str, Any] | None:
+    """The event in a notification; SES greets a new topic with a plain sentence."""
+    try:
+        event = orjson.loads(content)
+    except orjson.JSONDecodeError:
+        return None
+    return event if isinstance(event, dict) else None
