@@ -15,8 +15,8 @@ from starlette.responses import Response
 from starlette.types import Receive
 
 from schema.context import Context
-from schema.live import Live, MakeContext, is_subscription, wants_stream
-from schema.root import Schema, masked
+from schema.schema import Schema, masked
+from schema.subscription_transport import Live, MakeContext, is_subscription, wants_stream
 from service.database.deadlines import MESSAGE
 from service.database.shares import TooManyAtOnce
 from service.errors import NotSignedIn, RateLimited

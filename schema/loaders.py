@@ -95,7 +95,7 @@ class Loader(Generic[Key, Value]):
 class Loaders:
     """One request's loaders; `now` is asked when something is loaded, because a subscription outlives its beginning.
 
-    `slicing` counts the parts of the answer that wait for their next slice (`schema.plans`): loaders wait for what they
+    `slicing` counts the parts of the answer that wait for their next slice (`schema.limits.selection_plans`): loaders wait for what they
     will ask. `sliced` says that there was one.
     """
 

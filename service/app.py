@@ -21,7 +21,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from schema.context import Context
 from schema.http import MOST_BYTES, BadRequest, GraphQLEndpoint, bearer_of, refuse_unknown_bearer
-from schema.root import build
+from schema.schema import build
 from service import changes, database, exports, metrics
 from service.accounts import access_tokens, sessions
 from service.accounts.sessions import Caller

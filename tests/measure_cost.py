@@ -1,7 +1,7 @@
 """What the most costly allowed operations take: `python -m pytest -s tests/measure_cost.py`.
 
 Prints the processor time of each as a multiple of that of `{ viewer { member { id } } }`, beside its points
-(`schema/cost.py`). The service runs in this process, with what SQLite takes; PostgreSQL is a process of its own. The
+(`schema/limits/cost.py`). The service runs in this process, with what SQLite takes; PostgreSQL is a process of its own. The
 ratios stand in docs/performance.md. Nothing is asserted but that each operation is allowed, so pytest does not collect
 this file by itself.
 """
@@ -15,8 +15,8 @@ from typing import Any, Final
 import pytest
 from graphql import OperationDefinitionNode, parse
 
-from schema.cost import Scales
-from schema.root import build
+from schema.limits.cost import Scales
+from schema.schema import build
 from service import audit
 from service.models import Community, Invitation, Member, Membership, Role
 from service.tokens import new_id

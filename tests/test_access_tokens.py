@@ -6,7 +6,7 @@ import httpx2
 import orjson
 import pytest
 
-from schema.grants import GRANTS
+from schema.limits.token_scopes import GRANTS
 from service import database
 from service.app import printed_schema
 from tests.cast import let_in, members, owner_in

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from graphql import GraphQLError, parse, validate
 
-from schema.grants import GRANTS
-from schema.live import MOST_OF_MEMBER, MOST_ON_SOCKET
-from schema.root import build
+from schema.limits.token_scopes import GRANTS
+from schema.schema import build
+from schema.subscription_transport import MOST_OF_MEMBER, MOST_ON_SOCKET
 from tests.test_contract import RUNNING
 
 _DOCS = Path(__file__).parent.parent / "docs"

@@ -9,11 +9,11 @@ import httpx2
 import orjson
 import pytest
 
-from schema.cost import MOST_COUNTS, MOST_POINTS, MOST_ROWS
-from schema.documents import DocumentRefused
-from schema.plans import MOST_BYTES
-from schema.root import build
-from schema.rules import MOST_ERRORS, MOST_FIELDS, MOST_VALUES
+from schema.limits.cost import MOST_COUNTS, MOST_POINTS, MOST_ROWS
+from schema.limits.document_cache import DocumentRefused
+from schema.limits.document_size import MOST_ERRORS, MOST_FIELDS, MOST_VALUES
+from schema.limits.selection_plans import MOST_BYTES
+from schema.schema import build
 from service import audit
 from service.accounts.sessions import MOST_LISTED
 from service.communities.access import MOST_OF_MEMBER

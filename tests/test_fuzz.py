@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings, strategies
 from schemathesis import graphql
 
-from schema.root import MASKED
+from schema.schema import MASKED
 from service.delivery.worker import Worker
 from service.dev import mode
 from service.mail import open_sender

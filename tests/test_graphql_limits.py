@@ -16,8 +16,8 @@ from graphql import (
 )
 from prometheus_client.parser import text_string_to_metric_families
 
-from schema.cost import ROWS
-from schema.root import MASKED
+from schema.limits.cost import ROWS
+from schema.schema import MASKED
 from service import database
 from service.models import Counter, Flow
 from tests.conftest import Serve

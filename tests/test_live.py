@@ -13,7 +13,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Subprotocol
 
-from schema.live import MOST_OF_MEMBER, MOST_ON_SOCKET, MOST_WAITING, MOST_WAITING_OF_CLIENT
+from schema.subscription_transport import MOST_OF_MEMBER, MOST_ON_SOCKET, MOST_WAITING, MOST_WAITING_OF_CLIENT
 from service import database, logs
 from service.changes import Hub, Watch, heard
 from tests.cast import begun, let_in, listeners, owner_in

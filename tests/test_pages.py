@@ -1002,7 +1002,7 @@ def test_every_operation_of_the_pages_fits_the_schema() -> None:
     """What the pages ask is valid GraphQL against the running schema, and within its limits whatever their variables say:
     they use the public API as anybody could.
     """
-    from schema.root import build  # noqa: PLC0415
+    from schema.schema import build  # noqa: PLC0415
 
     source = (STATIC / "operations.js").read_text("utf-8")
     parts = dict(re.findall(r"^const (\w+) = `([^`]*)`", source, re.MULTILINE))

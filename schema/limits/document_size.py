@@ -1,5 +1,5 @@
 """How large an operation may be: judged on its document once it is parsed, before anything is validated or resolved.
-What its lists may hold is weighed after the validation, by the schema's types (`schema.cost`).
+What its lists may hold is weighed after the validation, by the schema's types (`schema.limits.cost`).
 
 Each fragment is weighed once, however often it is spread. Strawberry's limiters walk a fragment anew at every spread, so
 that forty small fragments, each spreading the next one twice, keep a process busy for ever (H121).

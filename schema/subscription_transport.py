@@ -20,7 +20,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from schema.context import Context
-from schema.rules import MOST_TOKENS
+from schema.limits.document_size import MOST_TOKENS
 from service.errors import NotSignedIn, RateLimited
 from service.limits import client_key
 from service.settings import Settings

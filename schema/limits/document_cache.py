@@ -22,9 +22,9 @@ from graphql import (
 from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRule
 from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
 
-from schema.cost import Scales, Variables, refuse_costly
-from schema.plans import Plans
-from schema.rules import MOST_ERRORS, MOST_TOKENS, refuse_heavy, refuse_many_values
+from schema.limits.cost import Scales, Variables, refuse_costly
+from schema.limits.document_size import MOST_ERRORS, MOST_TOKENS, refuse_heavy, refuse_many_values
+from schema.limits.selection_plans import Plans
 from service import metrics
 
 _MOST_KEPT: Final = 300_000  # characters of text; parsed, each takes about 120 bytes

@@ -42,7 +42,7 @@ from graphql import (
     is_list_type,
 )
 
-from schema.plans import is_attribute
+from schema.limits.selection_plans import is_attribute
 from service import lookup, settings
 from service.accounts import access_tokens, sessions
 from service.communities import access as communities

@@ -20,12 +20,12 @@ from graphql import (
 )
 
 from schema.context import Context
-from schema.documents import DocumentRefused, Documents
-from schema.grants import guard
+from schema.limits.document_cache import DocumentRefused, Documents
+from schema.limits.document_size import MOST_ERRORS, rules
+from schema.limits.selection_plans import Executor
+from schema.limits.token_scopes import guard
 from schema.mutations import Mutation
-from schema.plans import Executor
 from schema.queries import Query
-from schema.rules import MOST_ERRORS, rules
 from schema.subscriptions import Subscription
 from schema.types import AccessToken, Community, Identity, Invitation, Member, Membership, Session
 from service.database.deadlines import TookTooLong
@@ -37,7 +37,7 @@ MASKED: Final = FAILED
 
 
 class Schema(strawberry.Schema):
-    """Strawberry's types, run by graphql-core itself: limits and caches are those of `schema.documents`."""
+    """Strawberry's types, run by graphql-core itself: limits and caches are those of `schema.limits.document_cache`."""
 
     documents: Documents
     development: bool
