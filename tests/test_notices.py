@@ -11,9 +11,8 @@ from tortoise.exceptions import IntegrityError
 
 from service import database
 from service.addresses import canonical
-from service.delivery import worker as delivery
 from service.delivery.worker import Worker
-from service.mail import open_sender, suppression
+from service.mail import open_sender, outbox, suppression
 from service.mail.suppression import Reason
 from service.retention import erasure, pruning
 from service.settings import load_settings
@@ -35,7 +34,7 @@ class Scene:
     async def order(self, **facts: str) -> None:
         """Orders the notice of an added sign-in, as linking does."""
         async with database.transaction():
-            await delivery.order_notice(
+            await outbox.order_notice(
                 member_id=self.member_id, notice="identity_linked", facts={"provider": "Example ID"} | facts,
                 now=self.service.clock(),
             )  # fmt: skip

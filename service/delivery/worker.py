@@ -1,7 +1,7 @@
-"""Delivery: the outbox and the worker that empties it.
+"""The worker that empties the outbox (`service.mail.outbox`).
 
-An order to send says only which invitation; the worker leases it, makes the link, sends, and records, in that order, so
-that a crash at any point loses nothing: the lease ends, and the next attempt makes a link of its own. At least once.
+It leases an order, makes the link, sends the mail and records it, in this order. A crash at any point loses nothing: the
+lease ends, and the next attempt makes a link of its own. Every mail is sent at least once.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from service import audit, metrics
 from service.addresses import Address
 from service.changes import Changed, announce, hub
 from service.clock import Clock
-from service.database import Statement, execute, inserting, select, together, transaction
+from service.database import execute, select, transaction
 from service.database.deadlines import fresh_context, statements_within
 from service.delivery import notices
 from service.invitations import fresh_links, links
@@ -32,15 +32,16 @@ from service.mail import (
     MailSender,
     MailUnsafe,
     composing,
+    outbox,
     send_rate,
     suppression,
 )
 from service.mail.texts import InvitationFacts, code_mail, invitation_mail
-from service.models import MailKind, MailOrder, Notice, UnsubscribeToken
+from service.models import MailKind, UnsubscribeToken
 from service.retention import pruning
 from service.settings import Settings
 from service.sign_in import mailbox_codes
-from service.tokens import new_id, new_token
+from service.tokens import new_token
 
 log = structlog.get_logger()
 
@@ -66,70 +67,6 @@ SUPPRESSED: Final = (
 
 _UNDELIVERABLE: Final = frozenset({suppression.Reason.BOUNCED, suppression.Reason.COMPLAINED})
 _FAULT: Final = "This service has a fault of its own with this mail: the operator finds it in the worker's log."
-
-
-# -------------------------------------------------------------------------------------------------------------- ordering
-
-
-async def order(
-    invitation_id: str, *, generation: int, kind: MailKind, now: datetime, flow_id: str | None = None
-) -> None:
-    """Orders one mail, in the transaction of what it tells of. The order holds no link and no code."""
-    await together(ordering(invitation_id, generation=generation, kind=kind, now=now, flow_id=flow_id))
-
-
-def ordering(
-    invitation_id: str, *, generation: int, kind: MailKind, now: datetime, flow_id: str | None = None
-) -> Statement:
-    """The statement that orders one mail, to be run with what the mail tells of."""
-    return inserting("mail_orders", {
-        "id": new_id("ord"), "kind": kind, "invitation_id": invitation_id, "generation": generation,
-        "flow_id": flow_id, "created_at": now, "due_at": now, "attempt": 0, "tries": 0,
-    })  # fmt: skip
-
-
-async def order_many(invitation_ids: list[str], *, now: datetime) -> None:
-    """Orders the first mail of each of these new invitations, in the transaction that makes them."""
-    await MailOrder.bulk_create(
-        MailOrder(
-            id=new_id("ord"), kind=MailKind.INVITATION, invitation_id=invitation_id, generation=1, created_at=now,
-            due_at=now,
-        )
-        for invitation_id in invitation_ids
-    )  # fmt: skip
-
-
-async def order_notice(*, member_id: str, notice: str, facts: Mapping[str, str], now: datetime) -> None:
-    """Orders a notice to an account's own address, in the transaction of the event that it reports.
-
-    `notice` is a `Notice`; `facts` are what its text says (for `identity_linked`: `provider`, the label of the added
-    sign-in, and optionally `locale`, a BCP 47 tag). They never hold a secret. An account without a proved address gets
-    no mail.
-    """
-    await _order_notice(Notice(notice), dict(facts), {"member_id": member_id}, now)
-
-
-async def order_block_notice(invitation_id: str, *, generation: int, now: datetime) -> None:
-    """Orders the notice of a block to the invited mailbox, in the transaction that makes the block."""
-    about = {"invitation_id": invitation_id, "generation": generation}
-    await _order_notice(Notice.ADDRESS_BLOCKED, {}, about, now)
-
-
-async def _order_notice(notice: Notice, facts: dict[str, str], about: dict[str, Any], now: datetime) -> None:
-    await together(inserting("mail_orders", {
-        "id": new_id("ord"), "kind": MailKind.NOTICE, "notice": notice, "facts": facts, **about, "created_at": now,
-        "due_at": now, "attempt": 0, "tries": 0,
-    }))  # fmt: skip
-
-
-async def code_waits(flow_id: str) -> bool:
-    """Whether the mail with the code of this flow is ordered and not sent yet."""
-    rows = await select(
-        "SELECT 1 AS one FROM mail_orders WHERE kind <> 'invitation' AND sent_at IS NULL AND failed_at IS NULL"
-        " AND cancelled_at IS NULL AND flow_id = $1",
-        flow_id,
-    )
-    return bool(rows)
 
 
 # ------------------------------------------------------------------------------------------------------------ delivering
@@ -225,7 +162,7 @@ class Worker:
                 now = self._clock()
                 taken = await fresh_links.take(now=now, settings=self._settings)
                 for due in taken.due:
-                    await order(due.invitation_id, generation=due.generation, kind=MailKind.FRESH_LINK, now=now)
+                    await outbox.order(due.invitation_id, generation=due.generation, kind=MailKind.FRESH_LINK, now=now)
             if not taken.is_full:
                 return
 

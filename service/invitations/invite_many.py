@@ -15,7 +15,6 @@ from service.addresses import Address
 from service.changes import announce_many
 from service.communities.access import Standing, lock_seats, memberships_named, operators_place, standing
 from service.database import execute, select, transaction
-from service.delivery import worker as delivery
 from service.errors import (
     AlreadyInvited,
     AlreadyMember,
@@ -32,6 +31,7 @@ from service.invitations.manage import Checked, Invitee, checked_invitee, refuse
 from service.invitations.search import Params
 from service.invitations.views import InvitationView
 from service.limits import audited, over, spend_up_to
+from service.mail import outbox
 from service.settings import Settings
 from service.tokens import new_id
 
@@ -241,7 +241,7 @@ async def _write(place: Standing, rows: list[_Row], inviter_id: str | None, now:
     for row in new:
         row.written_id = written.get(row.email)
     ids = list(written.values())
-    await delivery.order_many(ids, now=now)
+    await outbox.order_many(ids, now=now)
     await audit.record(now, *(_event(place, row, inviter_id) for row in new if row.written_id is not None))
     await announce_many(place.community_id, ids)
     await _answer_losers(place, [row for row in new if row.written_id is None])

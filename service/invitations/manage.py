@@ -26,7 +26,6 @@ from service.communities.access import (
 )
 from service.database import execute, select, transaction
 from service.database.shares import concerns
-from service.delivery import worker as delivery
 from service.errors import (
     MESSAGE,
     NAME,
@@ -51,6 +50,7 @@ from service.invitations.status import Status
 from service.invitations.views import InvitationView
 from service.languages import language_tag
 from service.limits import Allowance, audited, refuse_over_any
+from service.mail import outbox
 from service.models import Block, Community, MailKind, Role
 from service.settings import Settings
 from service.tokens import is_id, new_id
@@ -224,7 +224,7 @@ async def _write_invitation(facts: _InviteFacts, invitee: Checked, now: datetime
     await access_tokens.hold(place, now=now)
     await announce(
         Changed(place.community_id, invitation_id),
-        delivery.ordering(invitation_id, generation=1, kind=MailKind.INVITATION, now=now),
+        outbox.order_statement(invitation_id, generation=1, kind=MailKind.INVITATION, now=now),
         audit.recording(now, _event("invitation.created", place, invitation_id, role=invitee.role)),
     )
     return invitation_views.of_new(
@@ -296,7 +296,7 @@ async def invite_for_operator(
             _INSERT, invitation_id, community_id, email, role, None, None, None, now, expires_at, days, for_member_id,
             None,
         )  # fmt: skip
-        await delivery.order(invitation_id, generation=1, kind=MailKind.INVITATION, now=now)
+        await outbox.order(invitation_id, generation=1, kind=MailKind.INVITATION, now=now)
         await audit.record(now, audit.Event("invitation.created", community_id, None, invitation_id, {"role": role}))
         await announce(Changed(community_id, invitation_id))
 
@@ -366,7 +366,7 @@ async def _write_resend(view: InvitationView, now: datetime, settings: Settings)
         if not await _reopen(view, place, expires_at, now, period, pause):
             raise _closed(await _view(place, view.id, now, settings))
         generation = (await select("SELECT generation FROM invitations WHERE id = $1", view.id))[0]["generation"]
-        await delivery.order(view.id, generation=generation, kind=MailKind.INVITATION, now=now)
+        await outbox.order(view.id, generation=generation, kind=MailKind.INVITATION, now=now)
         await audit.record(now, _event("invitation.reopened" if reopened else "invitation.resent", place, view.id))
         await announce(Changed(place.community_id, view.id))
         return await _view(place, view.id, now, settings)
@@ -456,6 +456,6 @@ async def decline(link: LinkFacts, *, block: bool, now: datetime) -> str:
         await audit.record(now, audit.Event("invitation.declined", link.community_id, None, link.invitation_id))
         if block:
             await blocks.make(link.community_id, link.email, invitation_id=link.invitation_id, now=now)
-            await delivery.order_block_notice(link.invitation_id, generation=link.generation, now=now)
+            await outbox.order_block_notice(link.invitation_id, generation=link.generation, now=now)
         await announce(Changed(link.community_id, link.invitation_id))
     return link.community_name

@@ -21,7 +21,6 @@ from service.accounts.sessions import Caller
 from service.addresses import masked
 from service.changes import Changed, announce
 from service.database import execute, select, transaction
-from service.delivery import worker as delivery
 from service.errors import InviteLinkInvalid, UnknownProvider
 from service.invitations.accept import (
     AcceptanceRefused,
@@ -34,6 +33,7 @@ from service.invitations.accept import (
     refuse_other_address,
 )
 from service.invitations.links import LinkFacts, by_id
+from service.mail import outbox
 from service.models import Flow, FlowKind, MailKind, Notice
 from service.models import Identity as IdentityRow
 from service.openid import Evidence, Identity, RelyingParty, SignInFailed, Verdict, provider_label
@@ -311,7 +311,7 @@ def _let_in(accepted: Accepted, link: LinkFacts, identity: Identity) -> _Outcome
 
 async def _require_code(flow: Flow, link: LinkFacts, identity: Identity, now: datetime) -> _Outcome:
     """The provider does not run the mailbox, so the mailbox itself is asked: nothing is granted before (H025)."""
-    await delivery.order(
+    await outbox.order(
         link.invitation_id, generation=link.invitation_generation, kind=MailKind.CODE, now=now, flow_id=flow.id
     )
     await audit.record_anonymous(now, audit.Event(
@@ -395,7 +395,7 @@ async def _add_identity(member_id: str, identity: Identity, now: datetime, setti
     details = {"provider": identity.provider_id, "issuer": identity.issuer}
     await audit.record(now, audit.Event("member.identity_linked", None, member_id, None, details))
     label = provider_label(identity.provider_id, settings.providers[identity.provider_id])
-    await delivery.order_notice(member_id=member_id, notice=Notice.IDENTITY_LINKED, facts={"provider": label}, now=now)
+    await outbox.order_notice(member_id=member_id, notice=Notice.IDENTITY_LINKED, facts={"provider": label}, now=now)
 
 
 # ---------------------------------------------------------------------------------------------------- writing outcomes
@@ -489,7 +489,7 @@ async def _without_a_code(flow: Flow) -> Confirmed:
     await flow.refresh_from_db(fields=["status"])
     if flow.status != AcceptanceStatus.CODE_REQUIRED:
         raise InviteLinkInvalid
-    if await delivery.code_waits(flow.id):
+    if await outbox.code_waits(flow.id):
         return Confirmed(flow, mailbox_codes.TRIES, _COMING_CODE)
     return Confirmed(flow, 0, _DEAD_CODE)
 
