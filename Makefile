@@ -29,7 +29,7 @@ run: $(VENV)/.runtime
 	@exec $(BIN)/guestlist dev --port $(PORT)
 
 # Every check runs, whatever became of the one before it; the last lines say which of them failed.
-CHECKS := 'ruff check .' 'ruff format --check .' 'mypy'
+CHECKS := 'ruff check .' 'ruff format --check .' 'lint-imports --no-logo' 'mypy'
 .PHONY: test
 test: CHECKS += 'pytest -n auto --dist worksteal $(ARGS)'
 .PHONY: lint

@@ -1,1 +1,11 @@
-"""The GraphQL face: thin. Each resolver is one call into service/ and one mapping out."""
+"""The GraphQL layer. Each resolver is one call into service/ and one mapping out.
+
+    schema.py                   the schema, and how an operation runs
+    http.py                     POST /graphql
+    subscription_transport.py   subscriptions over WebSockets and server-sent events
+    context.py, loaders.py      what a resolver receives, and what it loads in batches
+    queries.py, mutations.py, subscriptions.py, types.py, problems.py, cursors.py
+    limits/                     document size, cost, cached documents and plans, scopes of access tokens
+
+contract.graphql is the public contract, and schema.graphql the printed schema; tests compare both with the running schema.
+"""

@@ -652,7 +652,7 @@ async def _create_access_token(info: Info, input: CreateAccessTokenInput) -> Cre
         input.expires_in_days,
         input.highest_role,
     )
-    token, view = await access_tokens.create(wanted, caller=context.caller, now=context.now, settings=context.settings)
+    token, view = await access_tokens.create(wanted, caller=context.caller, now=context.now)
     return CreateAccessTokenSuccess(token=token, access_token=AccessToken.of(view))
 
 

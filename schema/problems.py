@@ -9,6 +9,8 @@ import structlog
 from schema import types
 from schema.context import Info
 from service import errors, metrics, openid
+from service.communities import access
+from service.invitations import errors as invitation_errors
 from service.invitations.status import Status
 
 log = structlog.get_logger()
@@ -127,13 +129,15 @@ _WITH_FACTS: dict[type[Exception], Callable[[Any], Any]] = {
     errors.RateLimited: lambda refused: RateLimited(
         message=refused.message, retry_after_seconds=refused.retry_after_seconds
     ),
-    errors.AlreadyInvited: lambda refused: AlreadyInvited(
+    invitation_errors.AlreadyInvited: lambda refused: AlreadyInvited(
         message=refused.message, invitation=types.Invitation.of(refused.invitation)
     ),
-    errors.AlreadyMember: lambda refused: AlreadyMember(
+    access.AlreadyMember: lambda refused: AlreadyMember(
         message=refused.message, membership=types.Membership.of(refused.membership)
     ),
-    errors.InvitationClosed: lambda refused: InvitationClosed(message=refused.message, status=refused.status),
+    invitation_errors.InvitationClosed: lambda refused: InvitationClosed(
+        message=refused.message, status=refused.status
+    ),
 }
 
 Answer = TypeVar("Answer")

@@ -1,0 +1,28 @@
+"""The service, in rooms by subject. A room imports only from rooms below it; `make lint` checks this (pyproject.toml).
+
+    cli/            the commands of operators
+    dev/            development mode: the OpenID Provider, the mailbox page, the demo community
+    app.py          the composition root: routes, lifespan, cookies; the only module that imports schema/
+    web/            middleware, webhooks of SES, actions of mails, and the pages
+    delivery/       the worker that sends mail, notices, and delivery events
+    sign_in/        flows through OpenID Providers, mailbox codes, return addresses
+    lookup.py       single things by their id
+    exports.py      invitations and the audit log as CSV
+    audit_log/      audit events as people read them
+    retention/      pruning of expired rows, and erasure
+    invitations/    the main subject: inviting, managing, responding, accepting, and what admins see
+    communities/    access to a community, its members and its rules
+    mail/           mails, senders, the outbox, suppression and blocks
+    limits.py       rate limits, counted in the database
+    accounts/       sessions and access tokens
+    openid/         the relying party, its checks, and the evidence for an address
+    changes.py      "something changed": notify, listen, the hub
+    audit.py        writes audit events
+    database/       connections, SQL, migrations, time bounds and fair shares
+    settings/       settings: their rules, and origins
+    models.py       the tables
+    errors.py       expected failures
+
+addresses.py, tokens.py, clock.py, period.py, csv_cells.py, languages.py, metrics.py and logs.py are used by every room.
+"H012" in a comment or a docstring is a case of docs/security.md.
+"""

@@ -5,12 +5,6 @@ A refusal means that nothing happened. None carries a secret.
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from service.communities.access import MembershipView
-    from service.invitations.status import Status
-    from service.invitations.views import InvitationView
 
 
 class Refused(Exception):
@@ -76,37 +70,6 @@ class SeatLimitReached(Refused):
     def __init__(self, limit: int) -> None:
         super().__init__(f"All {limit} seats of this community are taken by members and pending invitations.")
         self.limit = limit
-
-
-class AlreadyInvited(Refused):
-    """Raised when the address has an invitation that none may stand beside; nothing was changed or sent.
-
-    It is pending, or closed and the list that names the address asks for nobody anew.
-    """
-
-    def __init__(self, invitation: "InvitationView") -> None:
-        super().__init__(
-            "This address has a pending invitation already; you can send it again from there."
-            if invitation.status == "PENDING"
-            else f"This address was invited before; that invitation is {invitation.status.lower()} now."
-        )
-        self.invitation = invitation
-
-
-class AlreadyMember(Refused):
-    """Raised when a member of this community has the address, or came in by an invitation to it."""
-
-    def __init__(self, membership: "MembershipView") -> None:
-        super().__init__("A member of this community has this address already.")
-        self.membership = membership
-
-
-class InvitationClosed(Refused):
-    """Raised when the invitation's status does not allow this any more."""
-
-    def __init__(self, message: str, status: "Status") -> None:
-        super().__init__(message)
-        self.status = status
 
 
 class RateLimited(Refused):

@@ -8,7 +8,7 @@ from service.audit_log.log import EventView
 from service.communities import access as communities
 from service.communities.access import MembershipView, MemberView
 from service.database import select
-from service.invitations.search import Params
+from service.database.sql import Params
 from service.models import Identity
 from service.settings import Settings
 from service.tokens import is_id

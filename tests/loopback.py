@@ -9,7 +9,7 @@ from typing import Any
 import uvicorn
 
 from service import logs
-from service.web.server import OPTIONS
+from service.cli.server import OPTIONS
 
 
 def bound_socket() -> socket:

@@ -33,12 +33,12 @@ from starlette.routing import Route
 from service import database, metrics
 from service.accounts import sessions
 from service.addresses import canonical
+from service.cli import server
 from service.dev.openid_provider import AuthorizationRequest, Grant
 from service.invitations import manage as invitations
 from service.models import Flow, Invitation, Link, MailOrder, Member, Membership
 from service.settings import load_settings
 from service.tokens import Token, new_id, new_token
-from service.web import server
 from tests.conftest import migrate
 from tests.openid_provider import CLIENT_ID, HostileProvider, running_provider
 from tests.postgres import PostgresServer, start_server

@@ -10,8 +10,7 @@ import pytest
 
 from service import database
 from service.addresses import canonical
-from service.invitations import blocks
-from service.mail import suppression
+from service.mail import blocks, suppression
 from service.mail.suppression import Reason
 from service.retention import pruning
 from service.retention.erasure import erase

@@ -15,8 +15,8 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from service.cli.server import OPTIONS
 from service.web.connections import Deadlines, TimedConnection
-from service.web.server import OPTIONS
 from tests.loopback import bound_socket, running
 
 pytestmark = pytest.mark.anyio

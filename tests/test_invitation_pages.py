@@ -11,11 +11,12 @@ import pytest
 from service import database
 from service.accounts.sessions import Caller
 from service.communities import access as communities
+from service.database.sql import Params
 from service.errors import InvalidInput
 from service.invitations import invite_many as invite_many_module
 from service.invitations import manage as invitations
 from service.invitations import views as invitation_views
-from service.invitations.search import InvitationFilter, Params, newest
+from service.invitations.search import InvitationFilter, newest
 from service.invitations.status import Status
 from service.models import Community, Delivery, Invitation, Member, Membership, Role
 from service.settings import Settings, load_settings

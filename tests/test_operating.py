@@ -9,8 +9,8 @@ import pytest
 
 from service import database
 from service.addresses import canonical
-from service.invitations import blocks
 from service.invitations import manage as invitations
+from service.mail import blocks
 from service.settings import load_settings
 from tests.mail_servers import SesFault, SesOnLoopback, ses_on_loopback, smtp_on_loopback
 from tests.openid_provider import running_provider

@@ -205,7 +205,7 @@ def test_make_run_installs_no_test_tools(tmp_path: Path) -> None:
 def test_make_test_runs_every_check(tmp_path: Path) -> None:
     """From a fresh clone `make test` installs the dev lock by hash and runs linters, types and tests."""
     said = make("--dry-run", "test", folder=bare_project(tmp_path)).stdout
-    checks = ("ruff check", "ruff format --check", "mypy", "pytest")
+    checks = ("ruff check", "ruff format --check", "lint-imports", "mypy", "pytest")
     for part in ("--require-hashes -r requirements-dev.lock", "npm ci --ignore-scripts", *checks):
         assert part in said
 
@@ -214,7 +214,7 @@ def test_make_test_goes_on_without_npm(tmp_path: Path) -> None:
     """Where npm reaches nothing it is said, everything else runs, and the next run tries again."""
     folder = bare_project(tmp_path)
     (folder / ".venv" / "bin").mkdir(parents=True)
-    for name in ("python", "ruff", "mypy", "pytest"):
+    for name in ("python", "ruff", "lint-imports", "mypy", "pytest"):
         program(folder / ".venv" / "bin" / name, "exit 0")
     program(folder / "bin" / "npm", "exit 1")
     for _ in range(2):

@@ -16,11 +16,9 @@ from service import audit
 from service.accounts import sessions
 from service.accounts.sessions import Caller, Grant, refuse_stale_sign_in
 from service.changes import announce_many
-from service.communities.access import Standing, standings
 from service.database import execute, json_list, select, transaction
 from service.errors import NAME, InvalidInput, NotFound, NotPermitted, NotSignedIn, worded
 from service.models import AccessToken, Role
-from service.settings import Settings
 from service.tokens import Digest, Token, digest_of, is_id, new_id, new_token
 
 _PREFIX: Final = "guestlist_"  # so that scanners of published secrets know one when they see it
@@ -63,9 +61,7 @@ class Wanted:
     highest_role: Role = Role.MEMBER
 
 
-async def create(
-    wanted: Wanted, *, caller: Caller | None, now: datetime, settings: Settings
-) -> tuple[Token, AccessTokenView]:
+async def create(wanted: Wanted, *, caller: Caller | None, now: datetime) -> tuple[Token, AccessTokenView]:
     """Creates a token of the caller's and returns it this once.
 
     Raises FreshSignInRequired (H172), InvalidInput, NotFound for a community that is not theirs, and NotPermitted over
@@ -75,14 +71,18 @@ async def create(
     refuse_stale_sign_in(caller, now=now)
     wanted = replace(wanted, name=worded(wanted.name, NAME))
     _refuse_out_of_bounds(wanted)
-    own = {place.community_id for place in await standings(caller, settings)}
-    if not set(wanted.community_ids) <= own:
+    if not set(wanted.community_ids) <= await _communities_of(caller):
         raise NotFound("There is no such community among yours.")
     async with transaction():
         await select("SELECT id FROM members WHERE id = $1 FOR NO KEY UPDATE", caller.member_id)
         if len(await of_member(caller, now=now)) >= MOST_LIVE:
             raise NotPermitted(f"You have {MOST_LIVE} access tokens; revoke one that is not needed any more.")
         return await _write(wanted, caller, now)
+
+
+async def _communities_of(caller: Caller) -> set[str]:
+    rows = await select("SELECT community_id FROM memberships WHERE member_id = $1", caller.member_id)
+    return {row["community_id"] for row in rows}
 
 
 def _person(caller: Caller | None) -> Caller:
@@ -219,23 +219,23 @@ async def sign_out_everywhere(caller: Caller | None, *, now: datetime) -> int:
     return ended
 
 
-async def hold(place: Standing, *, now: datetime) -> None:
+async def hold(grant: Grant | None, *, now: datetime) -> None:
     """Locks the caller's access token until the transaction ends. Raises NotSignedIn where it ended meanwhile.
 
     Revoking a token together with its invitations waits for this lock, so it finds every invitation of the token (H197).
     In a session there is nothing to lock. To prevent deadlocks, call it after locking the community and inserting
     invitations, and before changing an invitation that exists.
     """
-    if place.grant is None:
+    if grant is None:
         return
     sql = f"SELECT id FROM access_tokens WHERE id = $2 AND {_ALIVE} FOR NO KEY UPDATE"  # noqa: S608 -- a constant
-    if not await select(sql, now, place.grant.token_id):
+    if not await select(sql, now, grant.token_id):
         raise NotSignedIn("The access token has expired or was revoked.")
 
 
-def details_of(place: Standing) -> dict[str, str]:
+def details_of(grant: Grant | None) -> dict[str, str]:
     """The audit's detail that says with which access token something was done; empty in a session."""
-    return {} if place.grant is None else {"access_token_id": place.grant.token_id}
+    return {} if grant is None else {"access_token_id": grant.token_id}
 
 
 _CALLER = """

@@ -13,8 +13,9 @@ from service.audit_log.sentences import counted, sentence
 from service.communities.access import MemberView
 from service.database import select
 from service.database.shares import in_slices
+from service.database.sql import Params
 from service.errors import InvalidInput
-from service.invitations.search import Params, in_utc, refuse_empty_period
+from service.period import in_utc, refuse_empty_period
 from service.tokens import is_id
 
 _MOST_KINDS: Final = 50

@@ -17,7 +17,9 @@ from rich.console import Console
 from service import database, logs
 from service.addresses import Address, AddressInvalid, as_stored, canonical
 from service.clock import system_clock
-from service.errors import NAME, AlreadyInvited, AlreadyMember, InvalidInput, Refused, worded
+from service.communities.access import AlreadyMember
+from service.errors import NAME, InvalidInput, Refused, worded
+from service.invitations.errors import AlreadyInvited
 from service.mail import MailDeferred, MailRefused, MailSettingsInvalid, MailUnsafe
 from service.settings import Settings, SettingsInvalid, load_settings
 
@@ -25,9 +27,9 @@ if TYPE_CHECKING:
     from starlette.applications import Starlette
 
     from service.exports import Export
-    from service.invitations.blocks import BlockView
     from service.invitations.invitee_csv import ListedInvitee
     from service.mail import MailSender
+    from service.mail.blocks import BlockView
     from service.mail.suppression import Removed, Suppressed
     from service.retention.erasure import Erased
 
@@ -127,7 +129,7 @@ def serve(
     with_worker: Annotated[bool, typer.Option("--with-worker", help="Deliver mail too.")] = False,
 ) -> None:
     """The service; with --with-worker it delivers mail too."""
-    from service.web import server  # noqa: PLC0415
+    from service.cli import server  # noqa: PLC0415
 
     settings = _settings(lambda: load_settings(config=config))
     if settings.is_sqlite and workers > 1:
@@ -143,7 +145,7 @@ def serve(
     if with_worker:
         _work(_refuse_unsafe_mail(settings))
     server.hand_over(config, with_worker=with_worker)
-    _serve("service.web.server:make_app", host=host, port=port, workers=workers)
+    _serve("service.cli.server:make_app", host=host, port=port, workers=workers)
 
 
 async def _remarks_before_serving(settings: Settings, *, with_worker: bool) -> list[str]:
@@ -158,7 +160,7 @@ async def _remarks_before_serving(settings: Settings, *, with_worker: bool) -> l
 
 
 def _refuse_taken(host: str, port: int) -> None:
-    from service.web.server import CannotListen, refuse_taken  # noqa: PLC0415 -- the web parts are for serving
+    from service.cli.server import CannotListen, refuse_taken  # noqa: PLC0415 -- the web parts are for serving
 
     try:
         refuse_taken(host, port)
@@ -167,7 +169,7 @@ def _refuse_taken(host: str, port: int) -> None:
 
 
 def _serve(application: "Starlette | str", *, host: str, port: int, workers: int = 1) -> None:
-    from service.web.server import serve as run_server  # noqa: PLC0415
+    from service.cli.server import serve as run_server  # noqa: PLC0415
 
     if not run_server(application, host=host, port=port, workers=workers):
         _fail("Guestlist could not start; the log above says why.")
@@ -310,8 +312,7 @@ _MADE_BY = {"link": "made by somebody with the link"}
 
 
 async def _list_suppressed(settings: Settings) -> "tuple[list[Suppressed], list[BlockView]]":
-    from service.invitations import blocks  # noqa: PLC0415
-    from service.mail import suppression  # noqa: PLC0415
+    from service.mail import blocks, suppression  # noqa: PLC0415
 
     async with _database(settings):
         return await suppression.listed(), await blocks.listed()

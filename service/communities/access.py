@@ -10,7 +10,7 @@ from service.accounts.sessions import Caller, Grant
 from service.addresses import Address, domain_of
 from service.database import json_list, select, transaction
 from service.database.shares import concerns
-from service.errors import NAME, NotFound, NotPermitted, NotSignedIn, worded
+from service.errors import NAME, NotFound, NotPermitted, NotSignedIn, Refused, worded
 from service.languages import language_tag
 from service.limits import refuse_over
 from service.models import Community, Membership, Role
@@ -87,6 +87,14 @@ class MembershipView:
     role: Role
     joined_at: datetime
     viewer_can_change: bool
+
+
+class AlreadyMember(Refused):
+    """Raised when a member of this community has the address, or came in by an invitation to it."""
+
+    def __init__(self, membership: MembershipView) -> None:
+        super().__init__("A member of this community has this address already.")
+        self.membership = membership
 
 
 STANDING_COLUMNS = """

@@ -15,8 +15,7 @@ from service import audit
 from service.addresses import Address
 from service.changes import Changed, announce
 from service.database import execute, select
-from service.invitations import blocks
-from service.mail import Mail
+from service.mail import Mail, blocks
 from service.mail.texts import BlockFacts, LinkedIdentityFacts, address_blocked_mail, identity_linked_mail
 from service.models import Notice
 from service.settings import Settings

@@ -11,8 +11,8 @@ from typing import Final
 from service import audit
 from service.changes import Changed, announce, wake
 from service.database import Statement, select
+from service.database.sql import Params
 from service.invitations.links import LinkFacts
-from service.invitations.search import Params
 from service.limits import spend
 from service.settings import Settings
 from service.tokens import digest_of

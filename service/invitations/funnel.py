@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from service.database import select
+from service.database.sql import Params
 from service.errors import InvalidInput
-from service.invitations.search import Params
 
 _WEEK: Final = timedelta(days=7)
 _MOST_WEEKS: Final = 26

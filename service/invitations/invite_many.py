@@ -13,22 +13,13 @@ from service.accounts import access_tokens
 from service.accounts.sessions import Caller
 from service.addresses import Address
 from service.changes import announce_many
-from service.communities.access import Standing, lock_seats, memberships_named, operators_place, standing
+from service.communities.access import AlreadyMember, Standing, lock_seats, memberships_named, operators_place, standing
 from service.database import execute, select, transaction
-from service.errors import (
-    AlreadyInvited,
-    AlreadyMember,
-    InvalidInput,
-    NotFound,
-    NotPermitted,
-    NotSignedIn,
-    RateLimited,
-    Refused,
-    SeatLimitReached,
-)
+from service.database.sql import Params
+from service.errors import InvalidInput, NotFound, NotPermitted, NotSignedIn, RateLimited, Refused, SeatLimitReached
 from service.invitations import views as invitation_views
+from service.invitations.errors import AlreadyInvited
 from service.invitations.manage import Checked, Invitee, checked_invitee, refuse_above_own_role
-from service.invitations.search import Params
 from service.invitations.views import InvitationView
 from service.limits import audited, over, spend_up_to
 from service.mail import outbox
@@ -237,7 +228,7 @@ async def _write(place: Standing, rows: list[_Row], inviter_id: str | None, now:
         return
     await _supersede([row.expired_id for row in new if row.expired_id is not None], now)
     written = await _insert(place, new, inviter_id, now)
-    await access_tokens.hold(place, now=now)
+    await access_tokens.hold(place.grant, now=now)
     for row in new:
         row.written_id = written.get(row.email)
     ids = list(written.values())
@@ -279,7 +270,7 @@ def _columns(row: _Row) -> tuple[Any, ...]:
 
 
 def _event(place: Standing, row: _Row, inviter_id: str | None) -> audit.Event:
-    details = {"role": str(row.given.role)} | access_tokens.details_of(place)
+    details = {"role": str(row.given.role)} | access_tokens.details_of(place.grant)
     return audit.Event("invitation.created", place.community_id, inviter_id, row.written_id, details)
 
 

@@ -17,6 +17,7 @@ from service.addresses import Address, AddressInvalid, canonical
 from service.changes import Changed, announce
 from service.communities.access import (
     STANDING_COLUMNS,
+    AlreadyMember,
     MemberView,
     Standing,
     lock_seats,
@@ -29,11 +30,8 @@ from service.database.shares import concerns
 from service.errors import (
     MESSAGE,
     NAME,
-    AlreadyInvited,
-    AlreadyMember,
     EmailDomainNotAllowed,
     InvalidEmail,
-    InvitationClosed,
     InviteLinkInvalid,
     NotFound,
     NotPermitted,
@@ -43,14 +41,14 @@ from service.errors import (
     SeatLimitReached,
     worded,
 )
-from service.invitations import blocks
 from service.invitations import views as invitation_views
+from service.invitations.errors import AlreadyInvited, InvitationClosed
 from service.invitations.links import LinkFacts
 from service.invitations.status import Status
 from service.invitations.views import InvitationView
 from service.languages import language_tag
 from service.limits import Allowance, audited, refuse_over_any
-from service.mail import outbox
+from service.mail import blocks, outbox
 from service.models import Block, Community, MailKind, Role
 from service.settings import Settings
 from service.tokens import is_id, new_id
@@ -221,7 +219,7 @@ async def _write_invitation(facts: _InviteFacts, invitee: Checked, now: datetime
     )  # fmt: skip
     if not written:
         raise await _already_invited(place, invitee.email, now, settings)
-    await access_tokens.hold(place, now=now)
+    await access_tokens.hold(place.grant, now=now)
     await announce(
         Changed(place.community_id, invitation_id),
         outbox.order_statement(invitation_id, generation=1, kind=MailKind.INVITATION, now=now),
@@ -245,7 +243,7 @@ async def _already_invited(place: Standing, email: Address, now: datetime, setti
 
 
 def _event(kind: str, place: Standing, invitation_id: str, **details: str) -> audit.Event:
-    facts = details | access_tokens.details_of(place)
+    facts = details | access_tokens.details_of(place.grant)
     return audit.Event(kind, place.community_id, place.member_id, invitation_id, facts)
 
 
@@ -362,7 +360,7 @@ async def _write_resend(view: InvitationView, now: datetime, settings: Settings)
     async with transaction():
         if reopened:
             await _refuse_without_seat(place, now)
-        await access_tokens.hold(place, now=now)
+        await access_tokens.hold(place.grant, now=now)
         if not await _reopen(view, place, expires_at, now, period, pause):
             raise _closed(await _view(place, view.id, now, settings))
         generation = (await select("SELECT generation FROM invitations WHERE id = $1", view.id))[0]["generation"]

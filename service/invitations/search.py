@@ -9,18 +9,17 @@ expired ones are two ranges of one index.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from datetime import datetime, timedelta
+from typing import Final
 
+from service.database.sql import Params
 from service.errors import InvalidInput
 from service.invitations.status import Status
 from service.models import Delivery, Role
+from service.period import in_utc, refuse_empty_period
 
 _LIFETIMES: Final = range(1, 31)  # days
 _LONGEST_PART: Final = 254
-# A day within what can be told, so that any offset from UTC stays within it.
-_EARLIEST: Final = datetime.min.replace(tzinfo=UTC) + timedelta(days=1)
-_LATEST: Final = datetime.max.replace(tzinfo=UTC) - timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,38 +52,6 @@ class InvitationFilter:
             raise InvalidInput(
                 "emailContains", "emailContains is empty, too long or no plain text; a part of an address was expected."
             )
-
-
-def in_utc(bound: datetime | None) -> str:
-    return "" if bound is None else bound.astimezone(UTC).isoformat()
-
-
-def refuse_empty_period(after: datetime | None, before: datetime | None, first: str, last: str) -> None:
-    """Raises InvalidInput for two bounds with nothing between them, and for one without an offset from UTC."""
-    for name, bound in ((first, after), (last, before)):
-        if bound is not None and bound.tzinfo is None:
-            raise InvalidInput(
-                name, f"{name} has no offset from UTC; an instant like 2026-01-31T12:00:00Z was expected."
-            )
-        if bound is not None and not _EARLIEST <= bound <= _LATEST:
-            raise InvalidInput(name, f"{name} is out of reach; an instant like 2026-01-31T12:00:00Z was expected.")
-    if after is not None and before is not None and after >= before:
-        raise InvalidInput(first, f"{first} is not earlier than {last}, so nothing can lie between them.")
-
-
-class Params:
-    """The values of a statement in the order of their placeholders."""
-
-    def __init__(self, *values: Any) -> None:
-        self.values = list(values)
-
-    def add(self, value: Any) -> str:
-        """Its placeholder."""
-        self.values.append(value)
-        return f"${len(self.values)}"
-
-    def listed(self, values: Iterable[Any]) -> str:
-        return ", ".join(self.add(value) for value in values)
 
 
 _OPEN: Final = "i.accepted_at IS NULL AND i.declined_at IS NULL AND i.revoked_at IS NULL AND i.superseded_at IS NULL"

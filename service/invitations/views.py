@@ -12,7 +12,8 @@ from typing import Any, Final
 from service.communities.access import MemberView, Standing
 from service.database import select
 from service.database.shares import in_slices
-from service.invitations.search import InvitationFilter, Params, condition, newest, status_is
+from service.database.sql import Params
+from service.invitations.search import InvitationFilter, condition, newest, status_is
 from service.invitations.status import Status, status_of
 from service.models import Delivery, Role
 from service.settings import RateLimit, Settings

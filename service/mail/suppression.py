@@ -12,8 +12,7 @@ from typing import Final
 from service import audit
 from service.addresses import Address, masked
 from service.database import execute, select, transaction
-from service.invitations import blocks
-from service.mail import MailSender, SuppressionList
+from service.mail import MailSender, SuppressionList, blocks
 from service.models import Suppression
 from service.tokens import digest_of
 

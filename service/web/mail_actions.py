@@ -17,8 +17,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 
 from service.clock import Clock
-from service.invitations import blocks
-from service.mail import suppression
+from service.mail import blocks, suppression
 from service.mail.texts import block_words, unsubscribe_words
 from service.web import pages
 from service.web.pages.files import static_version

@@ -1,0 +1,27 @@
+"""Periods: bounds in time that a caller asks for, checked and in UTC."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from service.errors import InvalidInput
+
+# A day within what can be told, so that any offset from UTC stays within it.
+_EARLIEST: Final = datetime.min.replace(tzinfo=UTC) + timedelta(days=1)
+_LATEST: Final = datetime.max.replace(tzinfo=UTC) - timedelta(days=1)
+
+
+def in_utc(bound: datetime | None) -> str:
+    return "" if bound is None else bound.astimezone(UTC).isoformat()
+
+
+def refuse_empty_period(after: datetime | None, before: datetime | None, first: str, last: str) -> None:
+    """Raises InvalidInput for two bounds with nothing between them, and for one without an offset from UTC."""
+    for name, bound in ((first, after), (last, before)):
+        if bound is not None and bound.tzinfo is None:
+            raise InvalidInput(
+                name, f"{name} has no offset from UTC; an instant like 2026-01-31T12:00:00Z was expected."
+            )
+        if bound is not None and not _EARLIEST <= bound <= _LATEST:
+            raise InvalidInput(name, f"{name} is out of reach; an instant like 2026-01-31T12:00:00Z was expected.")
+    if after is not None and before is not None and after >= before:
+        raise InvalidInput(first, f"{first} is not earlier than {last}, so nothing can lie between them.")

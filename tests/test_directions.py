@@ -1,0 +1,47 @@
+"""The direction of imports between rooms: a wrong import fails `make lint`."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+_ROOT = Path(__file__).parent.parent
+
+
+def _lint(folder: Path) -> subprocess.CompletedProcess[str]:
+    command = [str(Path(sys.executable).parent / "lint-imports"), "--no-cache", "--no-logo"]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)  # noqa: S603 -- our linter
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """The packages and the configuration of the linter, to be broken."""
+    for package in ("service", "schema"):
+        shutil.copytree(_ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(_ROOT / "pyproject.toml", tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("module", "line"),
+    [
+        ("service/mail/suppression.py", "from schema.cursors import BadArgument"),
+        ("service/limits.py", "from service.invitations import manage"),
+        ("service/errors.py", "from service.communities.access import Standing"),
+        ("service/invitations/views.py", "from service.delivery import worker"),
+    ],
+)
+def test_a_wrong_import_fails_the_linter(copy: Path, module: str, line: str) -> None:
+    """An import of schema/ inside service/, and an import of a higher room, break a contract that the linter names."""
+    file = copy / module
+    file.write_text(f"{file.read_text('utf-8')}\n\n{line}\n", "utf-8")
+    linted = _lint(copy)
+    assert linted.returncode == 1, linted.stdout + linted.stderr
+    assert "BROKEN" in linted.stdout
+
+
+def test_the_code_keeps_the_direction(copy: Path) -> None:
+    """Without a wrong import the linter passes."""
+    assert _lint(copy).returncode == 0
