@@ -72,7 +72,7 @@ class GraphQLEndpoint:
         """Runs a query or a mutation in its caller's turn, for as long as the client waits for it.
 
         What is cancelled, because it took too long or nobody waits any more, is rolled back; a mutation that was
-        committed stays. A login's return is no operation and is never cancelled (`service.sign_in.flows.finish`).
+        committed stays. A login's return is no operation and is never cancelled (`service.sign_in.callback.finish`).
         """
         result, context.begun = None, []
         try:

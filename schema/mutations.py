@@ -19,8 +19,8 @@ from service.invitations import invite_many as invite_many_module
 from service.invitations import manage as invitations
 from service.invitations.links import LinkFacts, by_token
 from service.models import Role
+from service.sign_in import confirm, proposed_address
 from service.sign_in import flows as sign_in
-from service.sign_in import proposed_address
 from service.sign_in.return_to import without_token
 
 # -------------------------------------------------------------------------------------------------------------- inviting
@@ -268,7 +268,7 @@ ConfirmAcceptanceResult = Annotated[
 async def _confirm(info: Info, input: ConfirmAcceptanceInput) -> ConfirmAcceptanceSuccess | problems.InvalidCode:
     context = info.context
     await context.count_attempt()
-    confirmed = await sign_in.confirm(
+    confirmed = await confirm.confirm(
         str(input.acceptance_id),
         input.code,
         cookie=context.flow_cookie,

@@ -37,7 +37,7 @@ from service.invitations.accept import Browser
 from service.mail import MailSender, MailUnsafe
 from service.openid import RelyingParty
 from service.settings import Settings
-from service.sign_in import flows as sign_in
+from service.sign_in import callback
 from service.sign_in.flow_cookie import FlowCookie
 from service.tokens import Token
 from service.web import mail_actions, pages
@@ -76,7 +76,7 @@ class Guestlist:
             return PlainTextResponse("The login's return is a GET.", 405, {"allow": "GET"})
         if not self.relying_party.knows(provider_id):
             return pages.not_found(request)
-        returned = await sign_in.finish(
+        returned = await callback.finish(
             provider_id,
             request.query_params,
             cookie=self._flow_cookie(request),

@@ -1,0 +1,218 @@
+"""The login's return: claims the flow, verifies the login, and runs the step of the flow's kind.
+
+The return is claimed before the code is exchanged, so it counts once (H058, H059).
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+from starlette.datastructures import QueryParams
+
+from service import audit, metrics
+from service.accounts import sessions
+from service.addresses import masked
+from service.changes import Changed, announce
+from service.database import execute, select
+from service.invitations.accept import (
+    AcceptanceRefused,
+    AcceptanceStatus,
+    Browser,
+    accept,
+    claimed_address,
+    link_invalid,
+    refuse_other_address,
+)
+from service.invitations.links import LinkFacts, by_id
+from service.mail import outbox
+from service.models import Flow, FlowKind, MailKind, Notice
+from service.models import Identity as IdentityRow
+from service.openid import Identity, RelyingParty, SignInFailed, Verdict, provider_label
+from service.settings import Settings
+from service.sign_in.flow_cookie import FlowCookie
+from service.sign_in.flows import SignInStatus
+from service.sign_in.outcomes import Outcome, admit, settle, write_refusal
+from service.tokens import Digest, Token, digest_of, new_id
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """Where to send the browser, and the token of its new session, if it has one now."""
+
+    location: str
+    session: Token | None = None
+
+
+async def finish(
+    provider_id: str, response: QueryParams, *, cookie: FlowCookie, browser: Browser, relying_party: RelyingParty,
+    now: datetime, settings: Settings,
+) -> Returned | None:  # fmt: skip
+    """The login's return. None when this browser began no such flow: nothing is told, nothing happens (H058, H059)."""
+    flow = await _flow_of(response.get("state"), cookie)
+    if flow is None:
+        return None
+    code_verifier = flow.code_verifier
+    if not await _claim(flow, now):
+        return Returned(flow.return_to)
+    outcome = await _outcome(flow, provider_id, response, code_verifier or "", browser, relying_party, now, settings)
+    log.info("flow.returned", flow_id=flow.id, kind=flow.kind, status=outcome.status, reason=outcome.reason)
+    metrics.flows.labels(flow.kind, outcome.status).inc()
+    return Returned(flow.return_to, outcome.session)
+
+
+async def _flow_of(state: str | None, cookie: FlowCookie) -> Flow | None:
+    if not state or not cookie.tokens:
+        return None
+    return await Flow.get_or_none(state_digest=digest_of(state), browser_digest__in=cookie.digests)
+
+
+async def _claim(flow: Flow, now: datetime) -> bool:
+    """Single use: of all returns of one flow, the one whose UPDATE writes the row goes on."""
+    sql = "UPDATE flows SET claimed_at = $1, code_verifier = NULL WHERE id = $2 AND claimed_at IS NULL"
+    return await execute(sql, now, flow.id) == 1
+
+
+async def _outcome(
+    flow: Flow, provider_id: str, response: QueryParams, code_verifier: str, browser: Browser,
+    relying_party: RelyingParty, now: datetime, settings: Settings,
+) -> Outcome:  # fmt: skip
+    """Verifies the login, then lets one of the three kinds of flow decide; writes what came of it."""
+    identity: Identity | None = None
+    try:
+        _refuse_late(flow, now)
+        _refuse_mixed_up(flow, provider_id)
+        identity = await relying_party.finish(
+            provider_id, response=response, nonce_digest=Digest(flow.nonce_digest), code_verifier=code_verifier, now=now
+        )
+        return await _decide(flow, identity, browser, now, settings)
+    except SignInFailed as error:
+        refused = AcceptanceRefused(AcceptanceStatus.SIGN_IN_FAILED, error.reason, error.message)
+    except AcceptanceRefused as error:
+        refused = error
+    return await write_refusal(flow, refused, identity, now)
+
+
+def _refuse_late(flow: Flow, now: datetime) -> None:
+    if now < flow.expires_at:
+        return
+    if flow.kind == FlowKind.ACCEPT:
+        raise AcceptanceRefused(
+            AcceptanceStatus.LINK_INVALID, "flow_expired", "The sign-in took too long. Begin it again."
+        )
+    raise SignInFailed("flow_expired", "The sign-in took too long. Begin it again.")
+
+
+def _refuse_mixed_up(flow: Flow, provider_id: str) -> None:
+    """One provider's answer at another's redirect URI is a mix-up attack (H056, RFC 9700 section 4.4)."""
+    if flow.provider_id != provider_id:
+        raise SignInFailed("provider_mixed_up", "The answer came from another provider than you chose. Try again.")
+
+
+async def _decide(flow: Flow, identity: Identity, browser: Browser, now: datetime, settings: Settings) -> Outcome:
+    """Runs the step of the flow's own kind."""
+    decide = {FlowKind.ACCEPT: _accept, FlowKind.SIGN_IN: _sign_in, FlowKind.LINK_IDENTITY: _link_identity}
+    return await settle(flow, lambda: decide[FlowKind(flow.kind)](flow, identity, browser, now, settings))
+
+
+async def _accept(flow: Flow, identity: Identity, browser: Browser, now: datetime, settings: Settings) -> Outcome:
+    link = await by_id(flow.link_id or "", now=now)
+    if link is None or not link.may_return:
+        raise link_invalid()
+    if identity.email is not None:
+        refuse_other_address(link, identity)
+    if identity.evidence.verdict is Verdict.REFUSED:
+        raise AcceptanceRefused(AcceptanceStatus.EMAIL_NOT_VERIFIED, identity.evidence.rule, identity.evidence.message)
+    if identity.evidence.verdict is Verdict.THIRD_PARTY:
+        return await _require_code(flow, link, identity, now)
+    return admit(await accept(link, identity, browser, now=now, settings=settings), link, identity)
+
+
+async def _require_code(flow: Flow, link: LinkFacts, identity: Identity, now: datetime) -> Outcome:
+    """The provider does not run the mailbox, so the mailbox itself is asked: nothing is granted before (H025)."""
+    await outbox.order(
+        link.invitation_id, generation=link.invitation_generation, kind=MailKind.CODE, now=now, flow_id=flow.id
+    )
+    await audit.record_anonymous(now, audit.Event(
+        "invitation.code_required", link.community_id, None, link.invitation_id,
+        {"provider": identity.provider_id, "evidence": identity.evidence.rule},
+    ))  # fmt: skip
+    await announce(Changed(link.community_id, link.invitation_id))
+    return Outcome(
+        AcceptanceStatus.CODE_REQUIRED,
+        f"One more step: a six-digit code is on its way to {masked(link.email)}. Enter it here within ten minutes.",
+        identity=identity,
+    )
+
+
+async def _sign_in(flow: Flow, identity: Identity, browser: Browser, now: datetime, settings: Settings) -> Outcome:
+    """Opens the account of (issuer, subject); an identity that nobody invited gets none (H020)."""
+    known = await IdentityRow.get_or_none(issuer=identity.issuer, subject=identity.subject, member__erased_at=None)
+    # The operator may have released it since it was read: the UPDATE's row count decides.
+    if known is None or not await IdentityRow.filter(id=known.id).update(last_used_at=now):
+        await audit.record(now, _sign_in_refused(identity, SignInStatus.NOT_INVITED, "identity_unknown"))
+        return Outcome(
+            SignInStatus.NOT_INVITED,
+            "Nobody with this sign-in is a member here. Accounts begin with an invitation: open the link in yours, or"
+            " sign in the way you did when you accepted it.",
+            "identity_unknown", identity,
+        )  # fmt: skip
+    session = await sessions.begin(
+        known.member_id, provider_id=flow.provider_id, user_agent=browser.user_agent, replaces=browser.session_cookie,
+        now=now, settings=settings,
+    )  # fmt: skip
+    await audit.record(
+        now, audit.Event("member.signed_in", None, known.member_id, None, {"provider": flow.provider_id})
+    )
+    return Outcome(SignInStatus.SIGNED_IN, "You are signed in.", identity=identity, session=session)
+
+
+def _sign_in_refused(identity: Identity, status: SignInStatus, reason: str, actor_id: str | None = None) -> audit.Event:
+    """A provider vouched for somebody, and we did not let them in. Who only pretends to come from a provider is logged."""
+    details = {"status": str(status), "reason": reason, "provider": identity.provider_id}
+    if identity.email:
+        details["email"] = masked(identity.email)
+    return audit.Event("member.sign_in_refused", None, actor_id, None, details)
+
+
+_LINKING_MEMBER = """
+SELECT s.member_id FROM sessions s WHERE s.id = $1 AND s.digest = $2 AND s.ended_at IS NULL AND s.expires_at > $3
+FOR SHARE
+"""
+
+
+async def _link_identity(
+    flow: Flow, identity: Identity, browser: Browser, now: datetime, settings: Settings
+) -> Outcome:
+    """Adds the sign-in to the account whose session began this, if that session is still this browser's."""
+    rows = await select(_LINKING_MEMBER, flow.session_id, digest_of(browser.session_cookie or ""), now)
+    if not rows:
+        raise SignInFailed("session_ended", "You were signed out in the meantime. Sign in and try again.")
+    member_id = rows[0]["member_id"]
+    known = await IdentityRow.get_or_none(issuer=identity.issuer, subject=identity.subject)
+    if known is not None and known.member_id != member_id:
+        in_use = _sign_in_refused(identity, SignInStatus.IDENTITY_IN_USE, "identity_in_use", member_id)
+        await audit.record(now, in_use)
+        return Outcome(
+            SignInStatus.IDENTITY_IN_USE, "This sign-in opens another account already.", "identity_in_use", identity
+        )
+    if known is None:
+        await _add_identity(member_id, identity, now, settings)
+    return Outcome(SignInStatus.IDENTITY_LINKED, "From now on this sign-in opens your account too.", identity=identity)
+
+
+async def _add_identity(member_id: str, identity: Identity, now: datetime, settings: Settings) -> None:
+    """Adds the sign-in and orders the mail about it to the account's proved address (H172).
+
+    The sign-in's own address is shown. It counts for nothing else unless the provider proves it.
+    """
+    await IdentityRow.create(
+        id=new_id("idn"), member_id=member_id, provider_id=identity.provider_id, issuer=identity.issuer,
+        subject=identity.subject, email=claimed_address(identity),
+        email_proven=identity.evidence.verdict is Verdict.AUTHORITATIVE, linked_at=now,
+    )  # fmt: skip
+    details = {"provider": identity.provider_id, "issuer": identity.issuer}
+    await audit.record(now, audit.Event("member.identity_linked", None, member_id, None, details))
+    label = provider_label(identity.provider_id, settings.providers[identity.provider_id])
+    await outbox.order_notice(member_id=member_id, notice=Notice.IDENTITY_LINKED, facts={"provider": label}, now=now)

@@ -1,0 +1,104 @@
+"""Outcomes of flows: written to the flow's row together with the changes that they report."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+import orjson
+from tortoise.exceptions import IntegrityError
+
+from service import audit
+from service.addresses import masked
+from service.changes import Changed, announce
+from service.database import execute, transaction
+from service.invitations.accept import (
+    AcceptanceRefused,
+    AcceptanceStatus,
+    Accepted,
+    link_invalid,
+)
+from service.invitations.links import LinkFacts, by_id
+from service.models import Flow
+from service.openid import Identity
+from service.tokens import Token
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What comes of a flow, as it is written to its row."""
+
+    status: str
+    message: str
+    reason: str | None = None
+    identity: Identity | None = None
+    membership_id: str | None = None
+    session: Token | None = None
+
+
+async def settle(flow: Flow, step: Callable[[], Awaitable[Outcome]]) -> Outcome:
+    """Runs a step and writes its outcome in one transaction; again, when a simultaneous return of the same person
+    created the same account first.
+    """
+    for last in (False, False, True):
+        try:
+            async with transaction():
+                outcome = await step()
+                if not await _write(flow, outcome):
+                    raise link_invalid()
+                return outcome
+        except IntegrityError:
+            if last:
+                raise
+    raise AssertionError("unreachable")
+
+
+def admit(accepted: Accepted, link: LinkFacts, identity: Identity) -> Outcome:
+    messages = {
+        AcceptanceStatus.ACCEPTED: f"Welcome to {link.community_name}.",
+        AcceptanceStatus.ALREADY_MEMBER: f"You were a member of {link.community_name} already; your role stays.",
+    }
+    return Outcome(
+        accepted.status, messages[accepted.status], identity=identity, membership_id=accepted.membership_id,
+        session=accepted.session,
+    )  # fmt: skip
+
+
+_WRITE = """
+UPDATE flows SET status = $3, reason = $4, message = $5, membership_id = $6, issuer = $7, subject = $8,
+    signed_in_email = $9, signed_in_name = $10, evidence = $11
+WHERE id = $1 AND status = $2
+"""
+
+
+async def _write(flow: Flow, outcome: Outcome) -> bool:
+    """The outcome stands with what it tells of, in one transaction; what was verified stays for the code's step.
+
+    False when another request of this browser wrote an outcome since the flow was read: that one stays.
+    """
+    identity = outcome.identity
+    evidence = None if identity is None else {"rule": identity.evidence.rule, "verdict": str(identity.evidence.verdict)}
+    verified = (None,) * 4 if identity is None else (identity.issuer, identity.subject, identity.email, identity.name)
+    written = await execute(
+        _WRITE, flow.id, flow.status, str(outcome.status), outcome.reason, outcome.message, outcome.membership_id,
+        *verified, None if evidence is None else orjson.dumps(evidence).decode(),
+    )  # fmt: skip
+    return written == 1
+
+
+async def write_refusal(flow: Flow, refused: AcceptanceRefused, identity: Identity | None, now: datetime) -> Outcome:
+    """A refusal leaves the invitation as it was; it stands on the flow for the person and in the audit for the admins."""
+    outcome = Outcome(refused.status, refused.message, refused.reason, identity)
+    async with transaction():
+        written = await _write(flow, outcome)
+        link = await by_id(flow.link_id, now=now) if written and flow.link_id else None
+        if link is not None:
+            await audit.record_anonymous(now, _refusal_event(flow, link, refused, identity))
+            await announce(Changed(link.community_id, link.invitation_id))
+    return outcome
+
+
+def _refusal_event(flow: Flow, link: LinkFacts, refused: AcceptanceRefused, identity: Identity | None) -> audit.Event:
+    details = {"status": str(refused.status), "reason": refused.reason, "provider": flow.provider_id}
+    if identity is not None and identity.email:
+        details["email"] = masked(identity.email)
+    return audit.Event("invitation.accept_refused", link.community_id, None, link.invitation_id, details)
