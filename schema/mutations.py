@@ -14,9 +14,9 @@ from service.accounts import access_tokens, sessions
 from service.communities import access as communities
 from service.communities import invitation_policy, membership_changes
 from service.errors import InvalidInput, InviteLinkInvalid, NotSignedIn
-from service.invitations import fresh_links
+from service.invitations import fresh_links, manage, respond
+from service.invitations import invite as inviting
 from service.invitations import invite_many as invite_many_module
-from service.invitations import manage as invitations
 from service.invitations.links import LinkFacts, by_token
 from service.models import Role
 from service.sign_in import confirm, proposed_address
@@ -58,9 +58,9 @@ InviteMemberResult = Annotated[
 
 async def _invite(info: Info, input: InviteMemberInput) -> InviteMemberSuccess:
     context = info.context
-    view = await invitations.invite(
+    view = await inviting.invite(
         str(input.community_id),
-        invitations.Invitee(input.email, input.role, input.message, input.locale),
+        inviting.Invitee(input.email, input.role, input.message, input.locale),
         caller=context.caller,
         now=context.now,
         settings=context.settings,
@@ -148,7 +148,7 @@ ResendInviteResult = Annotated[
 
 async def _resend(info: Info, input: ResendInviteInput) -> ResendInviteSuccess:
     context = info.context
-    view = await invitations.resend(
+    view = await manage.resend(
         str(input.invitation_id), caller=context.caller, now=context.now, settings=context.settings
     )
     return ResendInviteSuccess(invitation=Invitation.of(view))
@@ -172,7 +172,7 @@ RevokeInviteResult = Annotated[
 
 async def _revoke(info: Info, input: RevokeInviteInput) -> RevokeInviteSuccess:
     context = info.context
-    view = await invitations.revoke(
+    view = await manage.revoke(
         str(input.invitation_id), caller=context.caller, now=context.now, settings=context.settings
     )
     return RevokeInviteSuccess(invitation=Invitation.of(view))
@@ -242,7 +242,7 @@ async def _link_to_accept(info: Info, input: AcceptInviteInput) -> tuple[LinkFac
     """The link of the token, or for another try the one that this browser bound, with its first start."""
     context = info.context
     if input.token is not None:
-        return invitations.open_link(await by_token(input.token, now=context.now), context.now), None
+        return respond.open_link(await by_token(input.token, now=context.now), context.now), None
     flow_id = None if input.acceptance_id is None else str(input.acceptance_id)
     link, flow = await sign_in.link_of_flow(context.flow_cookie, flow_id=flow_id, now=context.now)
     return link, flow.first_started_at
@@ -336,12 +336,12 @@ async def _decline(info: Info, input: DeclineInviteInput) -> DeclineInviteSucces
     context = info.context
     await context.count_attempt()
     if input.token is not None:
-        link = invitations.open_link(await by_token(input.token, now=context.now), context.now)
+        link = respond.open_link(await by_token(input.token, now=context.now), context.now)
     elif input.block:
         raise InviteLinkInvalid  # a flow that somebody left in a shared browser must not block
     else:
         link, _ = await sign_in.link_of_flow(context.flow_cookie, now=context.now)
-    return DeclineInviteSuccess(community_name=await invitations.decline(link, block=input.block, now=context.now))
+    return DeclineInviteSuccess(community_name=await respond.decline(link, block=input.block, now=context.now))
 
 
 @strawberry.input(description="Without a token: the link of this browser's newest flow.")

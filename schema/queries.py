@@ -26,7 +26,7 @@ from service.accounts.sessions import Caller
 from service.addresses import masked
 from service.communities import access as communities
 from service.errors import InviteLinkInvalid, NotFound, NotSignedIn, RateLimited
-from service.invitations import manage as invitations
+from service.invitations import manage, respond
 from service.invitations.accept import AcceptanceStatus
 from service.invitations.links import LinkFacts, by_id, by_token
 from service.models import Flow, FlowKind, Role
@@ -207,7 +207,7 @@ class Query:
             if token is None:
                 link, _ = await sign_in.link_of_flow(context.flow_cookie, now=context.now)
             else:
-                link = invitations.open_link(await by_token(token, now=context.now), context.now)
+                link = respond.open_link(await by_token(token, now=context.now), context.now)
         except InviteLinkInvalid:
             return None
         except RateLimited as limited:
@@ -253,7 +253,7 @@ async def _community(community_id: str, info: Info) -> Community | None:
 async def _invitation(invitation_id: str, info: Info) -> Invitation | None:
     context = info.context
     try:
-        view = await invitations.find(invitation_id, caller=context.caller, now=context.now, settings=context.settings)
+        view = await manage.find(invitation_id, caller=context.caller, now=context.now, settings=context.settings)
     except (NotSignedIn, NotFound):
         return None
     return Invitation.of(view)

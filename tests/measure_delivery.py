@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 from service import database
 from service.addresses import canonical
-from service.invitations import manage as invitations
+from service.invitations import operator
 from service.settings import load_settings
 from tests.mail_servers import smtp_on_loopback
 from tests.postgres import PostgresServer, start_server
@@ -48,10 +48,10 @@ async def _invite(mails: int, url: str) -> None:
     now = datetime.now(UTC)
     owner = canonical("first@example.com")
     async with database.transaction():
-        community_id = await invitations.found_community("Measured", owner, now=now, settings=settings)
+        community_id = await operator.create_community_as_operator("Measured", owner, now=now, settings=settings)
         for number in range(mails - 1):
             address = canonical(f"guest{number}@example.com")
-            await invitations.invite_owner(community_id, address, now=now, settings=settings)
+            await operator.invite_owner(community_id, address, now=now, settings=settings)
 
 
 async def _sent() -> int:

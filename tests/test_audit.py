@@ -10,7 +10,7 @@ import structlog
 from service import logs
 from service.addresses import Address
 from service.app import printed_schema
-from service.invitations import manage as invitations
+from service.invitations import operator
 from service.models import AuditEvent, Community, Member
 from tests.cast import let_in, owner_in
 from tests.story import Service, query_of, token_in
@@ -147,7 +147,7 @@ async def test_tokens_are_long_random_and_tell_nothing(service: Service) -> None
     community = await Community.all().first()
     assert community is not None
     for number in range(1000):
-        await invitations.invite_owner(
+        await operator.invite_owner(
             community.id, Address(f"p{number % 400}@example.com"), now=service.clock(), settings=service.settings
         )
         if number % 200 == 199:

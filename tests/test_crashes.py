@@ -13,8 +13,7 @@ import pytest
 
 from service import database
 from service.addresses import canonical
-from service.invitations import links
-from service.invitations import manage as invitations
+from service.invitations import links, operator
 from service.settings import Settings, load_settings
 from tests.mail_servers import Received, SmtpServerOnLoopback, smtp_on_loopback
 from tests.postgres import PostgresServer, holding
@@ -50,9 +49,7 @@ class Yard:
         async with database.transaction():
             for name in names:
                 address = canonical(f"{name}@example.com")
-                await invitations.invite_owner(
-                    self.community_id, address, now=datetime.now(UTC), settings=self.settings
-                )
+                await operator.invite_owner(self.community_id, address, now=datetime.now(UTC), settings=self.settings)
 
     async def end_leases(self) -> None:
         """Time passes: what a dead worker held is due again."""
@@ -79,7 +76,9 @@ async def yard(postgres: PostgresServer, postgres_template: str) -> AsyncIterato
     await database.connect(url)
     async with smtp_on_loopback() as smtp:
         owner = canonical("first@example.com")
-        community_id = await invitations.found_community("Yard", owner, now=datetime.now(UTC), settings=settings)
+        community_id = await operator.create_community_as_operator(
+            "Yard", owner, now=datetime.now(UTC), settings=settings
+        )
         yard = Yard(url, smtp, settings, community_id)
         yield yard
         for worker in yard.workers:

@@ -13,8 +13,8 @@ from service.accounts.sessions import Caller
 from service.communities import access as communities
 from service.database.sql import Params
 from service.errors import InvalidInput
+from service.invitations import invite
 from service.invitations import invite_many as invite_many_module
-from service.invitations import manage as invitations
 from service.invitations import views as invitation_views
 from service.invitations.search import InvitationFilter, newest
 from service.invitations.status import Status
@@ -294,7 +294,7 @@ async def test_a_page_costs_the_same_however_many_there_are(place: communities.S
     marks = ", ".join(f"${n}" for n in range(2, 6))
     for mode in ("force_custom_plan", "force_generic_plan"):
         for sql, values in (
-            (invitations._INVITE_FACTS, (place.member_id, place.community_id, emails[1])),
+            (invite._INVITE_FACTS, (place.member_id, place.community_id, emails[1])),
             (invite_many_module._KNOWN.format(marks=marks), (place.community_id, *emails)),
             (invite_many_module._INVITED_BEFORE.format(marks=marks), (place.community_id, *emails)),
         ):

@@ -265,10 +265,12 @@ def create_community(
 
 
 async def _create_community(settings: Settings, name: str, owner: Address, locale: str | None) -> str:
-    from service.invitations import manage as invitations  # noqa: PLC0415
+    from service.invitations import operator  # noqa: PLC0415
 
     async with _database(settings):
-        return await invitations.found_community(name, owner, locale=locale, now=system_clock(), settings=settings)
+        return await operator.create_community_as_operator(
+            name, owner, locale=locale, now=system_clock(), settings=settings
+        )
 
 
 @identity_app.command("release")

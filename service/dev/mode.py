@@ -23,7 +23,7 @@ from service.delivery import sns
 from service.delivery.sns import FetchCertificate
 from service.dev import mailbox as mailbox_page
 from service.dev.openid_provider import OpenIDProvider
-from service.invitations import manage as invitations
+from service.invitations import operator
 from service.limits import forget_recipient
 from service.mail import open_sender
 from service.mail.mailbox import Mailbox
@@ -128,12 +128,12 @@ async def prepare_demo(settings: Settings, *, now: datetime) -> bool:
     rows = await select(_DEMO, DEMO, PROVIDER, settings.providers[PROVIDER].issuer)
     demo = rows[0] if rows else None
     if demo is None:
-        await invitations.found_community(DEMO, OWNER, now=now, settings=settings)
+        await operator.create_community_as_operator(DEMO, OWNER, now=now, settings=settings)
     elif demo["identity_id"] is None:
         owner = Address(demo["owner_email"] or OWNER)
         # Nobody has the mails of earlier runs, so they do not count against the recipient's limit.
         await forget_recipient(owner)
-        await invitations.invite_for_operator(
+        await operator.invite_for_operator(
             demo["id"], owner, Role.OWNER, for_member_id=demo["owner_id"], now=now, settings=settings
         )
     return demo is None or demo["identity_id"] is None

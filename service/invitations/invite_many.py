@@ -19,7 +19,7 @@ from service.database.sql import Params
 from service.errors import InvalidInput, NotFound, NotPermitted, NotSignedIn, RateLimited, Refused, SeatLimitReached
 from service.invitations import views as invitation_views
 from service.invitations.errors import AlreadyInvited
-from service.invitations.manage import Checked, Invitee, checked_invitee, refuse_above_own_role
+from service.invitations.invite import Checked, Invitee, checked_invitee, refuse_above_own_role
 from service.invitations.views import InvitationView
 from service.limits import audited, over, spend_up_to
 from service.mail import outbox

@@ -1,18 +1,71 @@
-"""Identities: how the operator lets a person in again whose account at the provider was replaced.
+"""Actions on the operator's authority: communities, their owners, and the recovery of accounts.
 
-No address ever finds an account. The operator names one, its sign-ins and sessions end, and the way back is the usual
-one: a link to the mailbox, a login that vouches for its address, and one transaction, for that very account.
+No address ever finds an account. To recover one, the operator names it; its sign-ins and sessions end, and its owner comes
+back by a link to the mailbox, a login that vouches for the address, and one transaction for that very account.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from service import audit
 from service.addresses import Address
+from service.changes import Changed, announce
 from service.database import execute, select, transaction
-from service.errors import NotFound
-from service.invitations import manage as invitations
-from service.models import Role
+from service.errors import (
+    NAME,
+    NotFound,
+    worded,
+)
+from service.invitations.invite import INSERT
+from service.languages import language_tag
+from service.mail import outbox
+from service.models import Community, MailKind, Role
 from service.settings import Settings
+from service.tokens import new_id
+
+
+async def create_community_as_operator(
+    name: str, owner: Address, *, locale: str | None = None, now: datetime, settings: Settings
+) -> str:
+    """The operator makes a community and invites its first owner; returns the community's id.
+
+    `locale` is the language of its mails. Raises InvalidInput for a name out of bounds, and for what is no language.
+    """
+    community_id = new_id("com")
+    name, locale = worded(name, NAME), language_tag(locale)
+    async with transaction():
+        await Community.create(id=community_id, name=name, locale=locale, created_at=now)
+        await audit.record(now, audit.Event("community.created", community_id))
+        await invite_owner(community_id, owner, now=now, settings=settings)
+    return community_id
+
+
+async def invite_owner(community_id: str, owner: Address, *, now: datetime, settings: Settings) -> None:
+    """The operator invites an owner."""
+    await invite_for_operator(community_id, owner, Role.OWNER, for_member_id=None, now=now, settings=settings)
+
+
+async def invite_for_operator(
+    community_id: str, email: Address, role: Role, *, for_member_id: str | None, now: datetime, settings: Settings
+) -> None:
+    """An invitation without an inviter, whose right nobody can lose. An open one of the address makes way.
+
+    With `for_member_id` it readmits the owner of that very account.
+    """
+    invitation_id, days = new_id("inv"), settings.invitation_days
+    expires_at = now + timedelta(days=days)
+    async with transaction():
+        await execute(
+            "UPDATE invitations SET superseded_at = $1 WHERE community_id = $2 AND email = $3 AND accepted_at IS NULL"
+            " AND declined_at IS NULL AND revoked_at IS NULL AND superseded_at IS NULL",
+            now, community_id, email,
+        )  # fmt: skip
+        await execute(
+            INSERT, invitation_id, community_id, email, role, None, None, None, now, expires_at, days, for_member_id,
+            None,
+        )  # fmt: skip
+        await outbox.order(invitation_id, generation=1, kind=MailKind.INVITATION, now=now)
+        await audit.record(now, audit.Event("invitation.created", community_id, None, invitation_id, {"role": role}))
+        await announce(Changed(community_id, invitation_id))
 
 
 async def release(email: Address, *, now: datetime, settings: Settings) -> bool:
@@ -28,9 +81,7 @@ async def release(email: Address, *, now: datetime, settings: Settings) -> bool:
         if place is None:
             await execute("UPDATE members SET email = NULL WHERE id = $1", member_id)
             return False
-        await invitations.invite_for_operator(
-            place[0], email, place[1], for_member_id=member_id, now=now, settings=settings
-        )
+        await invite_for_operator(place[0], email, place[1], for_member_id=member_id, now=now, settings=settings)
         return True
 
 

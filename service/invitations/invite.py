@@ -1,0 +1,239 @@
+"""Inviting one person. All refusals come first; then one transaction writes the invitation and orders its mail."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from service import audit
+from service.accounts import access_tokens
+from service.accounts.sessions import Caller
+from service.addresses import Address, AddressInvalid, canonical
+from service.changes import Changed, announce
+from service.communities.access import (
+    STANDING_COLUMNS,
+    AlreadyMember,
+    MemberView,
+    Standing,
+    lock_seats,
+    memberships_named,
+    standing_of,
+)
+from service.database import execute, select, transaction
+from service.database.shares import concerns
+from service.errors import (
+    MESSAGE,
+    EmailDomainNotAllowed,
+    InvalidEmail,
+    NotFound,
+    NotPermitted,
+    NotSignedIn,
+    Refused,
+    SeatLimitReached,
+    worded,
+)
+from service.invitations import views as invitation_views
+from service.invitations.errors import AlreadyInvited
+from service.invitations.views import InvitationView
+from service.languages import language_tag
+from service.limits import Allowance, audited, refuse_over_any
+from service.mail import outbox
+from service.models import MailKind, Role
+from service.settings import Settings
+from service.tokens import is_id, new_id
+
+
+@dataclass(frozen=True, slots=True)
+class Invitee:
+    """Whom to invite, as the inviter wrote it."""
+
+    email: str
+    role: Role = Role.MEMBER
+    message: str | None = None
+    locale: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """Whom to invite, in the form that is stored."""
+
+    email: Address
+    role: Role
+    message: str | None
+    locale: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _InviteFacts:
+    """The inviter and their standing, and what stands in the way of inviting an address."""
+
+    place: Standing
+    inviter: MemberView
+    open_id: str | None
+    open_expires_at: datetime | None
+    membership_id: str | None
+
+
+async def invite(
+    community_id: str, invitee: Invitee, *, caller: Caller | None, now: datetime, settings: Settings
+) -> InvitationView:
+    """Puts an address on the list of a community and orders the mail; the worker makes the link and sends it."""
+    if caller is None:
+        raise NotSignedIn
+    facts = await _invite_facts(community_id, invitee.email, caller, settings)
+    refuse_above_own_role(facts.place, invitee.role)
+    checked = checked_invitee(invitee, facts.place)
+    await _refuse_known(facts, now, settings)
+    async with audited(community_id, caller.member_id, now=now), transaction():
+        await refuse_without_seat(facts.place, now)
+        await _spend_invites(facts.place, 1, now, settings)
+        return await _write_invitation(facts, checked, now, settings)
+
+
+_INVITE_FACTS = f"""
+SELECT {STANDING_COLUMNS},
+    p.name AS inviter_name, p.email AS inviter_email, p.created_at AS inviter_created_at,
+    i.id AS open_id, i.expires_at AS open_expires_at, am.id AS known_membership_id
+FROM memberships m JOIN communities c ON c.id = m.community_id JOIN members p ON p.id = m.member_id
+LEFT JOIN invitations i ON i.community_id = c.id AND i.email = $3 AND i.accepted_at IS NULL
+    AND i.declined_at IS NULL AND i.revoked_at IS NULL AND i.superseded_at IS NULL
+LEFT JOIN memberships am ON am.community_id = c.id AND am.member_id IN (
+    SELECT id FROM members WHERE email = $3
+    UNION ALL
+    SELECT accepted_by_id FROM invitations WHERE community_id = $2 AND email = $3 AND accepted_at IS NOT NULL)
+WHERE m.member_id = $1 AND c.id = $2
+ORDER BY am.id NULLS LAST LIMIT 1
+"""  # noqa: S608 -- constants
+
+
+async def _invite_facts(community_id: str, email: str, caller: Caller, settings: Settings) -> _InviteFacts:
+    """Everything that decides on an invitation, in one statement; an address that is none matches nothing."""
+    facts = (caller.member_id, community_id, _canonical_or_nothing(email))
+    rows = await select(_INVITE_FACTS, *facts) if is_id(community_id) and caller.may_enter(community_id) else []
+    if not rows:
+        raise NotFound("There is no such community among yours.")
+    row = rows[0]
+    concerns(row["community_id"])
+    place = standing_of(row, settings, caller.grant)
+    inviter = MemberView(place.member_id, row["inviter_name"], row["inviter_email"], row["inviter_created_at"])
+    return _InviteFacts(place, inviter, row["open_id"], row["open_expires_at"], row["known_membership_id"])
+
+
+def _canonical_or_nothing(email: str) -> str:
+    try:
+        return canonical(email)
+    except AddressInvalid:
+        return ""
+
+
+def refuse_above_own_role(place: Standing, role: Role) -> None:
+    if not place.is_admin:
+        raise NotPermitted("Only admins and owners invite people to this community.")
+    if not place.may_manage(role):
+        raise NotPermitted(
+            above_the_token(role)
+            if only_the_token_refuses(place, role)
+            else f"You are {place.role.lower()} here, so you cannot invite to the role {role.lower()}."
+        )
+
+
+def only_the_token_refuses(place: Standing, role: Role) -> bool:
+    return replace(place, grant=None).may_manage(role)
+
+
+def above_the_token(role: Role) -> str:
+    return f"This access token cannot be used for invitations to the role {role.lower()}."
+
+
+def checked_invitee(invitee: Invitee, place: Standing) -> Checked:
+    try:
+        email = canonical(invitee.email)
+    except AddressInvalid as error:
+        raise InvalidEmail(str(error)) from None
+    message = worded(invitee.message, MESSAGE) if invitee.message and invitee.message.strip() else None
+    locale = language_tag(invitee.locale)
+    if not place.admits(email):
+        raise EmailDomainNotAllowed(list(place.allowed_email_domains))
+    return Checked(email, invitee.role, message, locale)
+
+
+async def _refuse_known(facts: _InviteFacts, now: datetime, settings: Settings) -> None:
+    if facts.membership_id is not None:
+        raise AlreadyMember((await memberships_named([facts.membership_id], facts.place))[0])
+    if facts.open_id is not None and facts.open_expires_at is not None and facts.open_expires_at > now:
+        raise AlreadyInvited(await view_in(facts.place, facts.open_id, now, settings))
+
+
+async def refuse_without_seat(place: Standing, now: datetime) -> None:
+    """Counts again under the community's lock, where a limit makes counting matter."""
+    if place.seat_limit is None:
+        return
+    seats = await lock_seats(place.community_id, now)
+    if seats.limit is not None and seats.members + seats.pending >= seats.limit:
+        raise SeatLimitReached(seats.limit)
+
+
+async def _spend_invites(place: Standing, number: int, now: datetime, settings: Settings) -> None:
+    limits = settings.rate_limits
+    own = "You have invited as many people as one may for now."
+    all_of_them = "This community has invited as many people as it may for now."
+    await refuse_over_any(
+        Allowance(limits.invites_per_inviter, f"inviter:{place.member_id}", own),
+        Allowance(limits.invites_per_community, f"community:{place.community_id}", all_of_them),
+        now=now, times=number,
+    )  # fmt: skip
+
+
+INSERT = """
+INSERT INTO invitations (id, community_id, email, role, message, locale, inviter_id, generation, created_at, expires_at,
+    days, delivery, delivery_at, resends, for_member_id, access_token_id)
+VALUES ($1, $2, $3, $4, $5, $6, $7, 1, $8, $9, $10, 'QUEUED', $8, 0, $11, $12)
+ON CONFLICT DO NOTHING
+"""
+
+
+async def _write_invitation(facts: _InviteFacts, invitee: Checked, now: datetime, settings: Settings) -> InvitationView:
+    """The invitation, its mail order and its audit event; loses to a simultaneous invite of the same address (H084)."""
+    place, invitation_id = facts.place, new_id("inv")
+    if facts.open_id is not None:
+        await execute(
+            "UPDATE invitations SET superseded_at = $1 WHERE id = $2 AND superseded_at IS NULL", now, facts.open_id
+        )
+    expires_at = now + timedelta(days=place.invitation_days)
+    written = await execute(
+        INSERT, invitation_id, place.community_id, invitee.email, invitee.role, invitee.message, invitee.locale,
+        place.member_id, now, expires_at, place.invitation_days, None, place.access_token_id,
+    )  # fmt: skip
+    if not written:
+        raise await _already_invited(place, invitee.email, now, settings)
+    await access_tokens.hold(place.grant, now=now)
+    await announce(
+        Changed(place.community_id, invitation_id),
+        outbox.order_statement(invitation_id, generation=1, kind=MailKind.INVITATION, now=now),
+        audit.recording(now, event_of("invitation.created", place, invitation_id, role=invitee.role)),
+    )
+    return invitation_views.of_new(
+        place, facts.inviter, invitation_id, email=invitee.email, role=invitee.role, message=invitee.message,
+        locale=invitee.locale, now=now, expires_at=expires_at, settings=settings,
+    )  # fmt: skip
+
+
+async def _already_invited(place: Standing, email: Address, now: datetime, settings: Settings) -> Refused:
+    rows = await select(
+        "SELECT id FROM invitations WHERE community_id = $1 AND email = $2 AND accepted_at IS NULL AND declined_at IS NULL"
+        " AND revoked_at IS NULL AND superseded_at IS NULL",
+        place.community_id, email,
+    )  # fmt: skip
+    if not rows:
+        return NotFound("This invitation changed while you asked. Try again.")
+    return AlreadyInvited(await view_in(place, rows[0]["id"], now, settings))
+
+
+def event_of(kind: str, place: Standing, invitation_id: str, **details: str) -> audit.Event:
+    facts = details | access_tokens.details_of(place.grant)
+    return audit.Event(kind, place.community_id, place.member_id, invitation_id, facts)
+
+
+async def view_in(place: Standing, invitation_id: str, now: datetime, settings: Settings) -> InvitationView:
+    view = await invitation_views.one(place, invitation_id, now=now, settings=settings)
+    if view is None:
+        raise NotFound("There is no such invitation.")
+    return view
