@@ -24,6 +24,7 @@ from schema.limits.document_size import MOST_TOKENS
 from service.errors import NotSignedIn, RateLimited
 from service.limits import client_key
 from service.settings import Settings
+from service.web.cookies import has_cookies
 
 log = structlog.get_logger()
 
@@ -270,11 +271,14 @@ class _Conversation:
         return self._socket.client.host if self._socket.client else "unknown"
 
     async def _member_of_handshake(self) -> str | None:
-        """The member whose session or access token came with the handshake; they need not wait among strangers."""
+        """The member whose session or access token came with the handshake; they need not wait among strangers.
+
+        Raises Closed for a wrong token, whatever would be sent after it.
+        """
         self._bearer = _bearer_in(dict(self._socket.headers))
-        if self._bearer is None and not (self._cookies_count and self._socket.cookies):
+        if self._bearer is None and not (self._cookies_count and has_cookies(self._socket.scope)):
             return None
-        context = await self._context()
+        context = await self._context_of_known_token()
         return None if context.caller is None else context.caller.member_id
 
     async def _greet(self) -> str:
@@ -288,6 +292,13 @@ class _Conversation:
         if message["type"] != "connection_init":
             raise Closed(4400, "connection_init was expected first")
         self._bearer = _bearer_in(message.get("payload")) or self._bearer
+        context = await self._context_of_known_token()
+        if context.caller is None:
+            raise Closed(4401, "Unauthorized")
+        return context.caller.member_id
+
+    async def _context_of_known_token(self) -> Context:
+        """The context of this moment. Raises Closed for a wrong access token, which counts as an attempt (H199)."""
         context = await self._context()
         try:
             await context.refuse_unknown_bearer(self._bearer)
@@ -295,9 +306,7 @@ class _Conversation:
             raise Closed(4429, limited.message) from None
         except NotSignedIn:
             raise Closed(4401, "Unauthorized") from None
-        if context.caller is None:
-            raise Closed(4401, "Unauthorized")
-        return context.caller.member_id
+        return context
 
     async def _context(self) -> Context:
         return await self._live.context_of(self._socket, self._bearer, cookies_count=self._cookies_count)

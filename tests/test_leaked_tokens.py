@@ -378,8 +378,8 @@ async def _shaken(service: Service, token: str, _: str) -> int:
 
 
 async def _code(socket: Any, payload: dict[str, Any]) -> int:
-    await _say(socket, {"type": "connection_init", **payload})
     try:
+        await _say(socket, {"type": "connection_init", **payload})
         await asyncio.wait_for(socket.recv(), 20)
     except Exception:  # noqa: BLE001 -- closed: its code is asked for
         return await _close_code(socket)
@@ -409,6 +409,23 @@ async def test_wrong_tokens_are_throttled_at_every_way_in(serve: Serve, way: Any
         assert await way(service, token, community) == welcome
         service.clock.advance(minutes=2)
         assert await way(service, "guestlist_wrong", community) == wrong
+
+
+async def test_a_wrong_token_in_a_handshake_counts_whatever_follows(serve: Serve) -> None:
+    """H199: a wrong token in a handshake counts although no connection_init follows, or one with a right token."""
+    async with serve(rate_limits={"attempts_per_client": "3/1m"}) as service, service.browser() as owner:
+        community = await owner_in(service, owner)
+        token = await _token(owner, community)
+        service.clock.advance(minutes=2)
+        for _ in range(2):
+            async with _socket(service, greet=False, authorization="Bearer guestlist_wrong") as socket:
+                assert await _close_code(socket) == 4401
+        async with _socket(service, greet=False, authorization="Bearer guestlist_wrong") as socket:
+            assert await _code(socket, {"payload": {"authorization": f"Bearer {token}"}}) == 4401
+        async with _socket(service, greet=False, authorization="Bearer guestlist_wrong") as socket:
+            assert await _close_code(socket) == 4429
+        assert (await _send(service, "guestlist_wrong", LIST)).status_code == 429
+        assert await _shaken(service, token, community) == 0
 
 
 async def test_sockets_without_a_token_are_no_guesses(serve: Serve) -> None:

@@ -169,3 +169,12 @@ async def test_impossible_orders_are_refused(scene: Scene, change: str) -> None:
     with pytest.raises(IntegrityError):
         await database.execute(f"UPDATE mail_orders SET {change} WHERE kind = 'notice'")  # noqa: S608 -- our own
     assert [order["notice"] for order in await scene.orders()] == ["identity_linked"]
+
+
+async def test_a_notice_that_cannot_be_composed_fails_at_once(scene: Scene) -> None:
+    """H185: a notice whose facts make no mail is given up at its first try, as every other mail is."""
+    await scene.order()
+    await database.execute("UPDATE mail_orders SET facts = '{}' WHERE kind = 'notice'")
+    await scene.service.deliver()
+    (order,) = await scene.orders()
+    assert (order["failed_at"], order["tries"], scene.mails()) == (scene.service.clock(), 1, [])

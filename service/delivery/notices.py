@@ -15,7 +15,7 @@ from service import audit
 from service.addresses import Address
 from service.changes import Changed, announce
 from service.database import execute, select
-from service.mail import Mail, blocks
+from service.mail import Mail, blocks, composing
 from service.mail.texts import BlockFacts, LinkedIdentityFacts, address_blocked_mail, identity_linked_mail
 from service.models import Notice
 from service.settings import Settings
@@ -74,26 +74,28 @@ async def _write_address_blocked(
     row: Mapping[str, Any], tags: Mapping[str, str], now: datetime, settings: Settings
 ) -> Mail:
     token = await blocks.issue_undo(row["block_id"], now=now)
-    facts = BlockFacts(
-        to=Address(row["email"]),
-        community_name=row["community_name"],
-        undo_url=f"{settings.public_url}/blocks/{token}",
-        undo_ends_at=now + blocks.UNDO_LIFETIME,
-    )
-    return address_blocked_mail(facts, locale=row["locale"], fallback=row["fallback_locale"] or "en", tags=tags)
+    with composing():
+        facts = BlockFacts(
+            to=Address(row["email"]),
+            community_name=row["community_name"],
+            undo_url=f"{settings.public_url}/blocks/{token}",
+            undo_ends_at=now + blocks.UNDO_LIFETIME,
+        )
+        return address_blocked_mail(facts, locale=row["locale"], fallback=row["fallback_locale"] or "en", tags=tags)
 
 
 async def _write_identity_linked(
     row: Mapping[str, Any], tags: Mapping[str, str], _: datetime, settings: Settings
 ) -> Mail:
-    facts = LinkedIdentityFacts(
-        to=Address(row["email"]),
-        provider=row["facts"]["provider"],
-        at=row["ordered_at"],
-        service_url=settings.public_url,
-    )
-    locale = row["facts"].get("locale")
-    return identity_linked_mail(facts, locale=locale, fallback=row["fallback_locale"] or "en", tags=tags)
+    with composing():
+        facts = LinkedIdentityFacts(
+            to=Address(row["email"]),
+            provider=row["facts"]["provider"],
+            at=row["ordered_at"],
+            service_url=settings.public_url,
+        )
+        locale = row["facts"].get("locale")
+        return identity_linked_mail(facts, locale=locale, fallback=row["fallback_locale"] or "en", tags=tags)
 
 
 _Writer = Callable[[Mapping[str, Any], Mapping[str, str], datetime, Settings], Awaitable[Mail]]
