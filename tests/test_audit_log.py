@@ -238,7 +238,9 @@ async def test_a_page_of_a_long_log_costs_as_much_as_of_a_short_one(service: Ser
     await database.execute(_SEED, community, now, me)
     # The statistics read every row, so that the plans of the test do not depend on a sample.
     for column in ("community_id", "kind", "actor_id", "at", "invitation_id", "seq"):
-        await database.connection().execute_query(f"ALTER TABLE audit_events ALTER COLUMN {column} SET STATISTICS 10000")
+        await database.connection().execute_query(
+            f"ALTER TABLE audit_events ALTER COLUMN {column} SET STATISTICS 10000"
+        )
     await database.connection().execute_query("VACUUM ANALYZE audit_events")
     middle = now - timedelta(seconds=50_000), "evt_" + "50000".rjust(22, "0")
     for wanted, after in product((
