@@ -77,6 +77,10 @@ class Context:
             return self.shares.turn(client_key(self.client), operations=MOST_RUNNING_OF_NETWORK)
         return self.shares.turn(f"member:{self.caller.member_id}")
 
+    def event_turn(self) -> AbstractAsyncContextManager[None]:
+        """The turn of one event of a subscription among all subscriptions of the caller."""
+        return self.shares.event(f"events:{self.caller.member_id if self.caller else client_key(self.client)}")
+
     @property
     def browser(self) -> Browser:
         return Browser(self.session_cookie, self.user_agent)

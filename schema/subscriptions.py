@@ -31,20 +31,24 @@ class Subscription:
         context = info.context
         with hub.watching(str(community_id)) as watch:
             while True:
-                place = await _place(context, str(community_id))
+                async with context.event_turn():
+                    place = await _place(context, str(community_id))
                 if watch.lost:
                     raise BadArgument("Some changes could not be told. Ask for the list again.", code="LOST")
                 ids = await watch.take(most=_AT_ONCE, seconds=RECHECK)
                 if not ids:
                     continue
-                place = await _place(context, str(community_id))
-                views = await invitation_views.named(place, ids, now=context.now, settings=context.settings)
+                async with context.event_turn():
+                    place = await _place(context, str(community_id))
+                    views = await invitation_views.named(place, ids, now=context.now, settings=context.settings)
                 stale_at = monotonic() + RECHECK
                 for invitation_id in ids:
                     if monotonic() > stale_at:
                         watch.put(invitation_id)
                     elif invitation_id in views:
-                        yield Invitation.of(views[invitation_id])
+                        # The turn lasts until the event is completed and sent.
+                        async with context.event_turn():
+                            yield Invitation.of(views[invitation_id])
 
 
 async def _place(context: Context, community_id: str) -> Standing:

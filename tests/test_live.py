@@ -5,6 +5,8 @@ import logging
 import socket as network
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from statistics import median
+from time import perf_counter
 from typing import Any
 
 import orjson
@@ -410,3 +412,35 @@ async def test_what_a_socket_says_is_logged_nowhere(service: Service, capfd: pyt
             await asyncio.sleep(0.01)
     assert not [secret for secret in secrets if secret in out]
     assert out.count('"event": "websocket"') == 3
+
+
+async def test_one_members_subscriptions_delay_nobody(service: Service) -> None:
+    """H206: while 200 subscriptions of one member are told of 40 changes, another member's viewer query stays quick."""
+
+    async def seconds(person: Browser) -> float:
+        began = perf_counter()
+        await person.ask("{ viewer { member { email } } }")
+        return perf_counter() - began
+
+    async with service.browser() as owner, service.browser() as other, AsyncExitStack() as stack:
+        community = await owner_in(service, owner)
+        await let_in(service, owner, other, "other@example.com")
+        idle = median([await seconds(other) for _ in range(30)])
+        sockets = [await stack.enter_async_context(_socket(service, owner)) for _ in range(10)]
+        for socket in sockets:
+            for number in range(MOST_ON_SOCKET):
+                await _subscribe(socket, community, str(number))
+        hearing = [asyncio.create_task(_hear_changes(socket, 40 * MOST_ON_SOCKET)) for socket in sockets]
+        invitees = [{"email": f"guest{number}@example.com"} for number in range(40)]
+        await owner.ask(INVITE_MANY, input={"communityId": community, "invitees": invitees})
+        loaded = [await seconds(other) for _ in range(30)]
+        assert not all(task.done() for task in hearing), "the load was over before it was measured"
+        for task in hearing:
+            task.cancel()
+        await asyncio.gather(*hearing, return_exceptions=True)
+    assert sorted(loaded)[-3] < max(50 * idle, 0.25), (idle, loaded)
+
+
+async def _hear_changes(socket: ClientConnection, number: int) -> None:
+    for _ in range(number):
+        await _hear(socket)

@@ -100,6 +100,25 @@ class Shares:
             if not caller.running.users:
                 self._callers.pop(key, None)
 
+    @asynccontextmanager
+    async def event(self, key: str) -> AsyncIterator[None]:
+        """Waits for the turn of one event of a subscription. The subscriptions of one caller take turns, one at a time.
+
+        Nobody is refused here: a caller's subscriptions are few (`schema.subscription_transport`).
+        """
+        caller = self._callers.setdefault(key, _Caller(1, 1))
+        try:
+            async with caller.running:
+                # Not reset by its token: the steps of a generator may run in tasks, and contexts, of their own.
+                _operation.set(_Operation(self, caller))
+                try:
+                    yield
+                finally:
+                    _operation.set(None)
+        finally:
+            if not caller.running.users:
+                self._callers.pop(key, None)
+
     def until(self) -> float:
         """Returns until when, on time.perf_counter, answers may hold this round of the event loop."""
         if self._until is None:
