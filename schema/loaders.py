@@ -12,16 +12,16 @@ from functools import cached_property
 from typing import Any, Final, Generic, TypeVar
 
 from service.audit_log import log as audit_log
-from service.audit_log.log import EventView, LogAsked, TimelineAsked
+from service.audit_log.log import AuditLogQuery, EventView, TimelineQuery
 from service.communities import access as communities
-from service.communities.access import MembersAsked, MembershipView, Standing
+from service.communities.access import CommunityAccess, MembershipView, MembersQuery
 from service.database.shares import Shares
 from service.invitations import funnel
 from service.invitations import views as invitation_views
-from service.invitations.funnel import FunnelAsked, FunnelWeek
+from service.invitations.funnel import FunnelQuery, FunnelWeek
 from service.invitations.search import InvitationFilter
 from service.invitations.status import Status
-from service.invitations.views import InvitationView, PageAsked
+from service.invitations.views import InvitationsQuery, InvitationView
 from service.settings import Settings
 
 _MOST_IN_STATEMENT: Final = (
@@ -129,7 +129,7 @@ class Loaders:
         return Loader(load, self)
 
     @cached_property
-    def members(self) -> Loader[MembersAsked, list[MembershipView]]:
+    def members(self) -> Loader[MembersQuery, list[MembershipView]]:
         """Pages of members."""
         return self._loader(communities.memberships_pages)
 
@@ -139,7 +139,7 @@ class Loaders:
         return self._loader(communities.member_counts)
 
     @cached_property
-    def invitations(self) -> Loader[PageAsked, list[InvitationView]]:
+    def invitations(self) -> Loader[InvitationsQuery, list[InvitationView]]:
         """Pages of invitations."""
         return self._loader(lambda asked: invitation_views.pages(asked, now=self._now(), settings=self._settings))
 
@@ -154,21 +154,21 @@ class Loaders:
         return self._loader(lambda asked: invitation_views.counts(asked, now=self._now()))
 
     @cached_property
-    def funnel(self) -> Loader[FunnelAsked, list[FunnelWeek]]:
+    def funnel(self) -> Loader[FunnelQuery, list[FunnelWeek]]:
         """The last weeks of a community."""
         return self._loader(lambda asked: funnel.last_weeks(asked, now=self._now()))
 
     @cached_property
-    def log(self) -> Loader[LogAsked, list[EventView]]:
+    def log(self) -> Loader[AuditLogQuery, list[EventView]]:
         """Pages of audit logs."""
         return self._loader(audit_log.of_communities)
 
     @cached_property
-    def timeline(self) -> Loader[TimelineAsked, list[EventView]]:
+    def timeline(self) -> Loader[TimelineQuery, list[EventView]]:
         """Pages of invitations' timelines."""
         return self._loader(audit_log.of_invitations)
 
     @cached_property
-    def invitation(self) -> Loader[tuple[Standing, str], InvitationView | None]:
+    def invitation(self) -> Loader[tuple[CommunityAccess, str], InvitationView | None]:
         """An invitation by its id, in a community that the caller administers."""
         return self._loader(lambda asked: invitation_views.each(asked, now=self._now(), settings=self._settings))

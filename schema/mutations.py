@@ -477,7 +477,7 @@ async def _sign_out(info: Info, input: SignOutInput | None) -> SignOutSuccess:
         ended = await sessions.sign_out(
             context.caller, everywhere=wanted.everywhere, session_id=session_id, now=context.now
         )
-    own = context.caller is not None and session_id in {None, context.caller.session_id}
+    own = context.caller is not None and session_id in {None, context.caller.credential_id}
     context.end_session = own or wanted.everywhere
     return SignOutSuccess(signed_out=ended)
 
@@ -510,10 +510,10 @@ CreateCommunityResult = Annotated[
 
 async def _create_community(info: Info, input: CreateCommunityInput) -> CreateCommunitySuccess:
     context = info.context
-    place = await communities.create(
+    access = await communities.create(
         input.name, locale=input.locale, caller=context.caller, now=context.now, settings=context.settings
     )
-    return CreateCommunitySuccess(community=Community.of(place))
+    return CreateCommunitySuccess(community=Community.of(access))
 
 
 @strawberry.input
@@ -601,10 +601,10 @@ async def _update_policy(info: Info, input: UpdateInvitationPolicyInput) -> Upda
         _given(input.seat_limit),
         _given(input.locale),
     )
-    place = await invitation_policy.update(
+    access = await invitation_policy.update(
         str(input.community_id), change, caller=context.caller, now=context.now, settings=context.settings
     )
-    return UpdateInvitationPolicySuccess(community=Community.of(place))
+    return UpdateInvitationPolicySuccess(community=Community.of(access))
 
 
 def _given(maybe: Any) -> Any:

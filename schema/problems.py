@@ -149,7 +149,7 @@ async def answered(info: Info, work: Awaitable[Answer]) -> Any:
     """
     try:
         answer: Any = await work
-    except (errors.Refused, openid.ProviderUnavailable) as refused:
+    except (errors.ExpectedError, openid.ProviderUnavailable) as refused:
         answer = problem_of(refused)
     if isinstance(answer, Problem):
         problem, caller = type(answer).__name__, info.context.caller

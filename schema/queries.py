@@ -245,7 +245,7 @@ class Query:
 async def _community(community_id: str, info: Info) -> Community | None:
     context = info.context
     try:
-        return Community.of(await communities.standing(context.caller, community_id, context.settings))
+        return Community.of(await communities.community_access(context.caller, community_id, context.settings))
     except (NotSignedIn, NotFound):
         return None
 

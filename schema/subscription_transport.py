@@ -91,20 +91,20 @@ class Rooms:
     @contextlib.contextmanager
     def waiting(self, client: str, let_go: Callable[[], None]) -> Iterator[None]:
         """A place in the waiting room; `let_go` is called when a later newcomer takes it."""
-        place, key = object(), client_key(client)
+        access, key = object(), client_key(client)
         if sum(client == key for client, _ in self._waiting.values()) >= MOST_WAITING_OF_CLIENT:
             self._let_go(key)
         elif len(self._waiting) >= MOST_WAITING:
             self._let_go(None)
-        self._waiting[place] = key, let_go
+        self._waiting[access] = key, let_go
         try:
             yield
         finally:
-            self._waiting.pop(place, None)
+            self._waiting.pop(access, None)
 
     def _let_go(self, client: str | None) -> None:
         """Lets go of the oldest socket, or of the oldest of one client."""
-        oldest = next(place for place, (key, _) in self._waiting.items() if client in {None, key})
+        oldest = next(access for access, (key, _) in self._waiting.items() if client in {None, key})
         _, let_go = self._waiting.pop(oldest)
         let_go()
 

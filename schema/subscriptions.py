@@ -13,7 +13,7 @@ from schema.cursors import BadArgument
 from schema.types import Invitation
 from service.changes import hub
 from service.communities import access as communities
-from service.communities.access import Standing
+from service.communities.access import CommunityAccess
 from service.errors import NotFound, NotSignedIn
 from service.invitations import views as invitation_views
 
@@ -32,15 +32,15 @@ class Subscription:
         with hub.watching(str(community_id)) as watch:
             while True:
                 async with context.event_turn():
-                    place = await _place(context, str(community_id))
+                    access = await _place(context, str(community_id))
                 if watch.lost:
                     raise BadArgument("Some changes could not be told. Ask for the list again.", code="LOST")
                 ids = await watch.take(most=_AT_ONCE, seconds=RECHECK)
                 if not ids:
                     continue
                 async with context.event_turn():
-                    place = await _place(context, str(community_id))
-                    views = await invitation_views.named(place, ids, now=context.now, settings=context.settings)
+                    access = await _place(context, str(community_id))
+                    views = await invitation_views.named(access, ids, now=context.now, settings=context.settings)
                 stale_at = monotonic() + RECHECK
                 for invitation_id in ids:
                     if monotonic() > stale_at:
@@ -51,13 +51,13 @@ class Subscription:
                             yield Invitation.of(views[invitation_id])
 
 
-async def _place(context: Context, community_id: str) -> Standing:
+async def _place(context: Context, community_id: str) -> CommunityAccess:
     """The caller's place as an admin, at this moment; the same words for what is not and what is not theirs."""
     caller = await context.refresh()
     try:
-        place = await communities.standing(caller, community_id, context.settings)
+        access = await communities.community_access(caller, community_id, context.settings)
     except (NotSignedIn, NotFound):
-        place = None
-    if place is None or not place.is_admin:
+        access = None
+    if access is None or not access.is_admin:
         raise BadArgument("There is no such community among those that you administer.", code="NOT_FOUND")
-    return place
+    return access

@@ -11,15 +11,15 @@ from schema.cursors import BadArgument, cursor_at, cut, page_size, position_of
 from service import models
 from service.accounts import access_tokens
 from service.audit_log import log as audit_log
-from service.audit_log.log import EventView, LogAsked, TimelineAsked
-from service.communities.access import MembersAsked, MembershipView, MemberView, Standing
+from service.audit_log.log import AuditLogQuery, EventView, TimelineQuery
+from service.communities.access import CommunityAccess, MembershipView, MembersQuery, MemberView
 from service.errors import InvalidInput
 from service.invitations import accept as acceptance
 from service.invitations import funnel
 from service.invitations import search as invitation_filter
-from service.invitations.funnel import FunnelAsked
+from service.invitations.funnel import FunnelQuery
 from service.invitations.status import Status
-from service.invitations.views import InvitationView, PageAsked
+from service.invitations.views import InvitationsQuery, InvitationView
 from service.models import Delivery, Role
 from service.openid import ProviderLabel
 from service.sign_in import flows as sign_in
@@ -108,18 +108,18 @@ class AuditEvent(Node):
         description="When its last repeat happened; null where it happened once."
     )
     about: strawberry.Private["Invitation | None"]
-    place: strawberry.Private[Standing | None]
+    access: strawberry.Private[CommunityAccess | None]
     invitation_id: strawberry.Private[str | None]
 
     @strawberry.field
     async def invitation(self, info: Info) -> Annotated["Invitation", strawberry.lazy("schema.types")] | None:
-        if self.about is not None or self.place is None or self.invitation_id is None:
+        if self.about is not None or self.access is None or self.invitation_id is None:
             return self.about
-        view = await info.context.load.invitation.load((self.place, self.invitation_id))
+        view = await info.context.load.invitation.load((self.access, self.invitation_id))
         return None if view is None else Invitation.of(view)
 
     @classmethod
-    def of(cls, event: EventView, about: "Invitation | None", place: Standing | None = None) -> Self:
+    def of(cls, event: EventView, about: "Invitation | None", access: CommunityAccess | None = None) -> Self:
         return cls(
             id=strawberry.ID(event.id),
             kind=event.kind,
@@ -129,7 +129,7 @@ class AuditEvent(Node):
             times=event.times,
             last_at=event.last_at,
             about=about,
-            place=place,
+            access=access,
             invitation_id=event.invitation_id,
         )
 
@@ -212,7 +212,7 @@ class Invitation(Node):
     def of(cls, view: InvitationView, community: "Community | None" = None) -> Self:
         return cls(
             id=strawberry.ID(view.id),
-            community=community or Community.of(view.place),
+            community=community or Community.of(view.access),
             email=view.email,
             role=view.role,
             message=view.message,
@@ -243,7 +243,7 @@ class Invitation(Node):
     )
     async def timeline(self, info: Info, first: int | None = 50, after: str | None = None) -> AuditEventConnection:
         size, scope = page_size(first), f"timeline/{self.id}"
-        rows = await info.context.load.timeline.load(TimelineAsked(self.id, size + 1, position_of(after, scope)))
+        rows = await info.context.load.timeline.load(TimelineQuery(self.id, size + 1, position_of(after, scope)))
         shown, more = cut(rows, size)
         return _events(shown, [AuditEvent.of(row, self) for row in shown], scope, more=more, after=after)
 
@@ -265,12 +265,12 @@ class InvitationConnection:
     nodes: list[Invitation]
     page_info: PageInfo
     scope: strawberry.Private[str]
-    place: strawberry.Private[Standing]
+    access: strawberry.Private[CommunityAccess]
     wanted: strawberry.Private[invitation_filter.InvitationFilter]
 
     @strawberry.field
     async def total_count(self, info: Info) -> int:
-        return await info.context.load.total.load((self.place.community_id, self.wanted))
+        return await info.context.load.total.load((self.access.community_id, self.wanted))
 
 
 @strawberry.type
@@ -368,11 +368,11 @@ class MembershipConnection:
     edges: list[MembershipEdge]
     nodes: list[Membership]
     page_info: PageInfo
-    place: strawberry.Private[Standing]
+    access: strawberry.Private[CommunityAccess]
 
     @strawberry.field
     async def total_count(self, info: Info) -> int:
-        return await info.context.load.member_count.load(self.place.community_id)
+        return await info.context.load.member_count.load(self.access.community_id)
 
 
 @strawberry.type
@@ -393,56 +393,60 @@ class Community(Node):
     name: str
     viewer_role: Role = strawberry.field(description="The caller's own role here.")
     policy: InvitationPolicy
-    place: strawberry.Private[Standing]
+    access: strawberry.Private[CommunityAccess]
 
     @classmethod
-    def of(cls, place: Standing) -> Self:
+    def of(cls, access: CommunityAccess) -> Self:
         policy = InvitationPolicy(
-            link_minutes=place.link_minutes,
-            invitation_days=place.invitation_days,
-            allowed_email_domains=list(place.allowed_email_domains),
-            seat_limit=place.seat_limit,
-            locale=place.locale,
+            link_minutes=access.link_minutes,
+            invitation_days=access.invitation_days,
+            allowed_email_domains=list(access.allowed_email_domains),
+            seat_limit=access.seat_limit,
+            locale=access.locale,
         )
         return cls(
-            id=strawberry.ID(place.community_id), name=place.name, viewer_role=place.role, policy=policy, place=place
+            id=strawberry.ID(access.community_id),
+            name=access.name,
+            viewer_role=access.role,
+            policy=policy,
+            access=access,
         )
 
     @strawberry.field
     async def member_count(self, info: Info) -> int:
-        return await info.context.load.member_count.load(self.place.community_id)
+        return await info.context.load.member_count.load(self.access.community_id)
 
     @strawberry.field
     async def memberships(self, info: Info, first: int | None = 50, after: str | None = None) -> MembershipConnection:
         size, scope = page_size(first), f"members/{self.id}"
-        asked = MembersAsked(self.place, size + 1, position_of(after, scope))
+        asked = MembersQuery(self.access, size + 1, position_of(after, scope))
         shown, more = cut(await info.context.load.members.load(asked), size)
         nodes = [Membership.of(row, self) for row in shown]
         cursors = [cursor_at(scope, row.joined_at, row.id) for row in shown]
         edges = [MembershipEdge(node=node, cursor=cursor) for node, cursor in zip(nodes, cursors, strict=True)]
         page_info = _page_info(cursors, more=more, after=after)
-        return MembershipConnection(edges=edges, nodes=nodes, page_info=page_info, place=self.place)
+        return MembershipConnection(edges=edges, nodes=nodes, page_info=page_info, access=self.access)
 
     @strawberry.field(description="Admins and owners only, null for others; newest first. first is at most 100.")
     async def invitations(
         self, info: Info, filter: InvitationFilter | None = None, first: int | None = 50, after: str | None = None
     ) -> InvitationConnection | None:
-        if not self.place.is_admin:
+        if not self.access.is_admin:
             return None
         wanted = (filter or InvitationFilter()).wanted()
         size, scope = page_size(first), f"invitations/{self.id}/{wanted.signature}"
-        asked = PageAsked(self.place, size + 1, position_of(after, scope), wanted)
+        asked = InvitationsQuery(self.access, size + 1, position_of(after, scope), wanted)
         shown, more = cut(await info.context.load.invitations.load(asked), size)
         nodes = [Invitation.of(row, self) for row in shown]
         ends = [cursor_at(scope, node.created_at, node.id) for node in (*nodes[:1], *nodes[-1:])]
         page_info = _page_info(ends, more=more, after=after)
-        return InvitationConnection(nodes=nodes, page_info=page_info, place=self.place, wanted=wanted, scope=scope)
+        return InvitationConnection(nodes=nodes, page_info=page_info, access=self.access, wanted=wanted, scope=scope)
 
     @strawberry.field(description="How many invitations stand in each status; admins and owners only.")
     async def invitation_counts(self, info: Info) -> InvitationCounts | None:
-        if not self.place.is_admin:
+        if not self.access.is_admin:
             return None
-        counts = await info.context.load.counts.load(self.place.community_id)
+        counts = await info.context.load.counts.load(self.access.community_id)
         return InvitationCounts(**{status.lower(): number for status, number in counts.items()})
 
     @strawberry.field(
@@ -450,10 +454,10 @@ class Community(Node):
         " is seven days back from now; weeks is at most 26."
     )
     async def invitation_funnel(self, info: Info, weeks: int = 8) -> list[InvitationWeek] | None:
-        if not self.place.is_admin:
+        if not self.access.is_admin:
             return None
         try:
-            found = await info.context.load.funnel.load(FunnelAsked(self.place.community_id, weeks))
+            found = await info.context.load.funnel.load(FunnelQuery(self.access.community_id, weeks))
         except InvalidInput as refused:
             raise BadArgument(refused.message) from None
         return [InvitationWeek.of(week) for week in found]
@@ -462,13 +466,13 @@ class Community(Node):
     async def audit_log(
         self, info: Info, filter: AuditFilter | None = None, first: int | None = 50, after: str | None = None
     ) -> AuditEventConnection | None:
-        if not self.place.is_admin:
+        if not self.access.is_admin:
             return None
         wanted = (filter or AuditFilter()).wanted()
         size, scope = page_size(first), f"audit/{self.id}/{wanted.signature}"
-        asked = LogAsked(self.place.community_id, size + 1, position_of(after, scope), wanted)
+        asked = AuditLogQuery(self.access.community_id, size + 1, position_of(after, scope), wanted)
         shown, more = cut(await info.context.load.log.load(asked), size)
-        nodes = [AuditEvent.of(row, None, self.place) for row in shown]
+        nodes = [AuditEvent.of(row, None, self.access) for row in shown]
         return _events(shown, nodes, scope, more=more, after=after)
 
 
@@ -485,7 +489,7 @@ class Session(Node):
         caller = info.context.caller
         return cls(
             id=strawberry.ID(session.id),
-            current=caller is not None and session.id == caller.session_id,
+            current=caller is not None and session.id == caller.credential_id,
             created_at=session.created_at,
             last_seen_at=session.last_seen_at,
             provider=Provider.maybe(info.context.provider(session.provider_id)),

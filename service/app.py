@@ -27,12 +27,12 @@ from service.accounts import access_tokens, sessions
 from service.accounts.sessions import Caller
 from service.clock import Clock, system_clock
 from service.communities import access as communities
-from service.communities.access import Standing
+from service.communities.access import CommunityAccess
 from service.database.shares import Shares, TooManyAtOnce
 from service.delivery import sns
 from service.delivery.sns import FetchCertificate
 from service.delivery.worker import Worker
-from service.errors import NotPermitted, Refused
+from service.errors import ExpectedError, NotPermitted
 from service.invitations.accept import Browser
 from service.mail import MailSender, MailUnsafe
 from service.openid import RelyingParty
@@ -104,7 +104,7 @@ class Guestlist:
             await _admin_place(context, request.path_params["community_id"])
         except BadRequest as error:
             return PlainTextResponse(error.message, error.status)
-        except (Refused, ValueError):
+        except (ExpectedError, ValueError):
             return PlainTextResponse("There is no such export that you may have.", 404)
         community_id = request.path_params["community_id"]
         lines = exports.export(
@@ -229,13 +229,13 @@ class _Download(StreamingResponse):
             await self._lines.aclose()
 
 
-async def _admin_place(context: Context, community_id: str) -> Standing:
+async def _admin_place(context: Context, community_id: str) -> CommunityAccess:
     """The caller's place as an admin, at this moment. Raises a refusal for everybody else."""
     caller = await context.caller_now()
-    place = await communities.standing(caller, community_id, context.settings)
-    if not place.is_admin:
+    access = await communities.community_access(caller, community_id, context.settings)
+    if not access.is_admin:
         raise NotPermitted("Only admins and owners export.")
-    return place
+    return access
 
 
 @asynccontextmanager

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import orjson
 
-from service.database import Statement, execute, inserting, together
+from service.database import Statement, execute, execute_batch, insert
 from service.tokens import digest_of, new_id
 
 _AT_ONCE: Final = 1000  # events in one statement, whose values may be 32,766
@@ -32,7 +32,7 @@ async def record(now: datetime, *events: Event) -> None:
     counted (`record_anonymous`).
     """
     for start in range(0, len(events), _AT_ONCE):
-        await together(recording(now, *events[start : start + _AT_ONCE]))
+        await execute_batch(audit_statement(now, *events[start : start + _AT_ONCE]))
 
 
 # An event with the same details in the same generation has the same key, and is counted. The invitation's generation is
@@ -72,9 +72,9 @@ async def record_anonymous(now: datetime, event: Event) -> None:
     await execute(_RECORD_ANONYMOUS, *values, event.invitation_id, event.kind, key)
 
 
-def recording(now: datetime, *events: Event) -> Statement:
+def audit_statement(now: datetime, *events: Event) -> Statement:
     """The statement that writes the events, to be run with what they tell of."""
-    return inserting("audit_events", *(_row(event, now) for event in events))
+    return insert("audit_events", *(_row(event, now) for event in events))
 
 
 def _row(event: Event, now: datetime) -> dict[str, Any]:

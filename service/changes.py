@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from service.database import Statement, connection, is_postgres, select, together
+from service.database import Statement, connection, execute_batch, is_postgres, select
 
 if TYPE_CHECKING:
     import asyncpg
@@ -125,7 +125,7 @@ class Hub:
 hub = Hub()
 
 
-async def announce(event: Changed, *writes: Statement) -> None:
+async def notify(event: Changed, *writes: Statement) -> None:
     """The last statement of a transaction: its listeners hear of it once it is committed. `writes` are run with it."""
     await _notify(event.payload(), *writes)
 
@@ -137,10 +137,10 @@ async def wake(*writes: Statement) -> None:
 
 async def _notify(payload: str, *writes: Statement) -> None:
     if is_postgres():
-        await together(*writes, Statement("SELECT pg_notify($1, $2)", (CHANNEL, payload)))
+        await execute_batch(*writes, Statement("SELECT pg_notify($1, $2)", (CHANNEL, payload)))
         return
     if writes:
-        await together(*writes)
+        await execute_batch(*writes)
     heard(payload)
 
 

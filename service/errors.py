@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 
-class Refused(Exception):
+class ExpectedError(Exception):
     """The root of all refusals; `message` is for a person to read."""
 
     def __init__(self, message: str) -> None:
@@ -15,14 +15,14 @@ class Refused(Exception):
         self.message = message
 
 
-class NotSignedIn(Refused):
+class NotSignedIn(ExpectedError):
     """Raised when a use case needs a session and the caller has none."""
 
     def __init__(self, message: str = "Sign in first.") -> None:
         super().__init__(message)
 
 
-class FreshSignInRequired(Refused):
+class FreshSignInRequired(ExpectedError):
     """Raised when an action changes access to the account and the session's sign-in is more than 15 minutes old."""
 
     code = "FRESH_SIGN_IN_REQUIRED"
@@ -33,22 +33,22 @@ class FreshSignInRequired(Refused):
         )
 
 
-class NotFound(Refused):
+class NotFound(ExpectedError):
     """Raised when there is no such thing, or nothing that the caller may see; the two read the same."""
 
     def __init__(self, message: str = "There is nothing here that you can see.") -> None:
         super().__init__(message)
 
 
-class NotPermitted(Refused):
+class NotPermitted(ExpectedError):
     """Raised when the caller sees the thing but may not do this with it."""
 
 
-class InvalidEmail(Refused):
+class InvalidEmail(ExpectedError):
     """Raised when a text is no address that could be invited."""
 
 
-class InvalidInput(Refused):
+class InvalidInput(ExpectedError):
     """Raised when an argument is out of its bounds; `field` names it as the API does."""
 
     def __init__(self, field: str, message: str) -> None:
@@ -56,7 +56,7 @@ class InvalidInput(Refused):
         self.field = field
 
 
-class EmailDomainNotAllowed(Refused):
+class EmailDomainNotAllowed(ExpectedError):
     """Raised when the community's policy does not allow the invitee's domain."""
 
     def __init__(self, allowed_domains: list[str]) -> None:
@@ -64,7 +64,7 @@ class EmailDomainNotAllowed(Refused):
         self.allowed_domains = allowed_domains
 
 
-class SeatLimitReached(Refused):
+class SeatLimitReached(ExpectedError):
     """Raised when members and pending invitations together fill every seat."""
 
     def __init__(self, limit: int) -> None:
@@ -72,7 +72,7 @@ class SeatLimitReached(Refused):
         self.limit = limit
 
 
-class RateLimited(Refused):
+class RateLimited(ExpectedError):
     """Raised when one of the caller's own limits is used up, and only then."""
 
     def __init__(self, message: str, retry_after: timedelta) -> None:
@@ -80,21 +80,21 @@ class RateLimited(Refused):
         self.retry_after_seconds = max(1, -int(-retry_after.total_seconds() // 1))
 
 
-class InviteLinkInvalid(Refused):
+class InviteLinkInvalid(ExpectedError):
     """Raised alike for unknown, malformed, expired, revoked, replaced and used links (H130)."""
 
     def __init__(self) -> None:
         super().__init__("This link does not work any more. Ask for a fresh one: it goes to the invited mailbox.")
 
 
-class UnknownProvider(Refused):
+class UnknownProvider(ExpectedError):
     """Raised when no provider of that name is configured."""
 
     def __init__(self) -> None:
         super().__init__("There is no such sign-in here. Choose one of the offered ones.")
 
 
-class LastOwner(Refused):
+class LastOwner(ExpectedError):
     """Raised when a change would leave a community without an owner."""
 
     def __init__(self) -> None:
@@ -114,7 +114,7 @@ NAME = Bounds("name", 100)
 MESSAGE = Bounds("message", 1000, lines=True)
 
 
-def worded(text: str, bounds: Bounds) -> str:
+def validated_text(text: str, bounds: Bounds) -> str:
     """The text, trimmed. Raises InvalidInput when it is empty, too long, or carries control characters (H087)."""
     trimmed = text.strip()
     if not trimmed:

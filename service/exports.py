@@ -8,16 +8,16 @@ from enum import StrEnum
 from typing import Any, Final
 
 from service.audit_log import log as audit_log
-from service.audit_log.log import EventView, LogAsked
-from service.communities.access import MemberView, Standing
+from service.audit_log.log import AuditLogQuery, EventView
+from service.communities.access import CommunityAccess, MemberView
 from service.csv_cells import guarded
 from service.invitations import views as invitation_views
-from service.invitations.views import InvitationView, PageAsked
+from service.invitations.views import InvitationsQuery, InvitationView
 from service.settings import Settings
 
 _PAGE: Final = 500
 
-Place = Callable[[], Awaitable[Standing]]
+AccessCheck = Callable[[], Awaitable[CommunityAccess]]
 
 
 class Export(StrEnum):
@@ -27,11 +27,11 @@ class Export(StrEnum):
     AUDIT = "audit"
 
 
-def export(what: Export, place: Place, *, now: datetime, settings: Settings) -> AsyncGenerator[str, None]:
+def export(what: Export, check: AccessCheck, *, now: datetime, settings: Settings) -> AsyncGenerator[str, None]:
     """The lines of a CSV file, header first. `place` is asked before every page, so that who loses the right while it
     is read gets no more; it raises NotFound or NotPermitted then.
     """
-    return _invitations(place, now, settings) if what is Export.INVITATIONS else _audit(place)
+    return _invitations(check, now, settings) if what is Export.INVITATIONS else _audit(check)
 
 
 _INVITATIONS: Final = (
@@ -42,11 +42,11 @@ _INVITATIONS: Final = (
 _AUDIT: Final = ("id", "at", "kind", "actor", "invitation", "summary")
 
 
-async def _invitations(place: Place, now: datetime, settings: Settings) -> AsyncGenerator[str, None]:
+async def _invitations(check: AccessCheck, now: datetime, settings: Settings) -> AsyncGenerator[str, None]:
     yield line(_INVITATIONS)
     after = None
     while True:
-        asked = PageAsked(await place(), _PAGE, after)
+        asked = InvitationsQuery(await check(), _PAGE, after)
         (views,) = await invitation_views.pages([asked], now=now, settings=settings)
         yield "".join(line(_invitation_cells(view)) for view in views)
         if len(views) < _PAGE:
@@ -63,12 +63,12 @@ def _invitation_cells(view: InvitationView) -> Iterable[Any]:
     )  # fmt: skip
 
 
-async def _audit(place: Place) -> AsyncGenerator[str, None]:
+async def _audit(check: AccessCheck) -> AsyncGenerator[str, None]:
     yield line(_AUDIT)
     after = None
     while True:
-        community_id = (await place()).community_id
-        (events,) = await audit_log.of_communities([LogAsked(community_id, _PAGE, after)])
+        community_id = (await check()).community_id
+        (events,) = await audit_log.of_communities([AuditLogQuery(community_id, _PAGE, after)])
         yield "".join(line(_event_cells(event)) for event in events)
         if len(events) < _PAGE:
             return

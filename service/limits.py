@@ -8,7 +8,7 @@ from ipaddress import IPv6Address, ip_address
 
 from service import audit
 from service.addresses import Address, mailbox_of
-from service.database import Statement, each, execute, select
+from service.database import Statement, execute, select, select_each
 from service.errors import RateLimited
 from service.models import MailKind
 from service.settings import RateLimit, RateLimits
@@ -57,7 +57,7 @@ class Allowance:
 async def refuse_over_any(*allowances: Allowance, now: datetime, times: int = 1) -> None:
     """Counts for several limits at once, and raises RateLimited for the first that is used up."""
     counted = [(allowance, allowance.limit) for allowance in allowances if allowance.limit is not None]
-    rows = await each(*(Statement(_COUNT, (of.key, now, times, now - limit.period)) for of, limit in counted))
+    rows = await select_each(*(Statement(_COUNT, (of.key, now, times, now - limit.period)) for of, limit in counted))
     for (of, limit), row in zip(counted, rows, strict=True):
         if row["count"] > limit.count:
             raise RateLimited(of.message, row["started_at"] + limit.period - now)

@@ -64,4 +64,4 @@ async def audit_event(event_id: str, caller: Caller, settings: Settings) -> Even
     if not is_id(event_id):
         return None
     places = await communities.standings(caller, settings)
-    return await audit_log.one(event_id, [place.community_id for place in places if place.is_admin])
+    return await audit_log.one(event_id, [access.community_id for access in places if access.is_admin])

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.x509.oid import NameOID
 
-from service.delivery.sns import NotNow, canonical_text
+from service.delivery.sns import RetryLater, canonical_text
 
 TOPIC = "arn:aws:sns:eu-central-1:123456789012:guestlist"
 CERTIFICATE_URL = (
@@ -50,7 +50,7 @@ class Sns:
     async def fetch(self, url: str) -> bytes:
         self.fetched.append(url)
         if url not in self.certificates:
-            raise NotNow
+            raise RetryLater
         return self.certificates[url]
 
     def notification(self, event: Any, *, now: datetime, **changes: str) -> dict[str, str]:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from service.openid import Evidence, Remedy, Verdict, weigh
+from service.openid import Evidence, Remedy, Verdict, assess
 from service.openid.issuer import PERSONAL_TENANT
 from service.settings import ProviderSettings, load_settings
 
@@ -40,20 +40,20 @@ def is_refused(evidence: Evidence, rule: str, remedy: Remedy | None = None) -> b
 @pytest.mark.parametrize("address", ["bob@gmail.com", "BOB@GMAIL.COM", "bob@googlemail.com"])
 def test_google_is_authoritative_for_its_own_mailboxes(address: str) -> None:
     """A verified address at gmail.com or googlemail.com is authoritative, in whatever case."""
-    evidence = weigh(provider("google"), GOOGLE | {"email": address})
+    evidence = assess(provider("google"), GOOGLE | {"email": address})
     assert (evidence.verdict, evidence.rule) == (Verdict.AUTHORITATIVE, "google_gmail")
 
 
 def test_google_is_authoritative_for_workspace_domains() -> None:
     """A verified address with `hd` is authoritative."""
-    evidence = weigh(provider("google"), GOOGLE | {"hd": "example.com"})
+    evidence = assess(provider("google"), GOOGLE | {"hd": "example.com"})
     assert (evidence.verdict, evidence.rule) == (Verdict.AUTHORITATIVE, "google_hosted_domain")
 
 
 @pytest.mark.parametrize("hosted_domain", [{}, {"hd": ""}, {"hd": None}, {"hd": True}, {"hd": ["example.com"]}])
 def test_google_accounts_on_other_addresses_are_third_party(hosted_domain: dict[str, Any]) -> None:
     """H025: a verified third-party address without a real `hd` grants nothing by itself."""
-    evidence = weigh(provider("google"), GOOGLE | hosted_domain)
+    evidence = assess(provider("google"), GOOGLE | hosted_domain)
     assert (evidence.verdict, evidence.rule) == (Verdict.THIRD_PARTY, "google_third_party")
 
 
@@ -62,7 +62,7 @@ def test_google_accounts_on_other_addresses_are_third_party(hosted_domain: dict[
 )
 def test_names_like_gmail_are_not_gmail(address: str) -> None:
     """Only the very domains count as Google's: a look-alike stays a third-party address."""
-    assert weigh(provider("google"), GOOGLE | {"email": address}).verdict is Verdict.THIRD_PARTY
+    assert assess(provider("google"), GOOGLE | {"email": address}).verdict is Verdict.THIRD_PARTY
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_names_like_gmail_are_not_gmail(address: str) -> None:
 )
 def test_the_operator_decides_about_third_party_addresses_of_google(choice: str, verdict: Verdict, rule: str) -> None:
     """THIRD_PARTY_ADDRESSES turns exactly the third-party row, each way under its own rule."""
-    evidence = weigh(provider("google", third_party_addresses=choice), GOOGLE)
+    evidence = assess(provider("google", third_party_addresses=choice), GOOGLE)
     assert (evidence.verdict, evidence.rule) == (verdict, rule)
 
 
@@ -97,12 +97,12 @@ def test_google_addresses_that_are_not_exactly_verified_are_refused(choice: str,
     """H022: only JSON true is true for Google, whatever the operator thinks of third-party addresses."""
     for claims in (GOOGLE, GOOGLE | {"hd": "example.com"}, GOOGLE | {"email": "bob@gmail.com"}):
         settings = provider("google", third_party_addresses=choice)
-        assert is_refused(weigh(settings, claims | {"email_verified": verified}), rule)
+        assert is_refused(assess(settings, claims | {"email_verified": verified}), rule)
 
 
 def test_google_addresses_without_a_word_about_verification_are_refused() -> None:
     """H023: an absent email_verified is unverified at Google too."""
-    assert is_refused(weigh(provider("google"), {"email": "bob@gmail.com"}), "email_verified_absent")
+    assert is_refused(assess(provider("google"), {"email": "bob@gmail.com"}), "email_verified_absent")
 
 
 # --------------------------------------------------------------------------------------------------------------- microsoft
@@ -111,7 +111,7 @@ def test_google_addresses_without_a_word_about_verification_are_refused() -> Non
 @pytest.mark.parametrize("edov", [True, 1, "1", "true"])
 def test_a_tenants_verified_domain_is_authoritative(edov: Any) -> None:
     """Each encoding of a true xms_edov makes the allowed tenant authoritative."""
-    evidence = weigh(provider("microsoft"), WORK | {"xms_edov": edov})
+    evidence = assess(provider("microsoft"), WORK | {"xms_edov": edov})
     assert (evidence.verdict, evidence.rule) == (Verdict.AUTHORITATIVE, "microsoft_edov")
 
 
@@ -120,7 +120,7 @@ def test_a_tenants_verified_domain_is_authoritative(edov: Any) -> None:
 def test_an_address_that_the_tenant_denies_is_refused(edov: Any, trusting: bool) -> None:
     """H028: a false xms_edov is refused in every encoding, by a tenant whose addresses are trusted otherwise too."""
     claims = WORK | {"xms_edov": edov, "verified_primary_email": [ADDRESS]}
-    evidence = weigh(provider("microsoft", trust_tenant_addresses=trusting), claims)
+    evidence = assess(provider("microsoft", trust_tenant_addresses=trusting), claims)
     assert is_refused(evidence, "edov_false", Remedy.TENANT)
     assert "does not vouch" in evidence.message
 
@@ -128,7 +128,7 @@ def test_an_address_that_the_tenant_denies_is_refused(edov: Any, trusting: bool)
 @pytest.mark.parametrize("further", [{}, {"xms_edov": None}, {"email_verified": True}, {"hd": "example.com"}])
 def test_an_address_without_the_tenants_proof_is_the_operators_to_mend(further: dict[str, Any]) -> None:
     """H027: without xms_edov an Entra address is refused, and the sentence says that the operator lacks the claim."""
-    evidence = weigh(provider("microsoft", tenants=["*"]), {"email": ADDRESS, "tid": TENANT} | further)
+    evidence = assess(provider("microsoft", tenants=["*"]), {"email": ADDRESS, "tid": TENANT} | further)
     assert is_refused(evidence, "edov_absent", Remedy.OPERATOR)
     assert "Microsoft sent no proof for this address" in evidence.message
 
@@ -136,7 +136,7 @@ def test_an_address_without_the_tenants_proof_is_the_operators_to_mend(further: 
 @pytest.mark.parametrize("edov", ["yes", "TRUE", "True", 2, -1, 1.0, [True], {"v": 1}, "", "null"])
 def test_a_proof_in_an_unknown_form_is_no_proof(edov: Any) -> None:
     """An xms_edov outside its known encodings is refused as unreadable, never taken for true."""
-    evidence = weigh(provider("microsoft", trust_tenant_addresses=True), WORK | {"xms_edov": edov})
+    evidence = assess(provider("microsoft", trust_tenant_addresses=True), WORK | {"xms_edov": edov})
     assert is_refused(evidence, "edov_unreadable", Remedy.OPERATOR)
 
 
@@ -144,7 +144,7 @@ def test_a_proof_in_an_unknown_form_is_no_proof(edov: Any) -> None:
 def test_other_names_of_a_microsoft_account_are_no_address(name: str) -> None:
     """H030: an address that stands only in a user name is refused, with the proof of another claim beside it."""
     claims = {name: ADDRESS, "tid": TENANT, "xms_edov": True}
-    assert is_refused(weigh(provider("microsoft", trust_tenant_addresses=True), claims), "email_absent")
+    assert is_refused(assess(provider("microsoft", trust_tenant_addresses=True), claims), "email_absent")
 
 
 @pytest.mark.parametrize(
@@ -152,15 +152,15 @@ def test_other_names_of_a_microsoft_account_are_no_address(name: str) -> None:
 )  # fmt: skip
 def test_tenants_that_are_not_allowed_are_refused(tenant: Any) -> None:
     """H031: a `tid` that the operator did not list is refused, whatever proof it brings."""
-    assert is_refused(weigh(provider("microsoft"), WORK | {"tid": tenant}), "tenant_not_allowed", Remedy.OPERATOR)
+    assert is_refused(assess(provider("microsoft"), WORK | {"tid": tenant}), "tenant_not_allowed", Remedy.OPERATOR)
 
 
 @pytest.mark.parametrize("tenant", ["{tenantid}", "common", "consumers", "", None, "a/b", "a b"])
 def test_no_tenant_is_not_any_tenant(tenant: Any) -> None:
     """H031: `*` allows every tenant that has an id, and nothing that is none."""
     settings = provider("microsoft", tenants=["*"])
-    assert is_refused(weigh(settings, WORK | {"tid": tenant}), "tenant_not_allowed")
-    assert weigh(settings, WORK | {"tid": OTHER_TENANT}).verdict is Verdict.AUTHORITATIVE
+    assert is_refused(assess(settings, WORK | {"tid": tenant}), "tenant_not_allowed")
+    assert assess(settings, WORK | {"tid": OTHER_TENANT}).verdict is Verdict.AUTHORITATIVE
 
 
 @pytest.mark.parametrize("listed", [ADDRESS, [ADDRESS], ["other@example.com", "BOB@Example.com"]])
@@ -168,21 +168,21 @@ def test_no_tenant_is_not_any_tenant(tenant: Any) -> None:
 def test_an_address_among_the_tenants_verified_ones_is_authoritative(name: str, listed: Any) -> None:
     """Microsoft's claims of verified addresses vouch for exactly the addresses in them."""
     claims = {"email": ADDRESS, "tid": TENANT, name: listed}
-    assert weigh(provider("microsoft"), claims).rule == "microsoft_verified_email"
-    assert is_refused(weigh(provider("microsoft"), claims | {"email": "eve@example.com"}), "edov_absent")
+    assert assess(provider("microsoft"), claims).rule == "microsoft_verified_email"
+    assert is_refused(assess(provider("microsoft"), claims | {"email": "eve@example.com"}), "edov_absent")
 
 
 @pytest.mark.parametrize("listed", [True, 1, None, {}, [None, 1, {}], ["not an address"], "", ["bob@example.co"]])
 def test_odd_lists_of_verified_addresses_vouch_for_nothing(listed: Any) -> None:
     """A verified_primary_email that does not hold the address is as good as none."""
     claims = {"email": ADDRESS, "tid": TENANT, "verified_primary_email": listed}
-    assert is_refused(weigh(provider("microsoft"), claims), "edov_absent")
+    assert is_refused(assess(provider("microsoft"), claims), "edov_absent")
 
 
 def test_the_operator_may_trust_the_one_pinned_tenant() -> None:
     """TRUST_TENANT_ADDRESSES accepts the addresses of the one tenant without xms_edov, under a rule that says so."""
     claims = {"email": ADDRESS, "tid": TENANT}
-    evidence = weigh(provider("microsoft", trust_tenant_addresses=True), claims)
+    evidence = assess(provider("microsoft", trust_tenant_addresses=True), claims)
     assert (evidence.verdict, evidence.rule) == (Verdict.AUTHORITATIVE, "microsoft_tenant_trusted_by_operator")
 
 
@@ -190,7 +190,7 @@ def test_the_operator_may_trust_the_one_pinned_tenant() -> None:
 def test_trust_is_for_one_pinned_tenant_only(tenants: list[str]) -> None:
     """Trust without exactly one tenant trusts nobody, even where the settings were made without being checked."""
     settings = provider("microsoft", tenants=tenants).model_copy(update={"trust_tenant_addresses": True})
-    assert is_refused(weigh(settings, {"email": ADDRESS, "tid": TENANT}), "edov_absent")
+    assert is_refused(assess(settings, {"email": ADDRESS, "tid": TENANT}), "edov_absent")
 
 
 PERSONAL = {"tid": PERSONAL_TENANT}
@@ -204,7 +204,7 @@ PERSONAL = {"tid": PERSONAL_TENANT}
 @pytest.mark.parametrize("tenants", [["consumers"], ["*"], [TENANT, "consumers"]])
 def test_microsoft_is_authoritative_for_its_own_mailboxes(domain: str, tenants: list[str]) -> None:
     """A personal account on one of Microsoft's mail domains is authoritative."""
-    evidence = weigh(provider("microsoft", tenants=tenants), PERSONAL | {"email": f"bob@{domain}"})
+    evidence = assess(provider("microsoft", tenants=tenants), PERSONAL | {"email": f"bob@{domain}"})
     assert (evidence.verdict, evidence.rule) == (Verdict.AUTHORITATIVE, "microsoft_mailbox")
 
 
@@ -216,7 +216,7 @@ def test_microsoft_is_authoritative_for_its_own_mailboxes(domain: str, tenants: 
 )  # fmt: skip
 def test_names_like_microsofts_are_third_party(domain: str) -> None:
     """H187: only the listed domains are Microsoft's; anybody can register live.xyz, or a name below their own domain."""
-    evidence = weigh(provider("microsoft", tenants=["consumers"]), PERSONAL | {"email": f"bob@{domain}"})
+    evidence = assess(provider("microsoft", tenants=["consumers"]), PERSONAL | {"email": f"bob@{domain}"})
     assert (evidence.verdict, evidence.rule) == (Verdict.THIRD_PARTY, "microsoft_personal_third_party")
 
 
@@ -233,7 +233,7 @@ def test_the_operator_decides_about_personal_accounts_on_other_addresses(
 ) -> None:
     """THIRD_PARTY_ADDRESSES decides about personal Microsoft accounts as it does about Google's."""
     settings = provider("microsoft", tenants=["consumers"], third_party_addresses=choice)
-    evidence = weigh(settings, PERSONAL | {"email": ADDRESS})
+    evidence = assess(settings, PERSONAL | {"email": ADDRESS})
     assert (evidence.verdict, evidence.rule) == (verdict, rule)
 
 
@@ -241,13 +241,13 @@ def test_the_operator_decides_about_personal_accounts_on_other_addresses(
 def test_work_accounts_are_never_third_party(choice: str) -> None:
     """H027: a rogue tenant can name any address, so no setting makes a work account's unproven word count."""
     settings = provider("microsoft", tenants=["*"], third_party_addresses=choice)
-    assert is_refused(weigh(settings, {"email": ADDRESS, "tid": OTHER_TENANT}), "edov_absent")
+    assert is_refused(assess(settings, {"email": ADDRESS, "tid": OTHER_TENANT}), "edov_absent")
 
 
 def test_a_personal_accounts_proof_does_not_make_it_a_work_account() -> None:
     """A personal account's xms_edov makes no third-party address authoritative."""
     claims = PERSONAL | {"email": ADDRESS, "xms_edov": True, "verified_primary_email": [ADDRESS]}
-    assert weigh(provider("microsoft", tenants=["consumers"]), claims).verdict is Verdict.THIRD_PARTY
+    assert assess(provider("microsoft", tenants=["consumers"]), claims).verdict is Verdict.THIRD_PARTY
 
 
 # -------------------------------------------------------------------------------------------------------------------- oidc
@@ -256,7 +256,7 @@ def test_a_personal_accounts_proof_does_not_make_it_a_work_account() -> None:
 @pytest.mark.parametrize("domains", [["example.com"], ["other.example", "EXAMPLE.com"], ["*"]])
 def test_an_issuer_speaks_for_the_operators_domains(domains: list[str]) -> None:
     """A verified address of a listed domain, or of any where all are listed, is authoritative."""
-    evidence = weigh(provider("oidc", email_domains=domains), OIDC)
+    evidence = assess(provider("oidc", email_domains=domains), OIDC)
     assert (evidence.verdict, evidence.rule) == (Verdict.AUTHORITATIVE, "oidc_verified")
 
 
@@ -265,7 +265,7 @@ def test_an_issuer_speaks_for_the_operators_domains(domains: list[str]) -> None:
 )
 def test_an_issuer_does_not_speak_for_other_domains(domain: str) -> None:
     """H044: an address of a domain that the operator did not list is refused, however verified."""
-    evidence = weigh(provider("oidc", trust_addresses=True), OIDC | {"email": f"bob@{domain}"})
+    evidence = assess(provider("oidc", trust_addresses=True), OIDC | {"email": f"bob@{domain}"})
     assert is_refused(evidence, "domain_not_listed", Remedy.OPERATOR)
 
 
@@ -273,14 +273,14 @@ def test_an_issuer_does_not_speak_for_other_domains(domain: str) -> None:
 def test_an_issuer_without_domains_speaks_for_none(domains: Any) -> None:
     """H044: settings that list no domain accept no address, even where they were made without being checked."""
     settings = provider("oidc").model_copy(update={"email_domains": domains})
-    assert is_refused(weigh(settings, OIDC), "domains_not_configured", Remedy.OPERATOR)
+    assert is_refused(assess(settings, OIDC), "domains_not_configured", Remedy.OPERATOR)
 
 
 @pytest.mark.parametrize("address", ["bob@bücher.example", "bob@xn--bcher-kva.example", "Bob@bücher.EXAMPLE"])
 @pytest.mark.parametrize("listed", ["bücher.example", "xn--bcher-kva.example"])
 def test_international_domains_are_compared_by_their_a_labels(address: str, listed: str) -> None:
     """H082: both spellings of one international domain are the same domain, in the settings and in the claim."""
-    assert weigh(provider("oidc", email_domains=[listed]), OIDC | {"email": address}).rule == "oidc_verified"
+    assert assess(provider("oidc", email_domains=[listed]), OIDC | {"email": address}).rule == "oidc_verified"
 
 
 @pytest.mark.parametrize(
@@ -298,12 +298,12 @@ def test_international_domains_are_compared_by_their_a_labels(address: str, list
 )
 def test_only_true_is_verified(verified: Any, rule: str) -> None:
     """H022: an email_verified that is not JSON true is refused, and each way of not being it has its own reason."""
-    assert is_refused(weigh(provider("oidc"), OIDC | {"email_verified": verified}), rule)
+    assert is_refused(assess(provider("oidc"), OIDC | {"email_verified": verified}), rule)
 
 
 def test_absent_is_unverified() -> None:
     """H023: an absent email_verified is refused."""
-    assert is_refused(weigh(provider("oidc"), {"email": ADDRESS}), "email_verified_absent", Remedy.OPERATOR)
+    assert is_refused(assess(provider("oidc"), {"email": ADDRESS}), "email_verified_absent", Remedy.OPERATOR)
 
 
 @pytest.mark.parametrize("wanted", [["true"], ["1"], [1], [True, "true", "1"]])
@@ -313,27 +313,27 @@ def test_the_operator_may_widen_the_values_that_count(wanted: list[Any]) -> None
     for value in (True, "true", "1", 1, 1.0, "True", False, 0, "yes"):
         counts = any(type(value) is type(one) and value == one for one in wanted)
         verdict = Verdict.AUTHORITATIVE if counts else Verdict.REFUSED
-        assert weigh(settings, OIDC | {"email_verified": value}).verdict is verdict, value
+        assert assess(settings, OIDC | {"email_verified": value}).verdict is verdict, value
 
 
 @pytest.mark.parametrize("claims", [{"email": ADDRESS}, {"email": ADDRESS, "email_verified": None}])
 def test_the_operator_may_trust_an_issuer_that_says_nothing(claims: dict[str, Any]) -> None:
     """TRUST_ADDRESSES accepts listed domains without email_verified, under a rule that says so."""
-    evidence = weigh(provider("oidc", trust_addresses=True), claims)
+    evidence = assess(provider("oidc", trust_addresses=True), claims)
     assert (evidence.verdict, evidence.rule) == (Verdict.AUTHORITATIVE, "oidc_addresses_trusted_by_operator")
 
 
 @pytest.mark.parametrize("verified", [False, "false", 0, "no"])
 def test_trust_does_not_override_what_the_issuer_denies(verified: Any) -> None:
     """H022: an address that the issuer says it did not verify is refused under TRUST_ADDRESSES too."""
-    evidence = weigh(provider("oidc", trust_addresses=True), OIDC | {"email_verified": verified})
+    evidence = assess(provider("oidc", trust_addresses=True), OIDC | {"email_verified": verified})
     assert evidence.verdict is Verdict.REFUSED
 
 
 def test_trust_needs_listed_domains() -> None:
     """TRUST_ADDRESSES for any domain trusts nobody, even where the settings were made without being checked."""
     settings = provider("oidc", email_domains=["*"]).model_copy(update={"trust_addresses": True})
-    assert is_refused(weigh(settings, {"email": ADDRESS}), "email_verified_absent")
+    assert is_refused(assess(settings, {"email": ADDRESS}), "email_verified_absent")
 
 
 # ------------------------------------------------------------------------------------------------------- addresses, always
@@ -353,7 +353,7 @@ def test_no_address_is_refused_everywhere(
 ) -> None:
     """H030: without an address in `email` there is nothing to vouch for, whatever else is claimed."""
     further = {"preferred_username": ADDRESS, "upn": ADDRESS, "emails": [ADDRESS]}
-    assert is_refused(weigh(settings, claims | further | email), "email_absent", Remedy.PERSON)
+    assert is_refused(assess(settings, claims | further | email), "email_absent", Remedy.PERSON)
 
 
 @pytest.mark.parametrize(("settings", "claims"), KINDS)
@@ -373,7 +373,7 @@ def test_what_is_no_address_is_refused_everywhere(
     settings: ProviderSettings, claims: dict[str, Any], email: str
 ) -> None:
     """H075: a claim that could not be invited is refused, look-alike characters among them."""
-    assert is_refused(weigh(settings, claims | {"email": email}), "address_invalid", Remedy.PERSON)
+    assert is_refused(assess(settings, claims | {"email": email}), "address_invalid", Remedy.PERSON)
 
 
 def test_every_refusal_has_a_sentence_of_its_own() -> None:
@@ -392,7 +392,7 @@ def test_every_refusal_has_a_sentence_of_its_own() -> None:
         (provider("oidc"), OIDC | {"email": "bob@example.org"}),
         (provider("oidc").model_copy(update={"email_domains": None}), OIDC),
     ]
-    refused = [weigh(settings, told) for settings, told in claims]
+    refused = [assess(settings, told) for settings, told in claims]
     assert {one.verdict for one in refused} == {Verdict.REFUSED}
     assert len({one.rule for one in refused}) == len({one.message for one in refused}) == len(claims)
     assert not [one for one in refused if "example" in one.message or "bob" in one.message]

@@ -35,7 +35,7 @@ query($id: ID!, $filter: InvitationFilter, $first: Int, $after: String) { commun
 
 
 @pytest.fixture
-async def place(database_url: str) -> AsyncIterator[communities.Standing]:
+async def place(database_url: str) -> AsyncIterator[communities.CommunityAccess]:
     """An owner's place in an empty community."""
     await database.connect(database_url)
     community = await Community.create(id=new_id("com"), name="Demo", created_at=NOW)
@@ -49,7 +49,7 @@ def settings() -> Settings:
     return load_settings(environ={}, development=True, database_url="sqlite://unused.db")
 
 
-async def _rows(place: communities.Standing, **facts: Any) -> Invitation:
+async def _rows(place: communities.CommunityAccess, **facts: Any) -> Invitation:
     usual: dict[str, Any] = {
         "id": new_id("inv"), "community_id": place.community_id, "email": f"{new_id('inv').lower()}@example.com",
         "role": "MEMBER", "created_at": NOW - timedelta(days=1), "expires_at": NOW + timedelta(days=6), "days": 7,
@@ -57,7 +57,7 @@ async def _rows(place: communities.Standing, **facts: Any) -> Invitation:
     return await Invitation.create(**(usual | facts))
 
 
-async def _seed_every_kind(place: communities.Standing) -> list[Invitation]:
+async def _seed_every_kind(place: communities.CommunityAccess) -> list[Invitation]:
     """Rows of every status, delivery and role, of several lifetimes, and one that was reopened."""
     rows = []
     ends: list[dict[str, Any]] = [
@@ -104,17 +104,21 @@ def _meets(view: invitation_views.InvitationView, wanted: dict[str, Any]) -> boo
 
 
 async def _page(
-    place: communities.Standing, wanted: InvitationFilter, *, limit: int, after: tuple[datetime, str] | None = None
+    place: communities.CommunityAccess,
+    wanted: InvitationFilter,
+    *,
+    limit: int,
+    after: tuple[datetime, str] | None = None,
 ) -> list[invitation_views.InvitationView]:
-    asked = invitation_views.PageAsked(place, limit, after, wanted)
+    asked = invitation_views.InvitationsQuery(place, limit, after, wanted)
     return (await invitation_views.pages([asked], now=NOW, settings=settings()))[0]
 
 
-async def _total(place: communities.Standing, wanted: InvitationFilter) -> int:
+async def _total(place: communities.CommunityAccess, wanted: InvitationFilter) -> int:
     return (await invitation_views.totals([(place.community_id, wanted)], now=NOW))[0]
 
 
-async def test_every_filter_selects_and_counts_what_it_says(place: communities.Standing) -> None:
+async def test_every_filter_selects_and_counts_what_it_says(place: communities.CommunityAccess) -> None:
     """Each filter gives exactly the rows that meet it, newest first, page by page, and counts as many."""
     await _seed_every_kind(place)
     everything = await _page(place, InvitationFilter(), limit=100)
@@ -134,7 +138,7 @@ async def test_every_filter_selects_and_counts_what_it_says(place: communities.S
     assert counted == {status: len([v for v in everything if v.status is status]) for status in Status}
 
 
-async def test_a_part_of_an_address_means_itself(place: communities.Standing) -> None:
+async def test_a_part_of_an_address_means_itself(place: communities.CommunityAccess) -> None:
     """A part of an address knows no wildcards: %, _ and a backslash are themselves, and case does not matter."""
     for email in ("ann%a@example.com", "ann_b@example.com", "anncc@example.com"):
         await _rows(place, email=email)
@@ -270,7 +274,7 @@ _MOST_BUFFERS = 400  # pages of 8 kB: a hundred rows through an index
 
 
 @pytest.mark.parametrize("engine", ["postgres"])
-async def test_a_page_costs_the_same_however_many_there_are(place: communities.Standing) -> None:
+async def test_a_page_costs_the_same_however_many_there_are(place: communities.CommunityAccess) -> None:
     """Among 200,000 invitations, most of a community expired or all of it pending, a page by status, delivery or role
     touches a hundred rows, with a plan made for its values and with one that is kept for any, and a part of an address
     is found through its index where pg_trgm is there; and so is whoever was invited before, when they are invited.

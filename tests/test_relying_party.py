@@ -36,7 +36,7 @@ from service.openid import (
     SignInFailed,
     Started,
     Verdict,
-    weigh,
+    assess,
 )
 from service.openid.id_token import Expected, Unverified, access_token_hash, check_claims, read_id_token
 from service.openid.issuer import PERSONAL_TENANT, Issuer
@@ -1851,7 +1851,7 @@ def test_no_claims_are_an_exception(claims: dict[str, Any], header: Any, token: 
 def test_no_claims_are_evidence_by_accident(claims: dict[str, Any]) -> None:
     """Whatever JSON the claims about an address hold, there is a verdict; without an address it is a refusal."""
     for settings in PROVIDERS.values():
-        evidence = weigh(settings, claims)
+        evidence = assess(settings, claims)
         assert evidence.verdict is Verdict.REFUSED or "@" in claims["email"]
 
 

@@ -59,7 +59,7 @@ async def test_what_is_no_small_answer_is_none() -> None:
         ]
         for answer in bad:
             async with _answering(answer) as (url, _):
-                with pytest.raises(sns.NotNow):
+                with pytest.raises(sns.RetryLater):
                     await sns.fetch_certificate(url)
         assert asked == []
 
@@ -67,5 +67,5 @@ async def test_what_is_no_small_answer_is_none() -> None:
 async def test_an_endless_answer_ends() -> None:
     """A server that never finishes its answer holds nobody longer than the deadline."""
     async with _answering(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf", then_wait=True) as (url, _):
-        with pytest.raises(sns.NotNow):
+        with pytest.raises(sns.RetryLater):
             await sns.fetch_certificate(url, seconds=0.2)

@@ -23,7 +23,7 @@ from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRul
 from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
 
 from schema.limits.cost import Scales, Variables, refuse_costly
-from schema.limits.document_size import MOST_ERRORS, MOST_TOKENS, refuse_heavy, refuse_many_values
+from schema.limits.document_size import MOST_ERRORS, MOST_TOKENS, check_cost, refuse_many_values
 from schema.limits.selection_plans import Plans
 from service import metrics
 
@@ -101,7 +101,7 @@ class Documents:
     def _checked(self, text: str) -> Document:
         try:
             node = parse(text, max_tokens=MOST_TOKENS)
-            operation = refuse_heavy(node)
+            operation = check_cost(node)
             self._refuse_invalid(node)
             varies = self._varies(node, operation)
         except GraphQLError as error:

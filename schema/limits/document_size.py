@@ -43,7 +43,7 @@ MOST_ERRORS: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Weight:
+class OperationCost:
     """What a selection costs at most, with every fragment counted where it is spread."""
 
     levels: int = 0
@@ -51,8 +51,8 @@ class Weight:
     nested: int = 0
     aliases: int = 0
 
-    def __add__(self, other: "Weight") -> "Weight":
-        return Weight(
+    def __add__(self, other: "OperationCost") -> "OperationCost":
+        return OperationCost(
             max(self.levels, other.levels),
             self.fields + other.fields,
             self.nested + other.nested,
@@ -66,41 +66,41 @@ class _Scales:
     def __init__(self, document: DocumentNode) -> None:
         definitions = document.definitions
         self._fragments = {node.name.value: node for node in definitions if isinstance(node, FragmentDefinitionNode)}
-        self._weighed: dict[str, Weight] = {}
+        self._weighed: dict[str, OperationCost] = {}
 
-    def operation(self, node: OperationDefinitionNode) -> Weight:
+    def operation(self, node: OperationDefinitionNode) -> OperationCost:
         """The weight of the operation, with the default values of its variables."""
         defaults = sum(_values(each.default_value) for each in node.variable_definitions or () if each.default_value)
-        return Weight(fields=defaults) + self._selections(node.selection_set)
+        return OperationCost(fields=defaults) + self._selections(node.selection_set)
 
-    def _selections(self, node: SelectionSetNode) -> Weight:
-        return sum((self._selection(selection) for selection in node.selections), Weight())
+    def _selections(self, node: SelectionSetNode) -> OperationCost:
+        return sum((self._selection(selection) for selection in node.selections), OperationCost())
 
-    def _selection(self, node: SelectionNode) -> Weight:
+    def _selection(self, node: SelectionNode) -> OperationCost:
         if isinstance(node, FieldNode):
             return self._field(node)
         if isinstance(node, FragmentSpreadNode):
             return self._fragment(node.name.value)
-        return self._selections(node.selection_set) if isinstance(node, InlineFragmentNode) else Weight()
+        return self._selections(node.selection_set) if isinstance(node, InlineFragmentNode) else OperationCost()
 
-    def _field(self, node: FieldNode) -> Weight:
-        name, below = node.name.value, Weight()
+    def _field(self, node: FieldNode) -> OperationCost:
+        name, below = node.name.value, OperationCost()
         # What begins with two underscores tells of the schema: a matter of the rule against introspection.
         if node.selection_set is not None and not name.startswith("__"):
             below = self._selections(node.selection_set)
-        return Weight(
+        return OperationCost(
             1 + below.levels,
             1 + below.fields + sum(_values(argument.value) for argument in node.arguments or ()),
             below.nested + (node.selection_set is not None),
             below.aliases + (node.alias is not None),
         )
 
-    def _fragment(self, name: str) -> Weight:
+    def _fragment(self, name: str) -> OperationCost:
         """Nothing for one that is unknown or spreads itself: the validation that follows says so."""
         if name not in self._weighed:
-            self._weighed[name] = Weight()
+            self._weighed[name] = OperationCost()
             found = self._fragments.get(name)
-            self._weighed[name] = self._selections(found.selection_set) if found else Weight()
+            self._weighed[name] = self._selections(found.selection_set) if found else OperationCost()
         return self._weighed[name]
 
 
@@ -111,7 +111,7 @@ def _values(node: ValueNode) -> int:
     return sum(1 + _values(value) for value in node.values) if isinstance(node, ListValueNode) else 0
 
 
-def refuse_heavy(document: DocumentNode) -> OperationDefinitionNode:
+def check_cost(document: DocumentNode) -> OperationDefinitionNode:
     """The document's operation. Raises GraphQLError for a document of anything but one operation, or of too large a one."""
     operation = _operation(document)
     weight = _weight(document, operation)
@@ -148,7 +148,7 @@ def _operation(document: DocumentNode) -> OperationDefinitionNode:
     return operations[0]
 
 
-def _weight(document: DocumentNode, operation: OperationDefinitionNode) -> Weight:
+def _weight(document: DocumentNode, operation: OperationDefinitionNode) -> OperationCost:
     try:
         return _Scales(document).operation(operation)
     except RecursionError:

@@ -17,7 +17,7 @@ from service.accounts import sessions
 from service.accounts.sessions import Caller, Grant, refuse_stale_sign_in
 from service.changes import announce_many
 from service.database import execute, json_list, select, transaction
-from service.errors import NAME, InvalidInput, NotFound, NotPermitted, NotSignedIn, worded
+from service.errors import NAME, InvalidInput, NotFound, NotPermitted, NotSignedIn, validated_text
 from service.models import AccessToken, Role
 from service.tokens import Digest, Token, digest_of, is_id, new_id, new_token
 
@@ -69,7 +69,7 @@ async def create(wanted: Wanted, *, caller: Caller | None, now: datetime) -> tup
     """
     caller = _person(caller)
     refuse_stale_sign_in(caller, now=now)
-    wanted = replace(wanted, name=worded(wanted.name, NAME))
+    wanted = replace(wanted, name=validated_text(wanted.name, NAME))
     _refuse_out_of_bounds(wanted)
     if not set(wanted.community_ids) <= await _communities_of(caller):
         raise NotFound("There is no such community among yours.")
@@ -266,4 +266,4 @@ async def used(caller: Caller, *, now: datetime) -> None:
     """Notes that a token is in use, at most once a minute, apart from the request's own work."""
     if now - caller.last_seen_at >= _USED_EVERY:
         sql = "UPDATE access_tokens SET last_used_at = $1 WHERE id = $2 AND (last_used_at IS NULL OR last_used_at < $1)"
-        await execute(sql, now, caller.session_id)
+        await execute(sql, now, caller.credential_id)

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from service import audit
-from service.database import Statement, execute, inserting, select, together, transaction
+from service.database import Statement, execute, execute_batch, insert, select, transaction
 from service.errors import FreshSignInRequired, NotFound
 from service.models import Role, Session
 from service.settings import Settings
@@ -43,7 +43,7 @@ class Caller:
     """
 
     member_id: str
-    session_id: str
+    credential_id: str
     last_seen_at: datetime
     grant: Grant | None = None
     signed_in_at: datetime | None = None
@@ -54,7 +54,7 @@ class Caller:
 
 
 _CALLER = """
-SELECT s.id AS session_id, s.member_id, s.last_seen_at, s.created_at AS signed_in_at
+SELECT s.id AS credential_id, s.member_id, s.last_seen_at, s.created_at AS signed_in_at
 FROM sessions s JOIN members m ON m.id = s.member_id
 WHERE s.digest = $1 AND s.ended_at IS NULL AND s.expires_at > $2 AND s.last_seen_at > $3 AND m.erased_at IS NULL
 """
@@ -73,7 +73,7 @@ async def seen(caller: Caller, *, now: datetime) -> None:
     """Refreshes the idle clock, at most once a minute, apart from the request's own work."""
     if now - caller.last_seen_at >= _SEEN_EVERY:
         await execute(
-            "UPDATE sessions SET last_seen_at = $1 WHERE id = $2 AND last_seen_at < $1", now, caller.session_id
+            "UPDATE sessions SET last_seen_at = $1 WHERE id = $2 AND last_seen_at < $1", now, caller.credential_id
         )
 
 
@@ -90,29 +90,29 @@ async def begin(
     member_id: str, *, provider_id: str, user_agent: str | None, replaces: str | None, now: datetime, settings: Settings
 ) -> Token:
     """Signs a member in; returns the cookie's token."""
-    token, writes = beginning(
+    token, writes = session_statements(
         member_id, provider_id=provider_id, user_agent=user_agent, replaces=replaces, now=now, settings=settings
     )
-    await together(*writes)
+    await execute_batch(*writes)
     return token
 
 
-def beginning(
+def session_statements(
     member_id: str, *, provider_id: str, user_agent: str | None, replaces: str | None, now: datetime, settings: Settings
 ) -> tuple[Token, list[Statement]]:
     """The token of a new session, and the statements that begin it. The session that the browser had ends: rotation
     (H103).
     """
     token, digest = new_token()
-    beginning = inserting("sessions", {
+    session_statements = insert("sessions", {
         "id": new_id("ses"), "member_id": member_id, "digest": digest, "provider_id": provider_id,
         "user_agent": _printable(user_agent), "created_at": now, "last_seen_at": now,
         "expires_at": now + timedelta(days=settings.session_days),
     })  # fmt: skip
     if not replaces:
-        return token, [beginning]
+        return token, [session_statements]
     sql = "UPDATE sessions SET ended_at = $1 WHERE digest = $2 AND ended_at IS NULL"
-    return token, [Statement(sql, (now, digest_of(replaces))), beginning]
+    return token, [Statement(sql, (now, digest_of(replaces))), session_statements]
 
 
 async def sign_out(caller: Caller | None, *, everywhere: bool, session_id: str | None, now: datetime) -> int:
@@ -126,7 +126,7 @@ async def sign_out(caller: Caller | None, *, everywhere: bool, session_id: str |
         raise NotFound("There is no such session among yours.")
     open_sessions = Session.filter(member_id=caller.member_id, ended_at=None)
     if not everywhere:
-        wanted = session_id or caller.session_id
+        wanted = session_id or caller.credential_id
         open_sessions = open_sessions.filter(id=wanted if is_id(wanted) else "")
     async with transaction():
         ended = await open_sessions.update(ended_at=now)
@@ -142,8 +142,8 @@ async def of_member(caller: Caller, *, now: datetime, settings: Settings) -> lis
     """Where the caller is signed in; the current session first, then the last seen, at most MOST_LISTED of all."""
     idle = timedelta(hours=settings.session_idle_hours)
     alive = Session.filter(member_id=caller.member_id, ended_at=None, expires_at__gt=now, last_seen_at__gt=now - idle)
-    current = await alive.filter(id=caller.session_id)
-    others = alive.exclude(id=caller.session_id).order_by("-last_seen_at", "id")
+    current = await alive.filter(id=caller.credential_id)
+    others = alive.exclude(id=caller.credential_id).order_by("-last_seen_at", "id")
     return [*current, *await others.limit(MOST_LISTED - len(current))]
 
 

@@ -81,7 +81,7 @@ _PEOPLE = """
 
 
 @dataclass(frozen=True, slots=True)
-class TimelineAsked:
+class TimelineQuery:
     """A page of what happened to an invitation, oldest first, after an event of it."""
 
     invitation_id: str
@@ -90,7 +90,7 @@ class TimelineAsked:
 
 
 @dataclass(frozen=True, slots=True)
-class LogAsked:
+class AuditLogQuery:
     """A page of what happened in a community, newest first, after an event of it."""
 
     community_id: str
@@ -99,14 +99,14 @@ class LogAsked:
     wanted: AuditFilter = field(default_factory=AuditFilter)
 
 
-async def of_invitations(asked: Sequence[TimelineAsked]) -> list[list[EventView]]:
+async def of_invitations(asked: Sequence[TimelineQuery]) -> list[list[EventView]]:
     """All these pages, in one statement and one for names; for admins of the invitations' communities only."""
     params = Params()
     pages = [_timeline_sql(page, params) for page in asked]
     return await _pages(pages, "e.seq", params)
 
 
-def _timeline_sql(page: TimelineAsked, params: Params) -> str:
+def _timeline_sql(page: TimelineQuery, params: Params) -> str:
     invitation = params.add(page.invitation_id)
     after = ""
     if page.after is not None:
@@ -118,7 +118,7 @@ def _timeline_sql(page: TimelineAsked, params: Params) -> str:
     )
 
 
-async def of_communities(asked: Sequence[LogAsked]) -> list[list[EventView]]:
+async def of_communities(asked: Sequence[AuditLogQuery]) -> list[list[EventView]]:
     """All these pages, in one statement, one for names and one for the positions to go on from; for admins only.
 
     Each kind asked for is one walk along an index, newest first, so that a page costs the same however long the log is.
@@ -128,7 +128,7 @@ async def of_communities(asked: Sequence[LogAsked]) -> list[list[EventView]]:
     return await _pages(pages, "e.at DESC, e.seq DESC", params)
 
 
-def _log_sql(page: LogAsked, positions: dict[str, int], params: Params) -> str:
+def _log_sql(page: AuditLogQuery, positions: dict[str, int], params: Params) -> str:
     wanted, position = page.wanted, None
     if page.after is not None:
         # Events are never deleted; an id that is none's is forged, and the page begins at the instant beside it.
@@ -145,7 +145,7 @@ def _log_sql(page: LogAsked, positions: dict[str, int], params: Params) -> str:
     return f"SELECT u.seq FROM ({walks}) u {tail}"  # noqa: S608 -- our own SQL
 
 
-async def _positions(asked: Sequence[LogAsked]) -> dict[str, int]:
+async def _positions(asked: Sequence[AuditLogQuery]) -> dict[str, int]:
     """The places in the log of the events to go on from."""
     params = Params()
     if not (marks := params.listed({page.after[1] for page in asked if page.after is not None})):

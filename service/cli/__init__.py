@@ -18,7 +18,7 @@ from service import database, logs
 from service.addresses import Address, AddressInvalid, as_stored, canonical
 from service.clock import system_clock
 from service.communities.access import AlreadyMember
-from service.errors import NAME, InvalidInput, Refused, worded
+from service.errors import NAME, ExpectedError, InvalidInput, validated_text
 from service.invitations.errors import AlreadyInvited
 from service.mail import MailDeferred, MailRefused, MailSettingsInvalid, MailUnsafe
 from service.settings import Settings, SettingsInvalid, load_settings
@@ -257,7 +257,7 @@ def create_community(
 
     settings, address = _settings(lambda: load_settings(config=config)), _address(owner, "--owner: ")
     try:
-        name, locale = worded(name, NAME), language_tag(locale)
+        name, locale = validated_text(name, NAME), language_tag(locale)
     except InvalidInput as wrong:
         _refuse(f"{'--locale' if wrong.field == 'locale' else 'NAME'}: {wrong}")
     community_id = _work(_create_community(settings, name, address, locale))
@@ -547,7 +547,7 @@ async def _export(settings: Settings, what: "Export", community: str, file: Text
         community_id = await communities.find_by_name(community)
         lines = exports.export(
             what,
-            lambda: communities.operators_place(community_id, settings),
+            lambda: communities.operator_access(community_id, settings),
             now=system_clock(),
             settings=settings,
         )
@@ -658,7 +658,7 @@ def _work(work: Coroutine[Any, Any, Result]) -> Result:
     try:
         return asyncio.run(work)
     except (
-        Refused,
+        ExpectedError,
         database.DatabaseUnavailable,
         MailDeferred,
         MailRefused,

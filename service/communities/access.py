@@ -10,7 +10,7 @@ from service.accounts.sessions import Caller, Grant
 from service.addresses import Address, domain_of
 from service.database import json_list, select, transaction
 from service.database.shares import concerns
-from service.errors import NAME, NotFound, NotPermitted, NotSignedIn, Refused, worded
+from service.errors import NAME, ExpectedError, NotFound, NotPermitted, NotSignedIn, validated_text
 from service.languages import language_tag
 from service.limits import refuse_over
 from service.models import Community, Membership, Role
@@ -32,7 +32,7 @@ class MemberView:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class CommunityAccess:
     """A community and the caller's own place in it: read in one statement, decides what they may see and do.
 
     `seats_taken` counts members, and only where a seat limit makes that matter. `grant` bounds a caller who carries an
@@ -83,13 +83,13 @@ class Standing:
 class MembershipView:
     id: str
     member: MemberView
-    community: Standing
+    community: CommunityAccess
     role: Role
     joined_at: datetime
     viewer_can_change: bool
 
 
-class AlreadyMember(Refused):
+class AlreadyMember(ExpectedError):
     """Raised when a member of this community has the address, or came in by an invitation to it."""
 
     def __init__(self, membership: MembershipView) -> None:
@@ -105,9 +105,9 @@ STANDING_COLUMNS = """
 """
 
 
-def standing_of(row: dict[str, Any], settings: Settings, grant: Grant | None = None) -> Standing:
+def standing_of(row: dict[str, Any], settings: Settings, grant: Grant | None = None) -> CommunityAccess:
     """A row with STANDING_COLUMNS; where the community sets no policy of its own the operator's stands."""
-    return Standing(
+    return CommunityAccess(
         community_id=row["community_id"],
         name=row["name"],
         created_at=row["created_at"],
@@ -124,7 +124,7 @@ def standing_of(row: dict[str, Any], settings: Settings, grant: Grant | None = N
     )
 
 
-async def operators_place(community_id: str, settings: Settings) -> Standing:
+async def operator_access(community_id: str, settings: Settings) -> CommunityAccess:
     """What the operator may do in a community: what an owner may, as nobody in particular. Raises NotFound."""
     sql = f"SELECT {STANDING_COLUMNS} FROM communities c LEFT JOIN memberships m ON 1 = 0 WHERE c.id = $1"  # noqa: S608 -- constants
     rows = await select(sql, community_id)
@@ -143,7 +143,7 @@ async def find_by_name(text: str) -> str:
     return str(rows[0]["id"])
 
 
-async def standing(caller: Caller | None, community_id: str, settings: Settings) -> Standing:
+async def community_access(caller: Caller | None, community_id: str, settings: Settings) -> CommunityAccess:
     """The caller's place in a community. Raises NotSignedIn, and NotFound alike for what is not and what is not theirs."""
     if caller is None:
         raise NotSignedIn
@@ -156,7 +156,7 @@ async def standing(caller: Caller | None, community_id: str, settings: Settings)
 
 async def standings(
     caller: Caller, settings: Settings, *, community_id: str | None = None, most: int | None = None
-) -> list[Standing]:
+) -> list[CommunityAccess]:
     """All communities that the caller belongs to, by name, or the first `most` of them, or the one asked for; an access
     token sees its own only.
     """
@@ -183,13 +183,13 @@ def may_create(caller: Caller | None, settings: Settings) -> bool:
 
 async def create(
     name: str, *, locale: str | None = None, caller: Caller | None, now: datetime, settings: Settings
-) -> Standing:
+) -> CommunityAccess:
     """A new community with the caller as its owner, where the operator lets members create them."""
     if caller is None:
         raise NotSignedIn
     if settings.community_creation != "members":
         raise NotPermitted("Communities are created by the operators of this service; ask them for one.")
-    name, locale = worded(name, NAME), language_tag(locale)
+    name, locale = validated_text(name, NAME), language_tag(locale)
     async with transaction():
         await refuse_over(
             _CREATIONS_PER_MEMBER, f"creations:{caller.member_id}", "That is enough for one day.", now=now
@@ -203,7 +203,7 @@ async def create(
             audit.Event("community.created", community.id, caller.member_id),
             audit.Event("membership.joined", community.id, caller.member_id, details={"role": membership.role}),
         )
-    return await standing(caller, community.id, settings)
+    return await community_access(caller, community.id, settings)
 
 
 _SEATS_TAKEN = """
@@ -241,15 +241,15 @@ _MEMBERSHIP_COLUMNS = """
 
 
 @dataclass(frozen=True, slots=True)
-class MembersAsked:
+class MembersQuery:
     """A page of the members of a community of the caller's, in the order of joining, after a keyset position."""
 
-    place: Standing
+    access: CommunityAccess
     limit: int
     after: tuple[datetime, str] | None = None
 
 
-async def memberships_pages(asked: Sequence[MembersAsked]) -> list[list[MembershipView]]:
+async def memberships_pages(asked: Sequence[MembersQuery]) -> list[list[MembershipView]]:
     """All these pages, in one statement."""
     values: list[Any] = []
     found = " UNION ALL ".join(f"SELECT * FROM ({_page_sql(n, page, values)}) p{n}" for n, page in enumerate(asked))  # noqa: S608 -- our own SQL
@@ -259,12 +259,12 @@ async def memberships_pages(asked: Sequence[MembersAsked]) -> list[list[Membersh
     )
     views: list[list[MembershipView]] = [[] for _ in asked]
     for row in await select(sql, *values):
-        views[row["page"]].append(_membership_view(row, asked[row["page"]].place))
+        views[row["page"]].append(_membership_view(row, asked[row["page"]].access))
     return views
 
 
-def _page_sql(number: int, page: MembersAsked, values: list[Any]) -> str:
-    values.append(page.place.community_id)
+def _page_sql(number: int, page: MembersQuery, values: list[Any]) -> str:
+    values.append(page.access.community_id)
     where = f"m.community_id = ${len(values)}"
     if page.after is not None:
         values.extend(page.after)
@@ -273,7 +273,7 @@ def _page_sql(number: int, page: MembersAsked, values: list[Any]) -> str:
     return f"SELECT {number} AS page, m.id FROM memberships m WHERE {where} {order}"  # noqa: S608 -- placeholders
 
 
-async def memberships_named(ids: Iterable[str], place: Standing) -> list[MembershipView]:
+async def memberships_named(ids: Iterable[str], access: CommunityAccess) -> list[MembershipView]:
     """The memberships of these ids in the caller's community."""
     wanted = list(ids)
     if not wanted:
@@ -283,17 +283,17 @@ async def memberships_named(ids: Iterable[str], place: Standing) -> list[Members
         f"SELECT {_MEMBERSHIP_COLUMNS} FROM memberships m JOIN members p ON p.id = m.member_id"  # noqa: S608 -- constants
         f" WHERE m.community_id = $1 AND m.id IN ({marks})"
     )
-    return [_membership_view(row, place) for row in await select(sql, place.community_id, *wanted)]
+    return [_membership_view(row, access) for row in await select(sql, access.community_id, *wanted)]
 
 
-def _membership_view(row: dict[str, Any], place: Standing) -> MembershipView:
-    role, own = Role(row["role"]), row["member_id"] == place.member_id
-    visible = place.is_admin or own
+def _membership_view(row: dict[str, Any], access: CommunityAccess) -> MembershipView:
+    role, own = Role(row["role"]), row["member_id"] == access.member_id
+    visible = access.is_admin or own
     member = MemberView(
         row["member_id"], row["member_name"], row["member_email"] if visible else None, row["member_at"]
     )
-    can_change = place.grant is None and (own or place.may_manage(role))  # no access token changes members
-    return MembershipView(row["id"], member, place, role, row["joined_at"], viewer_can_change=can_change)
+    can_change = access.grant is None and (own or access.may_manage(role))  # no access token changes members
+    return MembershipView(row["id"], member, access, role, row["joined_at"], viewer_can_change=can_change)
 
 
 async def memberships_of(
@@ -309,5 +309,5 @@ async def memberships_of(
     sql = (
         f"SELECT {_MEMBERSHIP_COLUMNS} FROM memberships m JOIN members p ON p.id = m.member_id WHERE m.id IN ({marks})"  # noqa: S608 -- constants
     )
-    rows = {row["id"]: row for row in await select(sql, *(place.membership_id for place in places))}
-    return [_membership_view(rows[place.membership_id], place) for place in places if place.membership_id in rows]
+    rows = {row["id"]: row for row in await select(sql, *(access.membership_id for access in places))}
+    return [_membership_view(rows[access.membership_id], access) for access in places if access.membership_id in rows]

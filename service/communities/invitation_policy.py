@@ -9,7 +9,7 @@ import orjson
 from service import audit
 from service.accounts.sessions import Caller
 from service.addresses import AddressInvalid, canonical, domain_of
-from service.communities.access import Standing, standing
+from service.communities.access import CommunityAccess, community_access
 from service.database import execute, select, transaction
 from service.errors import InvalidInput, NotPermitted
 from service.languages import language_tag
@@ -47,30 +47,30 @@ class _Checked:
 
 async def update(
     community_id: str, change: PolicyChange, *, caller: Caller | None, now: datetime, settings: Settings
-) -> Standing:
+) -> CommunityAccess:
     """Changes the rules for invitations. What stands already stays: members keep their place, and pending invitations
     their deadline; domains and seats are looked at again when somebody accepts.
     """
-    place = await standing(caller, community_id, settings)
-    if not place.is_admin:
+    access = await community_access(caller, community_id, settings)
+    if not access.is_admin:
         raise NotPermitted("Only admins and owners change the rules for invitations.")
     checked = _checked(change)
     async with transaction():
         await select("SELECT id FROM communities WHERE id = $1 FOR NO KEY UPDATE", community_id)
-        place = await standing(caller, community_id, settings)
-        if not place.is_admin:
+        access = await community_access(caller, community_id, settings)
+        if not access.is_admin:
             raise NotPermitted("Only admins and owners change the rules for invitations.")
         if checked.columns:
-            await _write(place, checked, now)
-        return await standing(caller, community_id, settings)
+            await _write(access, checked, now)
+        return await community_access(caller, community_id, settings)
 
 
-async def _write(place: Standing, checked: _Checked, now: datetime) -> None:
+async def _write(access: CommunityAccess, checked: _Checked, now: datetime) -> None:
     columns = ", ".join(f"{name} = ${number}" for number, name in enumerate(checked.columns, start=2))
     sql = f"UPDATE communities SET {columns} WHERE id = $1"  # noqa: S608 -- our column names
-    await execute(sql, place.community_id, *checked.columns.values())
+    await execute(sql, access.community_id, *checked.columns.values())
     details = {"changes": "; ".join(checked.words)}
-    await audit.record(now, audit.Event("policy.changed", place.community_id, place.member_id, None, details))
+    await audit.record(now, audit.Event("policy.changed", access.community_id, access.member_id, None, details))
 
 
 def _checked(change: PolicyChange) -> _Checked:

@@ -6,7 +6,7 @@ from datetime import datetime
 from service import audit
 from service.accounts.sessions import Caller
 from service.addresses import masked
-from service.communities.access import MembershipView, Standing, memberships_named, standing
+from service.communities.access import CommunityAccess, MembershipView, community_access, memberships_named
 from service.database import execute, select, transaction
 from service.errors import LastOwner, NotFound, NotPermitted, NotSignedIn
 from service.models import Role
@@ -18,12 +18,12 @@ from service.tokens import is_id
 class _Held:
     """A membership and the caller's own place beside it, read while nobody else changes either."""
 
-    place: Standing
+    access: CommunityAccess
     view: MembershipView
 
     @property
     def own(self) -> bool:
-        return self.view.member.id == self.place.member_id
+        return self.view.member.id == self.access.member_id
 
 
 async def change_role(
@@ -32,26 +32,26 @@ async def change_role(
     """Gives a member another role. Nobody acts on a role above their own or gives one; the last owner stays."""
     async with transaction():
         held = await _held(membership_id, caller, settings)
-        if not (held.place.may_manage(held.view.role) and held.place.may_manage(role)):
-            raise NotPermitted(f"You are {held.place.role.lower()} here, so you cannot make this change of roles.")
+        if not (held.access.may_manage(held.view.role) and held.access.may_manage(role)):
+            raise NotPermitted(f"You are {held.access.role.lower()} here, so you cannot make this change of roles.")
         if role is held.view.role:
             return held.view
         if held.view.role is Role.OWNER:
-            await _refuse_last_owner(held.place.community_id)
+            await _refuse_last_owner(held.access.community_id)
         await execute("UPDATE memberships SET role = $1 WHERE id = $2", role, membership_id)
         await audit.record(now, _event("membership.role_changed", held, role=role, former_role=held.view.role))
-        place = await standing(caller, held.place.community_id, settings)
-        return (await memberships_named([membership_id], place))[0]
+        access = await community_access(caller, held.access.community_id, settings)
+        return (await memberships_named([membership_id], access))[0]
 
 
 async def remove(membership_id: str, *, caller: Caller | None, now: datetime, settings: Settings) -> str:
     """Removes a member, or lets the caller leave: from now on their sessions and tokens find no such community."""
     async with transaction():
         held = await _held(membership_id, caller, settings)
-        if not (held.own or held.place.may_manage(held.view.role)):
-            raise NotPermitted(f"You are {held.place.role.lower()} here, so you cannot remove this member.")
+        if not (held.own or held.access.may_manage(held.view.role)):
+            raise NotPermitted(f"You are {held.access.role.lower()} here, so you cannot remove this member.")
         if held.view.role is Role.OWNER:
-            await _refuse_last_owner(held.place.community_id)
+            await _refuse_last_owner(held.access.community_id)
         await execute("DELETE FROM memberships WHERE id = $1", membership_id)
         kind = "membership.left" if held.own else "membership.removed"
         await audit.record(now, _event(kind, held, role=held.view.role))
@@ -71,13 +71,13 @@ async def _held(membership_id: str, caller: Caller | None, settings: Settings) -
         raise NotFound("There is no such membership.")
     await select("SELECT id FROM communities WHERE id = $1 FOR NO KEY UPDATE", rows[0]["community_id"])
     try:
-        place = await standing(caller, rows[0]["community_id"], settings)
+        access = await community_access(caller, rows[0]["community_id"], settings)
     except NotFound:
         raise NotFound("There is no such membership.") from None
-    found = await memberships_named([membership_id], place)
+    found = await memberships_named([membership_id], access)
     if not found:
         raise NotFound("There is no such membership.")
-    return _Held(place, found[0])
+    return _Held(access, found[0])
 
 
 async def _refuse_last_owner(community_id: str) -> None:
@@ -93,4 +93,4 @@ def _event(kind: str, held: _Held, **details: str) -> audit.Event:
     facts = {"member_id": member.id, **{name: str(value) for name, value in details.items()}}
     if member.email:
         facts["email"] = masked(member.email)
-    return audit.Event(kind, held.place.community_id, held.place.member_id, None, facts)
+    return audit.Event(kind, held.access.community_id, held.access.member_id, None, facts)

@@ -125,7 +125,7 @@ class Statement:
     params: tuple[Any, ...]
 
 
-def inserting(table: str, *rows: dict[str, Any]) -> Statement:
+def insert(table: str, *rows: dict[str, Any]) -> Statement:
     """The statement that inserts rows of one shape; dictionaries and lists go in as JSON."""
     marks = (f"${number}" for number in count(1))
     values = ", ".join(f"({', '.join(islice(marks, len(row)))})" for row in rows)
@@ -137,7 +137,7 @@ def _plain(value: Any) -> Any:
     return orjson.dumps(value).decode() if isinstance(value, dict | list) else value
 
 
-async def together(*statements: Statement) -> list[dict[str, Any]]:
+async def execute_batch(*statements: Statement) -> list[dict[str, Any]]:
     """Runs statements of which none needs to see what another wrote, in the caller's transaction; the rows of the last.
 
     On PostgreSQL they are one statement and one round trip, whose constraints are checked at its end; on SQLite, which
@@ -167,7 +167,7 @@ def _renumbered(sql: str, after: int) -> str:
     return _PLACEHOLDER.sub(lambda mark: f"${int(mark[1]) + after}", sql)
 
 
-async def each(*statements: Statement) -> list[dict[str, Any]]:
+async def select_each(*statements: Statement) -> list[dict[str, Any]]:
     """Runs statements that return one row each, of one shape, and none sees what another wrote; their rows in order."""
     if len(statements) <= 1 or not is_postgres():
         return [(await select(statement.sql, *statement.params))[0] for statement in statements]

@@ -13,7 +13,7 @@ import orjson
 
 from service import audit
 from service.addresses import Address
-from service.changes import Changed, announce
+from service.changes import Changed, notify
 from service.database import execute, select
 from service.mail import Mail, blocks, composing
 from service.mail.texts import BlockFacts, LinkedIdentityFacts, address_blocked_mail, identity_linked_mail
@@ -119,4 +119,4 @@ async def _record(row: Mapping[str, Any], kind: str, details: dict[str, str], no
     if row["notice"] != Notice.ADDRESS_BLOCKED:
         return
     await audit.record(now, audit.Event(kind, row["community_id"], None, row["invitation_id"], details))
-    await announce(Changed(row["community_id"], row["invitation_id"]))
+    await notify(Changed(row["community_id"], row["invitation_id"]))

@@ -14,7 +14,7 @@ import structlog
 
 from service import audit, metrics
 from service.addresses import Address
-from service.changes import Changed, announce
+from service.changes import Changed, notify
 from service.database import execute, select
 from service.delivery import notices
 from service.delivery.worker import SUPPRESSED
@@ -283,7 +283,7 @@ async def _move(row: dict[str, Any], verdict: Verdict, now: datetime) -> None:
     record = audit.record if row["kind"] == MailKind.INVITATION else audit.record_anonymous
     facts = dict(verdict.facts)
     await record(now, audit.Event(_KINDS[verdict.delivery], row["community_id"], None, row["invitation_id"], facts))
-    await announce(Changed(row["community_id"], row["invitation_id"]))
+    await notify(Changed(row["community_id"], row["invitation_id"]))
 
 
 async def _is_newest(row: Mapping[str, Any]) -> bool:

@@ -52,7 +52,7 @@ _MOST_INVENTED: Final = 16
 _PATIENCE: Final = 5.0
 
 
-class NotBelieved(Exception):
+class InvalidMessage(Exception):
     """Raised for a message that is not SNS's, or not for us; `reason` is a short word for the log."""
 
     def __init__(self, reason: str) -> None:
@@ -60,7 +60,7 @@ class NotBelieved(Exception):
         self.reason = reason
 
 
-class NotNow(Exception):
+class RetryLater(Exception):
     """Raised when Amazon could not be asked; SNS sends the message again later."""
 
 
@@ -98,10 +98,10 @@ class Certificates:
         """Raises NotBelieved for what is no certificate in force, NotNow where it cannot be had."""
         certificate = await self._certificate(url, now)
         if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
-            raise NotBelieved("certificate_not_in_force")
+            raise InvalidMessage("certificate_not_in_force")
         key = certificate.public_key()
         if not isinstance(key, RSAPublicKey) or key.key_size < _SMALLEST_KEY:
-            raise NotBelieved("certificate_weak")
+            raise InvalidMessage("certificate_weak")
         return key
 
     async def _certificate(self, url: str, now: datetime) -> x509.Certificate:
@@ -111,7 +111,7 @@ class Certificates:
                     await self._remember(url, now)
         certificate = self._known[url][0]
         if certificate is None:
-            raise NotNow
+            raise RetryLater
         return certificate
 
     def _knows(self, url: str, now: datetime) -> bool:
@@ -121,10 +121,10 @@ class Certificates:
         self._known = {known: kept for known, kept in self._known.items() if kept[0] is not None or kept[1] > now}
         earlier = self._known[url][0] if url in self._known else None
         if earlier is None and sum(kept[0] is None for kept in self._known.values()) >= _MOST_INVENTED:
-            raise NotNow
+            raise RetryLater
         try:
             certificate = x509.load_pem_x509_certificate(await self._fetch(url))
-        except (NotNow, ValueError) as error:
+        except (RetryLater, ValueError) as error:
             log.warning("sns.certificate_unavailable", error=type(error).__name__)
             self._known[url] = (earlier, now + _FORGOTTEN)
         else:
@@ -142,21 +142,23 @@ async def fetch_certificate(url: str, *, seconds: float = _FETCH_SECONDS) -> byt
             return await _small_body(response)
     except (httpx2.HTTPError, httpx2.InvalidURL, OSError, TimeoutError) as error:
         log.warning("sns.fetch_failed", error=type(error).__name__)
-        raise NotNow from None
+        raise RetryLater from None
 
 
 async def _small_body(response: httpx2.Response) -> bytes:
     if response.status_code != httpx2.codes.OK:
-        raise NotNow
+        raise RetryLater
     body = b""
     async for chunk in response.aiter_raw():
         body += chunk
         if len(body) > _LARGEST_CERTIFICATE:
-            raise NotNow
+            raise RetryLater
     return body
 
 
-async def believed(body: bytes, *, topics: tuple[str, ...], certificates: Certificates, now: datetime) -> SnsMessage:
+async def verify_message(
+    body: bytes, *, topics: tuple[str, ...], certificates: Certificates, now: datetime
+) -> SnsMessage:
     """The message in a request's body, after every check; nothing is fetched before the cheap ones (H141 to H147).
 
     Raises NotBelieved, and NotNow where the certificate cannot be had.
@@ -164,12 +166,12 @@ async def believed(body: bytes, *, topics: tuple[str, ...], certificates: Certif
     fields = _fields(body)
     kind = fields.get("Type", "")
     if kind not in _SIGNED_FIELDS:
-        raise NotBelieved("unknown_type")
+        raise InvalidMessage("unknown_type")
     # A signature of version 1 is SHA-1: the topic has to be set to SignatureVersion 2.
     if fields.get("SignatureVersion") != "2":
-        raise NotBelieved("signature_version")
+        raise InvalidMessage("signature_version")
     if fields.get("TopicArn") not in topics:
-        raise NotBelieved("unknown_topic")
+        raise InvalidMessage("unknown_topic")
     _refuse_other_times(fields.get("Timestamp", ""), now)
     url = certificate_url(fields.get("SigningCertURL", ""), fields["TopicArn"])
     signature, signed = _signature(fields), canonical_text(fields)
@@ -177,7 +179,7 @@ async def believed(body: bytes, *, topics: tuple[str, ...], certificates: Certif
     try:
         key.verify(signature, signed.encode(), PKCS1v15(), SHA256())
     except InvalidSignature:
-        raise NotBelieved("signature") from None
+        raise InvalidMessage("signature") from None
     return SnsMessage(kind, fields["MessageId"], fields["TopicArn"], fields["Message"], fields.get("Token"))
 
 
@@ -186,9 +188,9 @@ def _fields(body: bytes) -> dict[str, str]:
     try:
         message = orjson.loads(body)
     except orjson.JSONDecodeError:
-        raise NotBelieved("no_json") from None
+        raise InvalidMessage("no_json") from None
     if not isinstance(message, dict):
-        raise NotBelieved("no_object")
+        raise InvalidMessage("no_object")
     return {name: value for name, value in message.items() if isinstance(value, str)}
 
 
@@ -201,7 +203,7 @@ def certificate_url(url: str, topic_arn: str) -> str:
         parts = urlsplit(url)
         hostile = not url.isascii() or not url.isprintable() or " " in url or "\\" in url
     except ValueError:
-        raise NotBelieved("certificate_url") from None
+        raise InvalidMessage("certificate_url") from None
     # The network location is compared whole, so a user, a port or a trailing dot cannot stand in it.
     if (
         hostile
@@ -211,7 +213,7 @@ def certificate_url(url: str, topic_arn: str) -> str:
         or parts.query
         or parts.fragment
     ):
-        raise NotBelieved("certificate_url")
+        raise InvalidMessage("certificate_url")
     return f"https://{parts.netloc}{parts.path}"
 
 
@@ -225,11 +227,11 @@ def _refuse_other_times(timestamp: str, now: datetime) -> None:
     try:
         signed_at = datetime.fromisoformat(timestamp)
     except ValueError:
-        raise NotBelieved("timestamp") from None
+        raise InvalidMessage("timestamp") from None
     if signed_at.tzinfo is None:
         signed_at = signed_at.replace(tzinfo=UTC)
     if not now - _OLDEST <= signed_at <= now + _FUTURE:
-        raise NotBelieved("timestamp")
+        raise InvalidMessage("timestamp")
 
 
 def canonical_text(fields: Mapping[str, str]) -> str:
@@ -237,7 +239,7 @@ def canonical_text(fields: Mapping[str, str]) -> str:
     names = [name for name in _SIGNED_FIELDS[fields["Type"]] if name in fields or name != "Subject"]
     missing = [name for name in names if name not in fields]
     if missing or not 0 < len(fields["MessageId"]) <= _LONGEST_ID:
-        raise NotBelieved("incomplete")
+        raise InvalidMessage("incomplete")
     return "".join(f"{name}\n{fields[name]}\n" for name in names)
 
 
@@ -246,9 +248,9 @@ def _signature(fields: Mapping[str, str]) -> bytes:
     try:
         signature = base64.b64decode(fields.get("Signature", ""), validate=True)
     except binascii.Error:
-        raise NotBelieved("signature") from None
+        raise InvalidMessage("signature") from None
     if len(signature) * 8 < _SMALLEST_KEY:
-        raise NotBelieved("signature")
+        raise InvalidMessage("signature")
     return signature
 
 
@@ -276,4 +278,4 @@ def _confirm(message: SnsMessage) -> None:
         client.confirm_subscription(TopicArn=message.topic_arn, Token=message.token or "")
     except Exception as error:  # noqa: BLE001 -- on an odd answer botocore raises anything, KeyError for one
         log.warning("sns.not_confirmed", topic=message.topic_arn, error=type(error).__name__)
-        raise NotNow from None
+        raise RetryLater from None

@@ -16,7 +16,7 @@ import structlog
 
 from service import audit, metrics
 from service.addresses import Address
-from service.changes import Changed, announce, hub
+from service.changes import Changed, hub, notify
 from service.clock import Clock
 from service.database import execute, select, transaction
 from service.database.deadlines import fresh_context, statements_within
@@ -389,7 +389,7 @@ class Worker:
         await _audit(lease.kind)(now, audit.Event(
             "invitation.sent", row["community_id"], None, row["invitation_id"], {"mail": lease.kind}
         ))  # fmt: skip
-        await announce(Changed(row["community_id"], row["invitation_id"]))
+        await notify(Changed(row["community_id"], row["invitation_id"]))
 
     async def _wait_again(self, lease: _Lease, wait: timedelta) -> None:
         """The order waits as if it had not been leased: that is no failed try."""
@@ -461,7 +461,7 @@ class Worker:
                 f"{error.reason} It is tried again by itself."[:500], about,
             )  # fmt: skip
             for row in shown:
-                await announce(Changed(row["community_id"], row["id"]))
+                await notify(Changed(row["community_id"], row["id"]))
 
 
 def _recipient(row: Mapping[str, Any], kind: MailKind) -> Recipient:
@@ -528,7 +528,7 @@ async def _write_delivery(row: dict[str, Any], delivery: str, reason: str, now: 
     kind = "invitation.suppressed" if delivery == "SUPPRESSED" else "invitation.delivery_failed"
     event = audit.Event(kind, row["community_id"], None, row["invitation_id"], {"reason": reason})
     await _audit(row["kind"])(now, event)
-    await announce(Changed(row["community_id"], row["invitation_id"]))
+    await notify(Changed(row["community_id"], row["invitation_id"]))
 
 
 def _audit(kind: str) -> Callable[[datetime, audit.Event], Awaitable[None]]:

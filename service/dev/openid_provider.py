@@ -94,7 +94,7 @@ class Kept(Generic[T]):
         return value
 
 
-class Refused(Exception):
+class ProtocolError(Exception):
     """Raised when a request is not answered as asked; `error` is OAuth's word for it."""
 
     def __init__(self, error: str, status: int = 400) -> None:
@@ -276,7 +276,7 @@ class OpenIDProvider:
     async def _exchange(self, request: Request) -> Response:
         try:
             return JSONResponse(self.token_response(self._granted(request, await request.form())), headers=_HEADERS)
-        except Refused as refused:
+        except ProtocolError as refused:
             return JSONResponse({"error": refused.error}, refused.status, headers=_HEADERS)
 
     async def _get_userinfo(self, request: Request) -> Response:
@@ -291,15 +291,15 @@ class OpenIDProvider:
         """The grant of a code, once, for the client and the redirect URI that it was given to, with their verifier."""
         client_id = self._authenticated_client(request, form)
         if _field(form, "grant_type") != "authorization_code":
-            raise Refused("unsupported_grant_type")
+            raise ProtocolError("unsupported_grant_type")
         now = self.clock()
         grant = self._codes.take(_field(form, "code"), now)
         if grant is None or grant.request.client_id != client_id:
-            raise Refused("invalid_grant")
+            raise ProtocolError("invalid_grant")
         if grant.request.redirect_uri != _field(form, "redirect_uri"):
-            raise Refused("invalid_grant")
+            raise ProtocolError("invalid_grant")
         if not _is_verifier(_field(form, "code_verifier"), grant.request.code_challenge):
-            raise Refused("invalid_grant")
+            raise ProtocolError("invalid_grant")
         return self._with_access_token(grant, now)
 
     def _with_access_token(self, grant: Grant, now: datetime) -> Grant:
@@ -313,7 +313,7 @@ class OpenIDProvider:
         )
         secret, _ = self.clients.get(client_id, ("", ()))
         if not secret or not hmac.compare_digest(secret.encode(), client_secret.encode()):
-            raise Refused("invalid_client", 401)
+            raise ProtocolError("invalid_client", 401)
         return client_id
 
     def _redirect(self, request: AuthorizationRequest, result: dict[str, str]) -> Response:
@@ -362,7 +362,7 @@ def _basic_credentials(request: Request) -> tuple[str, str] | None:
     try:
         client_id, _, secret = base64.b64decode(encoded, validate=True).decode().partition(":")
     except ValueError:
-        raise Refused("invalid_client", 401) from None
+        raise ProtocolError("invalid_client", 401) from None
     return unquote_plus(client_id), unquote_plus(secret)
 
 

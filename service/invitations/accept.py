@@ -12,9 +12,9 @@ from typing import Final
 from service import audit
 from service.accounts import sessions
 from service.addresses import Address, AddressInvalid, canonical, domain_of, masked, same
-from service.changes import Changed, announce
+from service.changes import Changed, notify
 from service.communities.access import lock_seats
-from service.database import Statement, inserting, json_list, select, together
+from service.database import Statement, execute_batch, insert, json_list, select
 from service.invitations.links import LinkFacts
 from service.invitations.views import entitled
 from service.openid import Identity
@@ -100,7 +100,7 @@ async def accept(
     _refuse_namesake(account, link)
     member_id = account.member_id or new_id("per")
     membership_id = account.membership_id or new_id("mem")
-    session, signing_in = sessions.beginning(
+    session, signing_in = sessions.session_statements(
         member_id, provider_id=identity.provider_id, user_agent=browser.user_agent, replaces=browser.session_cookie,
         now=now, settings=settings,
     )  # fmt: skip
@@ -112,7 +112,7 @@ async def accept(
         *signing_in,
         _telling(link, account, member_id, identity, now),
     )  # fmt: skip
-    await announce(Changed(link.community_id, link.invitation_id))
+    await notify(Changed(link.community_id, link.invitation_id))
     return Accepted(membership_id, account.membership_id is not None, session)
 
 
@@ -257,12 +257,12 @@ async def _consume(link: LinkFacts, member_id: str, now: datetime, *writes: Stat
     (H005, H006); what the others wrote is rolled back with their transaction.
     """
     consuming = Statement(_CONSUME, (now, member_id, link.invitation_id, link.generation))
-    if not await together(*writes, consuming):
+    if not await execute_batch(*writes, consuming):
         raise link_invalid()
 
 
 def _new_member(member_id: str, link: LinkFacts, identity: Identity, now: datetime) -> Statement:
-    return inserting("members", {"id": member_id, "name": identity.name, "email": link.email, "created_at": now})
+    return insert("members", {"id": member_id, "name": identity.name, "email": link.email, "created_at": now})
 
 
 def _remembering(account: _Account, member_id: str, identity: Identity, now: datetime) -> Statement:
@@ -270,14 +270,14 @@ def _remembering(account: _Account, member_id: str, identity: Identity, now: dat
     if account.identity_id is not None:
         sql = "UPDATE identities SET last_used_at = $1, email = $2, email_proven = $3 WHERE id = $4"
         return Statement(sql, (now, email, True, account.identity_id))
-    return inserting("identities", {
+    return insert("identities", {
         "id": new_id("idn"), "member_id": member_id, "provider_id": identity.provider_id, "issuer": identity.issuer,
         "subject": identity.subject, "email": email, "email_proven": True, "linked_at": now, "last_used_at": now,
     })  # fmt: skip
 
 
 def _joining(membership_id: str, member_id: str, link: LinkFacts, now: datetime) -> Statement:
-    return inserting("memberships", {
+    return insert("memberships", {
         "id": membership_id, "member_id": member_id, "community_id": link.community_id, "role": link.role,
         "joined_at": now,
     })  # fmt: skip
@@ -295,4 +295,4 @@ def _telling(link: LinkFacts, account: _Account, member_id: str, identity: Ident
     events = [audit.Event("invitation.accepted", **about, details=evidence)]
     if account.membership_id is None:
         events.append(audit.Event("membership.joined", **about, details={"role": link.role}))
-    return audit.recording(now, *events)
+    return audit.audit_statement(now, *events)

@@ -1,11 +1,11 @@
 """Expected failures that carry an invitation or its status."""
 
-from service.errors import Refused
+from service.errors import ExpectedError
 from service.invitations.status import Status
 from service.invitations.views import InvitationView
 
 
-class AlreadyInvited(Refused):
+class AlreadyInvited(ExpectedError):
     """Raised when the address has an invitation that none may stand beside; nothing was changed or sent.
 
     It is pending, or closed and the list that names the address asks for nobody anew.
@@ -20,7 +20,7 @@ class AlreadyInvited(Refused):
         self.invitation = invitation
 
 
-class InvitationClosed(Refused):
+class InvitationClosed(ExpectedError):
     """Raised when the invitation's status does not allow this any more."""
 
     def __init__(self, message: str, status: Status) -> None:

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Final
 
 from service import audit
-from service.changes import Changed, announce, wake
+from service.changes import Changed, notify, wake
 from service.database import Statement, select
 from service.database.sql import Params
 from service.invitations.links import LinkFacts
@@ -132,5 +132,5 @@ async def _allow(found: Due, now: datetime, settings: Settings) -> bool:
         return False
     event = audit.Event("invitation.fresh_link_requested", found.community_id, None, found.invitation_id)
     await audit.record_anonymous(now, event)
-    await announce(Changed(found.community_id, found.invitation_id))
+    await notify(Changed(found.community_id, found.invitation_id))
     return True

@@ -14,7 +14,7 @@ _MOST_WEEKS: Final = 26
 
 
 @dataclass(frozen=True, slots=True)
-class FunnelAsked:
+class FunnelQuery:
     """The last so many times seven days of a community that the caller administers."""
 
     community_id: str
@@ -49,7 +49,7 @@ FROM invitations WHERE community_id = {community} AND created_at > {after} AND c
 _RANGES_AT_ONCE: Final = 400  # SQLite joins at most 500 SELECTs in one statement
 
 
-async def last_weeks(asked: Sequence[FunnelAsked], *, now: datetime) -> list[list[FunnelWeek]]:
+async def last_weeks(asked: Sequence[FunnelQuery], *, now: datetime) -> list[list[FunnelWeek]]:
     """Returns the weeks of each funnel, the oldest first.
 
     Weeks end at `now` for every funnel. A community is therefore counted once, for the longest funnel that asks for it.

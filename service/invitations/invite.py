@@ -7,12 +7,12 @@ from service import audit
 from service.accounts import access_tokens
 from service.accounts.sessions import Caller
 from service.addresses import Address, AddressInvalid, canonical
-from service.changes import Changed, announce
+from service.changes import Changed, notify
 from service.communities.access import (
     STANDING_COLUMNS,
     AlreadyMember,
+    CommunityAccess,
     MemberView,
-    Standing,
     lock_seats,
     memberships_named,
     standing_of,
@@ -22,13 +22,13 @@ from service.database.shares import concerns
 from service.errors import (
     MESSAGE,
     EmailDomainNotAllowed,
+    ExpectedError,
     InvalidEmail,
     NotFound,
     NotPermitted,
     NotSignedIn,
-    Refused,
     SeatLimitReached,
-    worded,
+    validated_text,
 )
 from service.invitations import views as invitation_views
 from service.invitations.errors import AlreadyInvited
@@ -65,7 +65,7 @@ class Checked:
 class _InviteFacts:
     """The inviter and their standing, and what stands in the way of inviting an address."""
 
-    place: Standing
+    access: CommunityAccess
     inviter: MemberView
     open_id: str | None
     open_expires_at: datetime | None
@@ -79,12 +79,12 @@ async def invite(
     if caller is None:
         raise NotSignedIn
     facts = await _invite_facts(community_id, invitee.email, caller, settings)
-    refuse_above_own_role(facts.place, invitee.role)
-    checked = checked_invitee(invitee, facts.place)
+    refuse_above_own_role(facts.access, invitee.role)
+    checked = checked_invitee(invitee, facts.access)
     await _refuse_known(facts, now, settings)
     async with audited(community_id, caller.member_id, now=now), transaction():
-        await refuse_without_seat(facts.place, now)
-        await _spend_invites(facts.place, 1, now, settings)
+        await refuse_without_seat(facts.access, now)
+        await _spend_invites(facts.access, 1, now, settings)
         return await _write_invitation(facts, checked, now, settings)
 
 
@@ -112,9 +112,9 @@ async def _invite_facts(community_id: str, email: str, caller: Caller, settings:
         raise NotFound("There is no such community among yours.")
     row = rows[0]
     concerns(row["community_id"])
-    place = standing_of(row, settings, caller.grant)
-    inviter = MemberView(place.member_id, row["inviter_name"], row["inviter_email"], row["inviter_created_at"])
-    return _InviteFacts(place, inviter, row["open_id"], row["open_expires_at"], row["known_membership_id"])
+    access = standing_of(row, settings, caller.grant)
+    inviter = MemberView(access.member_id, row["inviter_name"], row["inviter_email"], row["inviter_created_at"])
+    return _InviteFacts(access, inviter, row["open_id"], row["open_expires_at"], row["known_membership_id"])
 
 
 def _canonical_or_nothing(email: str) -> str:
@@ -124,60 +124,60 @@ def _canonical_or_nothing(email: str) -> str:
         return ""
 
 
-def refuse_above_own_role(place: Standing, role: Role) -> None:
-    if not place.is_admin:
+def refuse_above_own_role(access: CommunityAccess, role: Role) -> None:
+    if not access.is_admin:
         raise NotPermitted("Only admins and owners invite people to this community.")
-    if not place.may_manage(role):
+    if not access.may_manage(role):
         raise NotPermitted(
             above_the_token(role)
-            if only_the_token_refuses(place, role)
-            else f"You are {place.role.lower()} here, so you cannot invite to the role {role.lower()}."
+            if only_the_token_refuses(access, role)
+            else f"You are {access.role.lower()} here, so you cannot invite to the role {role.lower()}."
         )
 
 
-def only_the_token_refuses(place: Standing, role: Role) -> bool:
-    return replace(place, grant=None).may_manage(role)
+def only_the_token_refuses(access: CommunityAccess, role: Role) -> bool:
+    return replace(access, grant=None).may_manage(role)
 
 
 def above_the_token(role: Role) -> str:
     return f"This access token cannot be used for invitations to the role {role.lower()}."
 
 
-def checked_invitee(invitee: Invitee, place: Standing) -> Checked:
+def checked_invitee(invitee: Invitee, access: CommunityAccess) -> Checked:
     try:
         email = canonical(invitee.email)
     except AddressInvalid as error:
         raise InvalidEmail(str(error)) from None
-    message = worded(invitee.message, MESSAGE) if invitee.message and invitee.message.strip() else None
+    message = validated_text(invitee.message, MESSAGE) if invitee.message and invitee.message.strip() else None
     locale = language_tag(invitee.locale)
-    if not place.admits(email):
-        raise EmailDomainNotAllowed(list(place.allowed_email_domains))
+    if not access.admits(email):
+        raise EmailDomainNotAllowed(list(access.allowed_email_domains))
     return Checked(email, invitee.role, message, locale)
 
 
 async def _refuse_known(facts: _InviteFacts, now: datetime, settings: Settings) -> None:
     if facts.membership_id is not None:
-        raise AlreadyMember((await memberships_named([facts.membership_id], facts.place))[0])
+        raise AlreadyMember((await memberships_named([facts.membership_id], facts.access))[0])
     if facts.open_id is not None and facts.open_expires_at is not None and facts.open_expires_at > now:
-        raise AlreadyInvited(await view_in(facts.place, facts.open_id, now, settings))
+        raise AlreadyInvited(await view_in(facts.access, facts.open_id, now, settings))
 
 
-async def refuse_without_seat(place: Standing, now: datetime) -> None:
+async def refuse_without_seat(access: CommunityAccess, now: datetime) -> None:
     """Counts again under the community's lock, where a limit makes counting matter."""
-    if place.seat_limit is None:
+    if access.seat_limit is None:
         return
-    seats = await lock_seats(place.community_id, now)
+    seats = await lock_seats(access.community_id, now)
     if seats.limit is not None and seats.members + seats.pending >= seats.limit:
         raise SeatLimitReached(seats.limit)
 
 
-async def _spend_invites(place: Standing, number: int, now: datetime, settings: Settings) -> None:
+async def _spend_invites(access: CommunityAccess, number: int, now: datetime, settings: Settings) -> None:
     limits = settings.rate_limits
     own = "You have invited as many people as one may for now."
     all_of_them = "This community has invited as many people as it may for now."
     await refuse_over_any(
-        Allowance(limits.invites_per_inviter, f"inviter:{place.member_id}", own),
-        Allowance(limits.invites_per_community, f"community:{place.community_id}", all_of_them),
+        Allowance(limits.invites_per_inviter, f"inviter:{access.member_id}", own),
+        Allowance(limits.invites_per_community, f"community:{access.community_id}", all_of_them),
         now=now, times=number,
     )  # fmt: skip
 
@@ -192,48 +192,48 @@ ON CONFLICT DO NOTHING
 
 async def _write_invitation(facts: _InviteFacts, invitee: Checked, now: datetime, settings: Settings) -> InvitationView:
     """The invitation, its mail order and its audit event; loses to a simultaneous invite of the same address (H084)."""
-    place, invitation_id = facts.place, new_id("inv")
+    access, invitation_id = facts.access, new_id("inv")
     if facts.open_id is not None:
         await execute(
             "UPDATE invitations SET superseded_at = $1 WHERE id = $2 AND superseded_at IS NULL", now, facts.open_id
         )
-    expires_at = now + timedelta(days=place.invitation_days)
+    expires_at = now + timedelta(days=access.invitation_days)
     written = await execute(
-        INSERT, invitation_id, place.community_id, invitee.email, invitee.role, invitee.message, invitee.locale,
-        place.member_id, now, expires_at, place.invitation_days, None, place.access_token_id,
+        INSERT, invitation_id, access.community_id, invitee.email, invitee.role, invitee.message, invitee.locale,
+        access.member_id, now, expires_at, access.invitation_days, None, access.access_token_id,
     )  # fmt: skip
     if not written:
-        raise await _already_invited(place, invitee.email, now, settings)
-    await access_tokens.hold(place.grant, now=now)
-    await announce(
-        Changed(place.community_id, invitation_id),
+        raise await _already_invited(access, invitee.email, now, settings)
+    await access_tokens.hold(access.grant, now=now)
+    await notify(
+        Changed(access.community_id, invitation_id),
         outbox.order_statement(invitation_id, generation=1, kind=MailKind.INVITATION, now=now),
-        audit.recording(now, event_of("invitation.created", place, invitation_id, role=invitee.role)),
+        audit.audit_statement(now, event_of("invitation.created", access, invitation_id, role=invitee.role)),
     )
     return invitation_views.of_new(
-        place, facts.inviter, invitation_id, email=invitee.email, role=invitee.role, message=invitee.message,
+        access, facts.inviter, invitation_id, email=invitee.email, role=invitee.role, message=invitee.message,
         locale=invitee.locale, now=now, expires_at=expires_at, settings=settings,
     )  # fmt: skip
 
 
-async def _already_invited(place: Standing, email: Address, now: datetime, settings: Settings) -> Refused:
+async def _already_invited(access: CommunityAccess, email: Address, now: datetime, settings: Settings) -> ExpectedError:
     rows = await select(
         "SELECT id FROM invitations WHERE community_id = $1 AND email = $2 AND accepted_at IS NULL AND declined_at IS NULL"
         " AND revoked_at IS NULL AND superseded_at IS NULL",
-        place.community_id, email,
+        access.community_id, email,
     )  # fmt: skip
     if not rows:
         return NotFound("This invitation changed while you asked. Try again.")
-    return AlreadyInvited(await view_in(place, rows[0]["id"], now, settings))
+    return AlreadyInvited(await view_in(access, rows[0]["id"], now, settings))
 
 
-def event_of(kind: str, place: Standing, invitation_id: str, **details: str) -> audit.Event:
-    facts = details | access_tokens.details_of(place.grant)
-    return audit.Event(kind, place.community_id, place.member_id, invitation_id, facts)
+def event_of(kind: str, access: CommunityAccess, invitation_id: str, **details: str) -> audit.Event:
+    facts = details | access_tokens.details_of(access.grant)
+    return audit.Event(kind, access.community_id, access.member_id, invitation_id, facts)
 
 
-async def view_in(place: Standing, invitation_id: str, now: datetime, settings: Settings) -> InvitationView:
-    view = await invitation_views.one(place, invitation_id, now=now, settings=settings)
+async def view_in(access: CommunityAccess, invitation_id: str, now: datetime, settings: Settings) -> InvitationView:
+    view = await invitation_views.one(access, invitation_id, now=now, settings=settings)
     if view is None:
         raise NotFound("There is no such invitation.")
     return view

@@ -13,10 +13,25 @@ from service.accounts import access_tokens
 from service.accounts.sessions import Caller
 from service.addresses import Address
 from service.changes import announce_many
-from service.communities.access import AlreadyMember, Standing, lock_seats, memberships_named, operators_place, standing
+from service.communities.access import (
+    AlreadyMember,
+    CommunityAccess,
+    community_access,
+    lock_seats,
+    memberships_named,
+    operator_access,
+)
 from service.database import execute, select, transaction
 from service.database.sql import Params
-from service.errors import InvalidInput, NotFound, NotPermitted, NotSignedIn, RateLimited, Refused, SeatLimitReached
+from service.errors import (
+    ExpectedError,
+    InvalidInput,
+    NotFound,
+    NotPermitted,
+    NotSignedIn,
+    RateLimited,
+    SeatLimitReached,
+)
 from service.invitations import views as invitation_views
 from service.invitations.errors import AlreadyInvited
 from service.invitations.invite import Checked, Invitee, checked_invitee, refuse_above_own_role
@@ -37,7 +52,7 @@ class Outcome:
 
     email: str
     invitation: InvitationView | None = None
-    refused: Refused | None = None
+    refused: ExpectedError | None = None
 
     def invited(self) -> InvitationView:
         if self.invitation is None:
@@ -53,7 +68,7 @@ class _Row:
 
     given: Invitee
     checked: Checked | None = None
-    refused: Refused | None = None
+    refused: ExpectedError | None = None
     first: "_Row | None" = None
     known_id: str | None = None
     expired_id: str | None = None
@@ -76,13 +91,13 @@ async def invite_many(
     """Invites up to 1,000 people; more are refused whole (H100). The limits are those of single invitations: what they
     still allow is invited from the top, the rest is RateLimited; the whole is, when that is all that there is to say.
     """
-    place = await standing(caller, community_id, settings)
+    access = await community_access(caller, community_id, settings)
     if caller is None:
         raise NotSignedIn
-    if not place.is_admin:
+    if not access.is_admin:
         raise NotPermitted("Only admins and owners invite people to this community.")
     _refuse_number(len(invitees))
-    return await _invite_all(place, invitees, caller.member_id, now, settings)
+    return await _invite_all(access, invitees, caller.member_id, now, settings)
 
 
 async def invite_many_as_operator(
@@ -93,9 +108,9 @@ async def invite_many_as_operator(
     Without `anew`, whoever was ever invited to the community is answered with their newest invitation, whatever became
     of it: a list that is run again writes to nobody who declined, was revoked, let it expire or left.
     """
-    place = await operators_place(community_id, settings)
+    access = await operator_access(community_id, settings)
     _refuse_number(len(invitees))
-    return await _invite_all(place, invitees, None, now, settings, anew=anew)
+    return await _invite_all(access, invitees, None, now, settings, anew=anew)
 
 
 def _refuse_number(number: int) -> None:
@@ -104,27 +119,27 @@ def _refuse_number(number: int) -> None:
 
 
 async def _invite_all(
-    place: Standing, invitees: list[Invitee], inviter_id: str | None, now: datetime, settings: Settings,
+    access: CommunityAccess, invitees: list[Invitee], inviter_id: str | None, now: datetime, settings: Settings,
     *, anew: bool = True,
 ) -> list[Outcome]:  # fmt: skip
-    rows = [_checked(given, place) for given in invitees]
+    rows = [_checked(given, access) for given in invitees]
     _join_duplicates(rows)
-    async with audited(place.community_id, inviter_id, rows=len(rows), now=now), transaction():
-        await _answer_known(place, rows, now)
+    async with audited(access.community_id, inviter_id, rows=len(rows), now=now), transaction():
+        await _answer_known(access, rows, now)
         if not anew:
-            await _answer_invited_before(place, rows)
-        await _seat(place, rows, now)
+            await _answer_invited_before(access, rows)
+        await _seat(access, rows, now)
         if inviter_id is not None:
-            await _spend(place, rows, now, settings)
-        await _write(place, rows, inviter_id, now)
-    return await _outcomes(place, rows, now, settings)
+            await _spend(access, rows, now, settings)
+        await _write(access, rows, inviter_id, now)
+    return await _outcomes(access, rows, now, settings)
 
 
-def _checked(given: Invitee, place: Standing) -> _Row:
+def _checked(given: Invitee, access: CommunityAccess) -> _Row:
     try:
-        refuse_above_own_role(place, given.role)
-        return _Row(given, checked=checked_invitee(given, place))
-    except Refused as refused:
+        refuse_above_own_role(access, given.role)
+        return _Row(given, checked=checked_invitee(given, access))
+    except ExpectedError as refused:
         return _Row(given, refused=refused)
 
 
@@ -151,13 +166,13 @@ WHERE i.community_id = $1 AND i.accepted_at IS NOT NULL AND i.email IN ({marks})
 """
 
 
-async def _answer_known(place: Standing, rows: list[_Row], now: datetime) -> None:
+async def _answer_known(access: CommunityAccess, rows: list[_Row], now: datetime) -> None:
     """Answers whoever is a member or has a pending invitation."""
     wanted = {row.email: row for row in rows if row.new}
-    params = Params(place.community_id)
+    params = Params(access.community_id)
     marks = params.listed(wanted)
     known = await select(_KNOWN.format(marks=marks), *params.values) if marks else []
-    views = await memberships_named([found["membership_id"] for found in known if found["membership_id"]], place)
+    views = await memberships_named([found["membership_id"] for found in known if found["membership_id"]], access)
     memberships = {view.id: view for view in views}
     for found in known:
         row = wanted[found["email"]]
@@ -177,10 +192,10 @@ SELECT email, id FROM (
 """
 
 
-async def _answer_invited_before(place: Standing, rows: list[_Row]) -> None:
+async def _answer_invited_before(access: CommunityAccess, rows: list[_Row]) -> None:
     """Answers whoever has an invitation, closed or not, with the newest."""
     wanted = {row.email: row for row in rows if row.new}
-    params = Params(place.community_id)
+    params = Params(access.community_id)
     if marks := params.listed(wanted):
         for found in await select(_INVITED_BEFORE.format(marks=marks), *params.values):
             wanted[found["email"]].known_id = found["id"]
@@ -190,21 +205,21 @@ def _new(rows: list[_Row]) -> list[_Row]:
     return [row for row in rows if row.new]
 
 
-async def _seat(place: Standing, rows: list[_Row], now: datetime) -> None:
+async def _seat(access: CommunityAccess, rows: list[_Row], now: datetime) -> None:
     """As many of the new rows as there are seats, from the top, counted under the community's lock."""
-    if place.seat_limit is None:
+    if access.seat_limit is None:
         return
-    seats = await lock_seats(place.community_id, now)
+    seats = await lock_seats(access.community_id, now)
     if seats.limit is None:
         return
     for row in _new(rows)[max(0, seats.limit - seats.members - seats.pending) :]:
         row.refused = SeatLimitReached(seats.limit)
 
 
-async def _spend(place: Standing, rows: list[_Row], now: datetime, settings: Settings) -> None:
+async def _spend(access: CommunityAccess, rows: list[_Row], now: datetime, settings: Settings) -> None:
     """As many of the new rows as the inviter's and the community's limits allow, from the top."""
     new, limits = _new(rows), settings.rate_limits
-    inviter, community = f"inviter:{place.member_id}", f"community:{place.community_id}"
+    inviter, community = f"inviter:{access.member_id}", f"community:{access.community_id}"
     allowed, wait = await spend_up_to(limits.invites_per_inviter, inviter, now=now, times=len(new))
     fewer, further_wait = await spend_up_to(limits.invites_per_community, community, now=now, times=allowed)
     if fewer < allowed:
@@ -218,24 +233,24 @@ async def _spend(place: Standing, rows: list[_Row], now: datetime, settings: Set
     for row in new[fewer:]:
         row.refused = refused
     if fewer < len(new):
-        await audit.record(now, over(refused, place.community_id, place.member_id, rows=len(new) - fewer))
+        await audit.record(now, over(refused, access.community_id, access.member_id, rows=len(new) - fewer))
 
 
-async def _write(place: Standing, rows: list[_Row], inviter_id: str | None, now: datetime) -> None:
+async def _write(access: CommunityAccess, rows: list[_Row], inviter_id: str | None, now: datetime) -> None:
     """Invitations, mail orders, audit events and notifications, each kind in one statement or a few."""
     new = _new(rows)
     if not new:
         return
     await _supersede([row.expired_id for row in new if row.expired_id is not None], now)
-    written = await _insert(place, new, inviter_id, now)
-    await access_tokens.hold(place.grant, now=now)
+    written = await _insert(access, new, inviter_id, now)
+    await access_tokens.hold(access.grant, now=now)
     for row in new:
         row.written_id = written.get(row.email)
     ids = list(written.values())
     await outbox.order_many(ids, now=now)
-    await audit.record(now, *(_event(place, row, inviter_id) for row in new if row.written_id is not None))
-    await announce_many(place.community_id, ids)
-    await _answer_losers(place, [row for row in new if row.written_id is None])
+    await audit.record(now, *(_event(access, row, inviter_id) for row in new if row.written_id is not None))
+    await announce_many(access.community_id, ids)
+    await _answer_losers(access, [row for row in new if row.written_id is None])
 
 
 async def _supersede(expired: list[str], now: datetime) -> None:
@@ -245,10 +260,10 @@ async def _supersede(expired: list[str], now: datetime) -> None:
         await execute(sql, *params.values)
 
 
-async def _insert(place: Standing, new: list[_Row], inviter_id: str | None, now: datetime) -> dict[str, str]:
+async def _insert(access: CommunityAccess, new: list[_Row], inviter_id: str | None, now: datetime) -> dict[str, str]:
     """The ids of what was written, by address; who lost to a simultaneous invitation is not among them (H084)."""
-    expires_at = now + timedelta(days=place.invitation_days)
-    params = Params(place.community_id, inviter_id, now, expires_at, place.invitation_days, place.access_token_id)
+    expires_at = now + timedelta(days=access.invitation_days)
+    params = Params(access.community_id, inviter_id, now, expires_at, access.invitation_days, access.access_token_id)
     # In one order, so that two who invite the same people at once wait for each other and do not deadlock.
     values = ", ".join(
         f"({params.listed(_columns(row))}, $1, $2, 1, $3, $4, $5, 'QUEUED', $3, 0, $6)"
@@ -269,16 +284,16 @@ def _columns(row: _Row) -> tuple[Any, ...]:
     return new_id("inv"), row.checked.email, row.checked.role, row.checked.message, row.checked.locale
 
 
-def _event(place: Standing, row: _Row, inviter_id: str | None) -> audit.Event:
-    details = {"role": str(row.given.role)} | access_tokens.details_of(place.grant)
-    return audit.Event("invitation.created", place.community_id, inviter_id, row.written_id, details)
+def _event(access: CommunityAccess, row: _Row, inviter_id: str | None) -> audit.Event:
+    details = {"role": str(row.given.role)} | access_tokens.details_of(access.grant)
+    return audit.Event("invitation.created", access.community_id, inviter_id, row.written_id, details)
 
 
-async def _answer_losers(place: Standing, losers: list[_Row]) -> None:
+async def _answer_losers(access: CommunityAccess, losers: list[_Row]) -> None:
     """Who invited the same address at this very moment was first; the row is answered with that invitation."""
     if not losers:
         return
-    params = Params(place.community_id)
+    params = Params(access.community_id)
     marks = params.listed([row.email for row in losers])
     known = {found["email"]: found["open_id"] for found in await select(_KNOWN.format(marks=marks), *params.values)}
     for row in losers:
@@ -287,9 +302,9 @@ async def _answer_losers(place: Standing, losers: list[_Row]) -> None:
             row.refused = NotFound("This invitation changed while you asked. Try again.")
 
 
-async def _outcomes(place: Standing, rows: list[_Row], now: datetime, settings: Settings) -> list[Outcome]:
+async def _outcomes(access: CommunityAccess, rows: list[_Row], now: datetime, settings: Settings) -> list[Outcome]:
     ids = {found for row in rows for found in (row.known_id, row.written_id) if found is not None}
-    views = await invitation_views.named(place, ids, now=now, settings=settings)
+    views = await invitation_views.named(access, ids, now=now, settings=settings)
     return [_outcome(row, views) for row in rows]
 
 

@@ -8,18 +8,18 @@ from tortoise.exceptions import IntegrityError
 from service import audit
 from service.accounts import access_tokens
 from service.accounts.sessions import Caller
-from service.changes import Changed, announce
+from service.changes import Changed, notify
 from service.communities.access import (
-    Standing,
-    standing,
+    CommunityAccess,
+    community_access,
 )
 from service.database import execute, select, transaction
 from service.errors import (
+    ExpectedError,
     NotFound,
     NotPermitted,
     NotSignedIn,
     RateLimited,
-    Refused,
 )
 from service.invitations import views as invitation_views
 from service.invitations.errors import InvitationClosed
@@ -43,12 +43,12 @@ async def find(invitation_id: str, *, caller: Caller | None, now: datetime, sett
         else []
     )
     try:
-        place = await standing(caller, rows[0]["community_id"] if rows else "", settings)
+        access = await community_access(caller, rows[0]["community_id"] if rows else "", settings)
     except NotFound:
         raise NotFound("There is no such invitation.") from None
-    if not place.is_admin:
+    if not access.is_admin:
         raise NotFound("There is no such invitation.")
-    return await view_in(place, invitation_id, now, settings)
+    return await view_in(access, invitation_id, now, settings)
 
 
 async def resend(invitation_id: str, *, caller: Caller | None, now: datetime, settings: Settings) -> InvitationView:
@@ -65,7 +65,7 @@ async def resend(invitation_id: str, *, caller: Caller | None, now: datetime, se
             " block can lift it, and so can the operator.",
             view.status,
         )
-    async with audited(view.place.community_id, view.place.member_id, invitation_id=view.id, now=now):
+    async with audited(view.access.community_id, view.access.member_id, invitation_id=view.id, now=now):
         if view.can_resend_at is not None:
             raise RateLimited("This invitation was sent again a short while ago.", view.can_resend_at - now)
     return await _write_resend(view, now, settings)
@@ -84,30 +84,35 @@ WHERE id = $1 AND accepted_at IS NULL AND revoked_at IS NULL AND superseded_at I
 
 
 async def _write_resend(view: InvitationView, now: datetime, settings: Settings) -> InvitationView:
-    place, limit = view.place, settings.rate_limits.resends_per_invitation
+    access, limit = view.access, settings.rate_limits.resends_per_invitation
     reopened = view.status is Status.DECLINED
-    expires_at = now + timedelta(days=place.invitation_days) if reopened else view.expires_at
+    expires_at = now + timedelta(days=access.invitation_days) if reopened else view.expires_at
     period, pause = (limit.period, invitation_views.RESEND_PAUSE) if limit else (timedelta(days=1), timedelta(0))
     async with transaction():
         if reopened:
-            await refuse_without_seat(place, now)
-        await access_tokens.hold(place.grant, now=now)
-        if not await _reopen(view, place, expires_at, now, period, pause):
-            raise _closed(await view_in(place, view.id, now, settings))
+            await refuse_without_seat(access, now)
+        await access_tokens.hold(access.grant, now=now)
+        if not await _reopen(view, access, expires_at, now, period, pause):
+            raise _closed(await view_in(access, view.id, now, settings))
         generation = (await select("SELECT generation FROM invitations WHERE id = $1", view.id))[0]["generation"]
         await outbox.order(view.id, generation=generation, kind=MailKind.INVITATION, now=now)
-        await audit.record(now, event_of("invitation.reopened" if reopened else "invitation.resent", place, view.id))
-        await announce(Changed(place.community_id, view.id))
-        return await view_in(place, view.id, now, settings)
+        await audit.record(now, event_of("invitation.reopened" if reopened else "invitation.resent", access, view.id))
+        await notify(Changed(access.community_id, view.id))
+        return await view_in(access, view.id, now, settings)
 
 
 async def _reopen(
-    view: InvitationView, place: Standing, expires_at: datetime, now: datetime, period: timedelta, pause: timedelta
+    view: InvitationView,
+    access: CommunityAccess,
+    expires_at: datetime,
+    now: datetime,
+    period: timedelta,
+    pause: timedelta,
 ) -> bool:
     """Whether this resend won; a declined one loses to a newer open invitation of the same address."""
     try:
         async with transaction():
-            facts = (view.id, place.member_id, expires_at, now, now - period, now - pause, place.access_token_id)
+            facts = (view.id, access.member_id, expires_at, now, now - period, now - pause, access.access_token_id)
             return await execute(_RESEND, *facts) == 1
     except IntegrityError:
         raise InvitationClosed(
@@ -123,20 +128,20 @@ async def revoke(invitation_id: str, *, caller: Caller | None, now: datetime, se
         revoked = await execute(
             "UPDATE invitations SET revoked_at = $1, revoked_by_id = $2 WHERE id = $3 AND accepted_at IS NULL"
             " AND declined_at IS NULL AND revoked_at IS NULL AND superseded_at IS NULL AND expires_at > $1",
-            now, view.place.member_id, view.id,
+            now, view.access.member_id, view.id,
         )  # fmt: skip
         if not revoked:
-            raise _closed(await view_in(view.place, view.id, now, settings))
-        await audit.record(now, event_of("invitation.revoked", view.place, view.id))
-        await announce(Changed(view.place.community_id, view.id))
-        return await view_in(view.place, view.id, now, settings)
+            raise _closed(await view_in(view.access, view.id, now, settings))
+        await audit.record(now, event_of("invitation.revoked", view.access, view.id))
+        await notify(Changed(view.access.community_id, view.id))
+        return await view_in(view.access, view.id, now, settings)
 
 
 def _refuse_managing(view: InvitationView) -> None:
-    if not view.place.may_manage(view.role):
+    if not view.access.may_manage(view.role):
         raise NotPermitted(
             above_the_token(view.role)
-            if only_the_token_refuses(view.place, view.role)
+            if only_the_token_refuses(view.access, view.role)
             else f"This is an invitation to the role {view.role.lower()}, which is above your own."
         )
 
@@ -150,9 +155,9 @@ _CLOSED: Final = {
 }
 
 
-def _closed(view: InvitationView) -> Refused:
+def _closed(view: InvitationView) -> ExpectedError:
     return InvitationClosed(_CLOSED[view.status], view.status)
 
 
 async def _blocked(view: InvitationView) -> bool:
-    return await Block.filter(community_id=view.place.community_id, email=view.email).exists()
+    return await Block.filter(community_id=view.access.community_id, email=view.email).exists()

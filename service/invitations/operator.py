@@ -8,12 +8,12 @@ from datetime import datetime, timedelta
 
 from service import audit
 from service.addresses import Address
-from service.changes import Changed, announce
+from service.changes import Changed, notify
 from service.database import execute, select, transaction
 from service.errors import (
     NAME,
     NotFound,
-    worded,
+    validated_text,
 )
 from service.invitations.invite import INSERT
 from service.languages import language_tag
@@ -31,7 +31,7 @@ async def create_community_as_operator(
     `locale` is the language of its mails. Raises InvalidInput for a name out of bounds, and for what is no language.
     """
     community_id = new_id("com")
-    name, locale = worded(name, NAME), language_tag(locale)
+    name, locale = validated_text(name, NAME), language_tag(locale)
     async with transaction():
         await Community.create(id=community_id, name=name, locale=locale, created_at=now)
         await audit.record(now, audit.Event("community.created", community_id))
@@ -65,7 +65,7 @@ async def invite_for_operator(
         )  # fmt: skip
         await outbox.order(invitation_id, generation=1, kind=MailKind.INVITATION, now=now)
         await audit.record(now, audit.Event("invitation.created", community_id, None, invitation_id, {"role": role}))
-        await announce(Changed(community_id, invitation_id))
+        await notify(Changed(community_id, invitation_id))
 
 
 async def release(email: Address, *, now: datetime, settings: Settings) -> bool:
@@ -75,13 +75,13 @@ async def release(email: Address, *, now: datetime, settings: Settings) -> bool:
     account. Raises NotFound when no account has the address.
     """
     async with transaction():
-        member_id, place = await _account(email)
+        member_id, access = await _account(email)
         await _end_sign_ins(member_id, now)
-        await audit.record(now, audit.Event("member.identity_released", place and place[0], member_id))
-        if place is None:
+        await audit.record(now, audit.Event("member.identity_released", access and access[0], member_id))
+        if access is None:
             await execute("UPDATE members SET email = NULL WHERE id = $1", member_id)
             return False
-        await invite_for_operator(place[0], email, place[1], for_member_id=member_id, now=now, settings=settings)
+        await invite_for_operator(access[0], email, access[1], for_member_id=member_id, now=now, settings=settings)
         return True
 
 
@@ -95,7 +95,7 @@ async def _account(email: Address) -> tuple[str, tuple[str, Role] | None]:
     if not rows:
         raise NotFound("No account has this address; invite the person instead.")
     places = [(row["id"], (row["community_id"], Role(row["role"]))) for row in rows if row["role"] is not None]
-    return max(places, key=lambda place: place[1][1].rank, default=(rows[0]["id"], None))
+    return max(places, key=lambda access: access[1][1].rank, default=(rows[0]["id"], None))
 
 
 async def _end_sign_ins(member_id: str, now: datetime) -> None:

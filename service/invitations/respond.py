@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from service import audit
-from service.changes import Changed, announce
+from service.changes import Changed, notify
 from service.database import execute, transaction
 from service.errors import (
     InviteLinkInvalid,
@@ -37,5 +37,5 @@ async def decline(link: LinkFacts, *, block: bool, now: datetime) -> str:
         if block:
             await blocks.make(link.community_id, link.email, invitation_id=link.invitation_id, now=now)
             await outbox.order_block_notice(link.invitation_id, generation=link.generation, now=now)
-        await announce(Changed(link.community_id, link.invitation_id))
+        await notify(Changed(link.community_id, link.invitation_id))
     return link.community_name

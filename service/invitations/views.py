@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from service.communities.access import MemberView, Standing
+from service.communities.access import CommunityAccess, MemberView
 from service.database import select
 from service.database.shares import in_slices
 from service.database.sql import Params
@@ -26,7 +26,7 @@ class InvitationView:
     """An invitation as an admin of its community sees it."""
 
     id: str
-    place: Standing
+    access: CommunityAccess
     email: str
     role: Role
     message: str | None
@@ -82,16 +82,16 @@ _PEOPLE = """
 
 
 @dataclass(frozen=True, slots=True)
-class PageAsked:
+class InvitationsQuery:
     """A page of the invitations of a community that the caller administers, newest first, after a keyset position."""
 
-    place: Standing
+    access: CommunityAccess
     limit: int
     after: tuple[datetime, str] | None = None
     wanted: InvitationFilter = field(default_factory=InvitationFilter)
 
 
-async def pages(asked: Sequence[PageAsked], *, now: datetime, settings: Settings) -> list[list[InvitationView]]:
+async def pages(asked: Sequence[InvitationsQuery], *, now: datetime, settings: Settings) -> list[list[InvitationView]]:
     """All these pages, in one statement."""
     params = Params()
     found = " UNION ALL ".join(
@@ -104,12 +104,12 @@ async def pages(asked: Sequence[PageAsked], *, now: datetime, settings: Settings
     )
     views: list[list[InvitationView]] = [[] for _ in asked]
     async for row in in_slices(await select(sql, *params.values)):
-        views[row["page"]].append(view_of(row, asked[row["page"]].place, now=now, settings=settings))
+        views[row["page"]].append(view_of(row, asked[row["page"]].access, now=now, settings=settings))
     return views
 
 
-def _found(page: PageAsked, params: Params, now: datetime) -> str:
-    return newest(page.place.community_id, page.wanted, params, after=page.after, limit=page.limit, now=now)
+def _found(page: InvitationsQuery, params: Params, now: datetime) -> str:
+    return newest(page.access.community_id, page.wanted, params, after=page.after, limit=page.limit, now=now)
 
 
 async def totals(asked: Sequence[tuple[str, InvitationFilter]], *, now: datetime) -> list[int]:
@@ -139,34 +139,38 @@ async def counts(community_ids: Sequence[str], *, now: datetime) -> list[dict[St
     ]
 
 
-async def one(place: Standing, invitation_id: str, *, now: datetime, settings: Settings) -> InvitationView | None:
+async def one(
+    access: CommunityAccess, invitation_id: str, *, now: datetime, settings: Settings
+) -> InvitationView | None:
     """The invitation of that id in the caller's community."""
-    return (await named(place, [invitation_id], now=now, settings=settings)).get(invitation_id)
+    return (await named(access, [invitation_id], now=now, settings=settings)).get(invitation_id)
 
 
-async def named(place: Standing, ids: Iterable[str], *, now: datetime, settings: Settings) -> dict[str, InvitationView]:
+async def named(
+    access: CommunityAccess, ids: Iterable[str], *, now: datetime, settings: Settings
+) -> dict[str, InvitationView]:
     """The invitations of these ids in the caller's community, by id, in one statement."""
-    params = Params(place.community_id)
+    params = Params(access.community_id)
     marks = params.listed(ids)
     sql = f"SELECT {_COLUMNS} FROM invitations i {_PEOPLE} WHERE i.community_id = $1 AND i.id IN ({marks})"  # noqa: S608 -- constants and placeholders
     rows = await select(sql, *params.values) if marks else []
-    return {row["id"]: view_of(row, place, now=now, settings=settings) for row in rows}
+    return {row["id"]: view_of(row, access, now=now, settings=settings) for row in rows}
 
 
 async def each(
-    asked: Sequence[tuple[Standing, str]], *, now: datetime, settings: Settings
+    asked: Sequence[tuple[CommunityAccess, str]], *, now: datetime, settings: Settings
 ) -> list[InvitationView | None]:
     """Invitations by community and id; None where there is none. One statement for each community."""
-    found: dict[tuple[Standing, str], InvitationView] = {}
-    for place in dict.fromkeys(place for place, _ in asked):
-        ids = [invitation_id for of, invitation_id in asked if of == place]
-        views = await named(place, ids, now=now, settings=settings)
-        found |= {(place, invitation_id): view for invitation_id, view in views.items()}
+    found: dict[tuple[CommunityAccess, str], InvitationView] = {}
+    for access in dict.fromkeys(access for access, _ in asked):
+        ids = [invitation_id for of, invitation_id in asked if of == access]
+        views = await named(access, ids, now=now, settings=settings)
+        found |= {(access, invitation_id): view for invitation_id, view in views.items()}
     return [found.get(key) for key in asked]
 
 
 def of_new(
-    place: Standing, inviter: MemberView, invitation_id: str, *, email: str, role: Role, message: str | None,
+    access: CommunityAccess, inviter: MemberView, invitation_id: str, *, email: str, role: Role, message: str | None,
     locale: str | None, now: datetime, expires_at: datetime, settings: Settings,
 ) -> InvitationView:  # fmt: skip
     """An invitation that was written this moment by the caller; reading it back would tell nothing else."""
@@ -174,26 +178,26 @@ def of_new(
     row |= {
         "id": invitation_id, "email": email, "role": role, "message": message, "locale": locale, "created_at": now,
         "expires_at": expires_at, "delivery": Delivery.QUEUED, "inviter_id": inviter.id, "inviter_name": inviter.name,
-        "inviter_email": inviter.email, "inviter_created_at": inviter.created_at, "inviter_role": place.role,
+        "inviter_email": inviter.email, "inviter_created_at": inviter.created_at, "inviter_role": access.role,
     }  # fmt: skip
-    return view_of(row, place, now=now, settings=settings)
+    return view_of(row, access, now=now, settings=settings)
 
 
-def view_of(row: dict[str, Any], place: Standing, *, now: datetime, settings: Settings) -> InvitationView:
+def view_of(row: dict[str, Any], access: CommunityAccess, *, now: datetime, settings: Settings) -> InvitationView:
     status, role = status_of(row, now), Role(row["role"])
-    manages = place.may_manage(role)
+    manages = access.may_manage(role)
     resendable = manages and status in {Status.PENDING, Status.DECLINED} and not row["stays_declined"]
     ready_at = resend_ready_at(row, settings.rate_limits.resends_per_invitation)
     return InvitationView(
         id=row["id"],
-        place=place,
+        access=access,
         email=row["email"],
         role=role,
         message=row["message"],
         locale=row["locale"],
         inviter=_member(row, "inviter"),
         status=status,
-        blocked_reason=_blocked_reason(row, place, role) if status is Status.PENDING else None,
+        blocked_reason=_blocked_reason(row, access, role) if status is Status.PENDING else None,
         delivery=Delivery(row["delivery"]),
         delivery_reason=row["delivery_reason"],
         created_at=row["created_at"],
@@ -237,12 +241,12 @@ BLOCKED_BY_RULES: Final = (
 BLOCKED_BY_SEATS: Final = "No seat is left in this community. Remove a member or raise the seat limit."
 
 
-def _blocked_reason(row: dict[str, Any], place: Standing, role: Role) -> str | None:
+def _blocked_reason(row: dict[str, Any], access: CommunityAccess, role: Role) -> str | None:
     if not entitled(row["inviter_id"], row["inviter_role"], role):
         return BLOCKED_BY_INVITER
-    if not place.admits(row["email"]):
+    if not access.admits(row["email"]):
         return BLOCKED_BY_RULES
-    if place.seats_left == 0:
+    if access.seats_left == 0:
         return BLOCKED_BY_SEATS
     return None
 

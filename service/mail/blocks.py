@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from service import audit
 from service.addresses import Address, masked
-from service.changes import Changed, announce
+from service.changes import Changed, notify
 from service.database import execute, select, transaction
 from service.tokens import Token, digest_of, new_id, new_token
 
@@ -93,7 +93,7 @@ async def _record_lifted(rows: list[dict[str, Any]], by: LiftedBy, now: datetime
         event = audit.Event("address.block_lifted", row["community_id"], None, row["invitation_id"], details)
         await audit.record(now, event)
         if row["invitation_id"] is not None:
-            await announce(Changed(row["community_id"], row["invitation_id"]))
+            await notify(Changed(row["community_id"], row["invitation_id"]))
 
 
 async def _name_of(community_id: str) -> str:

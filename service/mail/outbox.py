@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from service.database import Statement, inserting, select, together
+from service.database import Statement, execute_batch, insert, select
 from service.models import MailKind, MailOrder, Notice
 from service.tokens import new_id
 
@@ -16,14 +16,14 @@ async def order(
     invitation_id: str, *, generation: int, kind: MailKind, now: datetime, flow_id: str | None = None
 ) -> None:
     """Orders one mail, in the transaction of what it tells of. The order holds no link and no code."""
-    await together(order_statement(invitation_id, generation=generation, kind=kind, now=now, flow_id=flow_id))
+    await execute_batch(order_statement(invitation_id, generation=generation, kind=kind, now=now, flow_id=flow_id))
 
 
 def order_statement(
     invitation_id: str, *, generation: int, kind: MailKind, now: datetime, flow_id: str | None = None
 ) -> Statement:
     """The statement that orders one mail, to be run with what the mail tells of."""
-    return inserting("mail_orders", {
+    return insert("mail_orders", {
         "id": new_id("ord"), "kind": kind, "invitation_id": invitation_id, "generation": generation,
         "flow_id": flow_id, "created_at": now, "due_at": now, "attempt": 0, "tries": 0,
     })  # fmt: skip
@@ -57,7 +57,7 @@ async def order_block_notice(invitation_id: str, *, generation: int, now: dateti
 
 
 async def _order_notice(notice: Notice, facts: dict[str, str], about: dict[str, Any], now: datetime) -> None:
-    await together(inserting("mail_orders", {
+    await execute_batch(insert("mail_orders", {
         "id": new_id("ord"), "kind": MailKind.NOTICE, "notice": notice, "facts": facts, **about, "created_at": now,
         "due_at": now, "attempt": 0, "tries": 0,
     }))  # fmt: skip

@@ -1,6 +1,6 @@
 """OpenID Connect: the relying party, its checks, and what a provider's word about an address is worth."""
 
-from service.openid.evidence import Evidence, Remedy, Verdict, weigh
+from service.openid.evidence import Evidence, Remedy, Verdict, assess
 from service.openid.failures import ProviderUnavailable, SignInFailed
 from service.openid.relying_party import Identity, ProviderLabel, RelyingParty, Started, provider_label
 
@@ -14,6 +14,6 @@ __all__ = [
     "SignInFailed",
     "Started",
     "Verdict",
+    "assess",
     "provider_label",
-    "weigh",
 ]

@@ -114,7 +114,7 @@ _REFUSALS: Final = {
 }  # fmt: skip
 
 
-def weigh(provider: ProviderSettings, claims: Mapping[str, Any]) -> Evidence:
+def assess(provider: ProviderSettings, claims: Mapping[str, Any]) -> Evidence:
     """The verdict of a provider's rules on the address in verified claims. No other claim stands in for `email`:
     preferred_username, upn and unique_name are whatever their owner typed (H030).
     """

@@ -17,7 +17,7 @@ import structlog
 from starlette.datastructures import QueryParams
 
 from service.models import ADDRESS, NAME
-from service.openid.evidence import Evidence, weigh
+from service.openid.evidence import Evidence, assess
 from service.openid.failures import ProviderUnavailable, SignInFailed
 from service.openid.id_token import Expected, check_claims, read_id_token
 from service.openid.metadata import Metadata
@@ -243,7 +243,7 @@ async def _identity(
         subject=claims["sub"],
         email=_presentable(claims.get("email"), ADDRESS),
         name=_name(claims.get("name")),
-        evidence=weigh(provider.settings, claims),
+        evidence=assess(provider.settings, claims),
     )
 
 

@@ -11,15 +11,15 @@ from typing import Any
 
 from service import audit
 from service.addresses import Address, masked
-from service.changes import Changed, announce
+from service.changes import Changed, notify
 from service.database import empty_write_ahead_log, execute, select, transaction
-from service.errors import Refused
+from service.errors import ExpectedError
 from service.limits import forget_recipient
 from service.models import Role
 from service.retention.pruning import erase_invitation
 
 
-class LeavesNoOwner(Refused):
+class LeavesNoOwner(ExpectedError):
     """Raised when communities with other members would be left without an owner; nothing was erased."""
 
     def __init__(self, communities: list[str]) -> None:
@@ -104,13 +104,13 @@ async def _erase_member(member_id: str, now: datetime) -> int:
     await execute("DELETE FROM memberships WHERE member_id = $1", member_id)
     await execute("DELETE FROM mail_orders WHERE member_id = $1", member_id)
     await execute("UPDATE members SET name = NULL, email = NULL, erased_at = $1 WHERE id = $2", now, member_id)
-    await audit.record(now, *(_left(place, member_id) for place in places))
+    await audit.record(now, *(_left(access, member_id) for access in places))
     return len(places)
 
 
-def _left(place: dict[str, Any], member_id: str) -> audit.Event:
-    details = {"member": member_id, "role": Role(place["role"])}
-    return audit.Event("member.erased", place["community_id"], details=details)
+def _left(access: dict[str, Any], member_id: str) -> audit.Event:
+    details = {"member": member_id, "role": Role(access["role"])}
+    return audit.Event("member.erased", access["community_id"], details=details)
 
 
 async def _invitations_of(address: Address, members: list[str]) -> list[dict[str, Any]]:
@@ -135,7 +135,7 @@ async def _erase_invitation(row: dict[str, Any], now: datetime) -> None:
     )  # fmt: skip
     await erase_invitation(row["id"], now=now)
     await audit.record(now, audit.Event("invitation.erased", row["community_id"], None, row["id"]))
-    await announce(Changed(row["community_id"], row["id"]))
+    await notify(Changed(row["community_id"], row["id"]))
 
 
 async def _erase_traces(address: Address) -> None:

@@ -48,7 +48,7 @@ _FOREIGN: Final = re.compile(
     r"GUESTLIST_(TEST_.*|SERVICE_HOST|SERVICE_PORT(_.*)?|PORT|PORT_[0-9]+_(TCP|UDP|SCTP)(_PROTO|_PORT|_ADDR)?)"
 )
 
-Place = tuple[str, ...]
+SettingPath = tuple[str, ...]
 """Where a value stands: ("providers", "google", "kind")."""
 
 
@@ -426,7 +426,7 @@ class Environment(PydanticBaseSettingsSource):
         return tree
 
 
-def _path_of(variable: str) -> Place:
+def _path_of(variable: str) -> SettingPath:
     """Where a variable's value belongs; what belongs nowhere stands under its whole name, to be refused."""
     path = tuple(variable.removeprefix(PREFIX).lower().split("__"))
     if path[0] == "providers" and len(path) > 1:
@@ -435,7 +435,7 @@ def _path_of(variable: str) -> Place:
     return path if variable.isupper() and _is_known(path, variable) else (variable,)
 
 
-def _written(path: Place, source: str) -> str:
+def _written(path: SettingPath, source: str) -> str:
     """The name of a setting as it is written in the environment or in the file."""
     if source != "environment":
         return ".".join(path)
@@ -444,13 +444,13 @@ def _written(path: Place, source: str) -> str:
     return PREFIX + "__".join(path).upper().replace("-", "_")
 
 
-def _plant(tree: dict[str, Any], path: Place, value: object) -> None:
+def _plant(tree: dict[str, Any], path: SettingPath, value: object) -> None:
     for part in path[:-1]:
         tree = tree.setdefault(part, {})
     tree[path[-1]] = value
 
 
-def _leaves(tree: Mapping[str, Any], above: Place = ()) -> Iterator[tuple[Place, Any]]:
+def _leaves(tree: Mapping[str, Any], above: SettingPath = ()) -> Iterator[tuple[SettingPath, Any]]:
     for key, value in tree.items():
         if isinstance(value, Mapping) and value:
             yield from _leaves(value, (*above, key))
@@ -468,9 +468,9 @@ def _read_file(file: Path) -> dict[str, Any]:
         raise SettingsInvalid([Finding(str(file), f"cannot be read ({error.strerror})", expected)]) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         # The place only: the rest of the message may quote the line, and a secret with it.
-        place = re.search(r"at line [0-9]+, column [0-9]+", str(error))
+        line_number = re.search(r"at line [0-9]+, column [0-9]+", str(error))
         raise SettingsInvalid(
-            [Finding(str(file), f"is no TOML {place[0] if place else ''}".strip(), expected)]
+            [Finding(str(file), f"is no TOML {line_number[0] if line_number else ''}".strip(), expected)]
         ) from None
 
 
@@ -503,14 +503,14 @@ class _Reading:
 
     def __init__(self, sources: Iterable[tuple[str, Mapping[str, Any]]], *, development: bool) -> None:
         self.tree: dict[str, Any] = {}
-        self.said_by: dict[Place, str] = {}
+        self.said_by: dict[SettingPath, str] = {}
         self.findings: list[Finding] = []
         self.development = development
         for source, said in sources:
             for path, value in _leaves(said):
                 self._take(path, value, source)
 
-    def _take(self, path: Place, value: object, source: str) -> None:
+    def _take(self, path: SettingPath, value: object, source: str) -> None:
         if not _is_known(path, value):
             self.findings.append(_unknown(path, source))
         elif self.development and source != "code" and path[:2] == ("providers", "dev"):
@@ -540,7 +540,7 @@ class _Reading:
         problem = f"is {rule.shown(error['input']) if is_shown else 'not understood'}"
         yield Finding(self._name(path), "is missing" if error["type"] == "missing" else problem, _expected(path))
 
-    def _name(self, path: Place) -> str:
+    def _name(self, path: SettingPath) -> str:
         """As it was written; where it is missing, as its nearest neighbour was."""
         for length in range(len(path), 0, -1):
             for said, source in self.said_by.items():
@@ -550,7 +550,7 @@ class _Reading:
         return _written(path, "file" if "file" in sources and "environment" not in sources else "environment")
 
 
-def _is_known(path: Place, value: object) -> bool:
+def _is_known(path: SettingPath, value: object) -> bool:
     match path:
         case ("providers",) | ("providers", _):
             return value == {} or isinstance(value, ProviderSettings)
@@ -565,7 +565,7 @@ def _is_known(path: Place, value: object) -> bool:
     return False
 
 
-def _unknown(path: Place, source: str) -> Finding:
+def _unknown(path: SettingPath, source: str) -> Finding:
     name = _written(path, source)
     known = {_plain(other): other for other in _known_names(path, source)}
     close = difflib.get_close_matches(_plain(name), known, n=1, cutoff=0.75)
@@ -577,7 +577,7 @@ def _plain(name: str) -> str:
     return re.sub(r"[_.-]+", "_", name.lower())
 
 
-def _known_names(path: Place, source: str) -> Iterator[str]:
+def _known_names(path: SettingPath, source: str) -> Iterator[str]:
     provider = path[1] if path[0] == "providers" and len(path) > 1 else _guessed_provider(path[0].lower())
     for field in Settings.model_fields:
         if field not in {"development", "providers", "rate_limits"}:
@@ -593,13 +593,13 @@ def _guessed_provider(name: str) -> str:
     return match[1] or match[2] if match else "name"
 
 
-def _setting_path(location: Sequence[str | int]) -> Place:
+def _setting_path(location: Sequence[str | int]) -> SettingPath:
     """The setting that an error is in, without pydantic's own steps into lists and unions."""
     depth = {"providers": 3, "rate_limits": 2}.get(str(location[0]) if location else "", 1)
     return tuple(str(step) for step in location[:depth])
 
 
-def _expected(path: Place) -> str:
+def _expected(path: SettingPath) -> str:
     models: dict[str, type[BaseModel]] = {"providers": ProviderSettings, "rate_limits": RateLimits}
     field = models.get(path[0], Settings).model_fields.get(path[-1])
     extra = field.json_schema_extra if field else None

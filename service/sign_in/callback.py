@@ -12,7 +12,7 @@ from starlette.datastructures import QueryParams
 from service import audit, metrics
 from service.accounts import sessions
 from service.addresses import masked
-from service.changes import Changed, announce
+from service.changes import Changed, notify
 from service.database import execute, select
 from service.invitations.accept import (
     AcceptanceRefused,
@@ -138,7 +138,7 @@ async def _require_code(flow: Flow, link: LinkFacts, identity: Identity, now: da
         "invitation.code_required", link.community_id, None, link.invitation_id,
         {"provider": identity.provider_id, "evidence": identity.evidence.rule},
     ))  # fmt: skip
-    await announce(Changed(link.community_id, link.invitation_id))
+    await notify(Changed(link.community_id, link.invitation_id))
     return Outcome(
         AcceptanceStatus.CODE_REQUIRED,
         f"One more step: a six-digit code is on its way to {masked(link.email)}. Enter it here within ten minutes.",

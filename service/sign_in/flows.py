@@ -11,7 +11,7 @@ from typing import Final
 
 from service import audit
 from service.accounts.sessions import Caller
-from service.changes import Changed, announce
+from service.changes import Changed, notify
 from service.database import execute, transaction
 from service.errors import InviteLinkInvalid, UnknownProvider
 from service.invitations.links import LinkFacts, by_id
@@ -65,7 +65,7 @@ async def begin_acceptance(
         await execute(_OPEN, now, link.invitation_id)
         await flow.save(force_create=True)
         await audit.record_anonymous(now, started)
-        await announce(Changed(link.community_id, link.invitation_id))
+        await notify(Changed(link.community_id, link.invitation_id))
     return begun
 
 
@@ -85,7 +85,7 @@ async def begin_linking(
     now: datetime, settings: Settings,
 ) -> Begun:  # fmt: skip
     """Adds another sign-in to the caller's account, by a fresh login with it; bound to the caller's session."""
-    flow = Flow(kind=FlowKind.LINK_IDENTITY, session_id=caller.session_id, first_started_at=now)
+    flow = Flow(kind=FlowKind.LINK_IDENTITY, session_id=caller.credential_id, first_started_at=now)
     return await _begin(flow, provider_id, return_to or "/", cookie, relying_party, now, settings)
 
 

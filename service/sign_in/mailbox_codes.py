@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from service import audit
-from service.changes import Changed, announce
+from service.changes import Changed, notify
 from service.database import execute, select
 from service.models import DIGEST
 
@@ -61,7 +61,7 @@ async def give_up(flow_id: str, community_id: str, invitation_id: str, *, now: d
         details = {"status": "SIGN_IN_FAILED", "reason": _NOT_SENT, "provider": row["provider_id"]}
         refused = audit.Event("invitation.accept_refused", community_id, None, invitation_id, details)
         await audit.record_anonymous(now, refused)
-        await announce(Changed(community_id, invitation_id))
+        await notify(Changed(community_id, invitation_id))
 
 
 async def spend_try(flow_id: str, *, now: datetime) -> Try | None:

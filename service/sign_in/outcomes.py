@@ -9,7 +9,7 @@ from tortoise.exceptions import IntegrityError
 
 from service import audit
 from service.addresses import masked
-from service.changes import Changed, announce
+from service.changes import Changed, notify
 from service.database import execute, transaction
 from service.invitations.accept import (
     AcceptanceRefused,
@@ -93,7 +93,7 @@ async def write_refusal(flow: Flow, refused: AcceptanceRefused, identity: Identi
         link = await by_id(flow.link_id, now=now) if written and flow.link_id else None
         if link is not None:
             await audit.record_anonymous(now, _refusal_event(flow, link, refused, identity))
-            await announce(Changed(link.community_id, link.invitation_id))
+            await notify(Changed(link.community_id, link.invitation_id))
     return outcome
 
 

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from service import audit
 from service.addresses import Address, AddressInvalid, canonical, masked
-from service.changes import Changed, announce
+from service.changes import Changed, notify
 from service.database import execute, select, transaction
 from service.errors import InviteLinkInvalid
 from service.invitations.accept import AcceptanceStatus
@@ -39,7 +39,7 @@ async def request(flow_id: str, *, cookie: FlowCookie, now: datetime) -> Flow:
         await audit.record_anonymous(now, audit.Event(
             "invitation.other_address_requested", link.community_id, None, link.invitation_id, details
         ))  # fmt: skip
-        await announce(Changed(link.community_id, link.invitation_id))
+        await notify(Changed(link.community_id, link.invitation_id))
     return flow
 
 

@@ -33,18 +33,18 @@ class SesWebhook:
     async def answer(self, request: Request) -> Response:
         try:
             return await self._take_in(await request.body(), self._clock())
-        except sns.NotBelieved as error:
+        except sns.InvalidMessage as error:
             metrics.notifications.labels("refused").inc()
             log.warning("webhook.refused", reason=error.reason)
             return PlainTextResponse("This notification is not believed.", 403)
-        except sns.NotNow:
+        except sns.RetryLater:
             metrics.notifications.labels("postponed").inc()
             return PlainTextResponse("Not now; send it again later.", 503)
         except ClientDisconnect:
             return PlainTextResponse("The body did not arrive.", 400)
 
     async def _take_in(self, body: bytes, now: datetime) -> Response:
-        message = await sns.believed(
+        message = await sns.verify_message(
             body, topics=self._settings.ses_topic_arns, certificates=self._certificates, now=now
         )
         if message.type == "SubscriptionConfirmation":
