@@ -22,6 +22,7 @@ help:
 	@echo 'make test   runs the linters, the type checker and all tests (ARGS="-k link" make test: some of the tests)'
 	@echo 'make lint   runs the linters and the type checker'
 	@echo 'make lock   writes the lock files anew (UPGRADE=--upgrade make lock: with newer versions)'
+	@echo 'make catalogues   updates service/locales with the messages of the source'
 	@echo 'make clean  removes what these made'
 
 .PHONY: run
@@ -50,6 +51,17 @@ lock: $(VENV)/.dev
 	$(COMPILE) $(UPGRADE) --constraint requirements-dev.lock pyproject.toml --output-file requirements.lock
 	$(COMPILE) $(UPGRADE) --constraint requirements-dev.lock requirements-build.in --output-file requirements-build.lock
 	npm install $(NPM_QUIETLY) --package-lock-only --omit-lockfile-registry-resolved
+
+# The messages of the source, and their translations; a message without one fails tests/test_languages.py.
+EXTRACT := $(BIN)/pybabel --quiet extract --mapping-file babel.cfg -k gettext_noop -k ngettext_noop:1,2 \
+	--no-location --sort-output --omit-header --no-wrap
+UPDATE := $(BIN)/pybabel --quiet update --domain guestlist --output-dir service/locales --no-fuzzy-matching \
+	--ignore-obsolete --ignore-pot-creation-date --no-wrap
+.PHONY: catalogues
+catalogues: $(VENV)/.dev
+	@mkdir -p build
+	@$(EXTRACT) --output build/guestlist.pot .
+	@$(UPDATE) --input-file build/guestlist.pot
 
 .PHONY: clean
 clean:

@@ -159,7 +159,7 @@ async def test_scanners_lift_no_block(scene: Scene) -> None:
     await scene.block()
     path = await scene.undo_path()
     async with http_client(scene.service.url) as scanner:
-        page = await scanner.get(path, headers={"accept-language": "xx, de-CH;q=0.8, fr"})
+        page = await scanner.get(path, headers={"accept-language": "xx, de-CH;q=0.8, fr;q=0.7"})
         await scanner.head(path)
         bad = [
             await scanner.post(path),

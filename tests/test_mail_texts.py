@@ -6,24 +6,19 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from html.parser import HTMLParser
-from pathlib import Path
 
 import pytest
-from babel.messages.catalog import Catalog
-from babel.messages.extract import extract_from_file
-from babel.messages.pofile import read_po
 from hypothesis import given
 from hypothesis import strategies as st
 
 from service.addresses import Address
-from service.mail import Mail, texts
+from service.languages import LANGUAGES
+from service.mail import Mail
 from service.mail.texts import (
-    LOCALES,
     BlockFacts,
     InvitationFacts,
     LinkedIdentityFacts,
     address_blocked_mail,
-    best_locale,
     code_mail,
     identity_linked_mail,
     invitation_mail,
@@ -52,7 +47,6 @@ BLOCK = BlockFacts(BOB, "Book Club", UNDO, datetime(2026, 12, 31, 22, 30, tzinfo
 LINKED = LinkedIdentityFacts(
     BOB, "Example ID", datetime(2026, 12, 1, 2, 5, tzinfo=timezone(timedelta(hours=3))), SERVICE
 )
-CATALOGUES = Path(texts.__file__).parent / "locales"
 # What some mail program or other makes a link of: a host, an address, a scheme, two slashes, with any dot that IDNA knows.
 LINKLIKE = re.compile(r"\S[.。．｡․@＠](?=\S)|(?<=[^\W\d_])[:：](?=\S)|[/\\]{2}")
 
@@ -93,40 +87,17 @@ def without_our_links(text: str) -> str:
     return text
 
 
-def catalogue(language: str) -> Catalog:
-    with (CATALOGUES / language / "LC_MESSAGES" / "mail.po").open("rb") as source:
-        return read_po(source, locale=language, abort_invalid=True)
-
-
-def messages_of_the_source() -> set[str]:
-    found = extract_from_file("python", texts.__file__, keywords={"_": None})
-    return {message for _line, message, _comments, _context in found if isinstance(message, str)}
-
-
 def mails() -> Iterator[Mail]:
-    for language in LOCALES:
+    for language in LANGUAGES:
         for role in ("OWNER", "ADMIN", "MEMBER"):
             yield invitation_mail(replace(FACTS, role=role), locale=language)
         yield invitation_mail(replace(FACTS, inviter_name=None, fresh=True, message=None), locale=language)
 
 
-# ------------------------------------------------------------------------------------------------------ catalogues
+# ------------------------------------------------------------------------------------------------------- languages
 
 
-@pytest.mark.parametrize("language", [language for language in LOCALES if language != "en"])
-def test_each_catalogue_translates_every_sentence_with_its_placeholders(language: str) -> None:
-    """A catalogue holds the source's sentences, all of them and no others, none empty or unsure, with the same placeholders."""
-    entries = {str(message.id): message for message in catalogue(language) if message.id}
-    assert set(entries) == messages_of_the_source()
-    assert len(entries) > 20
-    for source, message in entries.items():
-        assert message.string, source
-        assert not message.fuzzy, source
-        placeholders = re.compile(r"%(?:\(\w+\))?.")
-        assert sorted(placeholders.findall(source)) == sorted(placeholders.findall(str(message.string))), source
-
-
-@pytest.mark.parametrize("language", [language for language in LOCALES if language != "en"])
+@pytest.mark.parametrize("language", [language for language in LANGUAGES if language != "en"])
 def test_no_english_is_left_in_a_translated_mail(language: str) -> None:
     """Every sentence of the translated mails differs from the English one, save names, links, dates and codes."""
     facts = replace(FACTS, fresh=True, role="ADMIN")
@@ -156,25 +127,6 @@ def test_subject_and_date_speak_the_invitees_language(language: str, subject: st
     assert mail.subject == subject
     assert end in mail.text
     assert end in Reader(mail.html).text
-
-
-@pytest.mark.parametrize(
-    ("wanted", "fallback", "language"),
-    [
-        ("de", "en", "de"),
-        ("de-CH", "en", "de"),
-        ("FR_ca", "en", "fr"),
-        ("es-419", "de", "es"),
-        ("pt-BR", "de-AT", "de"),
-        (None, "fr", "fr"),
-        ("tlh", "xx", "en"),
-        ("", "", "en"),
-        ("../../de", "en", "en"),
-    ],
-)
-def test_the_best_language_is_chosen(wanted: str | None, fallback: str, language: str) -> None:
-    """A regional tag takes its language, an unknown one the fallback's, and nothing else becomes a path."""
-    assert best_locale(wanted, fallback) == language
 
 
 # --------------------------------------------------------------------------------------------------------- content
@@ -228,7 +180,7 @@ def test_a_fresh_link_says_that_it_was_asked_for() -> None:
 
 def test_a_block_notice_names_no_author_and_offers_the_undo() -> None:
     """H175: the notice says that the link alone made the block, and carries one link, which lifts it until its day."""
-    for language in LOCALES:
+    for language in LANGUAGES:
         mail = address_blocked_mail(BLOCK, locale=language)
         assert "Book Club" in mail.subject
         assert BOB in mail.text
@@ -247,7 +199,7 @@ def test_a_block_notice_names_no_author_and_offers_the_undo() -> None:
 
 def test_a_notice_of_a_sign_in_names_it_and_the_time() -> None:
     """The notice names the provider and the time in UTC, says what to do, and its one link is the front page."""
-    for language in LOCALES:
+    for language in LANGUAGES:
         mail = identity_linked_mail(LINKED, locale=language)
         assert "Example ID" in mail.text
         assert "23:05" in mail.text
@@ -295,7 +247,7 @@ def test_tags_and_recipient_are_handed_through() -> None:
 
 def test_a_code_is_in_both_parts_and_not_in_the_subject() -> None:
     """The code stands on its own line, is told to be secret and for the same browser, and no lock screen shows it."""
-    for language in LOCALES:
+    for language in LANGUAGES:
         mail = code_mail(BOB, "407152", "Book Club", 10, language)
         assert "407152" in mail.text.splitlines()
         assert "407152" in Reader(mail.html).text

@@ -253,7 +253,7 @@ def create_community(
     config: ConfigOption = None,
 ) -> None:
     """A community, and the invitation to its first owner."""
-    from service.languages import language_tag  # noqa: PLC0415 -- Babel is for those who name a language
+    from service.text import language_tag  # noqa: PLC0415 -- Babel is for those who name a language
 
     settings, address = _settings(lambda: load_settings(config=config)), _address(owner, "--owner: ")
     try:

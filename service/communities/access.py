@@ -11,10 +11,10 @@ from service.addresses import Address, domain_of
 from service.database import json_list, select, transaction
 from service.database.shares import concerns
 from service.errors import NAME, ExpectedError, NotFound, NotPermitted, NotSignedIn, validated_text
-from service.languages import language_tag
 from service.limits import refuse_over
 from service.models import Community, Membership, Role
 from service.settings import RateLimit, Settings
+from service.text import language_tag
 from service.tokens import is_id, new_id
 
 MOST_OF_MEMBER: Final = 200  # in a list of one's own communities

@@ -12,8 +12,8 @@ from service.addresses import AddressInvalid, canonical, domain_of
 from service.communities.access import CommunityAccess, community_access
 from service.database import execute, select, transaction
 from service.errors import InvalidInput, NotPermitted
-from service.languages import language_tag
 from service.settings import Settings
+from service.text import language_tag
 
 MOST_DOMAINS: Final = 100
 _MOST_SEATS: Final = 1_000_000

@@ -33,11 +33,11 @@ from service.errors import (
 from service.invitations import views as invitation_views
 from service.invitations.errors import AlreadyInvited
 from service.invitations.views import InvitationView
-from service.languages import language_tag
 from service.limits import Allowance, audited, refuse_over_any
 from service.mail import outbox
 from service.models import MailKind, Role
 from service.settings import Settings
+from service.text import language_tag
 from service.tokens import is_id, new_id
 
 

@@ -16,10 +16,10 @@ from service.errors import (
     validated_text,
 )
 from service.invitations.invite import INSERT
-from service.languages import language_tag
 from service.mail import outbox
 from service.models import Community, MailKind, Role
 from service.settings import Settings
+from service.text import language_tag
 from service.tokens import new_id
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Final
 
 from service.addresses import Address
+from service.languages import LANGUAGES
 from service.mail import Mail
 from service.mail.texts import (
-    LOCALES,
     BlockFacts,
     InvitationFacts,
     LinkedIdentityFacts,
@@ -30,7 +30,7 @@ def write(folder: Path, *, now: datetime) -> list[Path]:
     """Writes NAME.LANGUAGE.txt and .html for each mail into a folder, which is made; the files, in order."""
     folder.mkdir(parents=True, exist_ok=True)
     files: list[Path] = []
-    for language in LOCALES:
+    for language in LANGUAGES:
         for name, mail in _mails(language, now).items():
             files += _write(folder / f"{name}.{language}", mail)
     return files

@@ -1,7 +1,6 @@
 r"""The words of the mails: invitations, codes and notices, as text and as HTML, in four languages.
 
-English is the source: each sentence below is a gettext message, translated in locales/<language>/LC_MESSAGES/mail.po.
-A catalogue is read and compiled when its language is first written in; `pybabel extract -F babel.cfg` lists the messages.
+English is the source: each sentence below is a gettext message of the catalogues (`service.languages`).
 
 Names and messages come from people, and a mail from this service must not be theirs to abuse (H087, H088):
 
@@ -25,21 +24,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
-from gettext import GNUTranslations, NullTranslations
-from io import BytesIO
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final, Literal
 
-from babel.dates import format_date, format_time
-from babel.messages.mofile import write_mo
-from babel.messages.pofile import read_po
+from babel.dates import format_time
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
 from service.addresses import Address
+from service.languages import best_language, day_in_words, translations
 from service.mail import Mail
-
-LOCALES: Final = ("en", "de", "fr", "es")
 
 Role = Literal["OWNER", "ADMIN", "MEMBER"]
 Gettext = Callable[[str], str]
@@ -113,7 +107,7 @@ def invitation_mail(
     facts: InvitationFacts, *, locale: str | None, fallback: str = "en", tags: Mapping[str, str] = _NO_TAGS
 ) -> Mail:
     """The mail with an invitation's link, in the language that fits `locale` (BCP 47) best."""
-    language = best_locale(locale, fallback)
+    language = best_language(locale, fallback)
     words = _invitation_words(facts, language)
     return Mail(
         to=facts.to,
@@ -135,7 +129,7 @@ def code_mail(
     tags: Mapping[str, str] = _NO_TAGS,
 ) -> Mail:
     """The mail with the six-digit code that proves the invited mailbox. The subject does not show it: lock screens do."""
-    words = _code_words(code, community_name, minutes, best_locale(locale, fallback))
+    words = _code_words(code, community_name, minutes, best_language(locale, fallback))
     return Mail(
         to=to, subject=words["subject"], text=_render("code.txt", words), html=_render("code.html", words), tags=tags
     )
@@ -145,14 +139,14 @@ def address_blocked_mail(
     facts: BlockFacts, *, locale: str | None, fallback: str = "en", tags: Mapping[str, str] = _NO_TAGS
 ) -> Mail:
     """The notice that a link was used to block the invited address, with a link of its own that lifts the block."""
-    return _notice(facts.to, "address_blocked", _block_words(facts, best_locale(locale, fallback)), tags)
+    return _notice(facts.to, "address_blocked", _block_words(facts, best_language(locale, fallback)), tags)
 
 
 def identity_linked_mail(
     facts: LinkedIdentityFacts, *, locale: str | None, fallback: str = "en", tags: Mapping[str, str] = _NO_TAGS
 ) -> Mail:
     """The notice that a sign-in was added to an account, and what to do about a foreign one. No link in it acts."""
-    return _notice(facts.to, "identity_linked", _linked_words(facts, best_locale(locale, fallback)), tags)
+    return _notice(facts.to, "identity_linked", _linked_words(facts, best_language(locale, fallback)), tags)
 
 
 def _notice(to: Address, template: str, words: Mapping[str, str], tags: Mapping[str, str]) -> Mail:
@@ -160,15 +154,6 @@ def _notice(to: Address, template: str, words: Mapping[str, str], tags: Mapping[
         to=to, subject=words["subject"], text=_render(f"{template}.txt", words), html=_render(f"{template}.html", words),
         tags=tags,
     )  # fmt: skip
-
-
-def best_locale(wanted: str | None, fallback: str = "en") -> str:
-    """One of LOCALES: the language of `wanted` (`de-CH` is `de`), else that of `fallback`, else English."""
-    for tag in (wanted, fallback):
-        language = re.split(r"[-_]", tag or "", maxsplit=1)[0].lower()
-        if language in LOCALES:
-            return language
-    return "en"
 
 
 def _invitation_words(facts: InvitationFacts, language: str) -> dict[str, str]:
@@ -242,9 +227,8 @@ def _small_print(facts: InvitationFacts, language: str, _: Gettext) -> dict[str,
 
 
 def _day(moment: datetime, language: str) -> str:
-    """The day in UTC, in words; Babel writes the French first of a month without its "er"."""
-    words = format_date(moment.astimezone(UTC).date(), format="long", locale=language)
-    return re.sub(r"^1 ", "1er ", words) if language == "fr" else words
+    """The day in UTC, in words."""
+    return day_in_words(moment.astimezone(UTC).date(), language)
 
 
 def _time(moment: datetime, language: str) -> str:
@@ -414,18 +398,6 @@ def _shortened(text: str, longest: int) -> str:
 @cache
 def _gettext(language: str) -> Gettext:
     return translations(language).gettext
-
-
-def translations(language: str) -> NullTranslations:
-    """The catalogue of one of LOCALES, compiled from its mail.po; English needs none."""
-    if language == "en":
-        return NullTranslations()
-    with (_HERE / "locales" / language / "LC_MESSAGES" / "mail.po").open("rb") as source:
-        catalogue = read_po(source, locale=language)
-    compiled = BytesIO()
-    write_mo(compiled, catalogue)
-    compiled.seek(0)
-    return GNUTranslations(compiled)
 
 
 def _render(template: str, words: Mapping[str, str]) -> str:

@@ -17,11 +17,11 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 
 from service.clock import Clock
+from service.languages import negotiated
 from service.mail import blocks, suppression
 from service.mail.texts import block_words, unsubscribe_words
 from service.web import pages
 from service.web.pages.files import static_version
-from service.web.pages.languages import language_of
 
 _MOST_FIELDS: Final = 5
 
@@ -61,7 +61,7 @@ class MailAction:
             return False
 
     def _page(self, request: Request, *, done: bool) -> Response:
-        language = language_of(request)
+        language = negotiated(*request.headers.getlist("accept-language"))
         template = _templates().get_template("mail_action.html")
         facts = {"language": language, "version": static_version(), "field": self.field, "value": self.value}
         return HTMLResponse(template.render(self.words(language, done), **facts))

@@ -19,7 +19,7 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service.web.pages.languages import language_of
+from service.languages import negotiated
 
 _HERE: Final = Path(__file__).parent
 _STATIC: Final = _HERE / "static"
@@ -46,7 +46,12 @@ class _File:
 
 def page(name: str, status: int, request: Request) -> Response:
     """One of the HTML pages, which names the words of the reader's language among the files to load at once."""
-    return _answer(_page_file(name, language_of(request)), request, status, {"vary": "accept-language"})
+    return _answer(
+        _page_file(name, negotiated(*request.headers.getlist("accept-language"))),
+        request,
+        status,
+        {"vary": "accept-language"},
+    )
 
 
 def static_file(version: str, path: str, request: Request) -> Response | None:
