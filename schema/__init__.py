@@ -7,5 +7,5 @@
     queries.py, mutations.py, subscriptions.py, types.py, problems.py, cursors.py
     limits/                     document size, cost, cached documents and plans, scopes of access tokens
 
-contract.graphql is the public contract, and schema.graphql the printed schema; tests compare both with the running schema.
+schema.graphql is the printed schema. Tests compare it, and the contract in tests/schema/contract.graphql, with the running schema.
 """

@@ -26,12 +26,12 @@ from service.delivery.worker import Worker
 from service.dev import mode
 from service.mail import open_sender
 from service.settings import Settings, load_settings
-from tests.loopback import bound_socket, running
-from tests.openid_provider import CLIENT_ID, CLIENT_SECRET
-from tests.postgres import PostgresServer
-from tests.story import Service, TestClock, http_client
+from tests.support.loopback import bound_socket, running
+from tests.support.openid_provider import CLIENT_ID, CLIENT_SECRET
+from tests.support.postgres import PostgresServer
+from tests.support.service import Service, TestClock, http_client
 
-pytest_plugins = ("tests.left_out", "tests.postgres", "tests.stage")
+pytest_plugins = ("tests.support.requirements", "tests.support.postgres", "tests.support.chromium")
 
 # A busy machine takes its time; where a change is judged, everybody is given the same examples.
 hypothesis.settings.register_profile(

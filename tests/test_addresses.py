@@ -22,9 +22,9 @@ from service.addresses import Address, AddressInvalid, canonical, domain_of, mai
 from service.mail import Mail, sender_of
 from service.mail.smtp import message
 from service.models import Invitation, MailOrder
-from tests.cast import owner_in
-from tests.story import Service
-from tests.test_invite_command import _guestlist
+from tests.cli.test_invite_command import _guestlist
+from tests.support.members import owner_in
+from tests.support.service import Service
 
 _LOCAL = st.text(string.ascii_letters + string.digits + "#$&'*+=^_`{}~", min_size=1, max_size=30)
 _LABEL = st.text(string.ascii_letters + string.digits, min_size=1, max_size=20)

@@ -13,7 +13,7 @@ from service import audit
 from service.invitations.views import InvitationView
 from service.models import Invitation
 from service.tokens import new_id
-from tests.story import Browser, Service
+from tests.support.service import Browser, Service
 
 pytestmark = pytest.mark.anyio
 

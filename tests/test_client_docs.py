@@ -1,7 +1,6 @@
 """The documents for client authors say what the schema says."""
 
 import re
-from pathlib import Path
 
 import pytest
 from graphql import GraphQLError, parse, validate
@@ -9,9 +8,10 @@ from graphql import GraphQLError, parse, validate
 from schema.limits.token_scopes import GRANTS
 from schema.schema import build
 from schema.subscription_transport import MOST_OF_MEMBER, MOST_ON_SOCKET
-from tests.test_contract import RUNNING
+from tests import ROOT
+from tests.schema.test_contract import RUNNING
 
-_DOCS = Path(__file__).parent.parent / "docs"
+_DOCS = ROOT / "docs"
 _BLOCK = re.compile(r"```graphql\n(.*?)```", re.DOTALL)
 _OPERATIONS = [
     (name, block) for name in ("clients.md", "backends.md") for block in _BLOCK.findall((_DOCS / name).read_text("utf-8"))

@@ -14,10 +14,10 @@ from service.exports import line
 from service.invitations.invitee_csv import read_list
 from service.models import Invitation, Role
 from service.tokens import new_id
-from tests.cast import let_in, owner_in
-from tests.story import Service
-from tests.test_access_tokens import CREATE
-from tests.test_invite_command import _guestlist
+from tests.accounts.test_access_tokens import CREATE
+from tests.cli.test_invite_command import _guestlist
+from tests.support.members import let_in, owner_in
+from tests.support.service import Service
 
 pytestmark = pytest.mark.anyio
 

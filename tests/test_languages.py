@@ -2,7 +2,6 @@
 
 import re
 from datetime import UTC, date, datetime
-from pathlib import Path
 
 import pytest
 from babel.messages.catalog import Catalog, Message
@@ -20,8 +19,8 @@ from service.languages import (
     ngettext_noop,
     translations,
 )
+from tests import ROOT
 
-ROOT = Path(__file__).parents[1]
 TRANSLATED = [language for language in LANGUAGES if language != "en"]
 # %(name)s of Python and {name} of the pages.
 PLACEHOLDERS = re.compile(r"%\(\w+\)[a-z]|%[a-z]|\{\w*\}")

@@ -8,10 +8,10 @@ import pytest
 
 from service.limits import client_key
 from service.models import AuditEvent, Invitation
-from tests.cast import audit_sentences
+from tests.cli.test_serve import PROVIDER, serving
 from tests.conftest import Serve
-from tests.story import Browser, Service
-from tests.test_serving import PROVIDER, serving
+from tests.support.members import audit_sentences
+from tests.support.service import Browser, Service
 
 pytestmark = pytest.mark.anyio
 

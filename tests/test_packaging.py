@@ -24,9 +24,9 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from service.settings import load_settings
-from tests.left_out import leave_out
+from tests import ROOT
+from tests.support.requirements import leave_out
 
-ROOT: Final = Path(__file__).parent.parent
 TOOLS: Final = Path(sys.executable).parent
 LOCKS: Final = ("requirements.lock", "requirements-dev.lock", "requirements-build.lock")
 PROJECT: Final = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]

@@ -1,7 +1,6 @@
 """The README's reference is what the service really has."""
 
 import re
-from pathlib import Path
 
 import typer
 from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
@@ -9,8 +8,9 @@ from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 from service.app import create_app
 from service.cli import app as command_line
 from service.settings import load_settings, reference
+from tests import ROOT
 
-README = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
+README = (ROOT / "README.md").read_text("utf-8")
 
 
 def _table(heading: str) -> list[tuple[str, ...]]:

@@ -12,9 +12,9 @@ import pytest
 from service import database, logs
 from service.models import Invitation
 from service.tokens import digest_of
-from tests.cast import let_in, owner_in
-from tests.left_out import leave_out
-from tests.story import Browser, Service, query_of
+from tests.support.members import let_in, owner_in
+from tests.support.requirements import leave_out
+from tests.support.service import Browser, Service, query_of
 
 pytestmark = pytest.mark.anyio
 

@@ -3,10 +3,11 @@
 import ast
 import re
 from collections import defaultdict
-from pathlib import Path
 
-_TESTS = Path(__file__).parent
-_TABLE = (_TESTS.parent / "docs" / "security.md").read_text("utf-8")
+from tests import ROOT
+
+_TESTS = ROOT / "tests"
+_TABLE = (ROOT / "docs" / "security.md").read_text("utf-8")
 _ROW = re.compile(r"^\| (H\d{3}) \| (.+?) \| (.+?) \|$", re.MULTILINE)
 _PUBLISHED = 102  # cases up to H168, from public sources; later ones were found on this service
 
@@ -23,7 +24,7 @@ def cases_of(docstring: str) -> set[str]:
 def proofs_by_case() -> dict[str, set[str]]:
     """The tests, as file::name, by the cases of their docstrings."""
     found: dict[str, set[str]] = defaultdict(set)
-    for path in sorted(_TESTS.glob("test_*.py")):
+    for path in sorted(_TESTS.rglob("test_*.py")):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
                 for case in cases_of(ast.get_docstring(node) or ""):

@@ -1,0 +1,196 @@
+"""Access tokens: shown once, bounded by scopes, communities and the member's own rights, and never a way to sign in."""
+
+from typing import Any
+
+import httpx2
+import orjson
+import pytest
+
+from schema.limits.token_scopes import GRANTS
+from service import database
+from service.app import printed_schema
+from tests.conftest import Serve
+from tests.schema.test_contract import RUNNING
+from tests.support.members import let_in, members, owner_in
+from tests.support.service import INVITE, Browser, Service, http_client
+
+pytestmark = pytest.mark.anyio
+
+CREATE = """
+mutation($input: CreateAccessTokenInput!) { createAccessToken(input: $input) { __typename
+  ...on CreateAccessTokenSuccess { token accessToken { id name scopes communityIds expiresAt lastUsedAt } }
+  ...on InvalidInput { field } ...on Problem { message } } }
+"""
+REVOKE = """
+mutation($input: RevokeAccessTokenInput!) { revokeAccessToken(input: $input) { __typename ...on Problem { message } } }
+"""
+LIST = "{ viewer { accessTokens { id name lastUsedAt } sessions { id } identities { id } memberships { community { id } } } }"
+
+
+async def _create(browser: Browser, community: str, **given: Any) -> Any:
+    wanted = {"name": "Nightly import", "scopes": ["READ"], "communityIds": [community], **given}
+    return (await browser.ask(CREATE, input=wanted))["createAccessToken"]
+
+
+async def _send(service: Service, token: str, query: str, **variables: Any) -> httpx2.Response:
+    """A script's request: no cookies, no origin."""
+    async with http_client(service.url) as client:
+        body = {"query": query, "variables": variables}
+        return await client.post("/graphql", json=body, headers={"authorization": f"Bearer {token}"})
+
+
+async def _ask(service: Service, token: str, query: str, **variables: Any) -> Any:
+    body = orjson.loads((await _send(service, token, query, **variables)).content)
+    assert "errors" not in body, body
+    return body["data"]
+
+
+async def test_a_script_reads_and_invites(service: Service) -> None:
+    """A token with INVITE invites as its member does and reads its community; without Origin, for it has no cookies."""
+    async with service.browser() as owner:
+        community = await owner_in(service, owner)
+        created = await _create(owner, community, scopes=["INVITE"])
+        token = created["token"]
+        assert created["accessToken"]["scopes"] == ["INVITE", "READ"]
+        wanted = {"communityId": community, "email": "guest@example.com"}
+        answer = (await _ask(service, token, INVITE, input=wanted))["inviteMember"]
+        assert answer["__typename"] == "InviteMemberSuccess"
+        seen = await owner.invitation(answer["invitation"]["id"])
+        assert seen["inviter"]["email"] == "owner@example.com"
+        read = await _ask(service, token, "query($id: ID!) { community(id: $id) { viewerRole } }", id=community)
+        assert read["community"]["viewerRole"] == "OWNER"
+        listed = (await owner.ask(LIST))["viewer"]["accessTokens"]
+        assert [row["id"] for row in listed] == [created["accessToken"]["id"]]
+        assert listed[0]["lastUsedAt"] is not None
+        rows = await database.select("SELECT * FROM access_tokens")
+        assert token not in str(rows)
+        assert token.removeprefix("guestlist_") not in str(rows)
+
+
+async def test_a_token_is_bounded_by_its_scopes_and_communities(service: Service) -> None:
+    """READ does not invite; another community, sessions, sign-ins and tokens are not there for it."""
+    async with service.browser() as owner:
+        community = await owner_in(service, owner)
+        made = (
+            'mutation { createCommunity(input: {name: "Other"}) { ...on CreateCommunitySuccess { community { id } } } }'
+        )
+        other = (await owner.ask(made))["createCommunity"]["community"]["id"]
+        invited = (await owner.invite(other, "guest@example.com"))["invitation"]["id"]
+        reader, inviter = [(await _create(owner, community, scopes=[s]))["token"] for s in ("READ", "INVITE")]
+        wanted = {"communityId": community, "email": "guest@example.com"}
+        refused = orjson.loads((await _send(service, reader, INVITE, input=wanted)).content)
+        assert refused["errors"][0]["extensions"]["code"] == "NOT_GRANTED"
+        outside = {"communityId": other, "email": "more@example.com"}
+        assert (await _ask(service, inviter, INVITE, input=outside))["inviteMember"]["__typename"] == "NotFound"
+        query = "query($c: ID!, $i: ID!) { community(id: $c) { id } invitation(id: $i) { id } node(id: $i) { id } }"
+        assert await _ask(service, inviter, query, c=other, i=invited) == {
+            "community": None,
+            "invitation": None,
+            "node": None,
+        }
+        viewer = (await _ask(service, inviter, LIST))["viewer"]
+        assert (viewer["accessTokens"], viewer["sessions"], viewer["identities"]) == ([], [], [])
+        assert [row["community"]["id"] for row in viewer["memberships"]] == [community]
+        own = (await owner.ask(LIST))["viewer"]
+        for row in own["accessTokens"] + own["sessions"] + own["identities"]:
+            assert (await _ask(service, reader, "query($i: ID!) { node(id: $i) { id } }", i=row["id"]))["node"] is None
+
+
+async def test_nothing_that_is_not_in_the_table_is_granted(service: Service) -> None:
+    """Deny by default: every root field outside the table of grants refuses a token with every scope."""
+    async with service.browser() as owner:
+        community = await owner_in(service, owner)
+        token = (await _create(owner, community, scopes=["READ", "INVITE"]))["token"]
+    tried = 0
+    for root, operation in (("Query", "query"), ("Mutation", "mutation")):
+        for name, field in RUNNING.type_map[root].fields.items():  # type: ignore[attr-defined]
+            if name in GRANTS[root]:
+                continue
+            required = {key: str(value.type) for key, value in field.args.items() if str(value.type).endswith("!")}
+            head = f"({', '.join(f'${key}: {kind}' for key, kind in required.items())})" if required else ""
+            given = f"({', '.join(f'{key}: ${key}' for key in required)})" if required else ""
+            body = orjson.loads((
+                await _send(service, token, f"{operation}{head} {{ {name}{given} {{ __typename }} }}", input=_FILLED.get(name))
+            ).content)  # fmt: skip
+            assert body["errors"][0].get("extensions", {}).get("code") == "NOT_GRANTED", (name, body)
+            tried += 1
+    assert tried >= 15
+    assert "createAccessToken" in printed_schema()
+
+
+_FILLED: dict[str, Any] = {
+    "acceptInvite": {"providerId": "dev"},
+    "confirmAcceptance": {"acceptanceId": "x", "code": "1"},
+    "requestOtherAddress": {"acceptanceId": "x"},
+    "declineInvite": {},
+    "requestFreshLink": {},
+    "signIn": {"providerId": "dev"},
+    "linkIdentity": {"providerId": "dev"},
+    "createCommunity": {"name": "x"},
+    "changeRole": {"membershipId": "x", "role": "OWNER"},
+    "removeMember": {"membershipId": "x"},
+    "updateInvitationPolicy": {"communityId": "x"},
+    "createAccessToken": {"name": "x", "scopes": ["READ"], "communityIds": ["x"]},
+    "revokeAccessToken": {"accessTokenId": "x"},
+}
+
+
+async def test_a_token_ends_and_what_it_loses(service: Service) -> None:
+    """Revoked and expired tokens are 401; sessions' ends leave it; with the membership it loses the community at once."""
+    async with service.browser() as owner, service.browser() as admin:
+        community = await owner_in(service, owner)
+        place = await let_in(service, owner, admin, "admin@example.com", "ADMIN")
+        first, second = [(await _create(admin, community, expiresInDays=days)) for days in (1, 30)]
+        query = "query($id: ID!) { community(id: $id) { name } }"
+        await admin.do("signOut", everywhere=True)
+        assert (await _ask(service, first["token"], query, id=community))["community"] == {"name": "Demo"}
+        await admin.sign_in("admin@example.com")
+        assert (await owner.ask(REVOKE, input={"accessTokenId": first["accessToken"]["id"]}))["revokeAccessToken"][
+            "__typename"
+        ] == "NotFound"
+        await admin.ask(REVOKE, input={"accessTokenId": first["accessToken"]["id"]})
+        assert (await _send(service, first["token"], query, id=community)).status_code == 401
+        assert place in [node["id"] for node in (await members(owner, community)).values()]
+        await owner.do("removeMember", membershipId=place)
+        assert (await _ask(service, second["token"], query, id=community))["community"] is None
+        service.clock.advance(days=31)
+        assert (await _send(service, second["token"], query, id=community)).status_code == 401
+
+
+async def test_making_a_token_has_bounds(service: Service) -> None:
+    """Names, scopes, communities and days out of bounds are named; so is a community that is not one's own."""
+    async with service.browser() as owner, service.browser() as stranger:
+        community = await owner_in(service, owner)
+        for given, field in (
+            ({"name": " "}, "name"), ({"scopes": []}, "scopes"), ({"communityIds": []}, "communityIds"),
+            ({"expiresInDays": 0}, "expiresInDays"), ({"expiresInDays": 366}, "expiresInDays"),
+        ):  # fmt: skip
+            refused = await _create(owner, community, **given)
+            assert (refused["__typename"], refused["field"]) == ("InvalidInput", field)
+        assert (await _create(owner, "com_AAAAAAAAAAAAAAAAAAAAAA"))["__typename"] == "NotFound"
+        assert (await _create(stranger, community))["__typename"] == "NotSignedIn"
+        for _ in range(20):
+            assert (await _create(owner, community))["__typename"] == "CreateAccessTokenSuccess"
+        assert (await _create(owner, community))["__typename"] == "NotPermitted"
+
+
+async def test_wrong_tokens_are_throttled(serve: Serve) -> None:
+    """H136: a wrong, malformed or foreign token is 401 in the same words, and after some of them 429."""
+    async with serve(rate_limits={"attempts_per_client": "5/1m"}) as service:
+        texts = set()
+        for token in ("guestlist_wrong", "x", "guestlist_" + "x" * 500, "guestlist_" + "." * 43, "guestlist_-"):
+            response = await _send(service, token, "{ viewer { member { id } } }")
+            assert response.status_code == 401, response.text
+            texts.add(response.text)
+        assert len(texts) == 1
+        assert (await _send(service, "guestlist_wrong", "{ providers { id } }")).status_code == 429
+
+
+async def test_cookies_do_not_count_beside_a_token(service: Service) -> None:
+    """A request with a cookie and a wrong token is nobody's, from whatever page it comes."""
+    async with service.browser() as owner:
+        await owner_in(service, owner)
+        owner.client.headers["authorization"] = "Bearer guestlist_wrong"
+        assert (await owner.post("{ viewer { member { email } } }")).status_code == 401
+        owner.client.headers["authorization"] = "Basic abc"
+        assert (await owner.post("{ viewer { member { email } } }")).status_code == 401

@@ -1,0 +1,150 @@
+"""`guestlist invite`: lists as operators have them, what is said about each refused row, and running it again."""
+
+import asyncio
+import sys
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from service.invitations.invitee_csv import ListUnreadable, read_list
+from service.models import Invitation, MailOrder, Role
+from tests.conftest import Serve
+from tests.support.members import let_in, owner_in
+from tests.support.service import TestClock
+
+pytestmark = pytest.mark.anyio
+
+
+async def _guestlist(*arguments: str, url: str) -> tuple[int | None, str, str]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "service.cli", *arguments,
+        env={"GUESTLIST_DATABASE_URL": url, "PATH": "", "COLUMNS": "300"},
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    out, err = await process.communicate()
+    return process.returncode, out.decode(), err.decode()
+
+
+@pytest.mark.parametrize("engine", ["sqlite", "postgres"])
+async def test_a_list_is_invited_once(database_url: str, tmp_path: Path) -> None:
+    """Good rows are invited, each refused row is a line with its number and reason, and a second run invites nobody."""
+    code, _, said = await _guestlist("community", "create", "Demo", "--owner", "o@example.com", url=database_url)
+    assert code == 0, said
+    rows = tmp_path / "list.csv"
+    rows.write_text(
+        "email,role,message\na@example.com,,Come in\nb@example.com,Admin\nno address,\nA@Example.com,\nc@example.com,king\n"
+    )
+    code, out, said = await _guestlist("invite", "demo", "--csv", str(rows), url=database_url)
+    assert code == 1
+    assert "2 invited, 1 invited or members already, 2 refused." in out
+    assert "Row 4 (no address): This is not an email address" in said
+    assert "Row 6 (c@example.com): 'king' is no role" in said
+    code, out, _ = await _guestlist("invite", "Demo", "a@example.com", "b@example.com", url=database_url)
+    assert (code, "0 invited, 2 invited or members already, 0 refused." in out) == (0, True)
+    code, out, _ = await _guestlist("invite", "Demo", "d@example.com", "--role", "owner", url=database_url)
+    assert (code, "1 invited" in out) == (0, True)
+
+
+async def test_a_list_run_again_writes_to_nobody_twice(serve: Serve, clock: TestClock, tmp_path: Path) -> None:
+    """Who declined, was revoked, let it expire or left gets no mail from a list again, but from --anew or by hand."""
+    rows = tmp_path / "list.csv"
+    rows.write_text(
+        "declined@example.com\nrevoked@example.com\nLate@example.com\nleft@example.com\nguest@example.com\n"
+    )
+    clock.advance(days=-20)
+    async with serve() as service, AsyncExitStack() as stack:
+        owner, guest, leaver, decliner = [await stack.enter_async_context(service.browser()) for _ in range(4)]
+        community = await owner_in(service, owner)
+        await let_in(service, owner, guest, "guest@example.com")
+        place = await let_in(service, owner, leaver, "left@example.com")
+        assert (await leaver.do("removeMember", membershipId=place))["__typename"] == "RemoveMemberSuccess"
+        ids = [
+            (await owner.invite(community, f"{name}@example.com"))["invitation"]["id"]
+            for name in ("declined", "revoked", "late")
+        ]
+        token = await service.token_for("declined@example.com")
+        assert (await decliner.do("declineInvite", token=token))["__typename"] == "DeclineInviteSuccess"
+        assert (await owner.do("revokeInvite", invitationId=ids[1]))["__typename"] == "RevokeInviteSuccess"
+
+        async def run(*arguments: str) -> list[str]:
+            before = await MailOrder.all().count()
+            code, out, said = await _guestlist(
+                "invite", "demo", *arguments, url=service.settings.database_url.get_secret_value()
+            )
+            assert (code, said.strip()) == (0, "")
+            assert f"{await MailOrder.all().count() - before} invited," in out
+            return out.splitlines()
+
+        assert await run("--csv", str(rows)) == [
+            "0 invited, 5 invited or members already, 0 refused.",
+            "Of those invited before, 1 accepted, 1 declined, 1 revoked, 1 expired; --anew invites them again unless they are members.",
+        ]  # fmt: skip
+        assert (await run("left@example.com", "guest@example.com"))[0].startswith("1 invited, 1 invited or")
+        assert (await run("--csv", str(rows), "--anew"))[0].startswith("3 invited, 2 invited or members already")
+        assert (await run("--csv", str(rows), "--anew")) == ["0 invited, 5 invited or members already, 0 refused."]
+        late = await Invitation.filter(email="late@example.com").order_by("created_at")
+        assert [invitation.superseded_at is None for invitation in late] == [False, True]
+
+
+@pytest.mark.parametrize("engine", ["sqlite"])
+async def test_wrong_usage_says_what_was_expected(database_url: str, tmp_path: Path) -> None:
+    """Neither addresses nor a file, both, a file that is not there, a wrong role and an unknown community."""
+    missing = str(tmp_path / "missing.csv")
+    for arguments, code, words in (
+        (("invite", "Demo"), 2, "either addresses or --csv"),
+        (("invite", "Demo", "a@example.com", "--csv", missing), 2, "either addresses or --csv"),
+        (("invite", "Demo", "--csv", missing), 2, "cannot be read"),
+        (("invite", "Demo", "a@example.com", "--role", "king"), 2, "is no role"),
+        (("invite", "Demo", "a@example.com"), 1, "no community with the name or id Demo"),
+    ):
+        found, _, said = await _guestlist(*arguments, url=database_url)
+        assert (found, words in said) == (code, True), said
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"a@example.com\nb@example.com,admin,Hi",
+        b"E-Mail,Role,Message\r\na@example.com,,\r\nb@example.com,ADMIN,Hi\r\n",
+        '\ufeffEmail;Role;Message\r\na@example.com;;\r\nb@example.com;admin;"Hi"\r\n'.encode(),
+        "email\trole\tmessage\na@example.com\t\t\nb@example.com\tadmin\tHi\n".encode("utf-16"),
+        b"message,name,email,role\n,Ann,a@example.com,\nHi,Bob,b@example.com,admin\n",
+        b"sep=;\r\nemail;role;message\r\na@example.com;;\r\nb@example.com;admin;Hi\r\n",
+        b"a@example.com\nb@example.com;admin;Hi\n",
+    ],
+)
+async def test_what_spreadsheets_save_is_read(content: bytes, tmp_path: Path) -> None:
+    """With a header or without, a byte order mark, semicolons, tabs, UTF-16 and columns in any order."""
+    path = tmp_path / "list.csv"
+    path.write_bytes(content)
+    invitees = [row.invitee for row in read_list(path, role=Role.MEMBER)]
+    found = [(invitee.email, invitee.role, invitee.message) for invitee in invitees if invitee is not None]
+    assert found == [("a@example.com", Role.MEMBER, None), ("b@example.com", Role.ADMIN, "Hi")]
+
+
+async def test_a_row_is_numbered_by_the_line_on_which_it_begins(tmp_path: Path) -> None:
+    """A message of several lines does not shift the number of its own row, and shifts those of later rows by its lines."""
+    path = tmp_path / "list.csv"
+    path.write_text('email,role,message\na@example.com,,"one\ntwo\nthree"\n\nb@example.com,king,\n')
+    assert [row.line for row in read_list(path, role=Role.MEMBER)] == [2, 6]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "is empty"),
+        (b"\n ,\n", "is empty"),
+        (b"email,role\n", "header and no rows"),
+        ("a@example.com,,Grüße\n".encode("latin-1"), "not UTF-8 (line 1)"),
+        (b'a@example.com,"open\nb@example.com\n', "no CSV"),
+        (b"PK\x03\x04\0\0\0\0", "no text"),
+    ],
+)
+async def test_a_broken_file_is_refused_in_words(content: bytes, words: str, tmp_path: Path) -> None:
+    """Empty, a header alone, another encoding, an unclosed quotation mark, a spreadsheet's own format."""
+    path = tmp_path / "list.csv"
+    path.write_bytes(content)
+    with pytest.raises(ListUnreadable) as refused:
+        read_list(path, role=Role.MEMBER)
+    assert words in str(refused.value)

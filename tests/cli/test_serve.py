@@ -1,0 +1,291 @@
+"""`guestlist serve`, `worker` and `dev` as processes: what they serve, what they refuse, and in which words."""
+
+import asyncio
+import random
+import re
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx2
+import pytest
+
+from service import database
+from service.dev import mode
+from service.models import Member
+from tests import ROOT
+from tests.support.mail_servers import SmtpServerOnLoopback, smtp_on_loopback
+from tests.support.openid_provider import PUBLIC_URL, running_provider
+from tests.support.processes import WorkerProcess, environment, run, until
+from tests.support.service import ACCEPT, Service, http_client
+
+pytestmark = pytest.mark.anyio
+
+OWNER = "owner@example.com"
+PROVIDER = {
+    "GUESTLIST_PROVIDERS__ACME__ISSUER": "https://login.acme.example",
+    "GUESTLIST_PROVIDERS__ACME__CLIENT_ID": "guestlist",
+    "GUESTLIST_PROVIDERS__ACME__CLIENT_SECRET": "s3cret-of-acme",
+    "GUESTLIST_PROVIDERS__ACME__EMAIL_DOMAINS": "*",
+}
+
+
+def _free_port() -> int:
+    """A port of loopback below those that the system gives to connections of its own, so that it is free a while later."""
+    for port in random.sample(range(20_000, 32_000), 100):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("a free port")
+
+
+async def _start(*arguments: str, folder: Path, **environ: str) -> asyncio.subprocess.Process:
+    root = str(ROOT)
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "service.cli", *arguments, cwd=folder,
+        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": root, **environ},
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+
+
+@asynccontextmanager
+async def serving(*arguments: str, folder: Path, **environ: str) -> AsyncIterator[httpx2.AsyncClient]:
+    """A process that serves, until the block ends; a client for it."""
+    port = _free_port()
+    process = await _start(*arguments, "--port", str(port), folder=folder, **environ)
+    try:
+        async with http_client(f"http://localhost:{port}", timeout=10) as client:
+            for _ in range(200):
+                try:
+                    await client.get("/healthz")
+                    break
+                except httpx2.ConnectError:
+                    assert process.returncode is None, await process.communicate()
+                    await asyncio.sleep(0.1)
+            yield client
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        await asyncio.wait_for(process.communicate(), 20)
+        assert process.returncode == 0
+
+
+async def _said(*arguments: str, folder: Path, **environ: str) -> tuple[int | None, str]:
+    process = await _start(*arguments, folder=folder, **environ)
+    said, _ = await asyncio.wait_for(process.communicate(), 30)
+    return process.returncode, said.decode()
+
+
+async def test_serve_has_nothing_of_development(tmp_path: Path) -> None:
+    """Every /dev path, GraphiQL and introspection of `guestlist serve` are not there, while it is alive and ready."""
+    async with serving("serve", folder=tmp_path, **PROVIDER) as client:
+        for path in ("/dev", "/dev/mailbox", "/dev/mailbox.json", "/dev/openid/.well-known/openid-configuration"):
+            assert (await client.get(path)).status_code == 404
+        assert (await client.get("/graphql", headers={"accept": "text/html"})).status_code in {404, 405}
+        providers = await client.post("/graphql", json={"query": "{ providers { id } }"})
+        assert providers.json()["data"]["providers"] == [{"id": "acme"}]
+        introspection = await client.post("/graphql", json={"query": "{ __schema { types { name } } }"})
+        assert introspection.json()["data"] is None
+        assert (await client.get("/healthz")).status_code == 200
+        not_ready = await client.get("/readyz")
+        assert (not_ready.status_code, not_ready.json()["pending_migrations"][0]) == (503, "0001_initial")
+        assert "guestlist_http_requests_total" in (await client.get("/metrics")).text
+
+
+@pytest.mark.parametrize("engine", ["postgres"])
+async def test_several_processes_count_together(tmp_path: Path, database_url: str) -> None:
+    """Whichever process of `serve --workers 2` is asked, /metrics has the requests of both, and the mails that wait."""
+    status, _ = await _said("community", "create", "Yard", "--owner", "a@b.example", folder=tmp_path,
+                            GUESTLIST_DATABASE_URL=database_url)  # fmt: skip
+    assert status == 0
+    environ = {**PROVIDER, "GUESTLIST_DATABASE_URL": database_url}
+    async with serving("serve", "--workers", "2", folder=tmp_path, **environ) as client:
+        for _ in range(20):
+            assert (await client.get("/confirm", headers={"connection": "close"})).status_code == 200
+        for _ in range(6):
+            said = (await client.get("/metrics", headers={"connection": "close"})).text
+            assert 'guestlist_http_requests_total{method="GET",route="/confirm",status="200"} 20.0' in said
+            assert "guestlist_mails_due 1.0" in said
+
+
+@pytest.mark.parametrize("engine", ["postgres"])
+async def test_the_road_over_several_processes(tmp_path: Path, database_url: str) -> None:
+    """Ordered on the command line, mailed by a worker, begun at one service and finished at another: the owner is in."""
+    async with smtp_on_loopback() as smtp, running_provider() as provider:
+        env = environment(
+            database_url=database_url, mail_url=f"smtp://127.0.0.1:{smtp.port}?starttls=never", mail_from="a@b.example",
+            **{f"providers__idp__{name}": str(value) for name, value in provider.registration(email_domains="*").items()},
+        )  # fmt: skip
+        settings = {name: value for name, value in env.items() if name.startswith("GUESTLIST_")}
+        assert (await run("community", "create", "Yard", "--owner", OWNER, env=env))[0] == 0
+        worker = await WorkerProcess.start(env)
+        await until(lambda: _has_come(smtp), "the owner's mail")
+        token = re.findall(r"/confirm#([A-Za-z0-9_-]+)", smtp.received[0].content.decode())[0]
+        async with (
+            serving("serve", folder=tmp_path, **settings) as one,
+            serving("serve", folder=tmp_path, **settings) as other,
+        ):
+            begun = (await _ask(one, ACCEPT, input={"token": token, "providerId": "idp"}))["acceptInvite"]
+            callback = urlsplit(await provider.callback_url(begun["authorizationUrl"], email=OWNER))
+            other.cookies.update(one.cookies)
+            returned = await other.get(f"{callback.path}?{callback.query}")
+            assert (returned.status_code, returned.headers["location"]) == (303, "/confirm")
+            one.cookies.update(other.cookies)
+            viewer = (await _ask(one, "{ viewer { memberships { role community { name } } } }"))["viewer"]
+        assert viewer["memberships"] == [{"role": "OWNER", "community": {"name": "Yard"}}]
+        await worker.terminate()
+        assert (await worker.ended())[0] == 0
+
+
+async def _has_come(smtp: SmtpServerOnLoopback) -> bool:
+    return bool(smtp.received)
+
+
+async def _ask(client: httpx2.AsyncClient, query: str, **variables: Any) -> Any:
+    body = {"query": query, "variables": variables}
+    answer = (await client.post("/graphql", json=body, headers={"origin": PUBLIC_URL})).json()
+    assert "errors" not in answer, answer
+    return answer["data"]
+
+
+async def test_returns_are_counted_by_what_came_of_them(service: Service) -> None:
+    """Each return of a login is one of guestlist_flows_total, by kind and status."""
+    async with service.browser() as owner:
+        before = (await owner.client.get("/metrics")).text
+        assert (await owner.sign_in("stranger@example.com"))["status"] == "NOT_INVITED"
+        after = (await owner.client.get("/metrics")).text
+    line = 'guestlist_flows_total{kind="sign_in",status="NOT_INVITED"} '
+    counts = [float(text.partition(line)[2].partition("\n")[0] or 0) for text in (before, after)]
+    assert counts[1] - counts[0] == 1
+
+
+async def test_dev_serves_all_of_it_without_any_setting(tmp_path: Path) -> None:
+    """`guestlist dev` in an empty folder has the demo, the owner's mail with a link of its own port, and its provider."""
+    async with serving("dev", folder=tmp_path) as client:
+        mails: list[dict[str, str]] = []
+        for _ in range(100):
+            mails = (await client.get("/dev/mailbox.json")).json()
+            if mails:
+                break
+            await asyncio.sleep(0.1)
+        assert [set(mail) for mail in mails] == [{"id", "to", "subject", "text", "html", "sent_at"}]
+        assert mails[0]["to"] == "owner@example.com"
+        assert f"{str(client.base_url).rstrip('/')}/confirm#" in mails[0]["text"]
+        metadata = (await client.get("/dev/openid/.well-known/openid-configuration")).json()
+        assert metadata["issuer"] == f"{str(client.base_url).rstrip('/')}/dev/openid"
+
+
+async def test_dev_says_what_waits(service: Service) -> None:
+    """Until its owner is in, every start sends the demo's link anew, however often; then none, but at another issuer."""
+    now, settings = service.clock, service.settings
+    for _ in range(7):
+        assert await mode.prepare_demo(settings, now=now())
+        assert await service.token_for("owner@example.com")
+    mails = len(service.mailbox.entries)
+    async with service.browser() as owner:
+        await owner.accept_as(await service.token_for("owner@example.com"), "owner@example.com")
+        assert not await mode.prepare_demo(settings, now=now())
+        await service.deliver()
+        assert len(service.mailbox.entries) == mails
+        await database.execute("UPDATE identities SET issuer = $1", "http://localhost:1/dev/openid")
+        assert await mode.prepare_demo(settings, now=now())
+        again = await owner.accept_as(await service.token_for("owner@example.com"), "owner@example.com")
+        assert (again["status"], again["membership"]["role"]) == ("ALREADY_MEMBER", "OWNER")
+    assert await Member.all().count() == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environ", "words"),
+    [
+        (["serve", "--workers", "2"], {}, "PostgreSQL"),
+        (["worker"], {"GUESTLIST_MAIL_URL": "smtp://localhost:25", "GUESTLIST_MAIL_FROM": "a@b.example"}, "PostgreSQL"),
+        (["worker"], {}, "GUESTLIST_MAIL_URL"),
+        (["serve", "--with-worker"], {}, "GUESTLIST_MAIL_URL"),
+        (["serve"], {"GUESTLIST_MAIL_URL": "mailbox:", "GUESTLIST_MAIL_FROM": "a@b.example"}, "GUESTLIST_MAIL_URL"),
+        (["serve"], {"GUESTLIST_MAIL_URL": "smtp://h?starttls=x", "GUESTLIST_MAIL_FROM": "a@b.example"}, "starttls"),
+        (["serve"], {"GUESTLIST_LINK_MINUTES": "16"}, "GUESTLIST_LINK_MINUTES"),
+        (["serve"], {"GUESTLIST_LINK_MINUTE": "10"}, "GUESTLIST_LINK_MINUTES"),
+        (["serve"], {"GUESTLIST_PUBLIC_URL": "http://id.example.com"}, "GUESTLIST_PUBLIC_URL"),
+        (["migrate"], {"GUESTLIST_DATABASE_URL": "mysql://x"}, "GUESTLIST_DATABASE_URL"),
+        (["community", "create", "Demo", "--owner", "nobody"], {}, "--owner"),
+        (["community", "create", "", "--owner", "a@b.example"], {}, "name is empty"),
+        (["serve", "--port", "65536"], {}, "--port"),
+        (["surprise"], {}, "surprise"),
+    ],
+)
+async def test_what_cannot_start_says_why(
+    tmp_path: Path, arguments: list[str], environ: dict[str, str], words: str
+) -> None:
+    """Wrong usage and settings end with status 2, name what was wrong, and start and store nothing."""
+    status, said = await _said(*arguments, folder=tmp_path, **PROVIDER, **environ)
+    assert (status, words in said) == (2, True), said
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_no_setting_that_is_wrong_echoes_a_secret(tmp_path: Path) -> None:
+    """H158: the words about wrong settings have neither the client secret nor the database's password."""
+    environ = PROVIDER | {"GUESTLIST_DATABASE_URL": "postgres://me:hunter22@[broken", "GUESTLIST_LINK_MINUTES": "0"}
+    status, said = await _said("serve", folder=tmp_path, **environ)
+    assert status == 2
+    assert not [secret for secret in ("hunter22", "s3cret-of-acme") if secret in said]
+
+
+async def test_the_version_is_told(tmp_path: Path) -> None:
+    """`guestlist --version` prints what the package's metadata says, and needs no settings."""
+    assert await _said("--version", folder=tmp_path) == (0, f"{version('guestlist')}\n")
+
+
+async def test_what_was_forgotten_is_remarked(tmp_path: Path, sqlite_template: Path) -> None:
+    """A service on SQLite says at its start that migrations wait, and that without --with-worker no mail leaves."""
+    for migrated in (False, True):
+        if migrated:
+            (tmp_path / "guestlist.db").write_bytes(sqlite_template.read_bytes())
+        process = await _start("serve", "--port", "0", folder=tmp_path)
+        assert process.stdout is not None
+        said = (await process.stdout.readuntil(b"Uvicorn running")).decode()
+        process.terminate()
+        await process.communicate()
+        assert ("run `guestlist migrate`" in said, "--with-worker" in said) == (not migrated, True)
+
+
+async def test_an_operator_founds_a_community(tmp_path: Path, sqlite_template: Path) -> None:
+    """`guestlist community create` makes the community and orders the mail to its owner, with no link in it yet."""
+    (tmp_path / "guestlist.db").write_bytes(sqlite_template.read_bytes())
+    status, said = await _said("community", "create", "Chess club", "--owner", "Queen@Example.com", folder=tmp_path)
+    assert (status, "Chess club" in said) == (0, True), said
+    await database.connect(f"sqlite://{tmp_path / 'guestlist.db'}")
+    orders = await database.select(
+        "SELECT i.email, i.role, o.sent_at FROM mail_orders o JOIN invitations i ON i.id = o.invitation_id"
+    )
+    links = await database.select("SELECT id FROM links")
+    await database.disconnect()
+    assert (orders, links) == ([{"email": "queen@example.com", "role": "OWNER", "sent_at": None}], [])
+
+
+@pytest.mark.parametrize(
+    "arguments", [["migrate"], ["serve", "--port", "0"], ["serve", "--port", "0", "--workers", "2"]]
+)
+@pytest.mark.parametrize("url", ["postgres://me:hunter22@127.0.0.1:{port}/guestlist", "sqlite://{folder}/none/x.db"])
+async def test_a_database_that_does_not_answer_is_said(tmp_path: Path, arguments: list[str], url: str) -> None:
+    """Commands and the service end with status 1 and one line when the database cannot be had, without its password."""
+    if "--workers" in arguments and url.startswith("sqlite"):
+        arguments = arguments[:-2]
+    url = url.format(port=_free_port(), folder=tmp_path)
+    status, said = await _said(*arguments, folder=tmp_path, GUESTLIST_DATABASE_URL=url)
+    assert (status, said.startswith("The database "), said.count("\n"), "hunter22" in said) == (1, True, 1, False), said
+
+
+@pytest.mark.parametrize("command", ["dev", "serve"])
+async def test_a_port_that_is_taken_is_said(tmp_path: Path, command: str) -> None:
+    """A port that another program has is named with a way out and status 1, and nothing is made or announced before."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
+        status, said = await _said(command, "--port", port, folder=tmp_path)
+    assert (status, f"Port {port} on 127.0.0.1" in said, "--port" in said) == (1, True, True), said
+    assert "Guestlist is on" not in said
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,114 @@
+"""Members and rules: who may change whom, what a removed member keeps (nothing), and where the rules are enforced."""
+
+import pytest
+
+from tests.support.members import audit_kinds, audit_sentences, change_role, let_in, members, owner_in, update_policy
+from tests.support.service import Service
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_nobody_changes_a_role_above_their_own(service: Service) -> None:
+    """H128: admins move members and admins, not owners and not to owner; members move nobody, themselves included."""
+    async with service.browser() as owner, service.browser() as admin, service.browser() as guest:
+        community = await owner_in(service, owner)
+        own_place = await let_in(service, owner, admin, "admin@example.com", "ADMIN")
+        place = await let_in(service, owner, guest, "guest@example.com")
+        seen = await members(admin, community)
+        assert {email: node["viewerCanChange"] for email, node in seen.items()} == {
+            "owner@example.com": False, "admin@example.com": True, "guest@example.com": True,
+        }  # fmt: skip
+        owners = seen["owner@example.com"]["id"]
+        for browser, membership, role in (
+            (admin, owners, "MEMBER"), (admin, place, "OWNER"), (admin, own_place, "OWNER"),
+            (guest, place, "ADMIN"), (guest, own_place, "MEMBER"),
+        ):  # fmt: skip
+            assert (await change_role(browser, membership, role))["__typename"] == "NotPermitted"
+        assert (await guest.do("removeMember", membershipId=own_place))["__typename"] == "NotPermitted"
+        assert (await admin.do("removeMember", membershipId=owners))["__typename"] == "NotPermitted"
+        assert {email: node["role"] for email, node in (await members(owner, community)).items()} == {
+            "owner@example.com": "OWNER", "admin@example.com": "ADMIN", "guest@example.com": "MEMBER",
+        }  # fmt: skip
+        assert "membership.role_changed" not in await audit_kinds(owner, community)
+        changed = await change_role(admin, place, "ADMIN")
+        assert changed["membership"]["role"] == "ADMIN"
+        assert await audit_sentences(owner, community, "membership.role_changed") == [
+            "Admin made Guest admin; before that they were member."
+        ]
+
+
+async def test_a_community_keeps_an_owner(service: Service) -> None:
+    """The last owner can neither leave nor be lowered; once there is another, they can."""
+    async with service.browser() as owner, service.browser() as other:
+        community = await owner_in(service, owner)
+        mine = (await members(owner, community))["owner@example.com"]["id"]
+        assert (await change_role(owner, mine, "ADMIN"))["__typename"] == "LastOwner"
+        assert (await owner.do("removeMember", membershipId=mine))["__typename"] == "LastOwner"
+        await let_in(service, owner, other, "other@example.com", "OWNER")
+        assert (await change_role(owner, mine, "MEMBER"))["membership"]["role"] == "MEMBER"
+        assert (await owner.do("removeMember", membershipId=mine))["__typename"] == "RemoveMemberSuccess"
+        assert list(await members(other, community)) == ["other@example.com"]
+        assert (await audit_kinds(other, community))[-2:] == ["membership.role_changed", "membership.left"]
+
+
+async def test_a_removed_member_is_out_at_once(service: Service) -> None:
+    """H106: the very next request of a removed member finds no such community; their account and session stay."""
+    async with service.browser() as owner, service.browser() as guest, service.browser() as stranger:
+        community = await owner_in(service, owner)
+        place = await let_in(service, owner, guest, "guest@example.com", "ADMIN")
+        invited = (await guest.invite(community, "later@example.com"))["invitation"]["id"]
+        for nobody in (stranger,):
+            assert (await nobody.do("removeMember", membershipId=place))["__typename"] == "NotSignedIn"
+        assert (await owner.do("removeMember", membershipId="mem_unknown"))["__typename"] == "NotFound"
+        assert (await owner.do("removeMember", membershipId=place))["__typename"] == "RemoveMemberSuccess"
+        assert (await guest.ask("query($id: ID!) { community(id: $id) { id } }", id=community))["community"] is None
+        assert await guest.invitation(invited) is None
+        assert (await guest.invite(community, "more@example.com"))["__typename"] == "NotFound"
+        assert (await guest.do("removeMember", membershipId=place))["__typename"] == "NotFound"
+        assert await guest.viewer_email() == "guest@example.com"
+        assert (await owner.invitation(invited))["blockedReason"].startswith("The inviter may no longer")
+
+
+async def test_a_rule_that_is_left_out_stays(service: Service) -> None:
+    """Left-out fields stay, null removes the seat limit and is InvalidInput elsewhere, bounds are named."""
+    async with service.browser() as owner:
+        community = await owner_in(service, owner)
+        first = await update_policy(owner, community, linkMinutes=15, seatLimit=9, allowedEmailDomains=["@Example.com"])
+        assert first["community"]["policy"] == {
+            "linkMinutes": 15, "invitationDays": 7, "allowedEmailDomains": ["example.com"], "seatLimit": 9, "locale": None,
+        }  # fmt: skip
+        second = await update_policy(owner, community, invitationDays=30, seatLimit=None)
+        expected = {
+            "linkMinutes": 15, "invitationDays": 30, "allowedEmailDomains": ["example.com"], "seatLimit": None, "locale": None,
+        }  # fmt: skip
+        assert second["community"]["policy"] == expected
+        for change, field in (
+            ({"linkMinutes": None}, "linkMinutes"), ({"linkMinutes": 16}, "linkMinutes"),
+            ({"invitationDays": 0}, "invitationDays"), ({"seatLimit": 0}, "seatLimit"),
+            ({"allowedEmailDomains": None}, "allowedEmailDomains"),
+            ({"allowedEmailDomains": ["no domain"]}, "allowedEmailDomains"),
+            ({"allowedEmailDomains": ["example.com"] * 101}, "allowedEmailDomains"),
+        ):  # fmt: skip
+            refused = await update_policy(owner, community, **change)
+            assert (refused["__typename"], refused["field"]) == ("InvalidInput", field)
+        assert (await update_policy(owner, community))["community"]["policy"] == expected
+        assert (await audit_kinds(owner, community)).count("policy.changed") == 2
+
+
+async def test_the_rules_hold_at_inviting_and_at_the_door(service: Service) -> None:
+    """Domains and seats refuse invitations, and an invitee whose domain or seat went away meanwhile; then let them in."""
+    async with service.browser() as owner, service.browser() as guest:
+        community = await owner_in(service, owner)
+        await owner.invite(community, "guest@example.org")
+        token = await service.token_for("guest@example.org")
+        await update_policy(owner, community, allowedEmailDomains=["example.com"])
+        assert (await owner.invite(community, "more@example.org"))["__typename"] == "EmailDomainNotAllowed"
+        refused = await guest.accept_as(token, "guest@example.org")
+        assert (refused["status"], refused["canRetry"]) == ("NOT_ALLOWED", True)
+        await update_policy(owner, community, allowedEmailDomains=[], seatLimit=1)
+        assert (await owner.invite(community, "more@example.org"))["__typename"] == "SeatLimitReached"
+        assert (await guest.accept_as(None, "guest@example.org"))["status"] == "SEAT_LIMIT_REACHED"
+        await update_policy(owner, community, seatLimit=2)
+        assert (await guest.accept_as(None, "guest@example.org"))["status"] == "ACCEPTED"
+        assert (await update_policy(guest, community, seatLimit=None))["__typename"] == "NotPermitted"
+        assert len(await members(owner, community)) == 2

@@ -1,0 +1,180 @@
+"""Notices: mails that tell a person what happened to their account. They leave through the outbox like every mail."""
+
+import json
+import re
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from tortoise.exceptions import IntegrityError
+
+from service import database
+from service.addresses import canonical
+from service.delivery.worker import Worker
+from service.mail import open_sender, outbox, suppression
+from service.mail.suppression import Reason
+from service.retention import erasure, pruning
+from service.settings import load_settings
+from tests.conftest import Serve
+from tests.support.members import let_in, owner_in
+from tests.support.service import Service
+from tests.support.sns import TOPIC, Sns, event
+
+pytestmark = pytest.mark.anyio
+
+MEMBER = "member@example.com"
+
+
+@dataclass
+class Scene:
+    service: Service
+    member_id: str
+
+    async def order(self, **facts: str) -> None:
+        """Orders the notice of an added sign-in, as linking does."""
+        async with database.transaction():
+            await outbox.order_notice(
+                member_id=self.member_id, notice="identity_linked", facts={"provider": "Example ID"} | facts,
+                now=self.service.clock(),
+            )  # fmt: skip
+
+    async def orders(self) -> list[dict[str, Any]]:
+        return await database.select("SELECT * FROM mail_orders WHERE kind = 'notice'")
+
+    def mails(self) -> list[Any]:
+        return [entry for entry in self.service.mailbox.entries if "sign-in was added" in entry.subject]
+
+
+@pytest.fixture
+async def scene(service: Service) -> AsyncIterator[Scene]:
+    async with service.browser() as owner, service.browser() as member:
+        await owner_in(service, owner)
+        await let_in(service, owner, member, MEMBER)
+        viewer = await member.ask("{ viewer { member { id } } }")
+        yield Scene(service, viewer["viewer"]["member"]["id"])
+
+
+async def test_a_notice_reaches_the_accounts_own_address(scene: Scene) -> None:
+    """The mail goes to the account's address, not to that of a sign-in added later, and no link in it acts."""
+    await database.execute("UPDATE identities SET email = $1 WHERE member_id = $2", "new@example.com", scene.member_id)
+    await scene.order()
+    mail = await scene.service.mail_to(MEMBER)
+    assert mail.subject == "A sign-in was added to your account"
+    assert "Example ID" in mail.text
+    assert f"{scene.service.clock():%H:%M} (UTC)" in mail.text
+    assert re.findall(r"https?://\S+", mail.text) == [scene.service.settings.public_url]
+    assert len(scene.mails()) == 1
+    (order,) = await scene.orders()
+    assert order["sent_at"] is not None
+    await scene.service.deliver()
+    assert len(scene.mails()) == 1
+
+
+async def test_a_notice_speaks_the_language_of_its_facts(scene: Scene) -> None:
+    """The order's own language wins over that of the account's community."""
+    await database.execute("UPDATE communities SET locale = 'fr'")
+    await scene.order()
+    assert 'lang="fr"' in (await scene.service.mail_to(MEMBER)).html
+    await scene.order(locale="de-AT")
+    assert 'lang="de"' in (await scene.service.mail_to(MEMBER)).html
+
+
+@pytest.mark.parametrize(("reason", "sent"), [(Reason.BOUNCED, 0), (Reason.COMPLAINED, 0), (Reason.UNSUBSCRIBED, 1)])
+async def test_a_notice_respects_the_suppression_list(scene: Scene, reason: Reason, sent: int) -> None:
+    """A bounced or complained address gets no notice; unsubscribing from invitations does not stop it."""
+    async with database.transaction():
+        await suppression.add(canonical(MEMBER), reason, now=scene.service.clock())
+    await scene.order()
+    await scene.service.deliver()
+    assert len(scene.mails()) == sent
+    (order,) = await scene.orders()
+    assert (order["sent_at"] is None, order["cancelled_at"] is None) == (not sent, bool(sent))
+
+
+async def test_an_account_without_an_address_gets_no_notice(scene: Scene) -> None:
+    """Without an address of its own, the account's oldest proved sign-in counts, and without one nothing is sent."""
+    await database.execute("UPDATE members SET email = NULL WHERE id = $1", scene.member_id)
+    await scene.order()
+    assert "Example ID" in (await scene.service.mail_to(MEMBER)).text
+    await database.execute("UPDATE identities SET email_proven = FALSE WHERE member_id = $1", scene.member_id)
+    await scene.order()
+    await scene.service.deliver()
+    assert len(scene.mails()) == 1
+    assert [order["cancelled_at"] is None for order in await scene.orders()].count(False) == 1
+
+
+async def test_a_notice_is_tried_again(scene: Scene) -> None:
+    """A mail server that is down delays the notice, as it does every mail."""
+    await scene.order()
+    settings = load_settings(environ={}, mail_url="smtp://127.0.0.1:9", mail_from="a@example.com")
+    sender = open_sender(settings, clock=scene.service.clock)
+    try:
+        assert await Worker(scene.service.settings, sender, scene.service.clock).deliver_due() == 1
+    finally:
+        await sender.close()
+    (order,) = await scene.orders()
+    assert (order["tries"], order["sent_at"], order["failed_at"]) == (1, None, None)
+    scene.service.clock.advance(minutes=1)
+    assert "Example ID" in (await scene.service.mail_to(MEMBER)).text
+
+
+async def test_a_bounced_notice_suppresses_the_address_that_it_went_to(serve: Serve) -> None:
+    """An event about a notice moves the suppression list, though the account has another address by now."""
+    sns = Sns()
+    async with (
+        serve(fetch_certificate=sns.fetch, ses_topic_arns=[TOPIC]) as service,
+        service.browser() as owner,
+        service.browser() as member,
+    ):
+        await owner_in(service, owner)
+        await let_in(service, owner, member, MEMBER)
+        viewer = await member.ask("{ viewer { member { id } } }")
+        scene = Scene(service, viewer["viewer"]["member"]["id"])
+        await scene.order()
+        await service.deliver()
+        await database.execute("UPDATE members SET email = 'later@example.com' WHERE id = $1", scene.member_id)
+        (order,) = await scene.orders()
+        about = event("Bounce", order["id"], bounceType="Permanent", bounceSubType="NoEmail")
+        for _ in range(2):
+            answer = await owner.client.post(
+                "/webhooks/ses", content=json.dumps(sns.notification(about, now=service.clock())),
+                headers={"content-type": "text/plain"},
+            )  # fmt: skip
+            assert answer.status_code == 200, answer.text
+        assert [(row.email, row.reason) for row in await suppression.listed()] == [(MEMBER, "bounced")]
+        assert [row["delivery"] for row in await scene.orders()] == ["BOUNCED"]
+
+
+async def test_notices_go_with_their_account_and_with_time(scene: Scene) -> None:
+    """Erasing a person removes their notices; a sent one is removed after the time of retention, a waiting one is not."""
+    service = scene.service
+    await scene.order()
+    await service.deliver()
+    await scene.order()
+    service.clock.advance(days=service.settings.retention_days, seconds=1)
+    assert (await pruning.prune(now=service.clock(), settings=service.settings))["notices"] == 1
+    assert [order["sent_at"] for order in await scene.orders()] == [None]
+    await erasure.erase(canonical(MEMBER), even_last_owner=False, now=service.clock())
+    assert await scene.orders() == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["kind = 'invitation'", "notice = NULL", "member_id = NULL", "generation = 1", "kind = 'surprise'"],
+)
+async def test_impossible_orders_are_refused(scene: Scene, change: str) -> None:
+    """The database refuses an order without a recipient, without a subject, or of an unknown kind."""
+    await scene.order()
+    with pytest.raises(IntegrityError):
+        await database.execute(f"UPDATE mail_orders SET {change} WHERE kind = 'notice'")  # noqa: S608 -- our own
+    assert [order["notice"] for order in await scene.orders()] == ["identity_linked"]
+
+
+async def test_a_notice_that_cannot_be_composed_fails_at_once(scene: Scene) -> None:
+    """H185: a notice whose facts make no mail is given up at its first try, as every other mail is."""
+    await scene.order()
+    await database.execute("UPDATE mail_orders SET facts = '{}' WHERE kind = 'notice'")
+    await scene.service.deliver()
+    (order,) = await scene.orders()
+    assert (order["failed_at"], order["tries"], scene.mails()) == (scene.service.clock(), 1, [])

@@ -1,0 +1,101 @@
+"""The funnel: its numbers come from one index, whatever the size of the tables, and old rows have their facts."""
+
+import logging
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from service import database
+from tests.delivery.test_ses_events import FUNNEL
+from tests.support.members import owner_in
+from tests.support.service import Service
+from tests.test_budgets import counted
+
+pytestmark = pytest.mark.anyio
+
+_FILL = """
+INSERT INTO invitations (id, community_id, email, role, generation, created_at, expires_at, delivery, resends)
+WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 20000)
+SELECT $1 || n, $2, 'filler' || n || '@example.com', 'MEMBER', 1, $3, $4, 'SENT', 0 FROM numbers
+"""
+
+
+class _Statements(logging.Handler):
+    """Keeps the statements on invitations' weeks, with their values."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.DEBUG)
+        self.seen: list[Any] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if "AS invited" in record.getMessage():
+            self.seen.append(record.args)
+
+
+async def _fill(service: Service, community: str) -> None:
+    """20,000 invitations of the community and as many of another one, spread over weeks."""
+    now = service.clock()
+    await database.execute(
+        "INSERT INTO communities (id, name, created_at, allowed_email_domains) VALUES ($1, 'Other', $2, '[]')",
+        "com_other", now,
+    )  # fmt: skip
+    for prefix, owner in (("inv_a", community), ("inv_b", "com_other")):
+        await database.execute(_FILL, prefix, owner, now - timedelta(days=1), now + timedelta(days=7))
+    moved = "UPDATE invitations SET created_at = $1 WHERE id LIKE $2"
+    for digit in range(1, 10):
+        await database.execute(moved, now - timedelta(days=9 * digit), f"inv_%{digit}")
+    await database.connection().execute_script("VACUUM" if service.settings.is_sqlite else "VACUUM ANALYZE invitations")
+
+
+async def test_a_funnel_reads_one_index_and_runs_one_statement(service: Service, engine: str) -> None:
+    """H204: fifteen funnels of a community in one operation run one statement, whose plan is ranges of one index."""
+    handler, logger = _Statements(), logging.getLogger("tortoise.db_client")
+    async with service.browser() as owner:
+        community = await owner_in(service, owner)
+        await _fill(service, community)
+        aliases = " ".join(f"f{weeks}: invitationFunnel(weeks: {weeks}) {{ invited }}" for weeks in range(12, 27))
+        with counted() as one:
+            await owner.ask(FUNNEL, id=community, weeks=26)
+        logger.addHandler(handler)
+        try:
+            with counted() as fifteen:
+                funnels = await owner.ask(f"query($id: ID!) {{ community(id: $id) {{ {aliases} }} }}", id=community)
+        finally:
+            logger.removeHandler(handler)
+    assert len(one) == len(fifteen)
+    assert [sum(week["invited"] for week in funnels["community"][f"f{weeks}"]) for weeks in (12, 26)] == [20001, 20001]
+    ((sql, values),) = handler.seen
+    explain = "EXPLAIN" if engine == "postgres" else "EXPLAIN QUERY PLAN"
+    plan = [str(row) for row in await database.connection().execute_query_dict(f"{explain} {sql}", values)]
+    scan = {"postgres": "Index Only Scan using ix_invitations_funnel", "sqlite": "COVERING INDEX ix_invitations_funnel"}
+    assert sum(scan[engine] in line for line in plan) == 26, plan
+    assert not [line for line in plan if "Seq Scan" in line or "SCAN invitations" in line], plan
+
+
+_BEFORE = (
+    "DROP INDEX ix_invitations_funnel",
+    "ALTER TABLE invitations DROP COLUMN first_delivered_at",
+    "ALTER TABLE invitations DROP COLUMN opened_at",
+    "DELETE FROM tortoise_migrations WHERE name LIKE '%_funnel'",
+)
+
+
+async def test_the_migration_keeps_the_funnel_of_earlier_invitations(service: Service) -> None:
+    """Deliveries and openings that the audit log has are facts of their invitations after the migration."""
+    async with service.browser() as owner, service.browser() as guest:
+        community = await owner_in(service, owner)
+        for name in ("sent", "delivered", "opened"):
+            await owner.invite(community, f"{name}@example.com")
+        await guest.accept(await service.token_for("opened@example.com"))
+        ids = await database.select("SELECT id FROM invitations WHERE email = 'delivered@example.com'")
+        await database.execute(
+            "INSERT INTO audit_events (id, kind, at, invitation_id, details)"
+            " VALUES ('evt_x', 'invitation.delivered', $1, $2, '{}')",
+            service.clock(), ids[0]["id"],
+        )  # fmt: skip
+        for statement in _BEFORE:
+            await database.connection().execute_script(statement)
+        assert len(await database.migrate(service.settings.database_url.get_secret_value())) == 1
+        (week,) = (await owner.ask(FUNNEL, id=community, weeks=1))["community"]["invitationFunnel"]
+    assert [week[stage] for stage in ("invited", "delivered", "opened", "accepted")] == [4, 3, 2, 1]

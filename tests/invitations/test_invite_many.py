@@ -1,0 +1,175 @@
+"""Inviting many at once: one outcome a row, each address once, the same limits, and a bounded number of statements."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from tests.conftest import Serve
+from tests.support.members import audit_kinds, let_in, owner_in, update_policy
+from tests.support.service import Browser, Service
+
+pytestmark = pytest.mark.anyio
+
+INVITE_MANY = """
+mutation($input: InviteMembersInput!) { inviteMembers(input: $input) { __typename
+  ...on InviteMembersSuccess { invitedCount outcomes { email result { __typename
+    ...on InviteMemberSuccess { invitation { id email status } } ...on AlreadyInvited { invitation { id } }
+    ...on AlreadyMember { membership { member { email } } } ...on InvalidInput { field } ...on Problem { message } } } }
+  ...on InvalidInput { field message } ...on RateLimited { retryAfterSeconds message } ...on Problem { message } } }
+"""
+
+
+async def _invite_many(browser: Browser, community: str, invitees: list[Any]) -> Any:
+    rows = [row if isinstance(row, dict) else {"email": row} for row in invitees]
+    return (await browser.ask(INVITE_MANY, input={"communityId": community, "invitees": rows}))["inviteMembers"]
+
+
+def _kinds(answer: Any) -> list[str]:
+    return [outcome["result"]["__typename"] for outcome in answer["outcomes"]]
+
+
+async def test_every_row_has_its_outcome(service: Service) -> None:
+    """H100: in order; duplicates and case variants are answered, not doubled; a bad row stops no other; one mail each."""
+    async with service.browser() as owner:
+        community = await owner_in(service, owner)
+        await owner.invite(community, "pending@example.com")
+        await owner.invite(community, "late@example.com")
+        service.clock.advance(days=8)
+        await owner.sign_in("owner@example.com")
+        await owner.invite(community, "pending@example.com")
+        answer = await _invite_many(owner, community, [
+            "new@example.com", "NEW@Example.com", "no address", "Pending@example.com", "owner@example.com",
+            "late@example.com", {"email": "long@example.com", "message": "x" * 1001},
+            {"email": "odd@example.com", "locale": "??"}, {"email": "boss@example.com", "role": "OWNER", "message": "Hi"},
+        ])  # fmt: skip
+        assert _kinds(answer) == [
+            "InviteMemberSuccess", "AlreadyInvited", "InvalidEmail", "AlreadyInvited", "AlreadyMember",
+            "InviteMemberSuccess", "InvalidInput", "InvalidInput", "InviteMemberSuccess",
+        ]  # fmt: skip
+        assert answer["invitedCount"] == 3
+        assert [outcome["email"] for outcome in answer["outcomes"]][:3] == [
+            "new@example.com",
+            "NEW@Example.com",
+            "no address",
+        ]
+        first, second = (answer["outcomes"][number]["result"]["invitation"]["id"] for number in (0, 1))
+        assert first == second
+        again = await _invite_many(owner, community, ["new@example.com", "late@example.com", "boss@example.com"])
+        assert (_kinds(again), again["invitedCount"]) == (["AlreadyInvited"] * 3, 0)
+        await service.deliver()
+        assert len([mail for mail in service.mailbox.entries if mail.to == "new@example.com"]) == 1
+        assert (await audit_kinds(owner, community)).count("invitation.created") == 7
+
+
+async def test_who_came_in_by_another_address_is_a_member_already(service: Service) -> None:
+    """An address by which a member of another one came in is AlreadyMember, alone and among many, until they leave."""
+    link = 'mutation { linkIdentity(input: {providerId: "dev"}) { ...on SignInStarted { authorizationUrl } } }'
+    made = 'mutation { createCommunity(input: {name: "Two"}) { ...on CreateCommunitySuccess { community { id } } } }'
+    async with service.browser() as owner, service.browser() as guest:
+        await owner_in(service, owner)
+        await let_in(service, owner, guest, "guest@example.com")
+        two = (await guest.ask(made))["createCommunity"]["community"]["id"]
+        await owner.log_in((await owner.ask(link))["linkIdentity"]["authorizationUrl"], "second@example.com")
+        await guest.invite(two, "second@example.com")
+        accepted = await owner.accept_as(await service.token_for("second@example.com"), "second@example.com")
+        assert accepted["status"] == "ACCEPTED"
+        again = await guest.invite(two, "second@example.com")
+        assert (again["__typename"], again["membership"]["id"]) == ("AlreadyMember", accepted["membership"]["id"])
+        many = await _invite_many(guest, two, ["second@example.com", "owner@example.com", "new@example.com"])
+        assert _kinds(many) == ["AlreadyMember", "AlreadyMember", "InviteMemberSuccess"]
+        await owner.do("removeMember", membershipId=accepted["membership"]["id"])
+        assert (await guest.invite(two, "second@example.com"))["__typename"] == "InviteMemberSuccess"
+
+
+async def test_too_many_rows_are_refused_whole(service: Service) -> None:
+    """H100: 1,001 rows, or none, invite nobody; nobody but an admin invites anybody, and none above their own role."""
+    async with service.browser() as owner, service.browser() as admin, service.browser() as guest:
+        community = await owner_in(service, owner)
+        for rows in ([], [f"guest{number}@example.com" for number in range(1001)]):
+            answer = await _invite_many(owner, community, rows)
+            assert (answer["__typename"], answer["field"]) == ("InvalidInput", "invitees")
+        assert (await _invite_many(guest, community, ["a@example.com"]))["__typename"] == "NotSignedIn"
+        await let_in(service, owner, admin, "admin@example.com", "ADMIN")
+        answer = await _invite_many(admin, community, [{"email": "a@example.com", "role": "OWNER"}, "b@example.com"])
+        assert _kinds(answer) == ["NotPermitted", "InviteMemberSuccess"]
+        await let_in(service, owner, guest, "guest@example.com")
+        assert (await _invite_many(guest, community, ["c@example.com"]))["__typename"] == "NotPermitted"
+        assert (await audit_kinds(owner, community)).count("invitation.created") == 4
+
+
+async def test_the_rules_and_limits_are_those_of_single_invitations(serve: Serve) -> None:
+    """Seats and limits let in from the top what they still allow; domains refuse rows; used up, the whole is
+    RateLimited where no row has anything else to be told.
+    """
+    limits = {"attempts_per_client": "off", "invites_per_inviter": "5/1d", "invites_per_community": "4/1d"}
+    async with serve(rate_limits=limits) as service, service.browser() as owner:
+        community = await owner_in(service, owner)
+        await update_policy(owner, community, seatLimit=3, allowedEmailDomains=["example.com"])
+        answer = await _invite_many(
+            owner, community, ["x@example.org", "a@example.com", "b@example.com", "c@example.com"]
+        )
+        assert _kinds(answer) == [
+            "EmailDomainNotAllowed",
+            "InviteMemberSuccess",
+            "InviteMemberSuccess",
+            "SeatLimitReached",
+        ]
+        await update_policy(owner, community, seatLimit=None)
+        answer = await _invite_many(
+            owner, community, ["a@example.com", "c@example.com", "d@example.com", "e@example.com"]
+        )
+        assert _kinds(answer) == ["AlreadyInvited", "InviteMemberSuccess", "InviteMemberSuccess", "RateLimited"]
+        answer = await _invite_many(owner, community, ["e@example.com", "f@example.com"])
+        assert answer["__typename"] == "RateLimited"
+        assert answer["retryAfterSeconds"] == 24 * 60 * 60
+        answer = await _invite_many(owner, community, ["a@example.com", "e@example.com", "E@example.com", "no address"])
+        assert _kinds(answer) == ["AlreadyInvited", "RateLimited", "RateLimited", "InvalidEmail"]
+        assert (await owner.invite(community, "e@example.com"))["__typename"] == "RateLimited"
+        service.clock.advance(days=1, seconds=1)
+        await owner.sign_in("owner@example.com")
+        assert (
+            _kinds(await _invite_many(owner, community, ["e@example.com", "f@example.com"]))
+            == ["InviteMemberSuccess"] * 2
+        )
+
+
+class _Statements(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__(logging.DEBUG)
+        self.seen: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.seen.append(record.getMessage())
+
+
+@contextmanager
+def _counted() -> Iterator[list[str]]:
+    """The SQL statements that Tortoise says it runs inside."""
+    logger, handler = logging.getLogger("tortoise.db_client"), _Statements()
+    before = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.DEBUG)
+    try:
+        yield handler.seen
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before)
+
+
+async def test_a_thousand_rows_take_as_many_statements_as_a_few(serve: Serve) -> None:
+    """Three rows take at most 16 statements, and a thousand only the notifications that do not fit into one more."""
+    limits = {"attempts_per_client": "off", "invites_per_inviter": "5000/1d", "invites_per_community": "5000/1d"}
+    async with serve(rate_limits=limits) as service, service.browser() as owner:
+        community = await owner_in(service, owner)
+        with _counted() as few:
+            assert (await _invite_many(owner, community, [f"few{n}@example.com" for n in range(3)]))[
+                "invitedCount"
+            ] == 3
+        with _counted() as many:
+            answer = await _invite_many(owner, community, [f"many{n}@example.com" for n in range(1000)])
+        assert answer["invitedCount"] == 1000
+        assert len(few) <= 16, few
+        assert len(many) <= len(few) + 3, [statement[:80] for statement in many]

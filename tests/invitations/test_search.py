@@ -1,0 +1,340 @@
+"""Pages of invitations: what a filter selects, that cursors hold while rows come and go, and what a page costs."""
+
+import re
+from collections.abc import AsyncIterator, Iterable
+from datetime import UTC, datetime, timedelta, timezone
+from itertools import product
+from typing import Any
+
+import pytest
+
+from service import database
+from service.accounts.sessions import Caller
+from service.communities import access as communities
+from service.database.sql import Params
+from service.errors import InvalidInput
+from service.invitations import invite
+from service.invitations import invite_many as invite_many_module
+from service.invitations import views as invitation_views
+from service.invitations.search import InvitationFilter, newest
+from service.invitations.status import Status
+from service.models import Community, Delivery, Invitation, Member, Membership, Role
+from service.settings import Settings, load_settings
+from service.tokens import new_id
+from tests.support.service import Browser, Service
+
+pytestmark = pytest.mark.anyio
+
+NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+
+PAGE = """
+query($id: ID!, $filter: InvitationFilter, $first: Int, $after: String) { community(id: $id) {
+  invitations(filter: $filter, first: $first, after: $after) { nodes { id email status } totalCount
+    pageInfo { hasNextPage endCursor } } } }
+"""
+
+
+@pytest.fixture
+async def place(database_url: str) -> AsyncIterator[communities.CommunityAccess]:
+    """An owner's place in an empty community."""
+    await database.connect(database_url)
+    community = await Community.create(id=new_id("com"), name="Demo", created_at=NOW)
+    member = await Member.create(id=new_id("per"), created_at=NOW)
+    await Membership.create(id=new_id("mem"), member=member, community=community, role="OWNER", joined_at=NOW)
+    yield (await communities.standings(Caller(member.id, "", NOW), settings()))[0]
+    await database.disconnect()
+
+
+def settings() -> Settings:
+    return load_settings(environ={}, development=True, database_url="sqlite://unused.db")
+
+
+async def _rows(place: communities.CommunityAccess, **facts: Any) -> Invitation:
+    usual: dict[str, Any] = {
+        "id": new_id("inv"), "community_id": place.community_id, "email": f"{new_id('inv').lower()}@example.com",
+        "role": "MEMBER", "created_at": NOW - timedelta(days=1), "expires_at": NOW + timedelta(days=6), "days": 7,
+    }  # fmt: skip
+    return await Invitation.create(**(usual | facts))
+
+
+async def _seed_every_kind(place: communities.CommunityAccess) -> list[Invitation]:
+    """Rows of every status, delivery and role, of several lifetimes, and one that was reopened."""
+    rows = []
+    ends: list[dict[str, Any]] = [
+        {}, {"accepted_at": NOW}, {"declined_at": NOW}, {"revoked_at": NOW}, {"superseded_at": NOW}, {"expired": 3},
+        {"expired": 30}, {"reopened": True}, {"reopened": True, "over": True},
+    ]  # fmt: skip
+    for hours, (end, delivery, role) in enumerate(product(ends, ("SENT", "BOUNCED"), Role), start=1):
+        facts = dict(end)
+        days = facts.pop("expired", None) or 7
+        created = NOW - timedelta(hours=hours) - (timedelta(days=days) if "expired" in end else timedelta())
+        expires: datetime = created + timedelta(days=days)
+        stored: int | None = days
+        if facts.pop("reopened", False):
+            stored, created = None, created - timedelta(days=50)
+            expires = NOW - timedelta(seconds=1) if facts.pop("over", False) else NOW + timedelta(days=3)
+        rows.append(await _rows(
+            place, created_at=created, expires_at=expires, days=stored, delivery=delivery, role=role, **facts
+        ))  # fmt: skip
+    return rows
+
+
+FILTERS: list[dict[str, Any]] = [
+    {},
+    *({"statuses": frozenset({status})} for status in Status),
+    {"statuses": frozenset({Status.PENDING, Status.EXPIRED})},
+    {"statuses": frozenset(Status)},
+    {"deliveries": frozenset({Delivery.BOUNCED})},
+    {"roles": frozenset({Role.ADMIN, Role.OWNER})},
+    {"roles": frozenset({Role.ADMIN}), "deliveries": frozenset({Delivery.SENT, Delivery.BOUNCED})},
+    {"statuses": frozenset({Status.EXPIRED}), "roles": frozenset({Role.MEMBER}), "created_before": NOW - timedelta(days=4)},
+    {"created_after": NOW - timedelta(hours=20), "created_before": NOW - timedelta(hours=3)},
+]  # fmt: skip
+
+
+def _meets(view: invitation_views.InvitationView, wanted: dict[str, Any]) -> bool:
+    """The filter, said once more in plain Python."""
+    return (
+        view.status in wanted.get("statuses", frozenset(Status))
+        and view.delivery in wanted.get("deliveries", frozenset(Delivery))
+        and view.role in wanted.get("roles", frozenset(Role))
+        and view.created_at > wanted.get("created_after", NOW - timedelta(days=1000))
+        and view.created_at < wanted.get("created_before", NOW + timedelta(days=1000))
+    )
+
+
+async def _page(
+    place: communities.CommunityAccess,
+    wanted: InvitationFilter,
+    *,
+    limit: int,
+    after: tuple[datetime, str] | None = None,
+) -> list[invitation_views.InvitationView]:
+    asked = invitation_views.InvitationsQuery(place, limit, after, wanted)
+    return (await invitation_views.pages([asked], now=NOW, settings=settings()))[0]
+
+
+async def _total(place: communities.CommunityAccess, wanted: InvitationFilter) -> int:
+    return (await invitation_views.totals([(place.community_id, wanted)], now=NOW))[0]
+
+
+async def test_every_filter_selects_and_counts_what_it_says(place: communities.CommunityAccess) -> None:
+    """Each filter gives exactly the rows that meet it, newest first, page by page, and counts as many."""
+    await _seed_every_kind(place)
+    everything = await _page(place, InvitationFilter(), limit=100)
+    assert len(everything) == 54
+    for facts in FILTERS:
+        wanted = InvitationFilter(**facts)
+        expected = [view.id for view in everything if _meets(view, facts)]
+        found: list[str] = []
+        after = None
+        while page := await _page(place, wanted, after=after, limit=4):
+            found += [view.id for view in page]
+            after = page[-1].created_at, page[-1].id
+        assert found == expected, facts
+        assert expected, facts
+        assert await _total(place, wanted) == len(expected)
+    (counted,) = await invitation_views.counts([place.community_id], now=NOW)
+    assert counted == {status: len([v for v in everything if v.status is status]) for status in Status}
+
+
+async def test_a_part_of_an_address_means_itself(place: communities.CommunityAccess) -> None:
+    """A part of an address knows no wildcards: %, _ and a backslash are themselves, and case does not matter."""
+    for email in ("ann%a@example.com", "ann_b@example.com", "anncc@example.com"):
+        await _rows(place, email=email)
+    for part, number in (("ANN", 3), ("n%a", 1), ("n_b", 1), ("_", 1), ("\\", 0), ("%", 1), ("@example", 3)):
+        wanted = InvitationFilter(email_contains=part)
+        assert await _total(place, wanted) == number, part
+
+
+@pytest.mark.parametrize(
+    ("facts", "field"),
+    [
+        ({"statuses": frozenset()}, "statuses"),
+        ({"deliveries": frozenset()}, "deliveries"),
+        ({"roles": frozenset()}, "roles"),
+        ({"email_contains": "  "}, "emailContains"),
+        ({"email_contains": "a\x00b"}, "emailContains"),
+        ({"created_after": NOW, "created_before": NOW}, "createdAfter"),
+        ({"created_after": NOW.replace(tzinfo=None)}, "createdAfter"),
+        ({"created_after": datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=14)))}, "createdAfter"),
+        ({"created_before": datetime.max.replace(tzinfo=timezone(-timedelta(hours=14)))}, "createdBefore"),
+    ],
+)
+def test_a_filter_that_nothing_can_match_is_refused(facts: dict[str, Any], field: str) -> None:
+    """Empty lists, an empty part and two bounds with nothing between them are named, not answered with nothing."""
+    with pytest.raises(InvalidInput) as refused:
+        InvitationFilter(**facts)
+    assert refused.value.field == field
+
+
+# ------------------------------------------------------------------------------------------------------- over HTTP
+
+
+async def _owner(service: Service, browser: Browser) -> str:
+    await browser.accept_as(await service.token_for("owner@example.com"), "owner@example.com")
+    return await browser.community_id()
+
+
+async def test_cursors_hold_while_rows_come_and_go(service: Service) -> None:
+    """Invitations that appear or change between two pages neither repeat nor hide one."""
+    async with service.browser() as owner:
+        community = await _owner(service, owner)
+        for number in range(6):
+            service.clock.advance(seconds=1)
+            await owner.invite(community, f"guest{number}@example.com")
+        wanted = {"statuses": ["PENDING"]}
+        first = (await owner.ask(PAGE, id=community, filter=wanted, first=3))["community"]["invitations"]
+        assert [node["email"][5] for node in first["nodes"]] == ["5", "4", "3"]
+        assert first["totalCount"] == 6
+        service.clock.advance(seconds=1)
+        await owner.invite(community, "late@example.com")
+        await owner.do("revokeInvite", invitationId=first["nodes"][2]["id"])
+        after = first["pageInfo"]["endCursor"]
+        second = (await owner.ask(PAGE, id=community, filter=wanted, first=3, after=after))["community"]["invitations"]
+        assert [node["email"][5] for node in second["nodes"]] == ["2", "1", "0"]
+        assert second["pageInfo"]["hasNextPage"] is False
+        counts = (
+            "query($id: ID!) { community(id: $id) { invitationCounts { pending accepted revoked expired declined } } }"
+        )
+        assert (await owner.ask(counts, id=community))["community"]["invitationCounts"] == {
+            "pending": 6, "accepted": 1, "revoked": 1, "expired": 0, "declined": 0,
+        }  # fmt: skip
+
+
+def _with_another_letter(cursor: str) -> str:
+    """Damaged in the middle, so that it still reads as a position."""
+    middle = len(cursor) // 2
+    return f"{cursor[:middle]}{'A' if cursor[middle] != 'A' else 'B'}{cursor[middle + 1 :]}"
+
+
+async def test_an_instant_is_the_same_in_every_time_zone(service: Service) -> None:
+    """Bounds with an offset from UTC select what the same instant in UTC does, of invitations and of the log."""
+    async with service.browser() as owner:
+        community = await _owner(service, owner)
+        service.clock.advance(minutes=1)
+        between = service.clock()
+        service.clock.advance(minutes=1)
+        await owner.invite(community, "guest@example.com")
+        for hours in (-11, 0, 5, 14):
+            bound = between.astimezone(timezone(timedelta(hours=hours))).isoformat()
+            for period, emails in (("createdAfter", ["guest@example.com"]), ("createdBefore", ["owner@example.com"])):
+                page = (await owner.ask(PAGE, id=community, filter={period: bound}))["community"]["invitations"]
+                assert [node["email"] for node in page["nodes"]] == emails, (hours, period)
+                assert page["totalCount"] == 1
+            log = "query($id: ID!, $after: DateTime) { community(id: $id) { auditLog(filter: {after: $after}) { nodes { kind } } } }"
+            nodes = (await owner.ask(log, id=community, after=bound))["community"]["auditLog"]["nodes"]
+            assert [node["kind"] for node in nodes] == ["invitation.created"], hours
+
+
+async def test_a_bad_question_is_answered_in_words(service: Service) -> None:
+    """Too large a page, foreign and damaged cursors, and contradictions each get a sentence and no data."""
+    async with service.browser() as owner:
+        community = await _owner(service, owner)
+        page = (await owner.ask(PAGE, id=community))["community"]["invitations"]
+        cursor = page["pageInfo"]["endCursor"]
+        other = (await owner.ask(
+            'mutation { createCommunity(input: {name: "Other"}) { ...on CreateCommunitySuccess { community { id } } } }'
+        ))["createCommunity"]["community"]["id"]  # fmt: skip
+        for variables, words in (
+            ({"id": community, "first": 101}, "between 1 and 100"),
+            ({"id": community, "after": "nonsense"}, "no cursor of this list"),
+            ({"id": community, "after": cursor[:-4]}, "cursor"),
+            ({"id": other, "after": cursor}, "no cursor of this list"),
+            ({"id": community, "after": cursor, "filter": {"statuses": ["EXPIRED"]}}, "with this filter"),
+            ({"id": community, "after": _with_another_letter(cursor)}, "no cursor of this list"),
+            ({"id": community, "filter": {"statuses": []}}, "empty list"),
+            (
+                {"id": community, "filter": {"createdAfter": "2026-02-01T00:00:00Z", "createdBefore": "2026-01-01T00:00:00Z"}},
+                "not earlier",
+            ),
+            ({"id": community, "filter": {"createdAfter": "yesterday"}}, "One like 2026-01-31T12:00:00Z was expected"),
+            ({"id": community, "filter": {"statuses": ["NOPE"]}}, "'NOPE' does not exist in 'InvitationStatus'"),
+            ({"id": community, "first": 2**40}, "non 32-bit"),
+        ):  # fmt: skip
+            messages = await owner.errors(PAGE, **variables)
+            assert len(messages) == 1
+            assert words in messages[0], messages
+
+
+# ------------------------------------------------------------------------------------------------------- what it costs
+
+_SEED = """
+INSERT INTO invitations (id, community_id, email, role, created_at, expires_at, days, generation, delivery, resends,
+    accepted_at, declined_at, revoked_at, superseded_at)
+SELECT 'inv_' || lpad(n::text, 22, '0'), $1, 'guest' || n || '@host' || n % 977 || '.example.com',
+    CASE WHEN n % 5000 = 0 THEN 'OWNER' WHEN n % 500 = 0 THEN 'ADMIN' ELSE 'MEMBER' END,
+    c, c + interval '7 days', 7, 1, CASE WHEN n % 4000 = 0 THEN 'BOUNCED' ELSE 'DELIVERED' END, 0,
+    CASE WHEN n % 1000 = 1 THEN c + interval '1 hour' END, CASE WHEN n % 1000 = 2 THEN c + interval '1 hour' END,
+    CASE WHEN n % 1000 = 3 THEN c + interval '1 hour' END, CASE WHEN n % 1000 = 4 THEN c + interval '8 days' END
+FROM (SELECT $3::int + m AS n, $2::timestamptz - m * $4::interval AS c FROM generate_series(1, 100000) m) seeded
+"""
+
+_MOST_BUFFERS = 400  # pages of 8 kB: a hundred rows through an index
+
+
+@pytest.mark.parametrize("engine", ["postgres"])
+async def test_a_page_costs_the_same_however_many_there_are(place: communities.CommunityAccess) -> None:
+    """Among 200,000 invitations, most of a community expired or all of it pending, a page by status, delivery or role
+    touches a hundred rows, with a plan made for its values and with one that is kept for any, and a part of an address
+    is found through its index where pg_trgm is there; and so is whoever was invited before, when they are invited.
+    """
+    other = await Community.create(id=new_id("com"), name="Other", created_at=NOW)
+    steps = {place.community_id: timedelta(seconds=60), other.id: timedelta(seconds=1)}
+    for first, (community_id, step) in enumerate(steps.items()):
+        await database.execute(_SEED, community_id, NOW, first * 100_000, step)
+    await database.connection().execute_query("ANALYZE invitations")
+    for (community_id, step), facts, mode in product(
+        steps.items(), _SINGLE, ("force_custom_plan", "force_generic_plan")
+    ):
+        for after in (None, (NOW - step * 50_000, "inv_x")):
+            plan = await _plan(community_id, InvitationFilter(**facts), after, mode)
+            _assert_cheap(plan)
+    if await database.select("SELECT 1 AS one FROM pg_indexes WHERE indexname = 'ix_invitations_email_parts'"):
+        part = InvitationFilter(email_contains="guest23456@")
+        plan = await _plan(place.community_id, part, None, "force_custom_plan")
+        assert "ix_invitations_email_parts" in plan, plan
+    emails = [f"guest{n}@host{n % 977}.example.com" for n in (1, 23456, 77777, 99999)]
+    marks = ", ".join(f"${n}" for n in range(2, 6))
+    for mode in ("force_custom_plan", "force_generic_plan"):
+        for sql, values in (
+            (invite._INVITE_FACTS, (place.member_id, place.community_id, emails[1])),
+            (invite_many_module._KNOWN.format(marks=marks), (place.community_id, *emails)),
+            (invite_many_module._INVITED_BEFORE.format(marks=marks), (place.community_id, *emails)),
+        ):
+            _assert_cheap(await _explained(sql, values, mode))
+
+
+def _assert_cheap(plan: str) -> None:
+    buffers = next(line for line in plan.splitlines() if "Buffers:" in line)
+    touched = sum(map(int, re.findall(r"(?:hit|read)=(\d+)", buffers)))
+    assert "Seq Scan on invitations" not in plan, plan
+    assert touched < _MOST_BUFFERS, plan
+
+
+_SINGLE: list[dict[str, Any]] = [
+    {},
+    *({"statuses": frozenset({status})} for status in Status),
+    *({"deliveries": frozenset({delivery})} for delivery in (Delivery.BOUNCED, Delivery.FAILED, Delivery.DELIVERED)),
+    *({"roles": frozenset({role})} for role in Role),
+    {"statuses": frozenset({Status.PENDING, Status.EXPIRED})},
+    {"statuses": frozenset(Status)},
+    {"roles": frozenset({Role.OWNER}), "deliveries": frozenset({Delivery.DELIVERED, Delivery.SENT})},
+]
+
+
+async def _plan(community_id: str, wanted: InvitationFilter, after: tuple[datetime, str] | None, mode: str) -> str:
+    params = Params()
+    sql = newest(community_id, wanted, params, after=after, limit=51, now=NOW)
+    return await _explained(sql, params.values, mode)
+
+
+async def _explained(sql: str, params: Iterable[Any], mode: str) -> str:
+    """How PostgreSQL ran a statement, and the pages that it touched."""
+    values = ", ".join(f"'{value}'" for value in params)
+    async with database.transaction():
+        client = database.connection()
+        await client.execute_script(f"SET LOCAL plan_cache_mode = {mode}; PREPARE page AS {sql}")
+        rows = await client.execute_query_dict(f"EXPLAIN (ANALYZE, BUFFERS, COSTS OFF) EXECUTE page ({values})")
+        await client.execute_script("DEALLOCATE page")
+    return "\n".join(row["QUERY PLAN"] for row in rows)

@@ -1,0 +1,141 @@
+"""People who act on the same things at once: one of them wins, the others are told, and the audit tells one story."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from service.database import select
+from tests.support.members import audit_kinds, change_role, let_in, members, owner_in, update_policy
+from tests.support.service import Browser, Service
+
+pytestmark = pytest.mark.anyio
+
+ROUNDS = 4
+
+
+async def _returning(service: Service, owner: Browser, guest: Browser, email: str) -> tuple[str, str]:
+    """An invitation whose invitee stands at the door: its id, and the URL of their return."""
+    invited = await owner.invite(await owner.community_id(), email)
+    started = await guest.accept(await service.token_for(email))
+    return invited["invitation"]["id"], await guest.callback_url(started["authorizationUrl"], email)
+
+
+async def _ends(invitation_id: str) -> list[str]:
+    """The kinds of the events that ended an invitation, in the order of the log."""
+    rows = await select(
+        "SELECT kind FROM audit_events WHERE invitation_id = $1 AND kind IN ('invitation.accepted', 'invitation.revoked',"
+        " 'membership.joined', 'invitation.resent') ORDER BY seq",
+        invitation_id,
+    )
+    return [row["kind"] for row in rows]
+
+
+async def test_revoked_while_accepted(service: Service) -> None:
+    """Either the invitee is in and the revocation is told InvitationClosed, or it is revoked and nobody is in."""
+    async with service.browser() as owner:
+        await owner_in(service, owner)
+        for number in range(ROUNDS):
+            async with service.browser() as guest:
+                email = f"guest{number}@example.com"
+                invitation, url = await _returning(service, owner, guest, email)
+                revoked, _ = await asyncio.gather(
+                    owner.do("revokeInvite", invitationId=invitation), guest.client.get(url)
+                )
+                status = (await guest.acceptance())["status"]
+                seen = (await owner.invitation(invitation))["status"]
+                assert (revoked["__typename"], status, seen, await _ends(invitation)) in (
+                    ("RevokeInviteSuccess", "LINK_INVALID", "REVOKED", ["invitation.revoked"]),
+                    ("InvitationClosed", "ACCEPTED", "ACCEPTED", ["invitation.accepted", "membership.joined"]),
+                )
+                assert (await guest.viewer_email() == email) is (status == "ACCEPTED")
+
+
+async def test_resent_while_revoked(service: Service) -> None:
+    """Whoever comes first, it ends revoked or the resend is told; a resend after the revocation never is in the log."""
+    async with service.browser() as owner, service.browser() as other:
+        community = await owner_in(service, owner)
+        await let_in(service, owner, other, "other@example.com", "OWNER")
+        for number in range(ROUNDS):
+            invitation = (await owner.invite(community, f"guest{number}@example.com"))["invitation"]["id"]
+            await service.deliver()
+            resent, revoked = await asyncio.gather(
+                owner.do("resendInvite", invitationId=invitation), other.do("revokeInvite", invitationId=invitation)
+            )
+            assert revoked["__typename"] == "RevokeInviteSuccess"
+            expected = ["invitation.resent"] if resent["__typename"] == "ResendInviteSuccess" else []
+            assert await _ends(invitation) == [*expected, "invitation.revoked"]
+            before = len(service.mailbox.entries)
+            await service.deliver()
+            assert len(service.mailbox.entries) == before
+
+
+async def test_a_role_lowered_while_the_invitee_signs_in(service: Service) -> None:
+    """The invitee is in and the log says so before the inviter was lowered, or is told NOT_ALLOWED after it."""
+    async with service.browser() as owner, service.browser() as admin:
+        community = await owner_in(service, owner)
+        place = await let_in(service, owner, admin, "admin@example.com", "ADMIN")
+        for number in range(ROUNDS):
+            async with service.browser() as guest:
+                await change_role(owner, place, "ADMIN")
+                invitation, url = await _returning(service, admin, guest, f"guest{number}@example.com")
+                changed, _ = await asyncio.gather(change_role(owner, place, "MEMBER"), guest.client.get(url))
+                assert changed["__typename"] == "ChangeRoleSuccess"
+                status = (await guest.acceptance())["status"]
+                kinds = await audit_kinds(owner, community)
+                lowered = len(kinds) - 1 - kinds[::-1].index("membership.role_changed")
+                if status == "ACCEPTED":
+                    assert "invitation.accepted" in await _ends(invitation)
+                else:
+                    assert status == "NOT_ALLOWED"
+                    assert await _ends(invitation) == []
+                    assert "invitation.accepted" not in kinds[lowered:]
+
+
+async def test_two_acceptances_for_the_last_seat(service: Service) -> None:
+    """One is in, the other is told SEAT_LIMIT_REACHED and has used nothing up; the community is never over its limit."""
+    async with service.browser() as owner:
+        community = await owner_in(service, owner)
+        for number in range(ROUNDS):
+            async with service.browser() as one, service.browser() as two:
+                await update_policy(owner, community, seatLimit=None)
+                doors = [
+                    await _returning(service, owner, guest, f"guest{number}{name}@example.com")
+                    for name, guest in (("a", one), ("b", two))
+                ]
+                await update_policy(owner, community, seatLimit=number + 2)
+                await asyncio.gather(one.client.get(doors[0][1]), two.client.get(doors[1][1]))
+                found = sorted([(await one.acceptance())["status"], (await two.acceptance())["status"]])
+                assert found == ["ACCEPTED", "SEAT_LIMIT_REACHED"]
+                assert len(await members(owner, community)) == number + 2
+                assert sorted([len(await _ends(invitation)) for invitation, _ in doors]) == [0, 2]
+
+
+async def test_two_owners_demote_each_other(service: Service) -> None:
+    """One wins and the other, who is no owner any more, is told; the community keeps an owner, and one event is written."""
+    async with service.browser() as one, service.browser() as two:
+        community = await owner_in(service, one)
+        await let_in(service, one, two, "two@example.com", "OWNER")
+        for number in range(ROUNDS):
+            found = await members(one, community)
+            own, other = found["owner@example.com"]["id"], found["two@example.com"]["id"]
+            answers = await asyncio.gather(change_role(one, other, "ADMIN"), change_role(two, own, "ADMIN"))
+            assert sorted(answer["__typename"] for answer in answers) == ["ChangeRoleSuccess", "NotPermitted"]
+            roles = {email: node["role"] for email, node in (await members(one, community)).items()}
+            assert sorted(roles.values()) == ["ADMIN", "OWNER"]
+            kinds = await audit_kinds(one, community)
+            assert kinds.count("membership.role_changed") == 2 * number + 1
+            winner, loser = (one, other) if answers[0]["__typename"] == "ChangeRoleSuccess" else (two, own)
+            await change_role(winner, loser, "OWNER")
+
+
+async def test_two_last_owners_leave_at_once(service: Service) -> None:
+    """One leaves, the other is told LastOwner."""
+    async with service.browser() as one, service.browser() as two:
+        community = await owner_in(service, one)
+        other = await let_in(service, one, two, "two@example.com", "OWNER")
+        own = (await members(one, community))["owner@example.com"]["id"]
+        answers: Any = await asyncio.gather(
+            one.do("removeMember", membershipId=own), two.do("removeMember", membershipId=other)
+        )
+        assert sorted(answer["__typename"] for answer in answers) == ["LastOwner", "RemoveMemberSuccess"]

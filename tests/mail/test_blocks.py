@@ -1,0 +1,288 @@
+"""Blocks: made with a link alone, so they are announced by mail, can be lifted, and name no invitee as their author."""
+
+import re
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import httpx2
+import pytest
+
+from service import database
+from service.addresses import canonical
+from service.mail import blocks, suppression
+from service.mail.suppression import Reason
+from service.retention import pruning
+from service.retention.erasure import erase
+from tests.support.members import owner_in
+from tests.support.service import Browser, Service, http_client
+from tests.test_secrets import log_lines  # noqa: F401 -- a fixture
+
+pytestmark = pytest.mark.anyio
+
+GUEST = "guest@example.com"
+LIFT = {"lift": "yes"}
+RESEND = """
+mutation($input: ResendInviteInput!) { resendInvite(input: $input) { __typename ...on Problem { message } } }
+"""
+
+
+@dataclass
+class Scene:
+    """A community that invited the guest, and somebody who got hold of the link."""
+
+    service: Service
+    owner: Browser
+    thief: Browser
+    community: str
+    invitation: str
+
+    async def block(self) -> None:
+        """The thief declines and blocks with the link alone."""
+        token = await self.service.token_for(GUEST)
+        answer = await self.thief.do("declineInvite", token=token, block=True)
+        assert answer["__typename"] == "DeclineInviteSuccess"
+
+    async def undo_path(self) -> str:
+        """The path of the link in the newest mail about a block."""
+        mail = await self.service.mail_to(GUEST)
+        assert mail.subject == "Demo can no longer invite you"
+        found = re.search(r"/blocks/[A-Za-z0-9_-]{43}", mail.text)
+        assert found is not None
+        return found[0]
+
+    def mails(self) -> list[Any]:
+        return [entry for entry in self.service.mailbox.entries if "no longer invite" in entry.subject]
+
+    async def timeline(self) -> list[dict[str, Any]]:
+        return list((await self.owner.invitation(self.invitation))["timeline"]["nodes"])
+
+    async def kinds(self) -> list[str]:
+        return [node["kind"] for node in await self.timeline()]
+
+    async def resend(self) -> Any:
+        return (await self.owner.ask(RESEND, input={"invitationId": self.invitation}))["resendInvite"]
+
+
+@pytest.fixture
+async def scene(service: Service) -> AsyncIterator[Scene]:
+    async with service.browser() as owner, service.browser() as thief:
+        community = await owner_in(service, owner)
+        invited = await owner.invite(community, GUEST)
+        yield Scene(service, owner, thief, community, invited["invitation"]["id"])
+
+
+async def _press(service: Service, path: str, **form: str) -> httpx2.Response:
+    async with http_client(service.url) as client:
+        return await client.post(path, data=form or LIFT)
+
+
+# ------------------------------------------------------------------------------------------------------- the mail
+
+
+async def test_a_block_by_link_is_announced_and_its_mail_lifts_it(scene: Scene) -> None:
+    """H175: the invited mailbox is written to, its mail lifts the block, and the admin can reopen the invitation."""
+    await scene.block()
+    assert [(block.email, block.made_by) for block in await blocks.listed()] == [(GUEST, "link")]
+    path = await scene.undo_path()
+    assert len(scene.mails()) == 1
+    assert (await scene.owner.invitation(scene.invitation))["canResend"] is False
+    scene.service.clock.advance(days=29)
+    assert (await _press(scene.service, path)).status_code == 200
+    assert await blocks.listed() == []
+    await scene.owner.sign_in("owner@example.com")
+    seen = await scene.owner.invitation(scene.invitation)
+    assert (seen["status"], seen["canResend"]) == ("DECLINED", True)
+    assert (await scene.resend())["__typename"] == "ResendInviteSuccess"
+    async with scene.service.browser() as guest:
+        assert (await guest.accept_as(await scene.service.token_for(GUEST), GUEST))["status"] == "ACCEPTED"
+    kinds = await scene.kinds()
+    assert [kind for kind in kinds if kind.startswith("address.")] == [
+        "address.blocked", "address.block_notice_sent", "address.block_lifted",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("reason", "sent", "last"),
+    [
+        (Reason.UNSUBSCRIBED, 1, "address.block_notice_sent"),
+        (Reason.BOUNCED, 0, "address.block_notice_failed"),
+        (Reason.COMPLAINED, 0, "address.block_notice_failed"),
+    ],
+)
+async def test_the_mail_about_a_block_respects_what_cannot_be_delivered(
+    scene: Scene, reason: Reason, sent: int, last: str
+) -> None:
+    """H175: an unsubscribed mailbox hears of the block too; one that bounced or complained does not, and the log says so."""
+    token = await scene.service.token_for(GUEST)
+    async with database.transaction():
+        await suppression.add(canonical(GUEST), reason, now=scene.service.clock())
+    await scene.thief.do("declineInvite", token=token, block=True)
+    await scene.service.deliver()
+    assert len(scene.mails()) == sent
+    assert (await scene.kinds())[-1] == last
+    assert len(await blocks.listed()) == 1
+
+
+async def test_a_block_that_was_lifted_is_not_announced(scene: Scene) -> None:
+    """The operator lifts a block before the worker comes to its mail: nothing is sent, and the address can be invited."""
+    await scene.block()
+    removed = await suppression.remove(canonical(GUEST), sender=None, now=scene.service.clock())
+    assert (removed.suppressed, removed.blocks) == (False, ["Demo"])
+    await scene.service.deliver()
+    assert scene.mails() == []
+    assert (await scene.resend())["__typename"] == "ResendInviteSuccess"
+
+
+# -------------------------------------------------------------------------------------------------- a shared browser
+
+
+async def test_a_flow_cookie_alone_blocks_nobody(scene: Scene) -> None:
+    """H176: a flow that is left over in a shared browser declines at most; with the block nothing happens at all."""
+    await scene.thief.accept(await scene.service.token_for(GUEST))
+    before = await scene.kinds()
+    refused = await scene.thief.do("declineInvite", block=True)
+    assert refused["__typename"] == "InviteLinkInvalid"
+    await scene.service.deliver()
+    assert (await scene.owner.invitation(scene.invitation))["status"] == "PENDING"
+    assert (await blocks.listed(), scene.mails(), await scene.kinds()) == ([], [], before)
+    assert (await scene.thief.do("declineInvite"))["__typename"] == "DeclineInviteSuccess"
+    assert (await blocks.listed(), scene.mails()) == ([], [])
+    assert (await scene.resend())["__typename"] == "ResendInviteSuccess"
+
+
+# ------------------------------------------------------------------------------------------------------ the undo page
+
+
+async def test_scanners_lift_no_block(scene: Scene) -> None:
+    """H177: GET, HEAD, and POSTs without the field of the page's form change nothing; the page is strict and translated."""
+    await scene.block()
+    path = await scene.undo_path()
+    async with http_client(scene.service.url) as scanner:
+        page = await scanner.get(path, headers={"accept-language": "xx, de-CH;q=0.8, fr;q=0.7"})
+        await scanner.head(path)
+        bad = [
+            await scanner.post(path),
+            await scanner.post(path, data={"other": "yes"}),
+            await scanner.post(path, json=LIFT),
+            await scanner.post(path, files={"lift": b"yes"}),
+        ]
+    assert page.status_code == 200
+    assert '<html lang="de">' in page.text
+    assert page.text.count("<button") == 1
+    assert '<input type="hidden" name="lift" value="yes">' in page.text
+    assert path.rpartition("/")[2] not in page.text
+    assert page.headers["referrer-policy"] == "no-referrer"
+    assert "form-action 'self'" in page.headers["content-security-policy"]
+    assert {answer.status_code for answer in bad} == {400}
+    assert len(await blocks.listed()) == 1
+    assert (await _press(scene.service, path)).status_code == 200
+    assert await blocks.listed() == []
+
+
+async def test_every_undo_token_gets_the_same_answer(scene: Scene) -> None:
+    """H177: live, used, unknown, expired and overlong tokens are answered alike; only the live one lifts."""
+    await scene.block()
+    path = await scene.undo_path()
+    scene.service.clock.advance(days=30)
+    ended = await _press(scene.service, path)
+    assert len(await blocks.listed()) == 1
+    scene.service.clock.advance(days=-30)
+    answers = [await _press(scene.service, f"/blocks/{token}") for token in ("x", "A" * 43, "A" * 5_000, "%00")]
+    assert len(await blocks.listed()) == 1
+    answers += [await _press(scene.service, path), await _press(scene.service, path), ended]
+    assert {(answer.status_code, answer.text) for answer in answers} == {(200, ended.text)}
+    assert await blocks.listed() == []
+    assert (await scene.kinds()).count("address.block_lifted") == 1
+
+
+async def test_an_undo_token_lifts_its_own_block_only(scene: Scene) -> None:
+    """H177: the token of a lifted block lifts no later block, nor that of another address, and unsubscribes nobody."""
+    await scene.owner.invite(scene.community, "other@example.com")
+    other = await scene.service.token_for("other@example.com")
+    await scene.thief.do("declineInvite", token=other, block=True)
+    await scene.block()
+    first = await scene.undo_path()
+    await _press(scene.service, first)
+    assert [block.email for block in await blocks.listed()] == ["other@example.com"]
+    assert (await scene.resend())["__typename"] == "ResendInviteSuccess"
+    await scene.block()
+    await _press(scene.service, first)
+    await _press(scene.service, first.replace("blocks", "unsubscribe"), **{"List-Unsubscribe": "One-Click"})
+    assert [block.email for block in await blocks.listed()] == [GUEST, "other@example.com"]
+    assert await suppression.listed() == []
+    await _press(scene.service, await scene.undo_path())
+    assert [block.email for block in await blocks.listed()] == ["other@example.com"]
+
+
+async def test_an_undo_token_is_stored_and_logged_nowhere(scene: Scene, log_lines: list[str]) -> None:  # noqa: F811
+    """H155: no log line and no stored value has the token of the mail about a block, before or after its use."""
+    await scene.block()
+    path = await scene.undo_path()
+    token = path.rpartition("/")[2]
+    async with http_client(scene.service.url) as client:
+        await client.get(path)
+    stored = str([
+        await database.select(f"SELECT * FROM {table}")  # noqa: S608 -- our tables
+        for table in ("block_undo_tokens", "blocks", "mail_orders", "audit_events")
+    ])  # fmt: skip
+    assert GUEST in stored
+    assert token not in stored
+    await _press(scene.service, path)
+    assert token not in str(await database.select("SELECT * FROM audit_events"))
+    assert not [line for line in log_lines if token in line]
+    assert [line for line in log_lines if "/blocks/{token}" in line]
+
+
+# ---------------------------------------------------------------------------------------------------------- the record
+
+
+async def test_the_record_names_somebody_with_the_link(scene: Scene) -> None:
+    """H178: no event, refusal or mail attributes an act of a link's holder to the invitee."""
+    token = await scene.service.token_for(GUEST)
+    await scene.thief.accept_as(token, "thief@example.com")
+    flow = await scene.thief.acceptance()
+    await scene.thief.do("requestOtherAddress", acceptanceId=flow["id"])
+    await scene.thief.accept_as(token, GUEST, verified=False)
+    scene.service.clock.advance(minutes=11)
+    await scene.thief.do("requestFreshLink", token=token)
+    fresh = await scene.service.mail_to(GUEST)
+    await scene.block()
+    await _press(scene.service, await scene.undo_path())
+    events = {node["kind"]: node for node in await scene.timeline()}
+    by_holder = [
+        "invitation.sign_in_started", "invitation.accept_refused", "invitation.other_address_requested",
+        "invitation.fresh_link_requested", "invitation.declined", "address.blocked", "address.block_lifted",
+    ]  # fmt: skip
+    summaries = {kind: events[kind]["summary"] for kind in by_holder}
+    assert [kind for kind, said in summaries.items() if not said.startswith("Somebody ")] == []
+    assert [kind for kind in by_holder if events[kind]["actor"] is not None] == []
+    assert not re.search(r"\bThey\b|[Ii]nvitee\b(?!'s mail server)", str([n["summary"] for n in events.values()]))
+    assert "that you asked for" not in fresh.text
+    assert "Somebody asked for this fresh link" in fresh.text
+
+
+async def test_a_refused_resend_names_no_invitee(scene: Scene) -> None:
+    """H178: the admin who may not reopen a blocked invitation reads that somebody with the link blocked it."""
+    await scene.block()
+    refused = await scene.resend()
+    assert refused["__typename"] == "InvitationClosed"
+    assert refused["message"].startswith("Somebody with the link blocked")
+    assert (await scene.owner.invitation(scene.invitation))["status"] == "DECLINED"
+
+
+# ------------------------------------------------------------------------------------------------------------ their end
+
+
+async def test_undo_tokens_go_when_they_end(scene: Scene) -> None:
+    """A token is pruned after 30 days and its block is not; an erasure keeps both, for the mailbox's owner."""
+    await scene.block()
+    path = await scene.undo_path()
+    await erase(canonical(GUEST), even_last_owner=False, now=scene.service.clock())
+    assert len(await database.select("SELECT * FROM block_undo_tokens")) == 1
+    assert GUEST not in str(await database.select("SELECT * FROM block_undo_tokens"))
+    scene.service.clock.advance(days=30)
+    pruned = await pruning.prune(now=scene.service.clock(), settings=scene.service.settings)
+    assert pruned["block_undo_tokens"] == 1
+    await _press(scene.service, path)
+    assert len(await blocks.listed()) == 1

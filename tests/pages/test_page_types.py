@@ -1,0 +1,70 @@
+"""The pages' scripts carry their types in JSDoc, and the TypeScript compiler holds them to it."""
+
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from service import dev
+from service.web import pages
+from tests import ROOT
+from tests.support.requirements import leave_out
+
+COMPILER: Final = ROOT / "node_modules" / ".bin" / "tsc"
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the folders with scripts, for the compiler to read and for a test to spoil."""
+    if shutil.which("node") is None or not COMPILER.exists():
+        leave_out("the TypeScript compiler (apt-get install npm, then make test sets it up)")
+    folder = tmp_path_factory.mktemp("service")
+    for package in (pages, dev):
+        source = Path(package.__file__ or "").parent
+        shutil.copytree(source, folder / source.name)
+    return folder
+
+
+def check(service: Path) -> tuple[int, str]:
+    """The compiler's exit status and words."""
+    done = subprocess.run(  # noqa: S603 -- the compiler that package-lock.json pins
+        [COMPILER, "--project", service / "pages" / "jsconfig.json", "--pretty", "false", "--listFiles"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stdout
+
+
+def test_the_scripts_fit_their_types(service: Path) -> None:
+    """Every script of the pages and of the mailbox passes the compiler, strictly."""
+    status, said = check(service)
+    assert status == 0, said
+    scripts = {str(path) for path in service.rglob("*.js")}
+    assert len(scripts) > 20
+    assert scripts <= set(said.splitlines()), "a script that the compiler never read"
+
+
+@pytest.mark.parametrize(
+    ("script", "mistake"),
+    [
+        ("pages/static/confirm.js", "acceptance.statuss"),
+        ("pages/static/invitee.js", 't("no.such.words")'),
+        ("pages/static/page.js", "part('view').focus.now()"),
+        ("dev/mailbox.js", "document.getElementById('list').remove()"),
+    ],
+)
+def test_a_mistake_in_a_script_is_found(service: Path, script: str, mistake: str) -> None:
+    """A field, an id of words or a null that does not fit fails the check, by file and line."""
+    whole = (service / script).read_text("utf-8")
+    wrong = f"/** @param {{import('/{service}/pages/static/operations.js').Acceptance}} acceptance */\nexport const x = (acceptance) => {mistake};"
+    (service / script).write_text(f"{whole}\n{wrong}\n", "utf-8")
+    try:
+        status, said = check(service)
+    finally:
+        (service / script).write_text(whole, "utf-8")
+    assert status != 0
+    line = len(whole.splitlines()) + 3
+    assert f"{Path(script).name}({line}," in said, said

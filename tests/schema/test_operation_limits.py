@@ -1,0 +1,300 @@
+"""What an operation may cost is judged before any resolver runs, and production tells nothing of the schema."""
+
+import time
+from collections import Counter as Counted
+from typing import Any
+
+import httpx2
+import pytest
+from graphql import (
+    GraphQLObjectType,
+    get_named_type,
+    get_nullable_type,
+    is_interface_type,
+    is_list_type,
+    is_object_type,
+)
+from prometheus_client.parser import text_string_to_metric_families
+
+from schema.limits.cost import ROWS
+from schema.schema import MASKED
+from service import database
+from service.models import Counter, Flow
+from tests.conftest import Serve
+from tests.schema.test_contract import RUNNING
+from tests.support.service import Service
+
+pytestmark = pytest.mark.anyio
+
+
+async def _errors(client: httpx2.AsyncClient, query: str) -> list[str]:
+    answer = await client.post("/graphql", json={"query": query})
+    assert answer.status_code in {200, 400}, answer.text
+    return [error["message"] for error in answer.json().get("errors", [])]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "{ __schema { types { name } } }",
+        '{ __type(name: "Member") { fields { name } } }',
+        "query { viewer { ...f } } fragment f on Viewer { __schema { types { name } } }",
+    ],
+)
+async def test_production_has_no_introspection(production: httpx2.AsyncClient, query: str) -> None:
+    """H116: the schema's shape cannot be asked for in production."""
+    answer = await production.post("/graphql", json={"query": query})
+    assert answer.json().get("data") is None
+    assert answer.json()["errors"]
+    assert "Membership" not in answer.text
+
+
+async def test_production_suggests_nothing(production: httpx2.AsyncClient) -> None:
+    """H116: a misspelt field, argument or type is an error that names no other."""
+    for query in ("{ viewr { member { id } } }", "{ providers { lable } }", '{ invitePreview(tokn: "x") { role } }'):
+        for message in await _errors(production, query):
+            assert "did you mean" not in message.lower()
+            assert not [name for name in ("viewer", "label", "token") if f"'{name}'" in message]
+
+
+async def test_production_has_no_ide(production: httpx2.AsyncClient) -> None:
+    """H116: a browser that opens /graphql gets no GraphiQL."""
+    answer = await production.get("/graphql", headers={"accept": "text/html"})
+    assert (answer.status_code, "graphiql" in answer.text.lower()) == (405, False)
+
+
+_ALIASES = " ".join(
+    f'a{n}: acceptInvite(input: {{token: "x", providerId: "acme"}}) {{ __typename }}' for n in range(2000)
+)
+_TWICE = "{ ...f0 } fragment f40 on Query { providers { id } } " + " ".join(
+    f"fragment f{n} on Query {{ ...f{n + 1} ...f{n + 1} }}" for n in range(40)
+)
+_PAGES = "{ viewer { memberships { community { invitations(first: 99) { nodes { community { memberships { nodes { community { auditLog(first: 99) { nodes { id } } } } } } } } } } } }"
+_DEEP = "{ viewer { memberships { community { memberships { nodes { community { memberships { nodes { community { memberships { nodes { community { memberships { nodes { id } } } } } } } } } } } } } } }"
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        f"mutation {{ {_ALIASES} }}",
+        "mutation { " + " ".join(_ALIASES.split("a16:")[0:1]) + ' z: acceptInvite(input: {token: "x", providerId: "acme"}) { __typename } }',
+        _DEEP,
+        "{ viewer { " * 300 + "member { id }" + " } }" * 300,
+        "query { providers { id " + "@include(if: true) " * 5000 + "} }",
+        "{ " + "providers { id } " * 20000 + "}",
+        "query a { providers { id } } query b { providers { id } }",
+        "{ ...f } fragment f on Query { ...g } fragment g on Query { ...f }",
+        "query($v: " + "[" * 200 + "Int" + "]" * 200 + ") { providers { id } }",
+        "{ " + " ".join(f"...f{n}" for n in range(200)) + " } " + " ".join(f"fragment f{n} on Query {{ providers {{ id }} }}" for n in range(200)),
+        _TWICE,
+        "{ viewer { ...f0 } } " + _TWICE.partition("} ")[2].replace("on Query", "on Viewer").replace("providers", "member"),
+        "{ ...a } fragment a on Query { " + " ".join(f"b{n}: providers {{ id }}" for n in range(16)) + " }",
+        _PAGES,
+        _PAGES.replace("first: 99", "first: $n").replace("{ viewer", "query($n: Int) { viewer", 1),
+        "{ " + "providers { id } " * 151 + "}",
+        "{ viewer { member { " + "id " * 599 + "} } }",
+        "fragment f on Query { providers { id } }",
+        "type Query { providers: Int }",
+    ],
+    ids=["2000-aliases", "17-aliases", "depth-14", "depth-600", "5000-directives", "20000-fields", "two-operations", "fragment-cycle", "deep-variable", "200-fragments",
+         "fragments-spread-twice", "fragments-of-a-viewer-spread-twice", "16-aliases-in-a-fragment", "pages-in-pages", "pages-of-a-variable", "151-nested-fields", "601-fields", "no-operation", "a-type"],
+)  # fmt: skip
+async def test_costly_operations_are_refused_before_they_run(production: httpx2.AsyncClient, query: str) -> None:
+    """H118, H121, H122: each is refused quickly, in words, and no resolver of it ran."""
+    began = time.perf_counter()
+    assert await _errors(production, query)
+    assert time.perf_counter() - began < 5
+    assert (await Flow.all().count(), await Counter.all().count()) == (0, 0)
+
+
+def test_every_list_of_the_schema_has_a_bound() -> None:
+    """H200: each field whose type is a list says how many items it holds at most, and no entry is left over."""
+    kinds = [kind for kind in RUNNING.type_map.values() if is_object_type(kind) or is_interface_type(kind)]
+    lists = {
+        f"{kind.name}.{name}": field
+        for kind in kinds
+        if not kind.name.startswith("__")
+        for name, field in kind.fields.items()
+        if is_list_type(get_nullable_type(field.type))
+    }
+    assert lists.keys() == ROWS.keys()
+    nested = [name for name, field in lists.items() if is_list_type(_item(field.type))]
+    assert not nested, "A list of lists has one bound only."
+
+
+def test_every_page_is_weighed_by_its_argument() -> None:
+    """H122, H200: whatever takes `first` returns a connection, whose lists have as many rows as `first` says."""
+    kinds = [kind for kind in RUNNING.type_map.values() if isinstance(kind, GraphQLObjectType)]
+    paged = [field for kind in kinds for field in kind.fields.values() if "first" in field.args]
+    assert len(paged) >= 4
+    for field in paged:
+        page = get_named_type(field.type)
+        assert isinstance(page, GraphQLObjectType)
+        lists = {name for name, part in page.fields.items() if is_list_type(get_nullable_type(part.type))}
+        assert {ROWS[f"{page.name}.{name}"].argument for name in lists} == {"first"}
+        assert int(field.args["first"].default.literal.value) == ROWS[f"{page.name}.nodes"].usual
+
+
+def _item(kind: Any) -> Any:
+    return get_nullable_type(get_nullable_type(kind).of_type)
+
+
+async def test_what_the_pages_ask_is_within_the_limits(production: httpx2.AsyncClient) -> None:
+    """Two full pages one inside the other are answered; in every community of a person's they are refused."""
+    part = "community { invitations(first: 100) { nodes { timeline(first: 100) { nodes { id } } } } memberships { nodes { member { id } } } }"
+    answer = await production.post(
+        "/graphql", json={"query": "{ " + part.replace("community", 'community(id: "x")') + " }"}
+    )
+    assert answer.json() == {"data": {"community": None}}
+    (message,) = await _errors(production, "{ viewer { memberships { " + part + " } } }")
+    assert message.startswith("2030200 rows in lists found. Allowed: 20000.")
+
+
+async def test_a_second_operation_by_name_is_refused(production: httpx2.AsyncClient) -> None:
+    """One operation a request, also when operationName picks one of several."""
+    body = {"query": "query a { providers { id } } query b { providers { id } }", "operationName": "b"}
+    answer = await production.post("/graphql", json=body)
+    assert answer.json()["data"] is None
+    assert [error["message"] for error in answer.json()["errors"]] == ["2 operations found. Exactly one was expected."]
+
+
+@pytest.mark.parametrize("query", ["query a { providers { id } }", "{ providers { id } }"], ids=["named", "unnamed"])
+@pytest.mark.parametrize("name", ["b", "", "\u0000", "x" * 1000], ids=["other", "empty", "nul", "long"])
+async def test_another_operations_name_is_an_error_in_words(
+    production: httpx2.AsyncClient, query: str, name: str
+) -> None:
+    """An operationName that is not the operation's own runs nothing, says so, and is no failure of the service's."""
+    answer = await production.post("/graphql", json={"query": query, "operationName": name})
+    assert answer.status_code == 200
+    assert answer.json() == {
+        "errors": [{"message": f"Unknown operation named '{name}'."}],
+        "data": None,
+    }
+
+
+async def test_refused_operations_leave_the_caches_of_others(production: httpx2.AsyncClient) -> None:
+    """After a hundred refused floods a repeated operation is still one that was checked before."""
+    await production.post("/graphql", json={"query": "{ providers { id label } }"})
+    for number in range(100):
+        await _errors(production, "{ " + f"p{number}: providers {{ id }} " * 20 + "}")
+    before = await _kept_documents(production)
+    await production.post("/graphql", json={"query": "{ providers { id label } }"})
+    assert await _kept_documents(production) == before + 1
+
+
+async def _kept_documents(client: httpx2.AsyncClient) -> float:
+    """How many operations took a document that was checked before."""
+    text = (await client.get("/metrics")).text
+    samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+    return sum(
+        s.value for s in samples if s.name == "guestlist_graphql_documents_total" and s.labels["found"] == "kept"
+    )
+
+
+async def test_unexpected_errors_are_masked(serve: Serve) -> None:
+    """H117, H165: with the database gone an operation answers in plain words, with no trace of what it was."""
+    async with serve() as service, service.browser() as browser:
+        await browser.accept_as(await service.token_for("owner@example.com"), "owner@example.com")
+        await database.execute("ALTER TABLE counters RENAME TO counters_gone")
+        answer = await browser.post('{ invitePreview(token: "x") { role } }')
+        assert answer.status_code == 200
+        assert [error["message"] for error in answer.json()["errors"]] == [MASKED]
+        assert "counters" not in answer.text
+        await database.execute("ALTER TABLE counters_gone RENAME TO counters")
+
+
+@pytest.mark.parametrize(
+    ("head", "variables", "words"),
+    [
+        ("($input: AcceptInviteInput!) { acceptInvite(input: $input)", {"input": {"token": "SECRET"}}, "'providerId'"),
+        ("($input: AcceptInviteInput!) { acceptInvite(input: $input)", {"input": "SECRET"}, "to be an object"),
+        (
+            "($input: DeclineInviteInput!) { declineInvite(input: $input)",
+            {"input": {"token": ["SECRET"]}},
+            "non string",
+        ),
+        ("($input: DeclineInviteInput!) { declineInvite(input: $input)", {"input": {"block": "SECRET"}}, "non boolean"),
+        ("($input: InviteMemberInput!) { inviteMember(input: $input)", {"input": {"tokn": "SECRET"}}, "'tokn'"),
+        ('{ declineInvite(input: {token: ["SECRET"]})', {}, "non string"),
+    ],
+)
+async def test_a_variable_that_does_not_fit_is_named_and_not_repeated(
+    production: httpx2.AsyncClient, head: str, variables: dict[str, Any], words: str
+) -> None:
+    """H098: the answer says which variable or field does not fit and why, and never its value, which may be a token."""
+    answer = await production.post(
+        "/graphql", json={"query": f"mutation{head} {{ __typename }} }}", "variables": variables}
+    )
+    messages = " ".join(error["message"] for error in answer.json()["errors"])
+    assert words in messages
+    assert "SECRET" not in answer.text
+    assert MASKED not in messages
+
+
+async def test_attempts_are_counted_by_resolver_call(serve: Serve) -> None:
+    """H118, H136: aliases in one request are so many attempts; over the limit each further one is RateLimited."""
+    async with serve(rate_limits={"attempts_per_client": "10/1m"}) as service, service.browser() as browser:
+        query = "mutation { " + " ".join(
+            f'a{n}: acceptInvite(input: {{token: "x", providerId: "dev"}}) {{ __typename ...on RateLimited {{ retryAfterSeconds }} }}'
+            for n in range(12)
+        ) + " }"  # fmt: skip
+        answers = list((await browser.ask(query)).values())
+        assert [answer["__typename"] for answer in answers] == ["InviteLinkInvalid"] * 10 + ["RateLimited"] * 2
+        assert 0 < answers[-1]["retryAfterSeconds"] <= 60
+        (message,) = await browser.errors('{ invitePreview(token: "x") { role } }')
+        assert "Too many attempts" in message
+        token = await service.token_for("owner@example.com")
+        assert (await browser.accept(token))["__typename"] == "RateLimited"
+        service.clock.advance(minutes=1)
+        assert (await browser.accept(token))["__typename"] == "AcceptInviteStarted"
+
+
+async def test_forwarded_addresses_count_from_trusted_proxies_only(serve: Serve) -> None:
+    """H137: whatever a client says of where it comes from, it is one client; behind trusted proxies it is the last address
+    that none of them is, IPv6 by its /64.
+    """
+    query = 'mutation { declineInvite(input: {token: "x"}) { __typename } }'
+
+    async def admitted(service: Service, forwarded: str) -> int:
+        """How many of six attempts are not RateLimited; `forwarded` has a place for the attempt's number."""
+        service.clock.advance(minutes=2)
+        found = []
+        async with service.browser() as browser:
+            for number in range(6):
+                told = forwarded.format(number)
+                headers = {"x-forwarded-for": told, "x-real-ip": told, "forwarded": f"for={told}", "client-ip": told}
+                answer = await browser.client.post("/graphql", json={"query": query}, headers=headers)
+                found.append(answer.json()["data"]["declineInvite"]["__typename"])
+        return found.count("InviteLinkInvalid")
+
+    few = {"attempts_per_client": "3/1m"}
+    async with serve(rate_limits=few) as service:
+        assert await admitted(service, "203.0.113.{}") == 3
+    async with serve(rate_limits=few, trusted_proxies=["127.0.0.1", "10.0.0.0/8"], demo=False) as service:
+        assert await admitted(service, "203.0.113.{}") == 6
+        assert await admitted(service, "198.51.100.{}, 203.0.113.20") == 3
+        assert await admitted(service, "198.51.100.{}, 203.0.113.21, 10.1.2.3") == 3
+        assert await admitted(service, "203.0.113.22:100{}") == 3
+        assert await admitted(service, "2001:db8:1:1::{}") == 3
+        assert await admitted(service, "2001:db8:1:{}::1") == 6
+
+
+async def test_a_thousand_guesses_hurt_nobody_else(serve: Serve) -> None:
+    """H136: of 1,000 wrong tokens of one client sixty are looked at; meanwhile an invitee elsewhere comes in, and the
+    guesser's own link still works a minute later: a limit burns no invitation.
+    """
+    query = 'mutation($t: String) { acceptInvite(input: {token: $t, providerId: "dev"}) { __typename } }'
+    limits = {"attempts_per_client": "60/1m"}
+    async with serve(rate_limits=limits, trusted_proxies=["127.0.0.1"]) as service:
+        token = await service.token_for("owner@example.com")
+        async with service.browser(**{"x-forwarded-for": "203.0.113.1"}) as guesser:
+            found: Counted[str] = Counted()
+            for number in range(1000):
+                answer = await guesser.ask(query, t=f"{number:043}")
+                found[answer["acceptInvite"]["__typename"]] += 1
+            assert found == {"InviteLinkInvalid": 60, "RateLimited": 940}
+            assert (await guesser.accept(token))["__typename"] == "RateLimited"
+            async with service.browser(**{"x-forwarded-for": "203.0.113.2"}) as elsewhere:
+                assert (await elsewhere.accept(token))["__typename"] == "AcceptInviteStarted"
+            service.clock.advance(minutes=1)
+            assert (await guesser.accept_as(token, "owner@example.com"))["status"] == "ACCEPTED"

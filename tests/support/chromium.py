@@ -1,0 +1,242 @@
+"""The pages' stage: Chromium, people in browsers of their own, and what they do there."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import pytest
+from axe_playwright_python.base import AXE_SCRIPT
+from playwright.async_api import Browser as Chromium
+from playwright.async_api import Locator, Page, Request, Route, ViewportSize, async_playwright, expect
+
+from service.web import pages
+from tests.conftest import Serve
+from tests.support.openid_provider import CLIENT_ID, CLIENT_SECRET, HostileProvider, running_provider
+from tests.support.service import Browser, Service
+
+STATIC: Final = Path(pages.__file__).parent / "static"
+FLAGS: Final = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--no-first-run",
+    "--disable-sync",
+    "--disable-quic",
+]
+GUEST: Final = "guest@example.com"
+OWNER: Final = "owner@example.com"
+PHONE: Final[ViewportSize] = {"width": 390, "height": 844}
+DESK: Final[ViewportSize] = {"width": 1280, "height": 800}
+# What is left of the desk's width at 200 % zoom, and at 400 % (WCAG 1.4.4, 1.4.10).
+ZOOMED: Final[list[ViewportSize]] = [{"width": 640, "height": 400}, {"width": 320, "height": 256}]
+
+
+# How long a page may take for anything, on a machine that is busy with other tests too.
+PATIENCE_MS: Final = 30_000
+expect.set_options(timeout=PATIENCE_MS)
+
+THEMES: Final[dict[Literal["light", "dark"], Any]] = {
+    "light": {"rules": {"target-size": {"enabled": True}}},
+    "dark": {"runOnly": {"type": "rule", "values": ["color-contrast"]}},
+}
+
+
+@pytest.fixture(scope="module")
+async def browser(chromium: str, anyio_backend: str) -> AsyncIterator[Chromium]:
+    del anyio_backend
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield browser
+        await browser.close()
+
+
+@dataclass
+class Stage:
+    """The service with two providers, `google` (a third party to example.com) and `dev`; and browsers to meet it with."""
+
+    service: Service
+    google: HostileProvider
+    chromium: Chromium
+    errors: list[str] = field(default_factory=list)
+
+    async def person(self, *, language: str = "en-GB", scripts: bool = True) -> Page:
+        """A page in a browser of its own, whose script errors and policy violations fail the test."""
+        context = await self.chromium.new_context(
+            viewport=PHONE, locale=language, base_url=self.service.url, java_script_enabled=scripts
+        )
+        context.set_default_timeout(PATIENCE_MS)
+        context.on("weberror", lambda error: self.errors.append(str(error.error)))
+        context.on("console", lambda told: self.errors.append(told.text) if "Policy" in told.text else None)
+        return await context.new_page()
+
+    async def link(self, email: str = GUEST) -> str:
+        """The link in the newest mail to an address."""
+        return f"/confirm#{await self.service.token_for(email)}"
+
+    @asynccontextmanager
+    async def owner(self) -> AsyncIterator[Browser]:
+        """The owner of Demo, over HTTP."""
+        async with self.service.browser() as owner:
+            accepted = await owner.accept_as(await self.service.token_for(OWNER), OWNER)
+            assert accepted["status"] == "ACCEPTED"
+            yield owner
+
+    @asynccontextmanager
+    async def invited(self, email: str = GUEST, **arguments: Any) -> AsyncIterator[tuple[Browser, str]]:
+        """The owner, and the id of the invitation that they sent."""
+        async with self.owner() as owner:
+            answer = await owner.invite(await owner.community_id(), email, **arguments)
+            yield owner, answer["invitation"]["id"]
+
+
+Open = Callable[..., AbstractAsyncContextManager[Stage]]
+
+
+@pytest.fixture
+def open_stage(serve: Serve, browser: Chromium) -> Open:
+    @asynccontextmanager
+    async def opened(**settings: Any) -> AsyncIterator[Stage]:
+        async with running_provider() as google:
+            providers = {"google": google.registration(kind="google", label="Google", position=1)}
+            async with serve(providers=providers, **settings) as service:
+                google.clients = {CLIENT_ID: (CLIENT_SECRET, (f"{service.url}/auth/google/callback",))}
+                stage = Stage(service, google, browser)
+                try:
+                    yield stage
+                finally:
+                    for context in browser.contexts:
+                        for page in context.pages:
+                            # What a page asks for as it is closed must not fail the test that is over.
+                            await page.unroute_all(behavior="ignoreErrors")
+                        await context.close()
+                assert stage.errors == []
+
+    return opened
+
+
+@pytest.fixture
+async def stage(open_stage: Open) -> AsyncIterator[Stage]:
+    async with open_stage() as stage:
+        yield stage
+
+
+# ---------------------------------------------------------------------------------------------------- what people do
+
+
+def heading(page: Page) -> Locator:
+    return page.get_by_role("heading", level=1)
+
+
+def told(page: Page, words: str | re.Pattern[str]) -> Locator:
+    """The words where they are seen; those that are said aloud stand elsewhere too."""
+    return page.locator("#view").get_by_text(words)
+
+
+def press(page: Page, name: str) -> Any:
+    return page.get_by_role("button", name=name, exact=True).click()
+
+
+async def choose(page: Page, provider: str = "dev") -> None:
+    """Goes to a provider, and waits for its page."""
+    await page.locator(f"[data-provider={provider}]").click()
+    await page.locator("#email").wait_for()
+
+
+async def log_in(page: Page, email: str, *, verified: bool = True, sub: str | None = None) -> None:
+    """Fills in the provider's page, and waits for the service's."""
+    await page.locator("#email").fill(email)
+    await page.locator("#email_verified").set_checked(verified)
+    if sub is not None:
+        await page.locator("summary").click()
+        await page.locator("#sub").fill(sub)
+    await press(page, "Sign in")
+    await page.wait_for_url(re.compile(r"/confirm$|/\?back|/#|/$"))
+
+
+async def accept_as(page: Page, link: str | None, email: str, provider: str = "dev", **login: Any) -> None:
+    if link is not None:
+        await page.goto(link)
+    await choose(page, provider)
+    await log_in(page, email, **login)
+
+
+async def sign_in(page: Page, email: str = OWNER) -> None:
+    """Signs in on the console's first page."""
+    await page.goto("/")
+    await accept_as(page, None, email)
+    await expect(heading(page)).to_have_text("My communities")
+
+
+# ------------------------------------------------------------------------------------------------ what comes in which order
+
+
+@dataclass
+class Held:
+    """An answer that the service has given and the page has not got yet."""
+
+    given: asyncio.Event = field(default_factory=asyncio.Event)
+    released: asyncio.Event = field(default_factory=asyncio.Event)
+    request: Request | None = None
+
+    async def is_given(self) -> None:
+        await asyncio.wait_for(self.given.wait(), 20)
+
+
+async def hold(page: Page, operation: str, *, time: int = 1) -> Held:
+    """Holds the answer to an operation, at its first time from now on or a later one, until it is released."""
+    held, asked = Held(), 0
+
+    async def wait(route: Route) -> None:
+        nonlocal asked
+        mine = operation in (route.request.post_data or "")
+        asked += mine
+        if not mine or asked != time:
+            return await route.fallback()
+        answer, held.request = await route.fetch(), route.request
+        held.given.set()
+        await held.released.wait()
+        return await route.fulfill(response=answer)
+
+    await page.route("**/graphql", wait)
+    return held
+
+
+async def release(page: Page, held: Held) -> None:
+    """Lets the page have the answer, and another one after it."""
+    async with page.expect_request_finished(lambda request: request == held.request):
+        held.released.set()
+    await page.evaluate("fetch('/healthz').then((answer) => answer.text())")
+
+
+_VIOLATIONS: Final = """rules => axe.run(document, {resultTypes: ["violations"], ...rules}).then(({violations}) =>
+    violations.map(({id, nodes}) => [id, ...nodes.map(({html}) => html.slice(0, 160))]))"""
+
+
+# What moves is judged where it comes to rest: half way, colours are none of ours.
+_AT_REST: Final = """async () => {
+    const moving = () => document.getAnimations().filter((motion) => motion.effect.getComputedTiming().endTime < 6000
+        && motion.playState === "running");
+    while (moving().length) await Promise.allSettled(moving().map((motion) => motion.finished));
+}"""
+
+
+async def assert_accessible(page: Page, name: str = "") -> None:
+    """No violation of axe's rules on a phone and on a desk, light and dark; and nothing wider than the window, also zoomed.
+
+    The themes differ in their colours alone, so for the second one the rule about those is enough.
+    """
+    await page.evaluate(AXE_SCRIPT)
+    for viewport in (*ZOOMED, DESK, PHONE):
+        await page.set_viewport_size(viewport)
+        for scheme, rules in THEMES.items() if viewport not in ZOOMED else ():
+            await page.emulate_media(color_scheme=scheme)
+            await expect(page.locator("[aria-busy=true]")).to_have_count(0)
+            await page.evaluate(_AT_REST)
+            assert await page.evaluate(_VIOLATIONS, rules) == [], (name, viewport, scheme)
+        overflow = await page.evaluate("document.documentElement.scrollWidth - innerWidth")
+        assert overflow <= 0, (name, viewport, "wider than the window")

@@ -1,0 +1,79 @@
+"""Further members of the cast: people who came in, and what admins say to the API."""
+
+import asyncio
+from typing import Any
+
+from service.changes import Watch, hub
+from tests.support.service import Browser, Service
+
+MEMBERS = """
+query($id: ID!) { community(id: $id) { memberships { nodes { id role viewerCanChange member { id email } } } } }
+"""
+
+CHANGE_ROLE = """
+mutation($input: ChangeRoleInput!) { changeRole(input: $input) { __typename
+  ...on ChangeRoleSuccess { membership { id role } } ...on Problem { message } } }
+"""
+
+POLICY = """
+mutation($input: UpdateInvitationPolicyInput!) { updateInvitationPolicy(input: $input) { __typename
+  ...on UpdateInvitationPolicySuccess { community { policy { linkMinutes invitationDays allowedEmailDomains seatLimit locale } } }
+  ...on InvalidInput { field message } ...on Problem { message } } }
+"""
+
+
+def listeners(community: str) -> set[Watch]:
+    """The subscriptions to a community's changes that are begun in this process."""
+    return set(hub._watches.get(community, ()))
+
+
+async def begun(community: str, before: set[Watch]) -> None:
+    """Waits for one more: each begins in a task of its own, and nothing is replayed to it."""
+    async with asyncio.timeout(20):
+        while not listeners(community) - before:  # noqa: ASYNC110 -- nobody tells
+            await asyncio.sleep(0.001)
+
+
+async def owner_in(service: Service, browser: Browser) -> str:
+    """The demo's owner comes in; the community's id."""
+    await browser.accept_as(await service.token_for("owner@example.com"), "owner@example.com")
+    return await browser.community_id()
+
+
+async def let_in(service: Service, admin: Browser, guest: Browser, email: str, role: str = "MEMBER") -> str:
+    """An admin invites, the guest accepts; the guest's membership id."""
+    community = await admin.community_id()
+    invited = await admin.invite(community, email, role=role)
+    assert invited["__typename"] == "InviteMemberSuccess", invited
+    accepted = await guest.accept_as(await service.token_for(email), email)
+    assert accepted["status"] == "ACCEPTED", accepted
+    return str(accepted["membership"]["id"])
+
+
+async def members(browser: Browser, community: str) -> dict[str, Any]:
+    """Memberships by the member's email, as an admin sees them."""
+    found = (await browser.ask(MEMBERS, id=community))["community"]["memberships"]["nodes"]
+    return {node["member"]["email"] or node["member"]["id"]: node for node in found}
+
+
+async def change_role(browser: Browser, membership: str, role: str) -> Any:
+    return (await browser.ask(CHANGE_ROLE, input={"membershipId": membership, "role": role}))["changeRole"]
+
+
+async def update_policy(browser: Browser, community: str, **change: Any) -> Any:
+    wanted = {"communityId": community, **change}
+    return (await browser.ask(POLICY, input=wanted))["updateInvitationPolicy"]
+
+
+async def audit_kinds(browser: Browser, community: str) -> list[str]:
+    """The kinds of the community's audit log, oldest first."""
+    query = "query($id: ID!) { community(id: $id) { auditLog(first: 100) { nodes { kind } } } }"
+    nodes = (await browser.ask(query, id=community))["community"]["auditLog"]["nodes"]
+    return [node["kind"] for node in reversed(nodes)]
+
+
+async def audit_sentences(browser: Browser, community: str, kind: str) -> list[str]:
+    """The sentences of the events of a kind, newest first."""
+    query = "query($id: ID!, $kinds: [String!]) { community(id: $id) { auditLog(filter: {kinds: $kinds}) { nodes { summary } } } }"
+    nodes = (await browser.ask(query, id=community, kinds=[kind]))["community"]["auditLog"]["nodes"]
+    return [node["summary"] for node in nodes]
