@@ -34,7 +34,8 @@ from service.delivery.sns import FetchCertificate
 from service.delivery.worker import Worker
 from service.errors import ExpectedError, NotPermitted
 from service.invitations.accept import Browser
-from service.mail import MailSender, MailUnsafe
+from service.mail.errors import MailUnsafe
+from service.mail.senders import MailSender
 from service.openid import RelyingParty
 from service.settings import Settings
 from service.sign_in import callback

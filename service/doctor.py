@@ -10,7 +10,8 @@ import httpx2
 from service import database
 from service.clock import Clock
 from service.database import drift
-from service.mail import MailSettingsInvalid, open_sender
+from service.mail.errors import MailSettingsInvalid
+from service.mail.senders import open_sender
 from service.openid import RelyingParty
 from service.openid.failures import ProviderUnavailable
 from service.settings import Settings

@@ -24,7 +24,7 @@ from service.app import create_app
 from service.delivery.sns import FetchCertificate, fetch_certificate
 from service.delivery.worker import Worker
 from service.dev import mode
-from service.mail import open_sender
+from service.mail.senders import open_sender
 from service.settings import Settings, load_settings
 from tests.support.loopback import bound_socket, running
 from tests.support.openid_provider import CLIENT_ID, CLIENT_SECRET

@@ -19,7 +19,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from service.addresses import Address, AddressInvalid, canonical, domain_of, mailbox_of, masked, same
-from service.mail import Mail, sender_of
+from service.mail.message import Mail
+from service.mail.senders import parse_mail_from
 from service.mail.smtp import message
 from service.models import Invitation, MailOrder
 from tests.cli.test_invite_command import _guestlist
@@ -167,7 +168,7 @@ def _readings(address: Address) -> dict[str, list[str]]:
     """The addresses that each parser finds."""
     header = SMTP_POLICY.header_factory("To", address)
     assert isinstance(header, AddressHeader)
-    sender = sender_of("Guestlist <invites@example.com>")
+    sender = parse_mail_from("Guestlist <invites@example.com>")
     mail = Mail(to=address, subject="Hello", text="Hello", html="<p>Hello</p>")
     content = message(mail, sender, "1@example.com", datetime.now(UTC)).as_bytes()
     smtpd: Any = SMTP._getaddr  # aiosmtpd's reading of RCPT TO, of which the server is needed for a limit only

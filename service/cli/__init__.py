@@ -20,7 +20,7 @@ from service.clock import system_clock
 from service.communities.access import AlreadyMember
 from service.errors import NAME, ExpectedError, InvalidInput, validated_text
 from service.invitations.errors import AlreadyInvited
-from service.mail import MailDeferred, MailRefused, MailSettingsInvalid, MailUnsafe
+from service.mail.errors import MailDeferred, MailRefused, MailSettingsInvalid, MailUnsafe
 from service.settings import Settings, SettingsInvalid, load_settings
 
 if TYPE_CHECKING:
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
     from service.exports import Export
     from service.invitations.invitee_csv import ListedInvitee
-    from service.mail import MailSender
     from service.mail.blocks import BlockView
+    from service.mail.senders import MailSender
     from service.mail.suppression import Removed, Suppressed
     from service.retention.erasure import Erased
 
@@ -577,7 +577,7 @@ async def _database(settings: Settings) -> AsyncIterator[None]:
 
 @contextlib.asynccontextmanager
 async def _sender(settings: Settings) -> "AsyncIterator[MailSender]":
-    from service.mail import open_sender  # noqa: PLC0415 -- mail is for the commands that send
+    from service.mail.senders import open_sender  # noqa: PLC0415 -- mail is for the commands that send
 
     sender = open_sender(settings)
     try:
@@ -625,7 +625,8 @@ def _settings(load: Callable[[], Settings]) -> Settings:
 
 def _refuse_unsendable(settings: Settings) -> None:
     """Names what of MAIL_URL and MAIL_FROM cannot work, before anything starts."""
-    from service.mail import MailSettingsInvalid, open_sender  # noqa: PLC0415 -- mail is for those who send it
+    from service.mail.errors import MailSettingsInvalid  # noqa: PLC0415 -- mail is for those who send it
+    from service.mail.senders import open_sender  # noqa: PLC0415 -- mail is for those who send it
 
     if settings.mail_url is None:
         return
@@ -637,10 +638,10 @@ def _refuse_unsendable(settings: Settings) -> None:
 
 async def _refuse_unsafe_mail(settings: Settings) -> None:
     """Before any process serves: one that found this out itself could only die, and would be started again."""
-    from service.delivery.worker import refuse_dangers  # noqa: PLC0415 -- the worker's parts are for those who deliver
+    from service.mail.senders import refuse_unsafe  # noqa: PLC0415 -- the worker's parts are for those who deliver
 
     async with _sender(settings) as sender:
-        refuse_dangers(await sender.findings())
+        refuse_unsafe(await sender.findings())
 
 
 def _refuse(message: str) -> NoReturn:

@@ -17,7 +17,7 @@ from uvicorn.supervisors import Multiprocess
 
 from service import logs
 from service.app import create_app
-from service.mail import open_sender
+from service.mail.senders import open_sender
 from service.metrics import FOLDER
 from service.settings import load_settings
 from service.web.connections import TimedConnection

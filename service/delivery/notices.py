@@ -15,7 +15,8 @@ from service import audit
 from service.addresses import Address
 from service.changes import Changed, notify
 from service.database import execute, select
-from service.mail import Mail, blocks, composing
+from service.mail import blocks
+from service.mail.message import Mail, refuse_broken_mail
 from service.mail.texts import BlockFacts, LinkedIdentityFacts, address_blocked_mail, identity_linked_mail
 from service.models import Notice
 from service.settings import Settings
@@ -74,7 +75,7 @@ async def _write_address_blocked(
     row: Mapping[str, Any], tags: Mapping[str, str], now: datetime, settings: Settings
 ) -> Mail:
     token = await blocks.issue_undo(row["block_id"], now=now)
-    with composing():
+    with refuse_broken_mail():
         facts = BlockFacts(
             to=Address(row["email"]),
             community_name=row["community_name"],
@@ -87,7 +88,7 @@ async def _write_address_blocked(
 async def _write_identity_linked(
     row: Mapping[str, Any], tags: Mapping[str, str], _: datetime, settings: Settings
 ) -> Mail:
-    with composing():
+    with refuse_broken_mail():
         facts = LinkedIdentityFacts(
             to=Address(row["email"]),
             provider=row["facts"]["provider"],

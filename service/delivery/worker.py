@@ -7,7 +7,7 @@ lease ends, and the next attempt makes a link of its own. Every mail is sent at 
 import asyncio
 import contextlib
 import random
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -24,18 +24,10 @@ from service.delivery import notices
 from service.invitations import fresh_links, links
 from service.invitations.status import Status, status_of
 from service.limits import Recipient, spend_mail, unspend_mail
-from service.mail import (
-    Danger,
-    Mail,
-    MailDeferred,
-    MailRefused,
-    MailSender,
-    MailUnsafe,
-    composing,
-    outbox,
-    send_rate,
-    suppression,
-)
+from service.mail import outbox, send_rate, suppression
+from service.mail.errors import MailDeferred, MailRefused
+from service.mail.message import Mail, refuse_broken_mail
+from service.mail.senders import MailSender, refuse_unsafe
 from service.mail.texts import InvitationFacts, code_mail, invitation_mail
 from service.models import MailKind, UnsubscribeToken
 from service.retention import pruning
@@ -110,13 +102,6 @@ class _NotAtAll(Exception):
         self.row, self.suppressed = row, suppressed
 
 
-def refuse_dangers(findings: Sequence[str]) -> None:
-    """Raises MailUnsafe where the mail's links would reach others than the invitee (H095)."""
-    dangers = [finding for finding in findings if isinstance(finding, Danger)]
-    if dangers:
-        raise MailUnsafe(" ".join(dangers))
-
-
 class Worker:
     """Delivers what is due. Any number of workers may run at once on PostgreSQL."""
 
@@ -129,7 +114,7 @@ class Worker:
         findings = await self._sender.findings()
         for finding in findings:
             log.warning("mail.finding", finding=finding)
-        refuse_dangers(findings)
+        refuse_unsafe(findings)
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Delivers until told to stop; wakes at once for new orders. What is being sent is finished first."""
@@ -327,7 +312,7 @@ class Worker:
             unsubscribe_url=await self._unsubscribe_url(Address(row["email"]), now),
             fresh=kind is MailKind.FRESH_LINK,
         )
-        with composing():
+        with refuse_broken_mail():
             return invitation_mail(facts, locale=row["locale"], fallback=row["community_locale"] or "en", tags=tags)
 
     async def _code(self, row: dict[str, Any], tags: dict[str, str], now: datetime) -> Mail:
@@ -335,7 +320,7 @@ class Worker:
         if code is None:
             raise _NotAtAll(row)
         minutes = int(mailbox_codes.LIFETIME.total_seconds() // 60)
-        with composing():
+        with refuse_broken_mail():
             return code_mail(
                 Address(row["email"]), code, row["community_name"], minutes, row["locale"],
                 fallback=row["community_locale"] or "en", tags=tags,

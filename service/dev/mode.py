@@ -25,8 +25,8 @@ from service.dev import mailbox as mailbox_page
 from service.dev.openid_provider import OpenIDProvider
 from service.invitations import operator
 from service.limits import forget_recipient
-from service.mail import open_sender
 from service.mail.mailbox import Mailbox
+from service.mail.senders import open_sender
 from service.models import Role
 from service.settings import ProviderSettings, Settings, load_settings
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from service.addresses import Address
 from service.clock import Clock
-from service.mail import Mail
+from service.mail.message import Mail
 from service.tokens import new_id
 
 _ROOM: Final = 500

@@ -6,7 +6,7 @@ from typing import Final
 
 from service.addresses import Address
 from service.languages import LANGUAGES
-from service.mail import Mail
+from service.mail.message import Mail
 from service.mail.texts import (
     BlockFacts,
     InvitationFacts,

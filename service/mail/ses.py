@@ -34,7 +34,9 @@ from botocore.parsers import ResponseParserError
 
 from service.addresses import Address
 from service.clock import Clock
-from service.mail import Mail, MailDeferred, MailRefused, MailSettingsInvalid, composing, sender_of
+from service.mail.errors import MailDeferred, MailRefused, MailSettingsInvalid
+from service.mail.message import Mail, refuse_broken_mail
+from service.mail.senders import parse_mail_from
 from service.mail.ses_findings import (
     account_findings,
     configuration_set_findings,
@@ -110,7 +112,7 @@ _REJECTED: Final = (
 def open_ses(url: str, mail_from: str, *, topic_arns: tuple[str, ...], clock: Clock) -> "SesSender":
     """Raises MailSettingsInvalid; connects to nothing yet."""
     region, configuration_set = ses_place(url)
-    return SesSender(region, configuration_set, sender_of(mail_from), topic_arns=topic_arns, clock=clock)
+    return SesSender(region, configuration_set, parse_mail_from(mail_from), topic_arns=topic_arns, clock=clock)
 
 
 def ses_place(url: str) -> tuple[str, str | None]:
@@ -154,7 +156,7 @@ class SesSender:
         self._asking_rate = asyncio.Lock()
 
     async def send(self, mail: Mail) -> str:
-        with composing():
+        with refuse_broken_mail():
             request = self._request(mail)
         answer = await self._ask(lambda client: client.send_email(**request))
         # Half an answer, or a proxy's page, comes out of botocore as an answer without members.

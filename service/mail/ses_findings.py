@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from service.mail import Danger
+from service.mail.senders import UnsafeFinding
 
 if TYPE_CHECKING:
     from types_boto3_sesv2.type_defs import (
@@ -63,7 +63,7 @@ def configuration_set_findings(found: "GetConfigurationSetResponseTypeDef", name
         )
     if found.get("VdmOptions", {}).get("DashboardOptions", {}).get("EngagementMetrics") == "ENABLED":
         findings.append(
-            Danger(f"The configuration set {name} tracks engagement (VDM): switch that off, links are secrets.")
+            UnsafeFinding(f"The configuration set {name} tracks engagement (VDM): switch that off, links are secrets.")
         )
     return findings
 
@@ -75,7 +75,7 @@ def event_findings(
     enabled = [destination for destination in destinations if destination.get("Enabled", False)]
     tracked = {event for destination in enabled for event in destination["MatchingEventTypes"]} & _TRACKING.keys()
     findings: list[str] = [
-        Danger(
+        UnsafeFinding(
             f"The configuration set {name} publishes {event} events, for which Amazon SES would {_TRACKING[event]}: "
             f"take {event} out of its event destinations."
         )

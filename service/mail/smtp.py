@@ -27,7 +27,9 @@ from aiosmtplib import (
 )
 
 from service.clock import Clock
-from service.mail import Mail, MailDeferred, MailRefused, MailSettingsInvalid, composing, sender_of
+from service.mail.errors import MailDeferred, MailRefused, MailSettingsInvalid
+from service.mail.message import Mail, refuse_broken_mail
+from service.mail.senders import parse_mail_from
 
 Encryption = Literal["tls", "starttls", "starttls where offered", "none"]
 
@@ -75,7 +77,7 @@ class SmtpServer:
 
 def open_smtp(url: str, mail_from: str, *, clock: Clock) -> "SmtpSender":
     """Raises MailSettingsInvalid; connects to nothing yet."""
-    return SmtpSender(smtp_server(url), sender_of(mail_from), clock)
+    return SmtpSender(smtp_server(url), parse_mail_from(mail_from), clock)
 
 
 class SmtpSender:
@@ -91,7 +93,7 @@ class SmtpSender:
 
     async def send(self, mail: Mail) -> str:
         message_id = f"{secrets.token_hex(16)}@{self._sender.domain}"
-        with composing():
+        with refuse_broken_mail():
             content = message(mail, self._sender, message_id, self._clock()).as_bytes()
         async with self._turns:
             await self._converse(mail, content)

@@ -12,7 +12,8 @@ from typing import Final
 from service import audit
 from service.addresses import Address, masked
 from service.database import execute, select, transaction
-from service.mail import MailSender, SuppressionList, blocks
+from service.mail import blocks
+from service.mail.senders import MailSender, SuppressionList
 from service.models import Suppression
 from service.tokens import digest_of
 

@@ -33,7 +33,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 
 from service.addresses import Address
 from service.languages import best_language, day_in_words, translations
-from service.mail import Mail
+from service.mail.message import Mail
 
 Role = Literal["OWNER", "ADMIN", "MEMBER"]
 Gettext = Callable[[str], str]

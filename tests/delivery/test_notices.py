@@ -12,7 +12,8 @@ from tortoise.exceptions import IntegrityError
 from service import database
 from service.addresses import canonical
 from service.delivery.worker import Worker
-from service.mail import open_sender, outbox, suppression
+from service.mail import outbox, suppression
+from service.mail.senders import open_sender
 from service.mail.suppression import Reason
 from service.retention import erasure, pruning
 from service.settings import load_settings

@@ -11,7 +11,10 @@ import pytest
 
 from service import database
 from service.delivery.worker import Worker
-from service.mail import Mail, MailRefused, MailSender, MailUnsafe, open_sender, send_rate
+from service.mail import send_rate
+from service.mail.errors import MailRefused, MailUnsafe
+from service.mail.message import Mail
+from service.mail.senders import MailSender, open_sender
 from service.settings import load_settings
 from tests.support.mail_servers import SesFault, SesOnLoopback, ses_on_loopback, smtp_on_loopback
 from tests.support.members import audit_sentences, update_policy

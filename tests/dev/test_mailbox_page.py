@@ -14,8 +14,8 @@ from starlette.routing import Route
 
 from service.addresses import Address
 from service.dev.mailbox import routes
-from service.mail import Mail
 from service.mail.mailbox import Mailbox, MailboxSender
+from service.mail.message import Mail
 from service.mail.texts import InvitationFacts, invitation_mail
 from tests.support.loopback import bound_socket, running
 from tests.support.service import http_client

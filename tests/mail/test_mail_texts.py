@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from service.addresses import Address
 from service.languages import LANGUAGES
-from service.mail import Mail
+from service.mail.message import Mail
 from service.mail.texts import (
     BlockFacts,
     InvitationFacts,

@@ -10,7 +10,9 @@ from typing import Literal
 import pytest
 
 from service.addresses import Address
-from service.mail import Mail, MailDeferred, MailRefused, MailSettingsInvalid, SuppressionList, sender_of
+from service.mail.errors import MailDeferred, MailRefused, MailSettingsInvalid
+from service.mail.message import Mail
+from service.mail.senders import SuppressionList, parse_mail_from
 from service.mail.ses import SesSender, open_ses, ses_place, silence_requests
 from tests.support.mail_servers import SesFault, SesOnLoopback, ses_on_loopback
 
@@ -64,7 +66,7 @@ def ses(monkeypatch: pytest.MonkeyPatch) -> Iterator[SesOnLoopback]:
 
 
 def sender_with(clock: Hand, patience: float) -> SesSender:
-    mail_from = sender_of("Das Büro <invites@id.example.com>")
+    mail_from = parse_mail_from("Das Büro <invites@id.example.com>")
     return SesSender("eu-west-1", "guestlist", mail_from, topic_arns=(TOPIC,), clock=clock, patience=patience)
 
 

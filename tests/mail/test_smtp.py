@@ -8,8 +8,10 @@ import pytest
 from pydantic import SecretStr
 
 from service.addresses import Address
-from service.mail import Mail, MailDeferred, MailRefused, MailSettingsInvalid, open_sender, sender_of
+from service.mail.errors import MailDeferred, MailRefused, MailSettingsInvalid
 from service.mail.mailbox import Mailbox
+from service.mail.message import Mail
+from service.mail.senders import open_sender, parse_mail_from
 from service.mail.smtp import Encryption, SmtpSender, SmtpServer, open_smtp, smtp_server
 from service.mail.texts import plain_name
 from service.settings import Settings
@@ -48,7 +50,7 @@ def sender_to(
 ) -> SmtpSender:
     user, password = login or (None, None)
     place = SmtpServer("127.0.0.1", server.port, encryption, user, password)
-    return SmtpSender(place, sender_of("Das Büro <invites@example.com>"), lambda: NOW, patience=patience)
+    return SmtpSender(place, parse_mail_from("Das Büro <invites@example.com>"), lambda: NOW, patience=patience)
 
 
 async def test_a_mail_arrives_as_one_message_with_both_parts_and_the_unsubscribe_headers() -> None:
@@ -317,7 +319,7 @@ def test_a_server_shows_no_credentials() -> None:
 def test_a_sender_that_is_not_one_address_is_refused(mail_from: str) -> None:
     """MAIL_FROM is one address with or without a name; anything else is named as wrong."""
     with pytest.raises(MailSettingsInvalid, match="GUESTLIST_MAIL_FROM"):
-        sender_of(mail_from)
+        parse_mail_from(mail_from)
 
 
 @pytest.mark.parametrize(
@@ -332,7 +334,7 @@ def test_a_sender_that_is_not_one_address_is_refused(mail_from: str) -> None:
 )
 def test_a_sender_is_read_with_or_without_a_name(mail_from: str, name: str, address: str) -> None:
     """Display names in any script and international domains come out as mail servers want them."""
-    sender = sender_of(mail_from)
+    sender = parse_mail_from(mail_from)
     assert (sender.display_name, sender.addr_spec) == (name, address)
 
 

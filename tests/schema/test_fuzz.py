@@ -15,7 +15,7 @@ from schemathesis import graphql
 from schema.schema import MASKED
 from service.delivery.worker import Worker
 from service.dev import mode
-from service.mail import open_sender
+from service.mail.senders import open_sender
 from tests import ROOT
 from tests.accounts.test_access_tokens import CREATE
 from tests.conftest import settings_for

@@ -12,7 +12,8 @@ from service.addresses import Address
 from service.delivery.worker import Worker
 from service.errors import NotFound
 from service.invitations import operator
-from service.mail import open_sender, suppression
+from service.mail import suppression
+from service.mail.senders import open_sender
 from service.models import AuditEvent, Flow, Identity, Member, Membership, Session
 from service.settings import load_settings
 from tests.accounts.test_access_tokens import CREATE
