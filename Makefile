@@ -53,7 +53,7 @@ lock: $(VENV)/.dev
 	npm install $(NPM_QUIETLY) --package-lock-only --omit-lockfile-registry-resolved
 
 # The messages of the source, and their translations; a message without one fails tests/test_languages.py.
-EXTRACT := $(BIN)/pybabel --quiet extract --mapping-file babel.cfg -k gettext_noop -k ngettext_noop:1,2 \
+EXTRACT := $(BIN)/pybabel --quiet extract --mapping-file babel.cfg -k gettext_noop -k ngettext_noop:1,2 -k sentence:2 \
 	--no-location --sort-output --omit-header --no-wrap
 UPDATE := $(BIN)/pybabel --quiet update --domain guestlist --output-dir service/locales --no-fuzzy-matching \
 	--ignore-obsolete --ignore-pot-creation-date --no-wrap

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from strawberry.types.info import Info as StrawberryInfo
 
@@ -16,12 +16,16 @@ from service.communities import access as communities
 from service.database.shares import MOST_RUNNING_OF_NETWORK, Shares
 from service.errors import NotSignedIn
 from service.invitations.accept import Browser
+from service.languages import sentence
 from service.limits import client_key, refuse_over
 from service.openid import ProviderLabel, RelyingParty
 from service.settings import Settings
 from service.sign_in.flow_cookie import FlowCookie
 from service.sign_in.flows import Begun
 from service.tokens import Token
+
+_UNKNOWN_TOKEN: Final = sentence("ACCESS_TOKEN_INVALID", "The access token is unknown, expired or revoked.")
+_TOO_MANY_ATTEMPTS: Final = sentence("RATE_LIMITED", "Too many attempts from your network. Wait a moment.")
 
 
 @dataclass(slots=True)
@@ -104,13 +108,13 @@ class Context:
         if bearer is None or self.caller is not None:
             return
         await self.count_attempt()
-        raise NotSignedIn("The access token is unknown, expired or revoked.")
+        raise NotSignedIn(_UNKNOWN_TOKEN)
 
     async def count_attempt(self) -> None:
         """One attempt of this client, whatever it tries: guessing anything is bounded (H136)."""
         await refuse_over(
             self.settings.rate_limits.attempts_per_client, client_key(self.client),
-            "Too many attempts from your network. Wait a moment.", now=self.now,
+            _TOO_MANY_ATTEMPTS, now=self.now,
         )  # fmt: skip
 
 

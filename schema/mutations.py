@@ -18,6 +18,7 @@ from service.invitations import fresh_links, manage, respond
 from service.invitations import invite as inviting
 from service.invitations import invite_many as invite_many_module
 from service.invitations.links import LinkFacts, by_token
+from service.languages import sentence
 from service.models import Role
 from service.sign_in import confirm, proposed_address
 from service.sign_in import flows as sign_in
@@ -470,7 +471,9 @@ async def _sign_out(info: Info, input: SignOutInput | None) -> SignOutSuccess:
     context, wanted = info.context, input or SignOutInput()
     session_id = None if wanted.session_id is None else str(wanted.session_id)
     if wanted.access_tokens and not wanted.everywhere:
-        raise InvalidInput("accessTokens", "accessTokens is true without everywhere; it was expected with it only.")
+        raise InvalidInput("accessTokens", sentence(
+            "VALUE_NOT_EXPECTED", "accessTokens is true without everywhere; it was expected with it only."
+        ))  # fmt: skip
     if wanted.access_tokens:
         ended = await access_tokens.sign_out_everywhere(context.caller, now=context.now)
     else:

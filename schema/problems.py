@@ -120,7 +120,9 @@ _PLAIN: dict[type[Exception], type[Any]] = {
 }
 
 _WITH_FACTS: dict[type[Exception], Callable[[Any], Any]] = {
-    errors.FreshSignInRequired: lambda refused: FreshSignInRequired(message=refused.message, code=refused.code),
+    errors.FreshSignInRequired: lambda refused: FreshSignInRequired(
+        message=refused.message, code=refused.sentence.code
+    ),
     errors.InvalidInput: lambda refused: InvalidInput(message=refused.message, field=refused.field),
     errors.EmailDomainNotAllowed: lambda refused: EmailDomainNotAllowed(
         message=refused.message, allowed_domains=refused.allowed_domains

@@ -12,6 +12,8 @@ from typing import Final, NewType
 import idna
 from email_validator import EmailNotValidError, validate_email
 
+from service.languages import Sentence, sentence
+
 Address = NewType("Address", str)
 
 _LONGEST: Final = 254  # RFC 5321 section 4.5.3.1.3, without the angle brackets
@@ -28,7 +30,11 @@ _GMAIL: Final = frozenset({"gmail.com", "googlemail.com"})
 
 
 class AddressInvalid(Exception):
-    """Raised when a text is no address that could be invited; its text is a sentence for a person."""
+    """Raised when a text is no address that could be invited; `reason` is a sentence for a person."""
+
+    def __init__(self, reason: Sentence) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
 
 
 def canonical(text: str) -> Address:
@@ -40,13 +46,19 @@ def canonical(text: str) -> Address:
     local, domain = _halves(text.strip(" "))
     address = f"{local}@{_a_label(domain)}"
     if len(address) > _LONGEST:
-        raise AddressInvalid(f"This address is too long; at most {_LONGEST} characters were expected.")
+        raise AddressInvalid(sentence(
+            "EMAIL_INVALID", "This address is too long; at most %(longest)s characters were expected.", longest=_LONGEST
+        ))  # fmt: skip
     try:
         validate_email(address, check_deliverability=False, allow_smtputf8=False, strict=True, test_environment=True)
-    except EmailNotValidError as error:
-        raise AddressInvalid(f"This is not a plain email address like name@example.com. {error}") from None
+    except EmailNotValidError:
+        raise AddressInvalid(
+            sentence("EMAIL_INVALID", "This is not a plain email address like name@example.com.")
+        ) from None
     if not _TOP_LEVEL_DOMAIN.fullmatch(address.rpartition(".")[2].lower()):
-        raise AddressInvalid("The part after the @ does not end in a top-level domain, such as .com.")
+        raise AddressInvalid(sentence(
+            "EMAIL_INVALID", "The part after the @ does not end in a top-level domain, such as .com."
+        ))  # fmt: skip
     return Address(address.lower())
 
 
@@ -94,17 +106,21 @@ def masked(address: str) -> str:
 def _halves(address: str) -> tuple[str, str]:
     local, at, domain = address.rpartition("@")
     if not (at and local and domain):
-        raise AddressInvalid("This is not an email address; one like name@example.com was expected.")
+        raise AddressInvalid(sentence(
+            "EMAIL_INVALID", "This is not an email address; one like name@example.com was expected."
+        ))  # fmt: skip
     if not local.isascii():
-        raise AddressInvalid(
+        raise AddressInvalid(sentence(
+            "EMAIL_INVALID",
             "The part before the @ has a character outside A-Z, digits and the usual signs; such addresses cannot be"
-            " invited."
-        )
+            " invited.",
+        ))  # fmt: skip
     if _UNSAFE_LOCAL_PART.match(local):
-        raise AddressInvalid(
+        raise AddressInvalid(sentence(
+            "EMAIL_INVALID",
             "The part before the @ begins with / or -, or has one of the signs ! % ? |; mail servers can read such"
-            " addresses as another one, so they cannot be invited."
-        )
+            " addresses as another one, so they cannot be invited.",
+        ))  # fmt: skip
     return local, domain
 
 
@@ -116,7 +132,7 @@ def _a_label(domain: str) -> str:
             form = idna.encode(form, strict=True).decode("ascii")
             _refuse_other_spelling(form)
     except idna.IDNAError:
-        raise AddressInvalid("The part after the @ is not a domain name.") from None
+        raise AddressInvalid(sentence("EMAIL_INVALID", "The part after the @ is not a domain name.")) from None
     return form
 
 

@@ -34,6 +34,7 @@ from service.delivery.sns import FetchCertificate
 from service.delivery.worker import Worker
 from service.errors import ExpectedError, NotPermitted
 from service.invitations.accept import Browser
+from service.languages import sentence
 from service.mail.errors import MailUnsafe
 from service.mail.senders import MailSender
 from service.openid import RelyingParty
@@ -235,7 +236,7 @@ async def _admin_place(context: Context, community_id: str) -> CommunityAccess:
     caller = await context.caller_now()
     access = await communities.community_access(caller, community_id, context.settings)
     if not access.is_admin:
-        raise NotPermitted("Only admins and owners export.")
+        raise NotPermitted(sentence("NOT_PERMITTED", "Only admins and owners export."))
     return access
 
 

@@ -1,43 +1,48 @@
-"""Every expected failure of a use case: one leaf per outcome, each a sentence for the person who asked.
+"""Expected failures of use cases: one class for each outcome, with a stable code and a sentence for the caller.
 
-A refusal means that nothing happened. None carries a secret.
+An expected failure means that nothing happened. None carries a secret. The sentence is not in a language yet: the edge
+formats it for its reader (`service.languages.Sentence`). docs/clients.md lists the codes.
 """
 
-from dataclasses import dataclass
 from datetime import timedelta
+
+from service.languages import Sentence, sentence
 
 
 class ExpectedError(Exception):
-    """The root of all refusals; `message` is for a person to read."""
+    """The root of all expected failures; its text is the English sentence."""
 
-    def __init__(self, message: str) -> None:
-        super().__init__(message)
-        self.message = message
+    def __init__(self, reason: Sentence) -> None:
+        super().__init__(str(reason))
+        self.sentence = reason
+
+    @property
+    def message(self) -> str:
+        """The English sentence."""
+        return str(self.sentence)
 
 
 class NotSignedIn(ExpectedError):
     """Raised when a use case needs a session and the caller has none."""
 
-    def __init__(self, message: str = "Sign in first.") -> None:
-        super().__init__(message)
+    def __init__(self, reason: Sentence | None = None) -> None:
+        super().__init__(reason or sentence("NOT_SIGNED_IN", "Sign in first."))
 
 
 class FreshSignInRequired(ExpectedError):
     """Raised when an action changes access to the account and the session's sign-in is more than 15 minutes old."""
 
-    code = "FRESH_SIGN_IN_REQUIRED"
-
     def __init__(self) -> None:
         super().__init__(
-            "For your protection, sign in once more first. Then repeat what you wanted to do within 15 minutes."
+            sentence(
+                "FRESH_SIGN_IN_REQUIRED",
+                "For your protection, sign in once more first. Then repeat what you wanted to do within 15 minutes.",
+            )
         )
 
 
 class NotFound(ExpectedError):
     """Raised when there is no such thing, or nothing that the caller may see; the two read the same."""
-
-    def __init__(self, message: str = "There is nothing here that you can see.") -> None:
-        super().__init__(message)
 
 
 class NotPermitted(ExpectedError):
@@ -51,16 +56,46 @@ class InvalidEmail(ExpectedError):
 class InvalidInput(ExpectedError):
     """Raised when an argument is out of its bounds; `field` names it as the API does."""
 
-    def __init__(self, field: str, message: str) -> None:
-        super().__init__(message)
+    def __init__(self, field: str, reason: Sentence) -> None:
+        super().__init__(reason)
         self.field = field
+
+    @classmethod
+    def out_of_range(cls, field: str, value: int, lowest: int, highest: int) -> "InvalidInput":
+        """The failure of a number below `lowest` or above `highest`."""
+        return cls(
+            field,
+            sentence(
+                "NUMBER_OUT_OF_RANGE",
+                "%(field)s is %(value)s; between %(lowest)s and %(highest)s was expected.",
+                field=field, value=value, lowest=lowest, highest=highest,
+            ),
+        )  # fmt: skip
+
+    @classmethod
+    def wrong_length(cls, field: str, entries: int, highest: int) -> "InvalidInput":
+        """The failure of a list without entries, or with more than `highest`."""
+        return cls(
+            field,
+            sentence(
+                "LIST_LENGTH_INVALID",
+                "%(field)s has %(entries)s entries; between 1 and %(highest)s were expected.",
+                field=field, entries=entries, highest=highest,
+            ),
+        )  # fmt: skip
 
 
 class EmailDomainNotAllowed(ExpectedError):
     """Raised when the community's policy does not allow the invitee's domain."""
 
     def __init__(self, allowed_domains: list[str]) -> None:
-        super().__init__(f"This community invites addresses at {', '.join(allowed_domains)} only.")
+        super().__init__(
+            sentence(
+                "EMAIL_DOMAIN_NOT_ALLOWED",
+                "This community invites addresses at these domains only: %(domains)s.",
+                domains=tuple(allowed_domains),
+            )
+        )
         self.allowed_domains = allowed_domains
 
 
@@ -68,15 +103,21 @@ class SeatLimitReached(ExpectedError):
     """Raised when members and pending invitations together fill every seat."""
 
     def __init__(self, limit: int) -> None:
-        super().__init__(f"All {limit} seats of this community are taken by members and pending invitations.")
+        super().__init__(
+            sentence(
+                "SEAT_LIMIT_REACHED",
+                "All seats of this community (%(limit)s) are taken by members and pending invitations.",
+                limit=limit,
+            )
+        )
         self.limit = limit
 
 
 class RateLimited(ExpectedError):
-    """Raised when one of the caller's own limits is used up, and only then."""
+    """Raised when one of the caller's own limits is reached, and only then."""
 
-    def __init__(self, message: str, retry_after: timedelta) -> None:
-        super().__init__(message)
+    def __init__(self, reason: Sentence, retry_after: timedelta) -> None:
+        super().__init__(reason)
         self.retry_after_seconds = max(1, -int(-retry_after.total_seconds() // 1))
 
 
@@ -84,57 +125,25 @@ class InviteLinkInvalid(ExpectedError):
     """Raised alike for unknown, malformed, expired, revoked, replaced and used links (H130)."""
 
     def __init__(self) -> None:
-        super().__init__("This link does not work any more. Ask for a fresh one: it goes to the invited mailbox.")
+        super().__init__(
+            sentence(
+                "INVITE_LINK_INVALID",
+                "This link does not work any more. Ask for a fresh one: it goes to the invited mailbox.",
+            )
+        )
 
 
 class UnknownProvider(ExpectedError):
     """Raised when no provider of that name is configured."""
 
     def __init__(self) -> None:
-        super().__init__("There is no such sign-in here. Choose one of the offered ones.")
+        super().__init__(sentence("UNKNOWN_PROVIDER", "There is no such sign-in here. Choose one of the offered ones."))
 
 
 class LastOwner(ExpectedError):
     """Raised when a change would leave a community without an owner."""
 
     def __init__(self) -> None:
-        super().__init__("A community keeps at least one owner. Make somebody else an owner first.")
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """How long a text from a person may be, in characters."""
-
-    field: str
-    longest: int
-    lines: bool = False
-
-
-NAME = Bounds("name", 100)
-MESSAGE = Bounds("message", 1000, lines=True)
-
-
-def validated_text(text: str, bounds: Bounds) -> str:
-    """The text, trimmed. Raises InvalidInput when it is empty, too long, or carries control characters (H087)."""
-    trimmed = text.strip()
-    if not trimmed:
-        raise InvalidInput(
-            bounds.field, f"The {bounds.field} is empty; between 1 and {bounds.longest} characters were expected."
+        super().__init__(
+            sentence("LAST_OWNER", "A community keeps at least one owner. Make another member an owner first.")
         )
-    if len(trimmed) > bounds.longest:
-        raise InvalidInput(
-            bounds.field, f"The {bounds.field} has {len(trimmed)} characters; at most {bounds.longest} were expected."
-        )
-    if not all(_printable(character, lines=bounds.lines) for character in trimmed):
-        raise InvalidInput(
-            bounds.field, f"The {bounds.field} has a control character or a line break where plain text was expected."
-        )
-    return trimmed
-
-
-def _printable(character: str, *, lines: bool) -> bool:
-    return character.isprintable() or character in _INVISIBLE_BUT_FINE or (lines and character in "\n\r\t")
-
-
-# Joiners shape names and emoji in many scripts; the mails neutralise them where they could mislead.
-_INVISIBLE_BUT_FINE = "\u200c\u200d\u00a0\u202f\u3000"

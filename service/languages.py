@@ -132,6 +132,11 @@ class Sentence:
         return catalogue.gettext(self.message)
 
 
+def sentence(code: str, message: Message, /, **facts: object) -> Sentence:
+    """A sentence of the API: its stable code, its message, which is extracted for the catalogues, and its facts."""
+    return Sentence(message, code, facts)
+
+
 def _in_words(fact: object, language: str) -> str:
     if isinstance(fact, Sentence):
         return fact.text(language)

@@ -10,6 +10,7 @@ from service import audit
 from service.addresses import Address, mailbox_of
 from service.database import Statement, execute, select, select_each
 from service.errors import RateLimited
+from service.languages import Sentence
 from service.models import MailKind
 from service.settings import RateLimit, RateLimits
 from service.tokens import digest_of
@@ -47,11 +48,11 @@ async def spend_up_to(limit: RateLimit | None, key: str, *, now: datetime, times
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """A limit, what is counted under it, and what to say where it is used up."""
+    """A limit, the key that is counted under it, and the sentence for a caller who reaches it."""
 
     limit: RateLimit | None
     key: str
-    message: str
+    reason: Sentence
 
 
 async def refuse_over_any(*allowances: Allowance, now: datetime, times: int = 1) -> None:
@@ -60,14 +61,14 @@ async def refuse_over_any(*allowances: Allowance, now: datetime, times: int = 1)
     rows = await select_each(*(Statement(_COUNT, (of.key, now, times, now - limit.period)) for of, limit in counted))
     for (of, limit), row in zip(counted, rows, strict=True):
         if row["count"] > limit.count:
-            raise RateLimited(of.message, row["started_at"] + limit.period - now)
+            raise RateLimited(of.reason, row["started_at"] + limit.period - now)
 
 
-async def refuse_over(limit: RateLimit | None, key: str, message: str, *, now: datetime, times: int = 1) -> None:
+async def refuse_over(limit: RateLimit | None, key: str, reason: Sentence, *, now: datetime, times: int = 1) -> None:
     """Counts, and raises RateLimited when the limit is used up."""
     wait = await spend(limit, key, now=now, times=times)
     if wait is not None:
-        raise RateLimited(message, wait)
+        raise RateLimited(reason, wait)
 
 
 @asynccontextmanager
@@ -86,7 +87,7 @@ def over(
     limited: RateLimited, community_id: str, actor_id: str | None, *, invitation_id: str | None = None, rows: int = 1
 ) -> audit.Event:
     """The event of somebody who asked for more than a limit allows."""
-    details = {"reason": limited.message, "rows": str(rows)}
+    details = {"reason": str(limited.sentence), "rows": str(rows)}
     return audit.Event("invitation.rate_limited", community_id, actor_id, invitation_id, details)
 
 

@@ -12,6 +12,8 @@ from tortoise.indexes import Index
 from tortoise.migrations.constraints import CheckConstraint
 from tortoise.models import Model
 
+from service.languages import Sentence, gettext_noop
+
 ID = 40  # a prefix, an underscore and 22 random characters
 DIGEST = 64
 NAME = 100
@@ -28,8 +30,18 @@ class Role(StrEnum):
     def rank(self) -> int:
         return _RANKS[self]
 
+    @property
+    def label(self) -> Sentence:
+        """The role in words, as part of a sentence."""
+        return _LABELS[self]
+
 
 _RANKS: Final = {Role.MEMBER: 0, Role.ADMIN: 1, Role.OWNER: 2}
+_LABELS: Final = {
+    Role.MEMBER: Sentence(gettext_noop("member")),
+    Role.ADMIN: Sentence(gettext_noop("admin")),
+    Role.OWNER: Sentence(gettext_noop("owner")),
+}
 
 
 class Delivery(StrEnum):

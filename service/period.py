@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from service.errors import InvalidInput
+from service.languages import sentence
 
 # A day within what can be told, so that any offset from UTC stays within it.
 _EARLIEST: Final = datetime.min.replace(tzinfo=UTC) + timedelta(days=1)
@@ -18,10 +19,17 @@ def refuse_empty_period(after: datetime | None, before: datetime | None, first: 
     """Raises InvalidInput for two bounds with nothing between them, and for one without an offset from UTC."""
     for name, bound in ((first, after), (last, before)):
         if bound is not None and bound.tzinfo is None:
-            raise InvalidInput(
-                name, f"{name} has no offset from UTC; an instant like 2026-01-31T12:00:00Z was expected."
-            )
+            raise InvalidInput(name, sentence(
+                "INSTANT_INVALID", "%(field)s has no offset from UTC; an instant like 2026-01-31T12:00:00Z was expected.",
+                field=name,
+            ))  # fmt: skip
         if bound is not None and not _EARLIEST <= bound <= _LATEST:
-            raise InvalidInput(name, f"{name} is out of reach; an instant like 2026-01-31T12:00:00Z was expected.")
+            raise InvalidInput(name, sentence(
+                "INSTANT_INVALID", "%(field)s is out of reach; an instant like 2026-01-31T12:00:00Z was expected.",
+                field=name,
+            ))  # fmt: skip
     if after is not None and before is not None and after >= before:
-        raise InvalidInput(first, f"{first} is not earlier than {last}, so nothing can lie between them.")
+        raise InvalidInput(first, sentence(
+            "PERIOD_EMPTY", "%(first)s is not earlier than %(last)s, so nothing can lie between them.",
+            first=first, last=last,
+        ))  # fmt: skip

@@ -17,8 +17,10 @@ from service.accounts import sessions
 from service.accounts.sessions import Caller, Grant, refuse_stale_sign_in
 from service.changes import announce_many
 from service.database import execute, json_list, select, transaction
-from service.errors import NAME, InvalidInput, NotFound, NotPermitted, NotSignedIn, validated_text
+from service.errors import InvalidInput, NotFound, NotPermitted, NotSignedIn
+from service.languages import sentence
 from service.models import AccessToken, Role
+from service.text import NAME, validated_text
 from service.tokens import Digest, Token, digest_of, is_id, new_id, new_token
 
 _PREFIX: Final = "guestlist_"  # so that scanners of published secrets know one when they see it
@@ -72,11 +74,14 @@ async def create(wanted: Wanted, *, caller: Caller | None, now: datetime) -> tup
     wanted = replace(wanted, name=validated_text(wanted.name, NAME))
     _refuse_out_of_bounds(wanted)
     if not set(wanted.community_ids) <= await _communities_of(caller):
-        raise NotFound("There is no such community among yours.")
+        raise NotFound(sentence("NOT_FOUND", "There is no such community among yours."))
     async with transaction():
         await select("SELECT id FROM members WHERE id = $1 FOR NO KEY UPDATE", caller.member_id)
         if len(await of_member(caller, now=now)) >= MOST_LIVE:
-            raise NotPermitted(f"You have {MOST_LIVE} access tokens; revoke one that is not needed any more.")
+            raise NotPermitted(sentence(
+                "TOO_MANY_ACCESS_TOKENS", "You have %(most)s access tokens; revoke one that is not needed any more.",
+                most=MOST_LIVE,
+            ))  # fmt: skip
         return await _write(wanted, caller, now)
 
 
@@ -90,22 +95,24 @@ def _person(caller: Caller | None) -> Caller:
     if caller is None:
         raise NotSignedIn
     if caller.grant is not None:
-        raise NotPermitted("An access token cannot be used for this; sign in.")
+        raise NotPermitted(sentence("ACCESS_TOKEN_NOT_PERMITTED", "An access token cannot be used for this; sign in."))
     return caller
 
 
 def _refuse_out_of_bounds(wanted: Wanted) -> None:
     days, entries = wanted.days, len(wanted.community_ids)
     if not wanted.scopes:
-        raise InvalidInput("scopes", "scopes is an empty list; READ, INVITE or both were expected.")
+        raise InvalidInput("scopes", sentence(
+            "LIST_LENGTH_INVALID", "scopes is an empty list; READ, INVITE or both were expected."
+        ))  # fmt: skip
     if not 1 <= entries <= MOST_COMMUNITIES:
-        raise InvalidInput(
-            "communityIds", f"communityIds has {entries} entries; between 1 and {MOST_COMMUNITIES} were expected."
-        )
+        raise InvalidInput.wrong_length("communityIds", entries, MOST_COMMUNITIES)
     if not 1 <= days <= _LONGEST_DAYS:
-        raise InvalidInput("expiresInDays", f"expiresInDays is {days}; between 1 and {_LONGEST_DAYS} were expected.")
+        raise InvalidInput.out_of_range("expiresInDays", days, 1, _LONGEST_DAYS)
     if wanted.highest_role is Role.OWNER:
-        raise InvalidInput("highestRole", "highestRole is OWNER; MEMBER or ADMIN was expected.")
+        raise InvalidInput("highestRole", sentence(
+            "ROLE_NOT_ALLOWED", "highestRole is OWNER; MEMBER or ADMIN was expected."
+        ))  # fmt: skip
 
 
 async def _write(wanted: Wanted, caller: Caller, now: datetime) -> tuple[Token, AccessTokenView]:
@@ -170,7 +177,7 @@ async def revoke(token_id: str, *, invitations: bool = False, caller: Caller | N
             now, row.id,
         )  # fmt: skip
         if row is None or not (ended or invitations):
-            raise NotFound("There is no such access token among yours.")
+            raise NotFound(sentence("NOT_FOUND", "There is no such access token among yours."))
         revoked = await _revoke_invitations(row.id, caller, now) if invitations else {}
         for community_id in row.community_ids if ended else ():
             number = len(revoked.get(community_id, ()))
@@ -230,7 +237,7 @@ async def hold(grant: Grant | None, *, now: datetime) -> None:
         return
     sql = f"SELECT id FROM access_tokens WHERE id = $2 AND {_ALIVE} FOR NO KEY UPDATE"  # noqa: S608 -- a constant
     if not await select(sql, now, grant.token_id):
-        raise NotSignedIn("The access token has expired or was revoked.")
+        raise NotSignedIn(sentence("ACCESS_TOKEN_INVALID", "The access token has expired or was revoked."))
 
 
 def details_of(grant: Grant | None) -> dict[str, str]:

@@ -9,12 +9,14 @@ from typing import Final
 from service import audit
 from service.database import Statement, execute, execute_batch, insert, select, transaction
 from service.errors import FreshSignInRequired, NotFound
+from service.languages import sentence
 from service.models import Role, Session
 from service.settings import Settings
 from service.tokens import Token, digest_of, is_id, new_id, new_token
 
 MOST_LISTED: Final = 100
 FRESH_FOR: Final = timedelta(minutes=15)
+_NO_SESSION: Final = sentence("NOT_FOUND", "There is no such session among yours.")
 _SEEN_EVERY: Final = timedelta(minutes=1)
 
 
@@ -123,7 +125,7 @@ async def sign_out(caller: Caller | None, *, everywhere: bool, session_id: str |
     if caller is None:
         if session_id is None:
             return 0
-        raise NotFound("There is no such session among yours.")
+        raise NotFound(_NO_SESSION)
     open_sessions = Session.filter(member_id=caller.member_id, ended_at=None)
     if not everywhere:
         wanted = session_id or caller.credential_id
@@ -131,7 +133,7 @@ async def sign_out(caller: Caller | None, *, everywhere: bool, session_id: str |
     async with transaction():
         ended = await open_sessions.update(ended_at=now)
         if not ended and session_id is not None and not everywhere:
-            raise NotFound("There is no such session among yours.")
+            raise NotFound(_NO_SESSION)
         await audit.record(
             now, audit.Event("member.signed_out", None, caller.member_id, None, {"sessions": str(ended)})
         )

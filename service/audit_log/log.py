@@ -9,12 +9,13 @@ from typing import Any, Final
 import orjson
 
 from service.audit import OTHERS
-from service.audit_log.sentences import counted, sentence
+from service.audit_log.sentences import counted, summary
 from service.communities.access import MemberView
 from service.database import select
 from service.database.shares import in_slices
 from service.database.sql import Params
 from service.errors import InvalidInput
+from service.languages import sentence
 from service.period import in_utc, refuse_empty_period
 from service.tokens import is_id
 
@@ -59,13 +60,12 @@ class AuditFilter:
     def __post_init__(self) -> None:
         """Raises InvalidInput where nothing could ever match, because that is never what was meant."""
         if self.kinds is not None and not 1 <= len(self.kinds) <= _MOST_KINDS:
-            raise InvalidInput(
-                "kinds", f"kinds has {len(self.kinds)} entries; between 1 and {_MOST_KINDS} were expected."
-            )
+            raise InvalidInput.wrong_length("kinds", len(self.kinds), _MOST_KINDS)
         if not all(_KIND.fullmatch(kind) for kind in self.kinds or ()):
-            raise InvalidInput(
-                "kinds", "kinds has an entry that is no kind of event; one like invitation.created was expected."
-            )
+            raise InvalidInput("kinds", sentence(
+                "EVENT_KIND_INVALID",
+                "kinds has an entry that is no kind of event; one like invitation.created was expected.",
+            ))  # fmt: skip
         refuse_empty_period(self.after, self.before, "after", "before")
 
 
@@ -213,9 +213,9 @@ def _view(row: dict[str, Any], facts: dict[str, str], names: dict[str, str | Non
     if row["actor_id"] is not None:
         actor = MemberView(row["actor_id"], row["actor_name"], row["actor_email"], row["actor_created_at"])
     member = names.get(facts.get("member_id", "")) or facts.get("email")
-    summary = sentence(row["kind"], facts, row["actor_name"] or row["actor_email"], member)
-    summary = counted(summary, row["times"], row["last_at"], alike=row["repeat_key"] != OTHERS)
+    text = summary(row["kind"], facts, row["actor_name"] or row["actor_email"], member)
+    text = counted(text, row["times"], row["last_at"], alike=row["repeat_key"] != OTHERS)
     return EventView(
-        row["seq"], row["id"], row["kind"], row["happened_at"], actor, row["invitation_id"], summary, row["times"],
+        row["seq"], row["id"], row["kind"], row["happened_at"], actor, row["invitation_id"], text, row["times"],
         row["last_at"],
     )  # fmt: skip

@@ -131,7 +131,7 @@ class _Facts(dict[str, str]):
         return "somebody" if key in {"actor", "member"} else "unknown"
 
 
-def sentence(kind: str, details: Mapping[str, str], actor: str | None, member: str | None = None) -> str:
+def summary(kind: str, details: Mapping[str, str], actor: str | None, member: str | None = None) -> str:
     """The sentence of one event. `actor` and `member` (whom it was done to) are names, None where there is none."""
     facts = _Facts({name: str(value) for name, value in details.items()})
     facts["actor"] = actor or ("The operator" if kind == "invitation.created" else "Somebody")

@@ -18,10 +18,11 @@ from service import database, logs
 from service.addresses import Address, AddressInvalid, as_stored, canonical
 from service.clock import system_clock
 from service.communities.access import AlreadyMember
-from service.errors import NAME, ExpectedError, InvalidInput, validated_text
+from service.errors import ExpectedError, InvalidInput
 from service.invitations.errors import AlreadyInvited
 from service.mail.errors import MailDeferred, MailRefused, MailSettingsInvalid, MailUnsafe
 from service.settings import Settings, SettingsInvalid, load_settings
+from service.text import NAME, language_tag, validated_text
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -253,8 +254,6 @@ def create_community(
     config: ConfigOption = None,
 ) -> None:
     """A community, and the invitation to its first owner."""
-    from service.text import language_tag  # noqa: PLC0415 -- Babel is for those who name a language
-
     settings, address = _settings(lambda: load_settings(config=config)), _address(owner, "--owner: ")
     try:
         name, locale = validated_text(name, NAME), language_tag(locale)
@@ -501,7 +500,7 @@ async def _invite_portion(
             if isinstance(outcome.refused, AlreadyInvited):
                 tally[outcome.refused.invitation.status] += 1
         else:
-            problems[row.line] = outcome.refused.message
+            problems[row.line] = str(outcome.refused)
     tally["refused"] += len(problems)
     for row in portion:
         if row.line in problems:

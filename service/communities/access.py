@@ -10,15 +10,19 @@ from service.accounts.sessions import Caller, Grant
 from service.addresses import Address, domain_of
 from service.database import json_list, select, transaction
 from service.database.shares import concerns
-from service.errors import NAME, ExpectedError, NotFound, NotPermitted, NotSignedIn, validated_text
+from service.errors import ExpectedError, NotFound, NotPermitted, NotSignedIn
+from service.languages import Sentence, sentence
 from service.limits import refuse_over
 from service.models import Community, Membership, Role
 from service.settings import RateLimit, Settings
-from service.text import language_tag
+from service.text import NAME, language_tag, validated_text
 from service.tokens import is_id, new_id
 
 MOST_OF_MEMBER: Final = 200  # in a list of one's own communities
+NO_COMMUNITY: Final = sentence("NOT_FOUND", "There is no such community among yours.")
+
 _CREATIONS_PER_MEMBER = RateLimit(count=20, period=timedelta(days=1))
+_ENOUGH: Final = sentence("RATE_LIMITED", "You created as many communities as one may in a day.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +97,7 @@ class AlreadyMember(ExpectedError):
     """Raised when a member of this community has the address, or came in by an invitation to it."""
 
     def __init__(self, membership: MembershipView) -> None:
-        super().__init__("A member of this community has this address already.")
+        super().__init__(sentence("ALREADY_MEMBER", "A member of this community has this address already."))
         self.membership = membership
 
 
@@ -129,7 +133,7 @@ async def operator_access(community_id: str, settings: Settings) -> CommunityAcc
     sql = f"SELECT {STANDING_COLUMNS} FROM communities c LEFT JOIN memberships m ON 1 = 0 WHERE c.id = $1"  # noqa: S608 -- constants
     rows = await select(sql, community_id)
     if not rows:
-        raise NotFound("There is no such community.")
+        raise NotFound(Sentence("There is no such community."))
     return standing_of(rows[0] | {"role": Role.OWNER, "membership_id": "", "member_id": ""}, settings)
 
 
@@ -137,9 +141,10 @@ async def find_by_name(text: str) -> str:
     """The id of the one community that has this id or, in any case, this name. Raises NotFound, saying what to give."""
     rows = await select("SELECT id FROM communities WHERE id = $1 OR lower(name) = lower($1) LIMIT 3", text)
     if len(rows) > 1:
-        raise NotFound(f"Several communities are called {text}: {', '.join(row['id'] for row in rows)}. Give an id.")
+        ids = ", ".join(row["id"] for row in rows)
+        raise NotFound(Sentence(f"Several communities are called {text}: {ids}. Give an id."))
     if not rows:
-        raise NotFound(f"There is no community with the name or id {text}.")
+        raise NotFound(Sentence(f"There is no community with the name or id {text}."))
     return str(rows[0]["id"])
 
 
@@ -149,7 +154,7 @@ async def community_access(caller: Caller | None, community_id: str, settings: S
         raise NotSignedIn
     found = await standings(caller, settings, community_id=community_id) if is_id(community_id) else []
     if not found:
-        raise NotFound("There is no such community among yours.")
+        raise NotFound(NO_COMMUNITY)
     concerns(community_id)
     return found[0]
 
@@ -188,12 +193,12 @@ async def create(
     if caller is None:
         raise NotSignedIn
     if settings.community_creation != "members":
-        raise NotPermitted("Communities are created by the operators of this service; ask them for one.")
+        raise NotPermitted(sentence(
+            "COMMUNITY_CREATION_CLOSED", "Communities are created by the operators of this service; ask them for one."
+        ))  # fmt: skip
     name, locale = validated_text(name, NAME), language_tag(locale)
     async with transaction():
-        await refuse_over(
-            _CREATIONS_PER_MEMBER, f"creations:{caller.member_id}", "That is enough for one day.", now=now
-        )
+        await refuse_over(_CREATIONS_PER_MEMBER, f"creations:{caller.member_id}", _ENOUGH, now=now)
         community = await Community.create(id=new_id("com"), name=name, locale=locale, created_at=now)
         membership = await Membership.create(
             id=new_id("mem"), community=community, member_id=caller.member_id, role=Role.OWNER, joined_at=now

@@ -12,11 +12,13 @@ from service.addresses import AddressInvalid, canonical, domain_of
 from service.communities.access import CommunityAccess, community_access
 from service.database import execute, select, transaction
 from service.errors import InvalidInput, NotPermitted
+from service.languages import sentence
 from service.settings import Settings
 from service.text import language_tag
 
 MOST_DOMAINS: Final = 100
 _MOST_SEATS: Final = 1_000_000
+_ADMINS_ONLY: Final = sentence("NOT_PERMITTED", "Only admins and owners change the rules for invitations.")
 
 
 class Unchanged:
@@ -53,13 +55,13 @@ async def update(
     """
     access = await community_access(caller, community_id, settings)
     if not access.is_admin:
-        raise NotPermitted("Only admins and owners change the rules for invitations.")
+        raise NotPermitted(_ADMINS_ONLY)
     checked = _checked(change)
     async with transaction():
         await select("SELECT id FROM communities WHERE id = $1 FOR NO KEY UPDATE", community_id)
         access = await community_access(caller, community_id, settings)
         if not access.is_admin:
-            raise NotPermitted("Only admins and owners change the rules for invitations.")
+            raise NotPermitted(_ADMINS_ONLY)
         if checked.columns:
             await _write(access, checked, now)
         return await community_access(caller, community_id, settings)
@@ -99,9 +101,13 @@ def _number(
     if isinstance(value, Unchanged):
         return
     lowest, highest = bounds
-    if value is None or not lowest <= value <= highest:
-        said = "null" if value is None else value
-        raise InvalidInput(name, f"{name} is {said}; between {lowest} and {highest} was expected.")
+    if value is None:
+        raise InvalidInput(name, sentence(
+            "VALUE_MISSING", "%(field)s is null; a number between %(lowest)s and %(highest)s was expected.",
+            field=name, lowest=lowest, highest=highest,
+        ))  # fmt: skip
+    if not lowest <= value <= highest:
+        raise InvalidInput.out_of_range(name, value, lowest, highest)
     checked.columns[column] = value
     checked.words.append(words.format(value))
 
@@ -109,12 +115,19 @@ def _number(
 def _domains(values: list[str] | None) -> list[str]:
     if values is None:
         raise InvalidInput(
-            "allowedEmailDomains", "allowedEmailDomains is null; a list was expected, empty for any domain."
+            "allowedEmailDomains",
+            sentence("VALUE_MISSING", "allowedEmailDomains is null; a list was expected, empty for any domain."),
         )
     if len(values) > MOST_DOMAINS:
         raise InvalidInput(
             "allowedEmailDomains",
-            f"allowedEmailDomains has {len(values)} entries; at most {MOST_DOMAINS} were expected.",
+            sentence(
+                "LIST_LENGTH_INVALID",
+                "%(field)s has %(entries)s entries; at most %(highest)s were expected.",
+                field="allowedEmailDomains",
+                entries=len(values),
+                highest=MOST_DOMAINS,
+            ),
         )
     return sorted({_domain(value) for value in values})
 
@@ -125,5 +138,8 @@ def _domain(value: str) -> str:
         return domain_of(canonical(f"someone@{value.strip().removeprefix('@')}"))
     except AddressInvalid:
         raise InvalidInput(
-            "allowedEmailDomains", f"{value[:100]!r} is no domain; one like example.com was expected."
+            "allowedEmailDomains",
+            sentence(
+                "DOMAIN_INVALID", "“%(domain)s” is no domain; one like example.com was expected.", domain=value[:100]
+            ),
         ) from None

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from service import audit
 from service.accounts.sessions import Caller
@@ -9,9 +10,12 @@ from service.addresses import masked
 from service.communities.access import CommunityAccess, MembershipView, community_access, memberships_named
 from service.database import execute, select, transaction
 from service.errors import LastOwner, NotFound, NotPermitted, NotSignedIn
+from service.languages import sentence
 from service.models import Role
 from service.settings import Settings
 from service.tokens import is_id
+
+_NO_MEMBERSHIP: Final = sentence("NOT_FOUND", "There is no such membership.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +37,10 @@ async def change_role(
     async with transaction():
         held = await _held(membership_id, caller, settings)
         if not (held.access.may_manage(held.view.role) and held.access.may_manage(role)):
-            raise NotPermitted(f"You are {held.access.role.lower()} here, so you cannot make this change of roles.")
+            raise NotPermitted(sentence(
+                "NOT_PERMITTED", "You are %(own)s here, so you cannot make this change of roles.",
+                own=held.access.role.label,
+            ))  # fmt: skip
         if role is held.view.role:
             return held.view
         if held.view.role is Role.OWNER:
@@ -49,7 +56,9 @@ async def remove(membership_id: str, *, caller: Caller | None, now: datetime, se
     async with transaction():
         held = await _held(membership_id, caller, settings)
         if not (held.own or held.access.may_manage(held.view.role)):
-            raise NotPermitted(f"You are {held.access.role.lower()} here, so you cannot remove this member.")
+            raise NotPermitted(sentence(
+                "NOT_PERMITTED", "You are %(own)s here, so you cannot remove this member.", own=held.access.role.label
+            ))  # fmt: skip
         if held.view.role is Role.OWNER:
             await _refuse_last_owner(held.access.community_id)
         await execute("DELETE FROM memberships WHERE id = $1", membership_id)
@@ -68,15 +77,15 @@ async def _held(membership_id: str, caller: Caller | None, settings: Settings) -
     if is_id(membership_id):
         rows = await select("SELECT community_id FROM memberships WHERE id = $1", membership_id)
     if not rows:
-        raise NotFound("There is no such membership.")
+        raise NotFound(_NO_MEMBERSHIP)
     await select("SELECT id FROM communities WHERE id = $1 FOR NO KEY UPDATE", rows[0]["community_id"])
     try:
         access = await community_access(caller, rows[0]["community_id"], settings)
     except NotFound:
-        raise NotFound("There is no such membership.") from None
+        raise NotFound(_NO_MEMBERSHIP) from None
     found = await memberships_named([membership_id], access)
     if not found:
-        raise NotFound("There is no such membership.")
+        raise NotFound(_NO_MEMBERSHIP)
     return _Held(access, found[0])
 
 

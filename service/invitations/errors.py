@@ -1,28 +1,37 @@
 """Expected failures that carry an invitation or its status."""
 
+from typing import Final
+
 from service.errors import ExpectedError
 from service.invitations.status import Status
 from service.invitations.views import InvitationView
+from service.languages import Sentence, sentence
+
+_KNOWN: Final = {
+    Status.PENDING: sentence(
+        "ALREADY_INVITED", "This address has a pending invitation already; you can send it again from there."
+    ),
+    Status.ACCEPTED: sentence("INVITED_BEFORE", "This address was invited before; that invitation was accepted."),
+    Status.DECLINED: sentence("INVITED_BEFORE", "This address was invited before; that invitation was declined."),
+    Status.REVOKED: sentence("INVITED_BEFORE", "This address was invited before; that invitation was revoked."),
+    Status.EXPIRED: sentence("INVITED_BEFORE", "This address was invited before; that invitation has expired."),
+}
 
 
 class AlreadyInvited(ExpectedError):
-    """Raised when the address has an invitation that none may stand beside; nothing was changed or sent.
+    """Raised when the address has an invitation that excludes another one; nothing was changed or sent.
 
-    It is pending, or closed and the list that names the address asks for nobody anew.
+    The invitation is pending, or it is closed and the list that names the address does not invite again.
     """
 
     def __init__(self, invitation: InvitationView) -> None:
-        super().__init__(
-            "This address has a pending invitation already; you can send it again from there."
-            if invitation.status == "PENDING"
-            else f"This address was invited before; that invitation is {invitation.status.lower()} now."
-        )
+        super().__init__(_KNOWN[invitation.status])
         self.invitation = invitation
 
 
 class InvitationClosed(ExpectedError):
     """Raised when the invitation's status does not allow this any more."""
 
-    def __init__(self, message: str, status: Status) -> None:
-        super().__init__(message)
+    def __init__(self, reason: Sentence, status: Status) -> None:
+        super().__init__(reason)
         self.status = status

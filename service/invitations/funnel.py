@@ -23,7 +23,7 @@ class FunnelQuery:
     def __post_init__(self) -> None:
         """Raises InvalidInput when the weeks are out of bounds."""
         if not 1 <= self.weeks <= _MOST_WEEKS:
-            raise InvalidInput("weeks", f"weeks is {self.weeks}; between 1 and {_MOST_WEEKS} were expected.")
+            raise InvalidInput.out_of_range("weeks", self.weeks, 1, _MOST_WEEKS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Final
 
 from service import audit
 from service.accounts import access_tokens
@@ -9,6 +10,7 @@ from service.accounts.sessions import Caller
 from service.addresses import Address, AddressInvalid, canonical
 from service.changes import Changed, notify
 from service.communities.access import (
+    NO_COMMUNITY,
     STANDING_COLUMNS,
     AlreadyMember,
     CommunityAccess,
@@ -20,7 +22,6 @@ from service.communities.access import (
 from service.database import execute, select, transaction
 from service.database.shares import concerns
 from service.errors import (
-    MESSAGE,
     EmailDomainNotAllowed,
     ExpectedError,
     InvalidEmail,
@@ -28,17 +29,26 @@ from service.errors import (
     NotPermitted,
     NotSignedIn,
     SeatLimitReached,
-    validated_text,
 )
 from service.invitations import views as invitation_views
 from service.invitations.errors import AlreadyInvited
 from service.invitations.views import InvitationView
+from service.languages import Sentence, sentence
 from service.limits import Allowance, audited, refuse_over_any
 from service.mail import outbox
 from service.models import MailKind, Role
 from service.settings import Settings
-from service.text import language_tag
+from service.text import MESSAGE, language_tag, validated_text
 from service.tokens import is_id, new_id
+
+NO_INVITATION: Final = sentence("NOT_FOUND", "There is no such invitation.")
+CHANGED: Final = sentence("INVITATION_CHANGED", "This invitation changed while you asked. Try again.")
+ADMINS_ONLY: Final = sentence("NOT_PERMITTED", "Only admins and owners invite people to this community.")
+
+_INVITER_LIMITED: Final = sentence("INVITER_LIMIT_REACHED", "You have invited as many people as one may for now.")
+_COMMUNITY_LIMITED: Final = sentence(
+    "COMMUNITY_LIMIT_REACHED", "This community has invited as many people as it may for now."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +119,7 @@ async def _invite_facts(community_id: str, email: str, caller: Caller, settings:
     facts = (caller.member_id, community_id, _canonical_or_nothing(email))
     rows = await select(_INVITE_FACTS, *facts) if is_id(community_id) and caller.may_enter(community_id) else []
     if not rows:
-        raise NotFound("There is no such community among yours.")
+        raise NotFound(NO_COMMUNITY)
     row = rows[0]
     concerns(row["community_id"])
     access = standing_of(row, settings, caller.grant)
@@ -126,12 +136,17 @@ def _canonical_or_nothing(email: str) -> str:
 
 def refuse_above_own_role(access: CommunityAccess, role: Role) -> None:
     if not access.is_admin:
-        raise NotPermitted("Only admins and owners invite people to this community.")
+        raise NotPermitted(ADMINS_ONLY)
     if not access.may_manage(role):
         raise NotPermitted(
             above_the_token(role)
             if only_the_token_refuses(access, role)
-            else f"You are {access.role.lower()} here, so you cannot invite to the role {role.lower()}."
+            else sentence(
+                "NOT_PERMITTED",
+                "You are %(own)s here, so you cannot invite to the role %(role)s.",
+                own=access.role.label,
+                role=role.label,
+            )
         )
 
 
@@ -139,15 +154,18 @@ def only_the_token_refuses(access: CommunityAccess, role: Role) -> bool:
     return replace(access, grant=None).may_manage(role)
 
 
-def above_the_token(role: Role) -> str:
-    return f"This access token cannot be used for invitations to the role {role.lower()}."
+def above_the_token(role: Role) -> Sentence:
+    return sentence(
+        "ACCESS_TOKEN_NOT_PERMITTED", "This access token cannot be used for invitations to the role %(role)s.",
+        role=role.label,
+    )  # fmt: skip
 
 
 def checked_invitee(invitee: Invitee, access: CommunityAccess) -> Checked:
     try:
         email = canonical(invitee.email)
     except AddressInvalid as error:
-        raise InvalidEmail(str(error)) from None
+        raise InvalidEmail(error.reason) from None
     message = validated_text(invitee.message, MESSAGE) if invitee.message and invitee.message.strip() else None
     locale = language_tag(invitee.locale)
     if not access.admits(email):
@@ -173,11 +191,9 @@ async def refuse_without_seat(access: CommunityAccess, now: datetime) -> None:
 
 async def _spend_invites(access: CommunityAccess, number: int, now: datetime, settings: Settings) -> None:
     limits = settings.rate_limits
-    own = "You have invited as many people as one may for now."
-    all_of_them = "This community has invited as many people as it may for now."
     await refuse_over_any(
-        Allowance(limits.invites_per_inviter, f"inviter:{access.member_id}", own),
-        Allowance(limits.invites_per_community, f"community:{access.community_id}", all_of_them),
+        Allowance(limits.invites_per_inviter, f"inviter:{access.member_id}", _INVITER_LIMITED),
+        Allowance(limits.invites_per_community, f"community:{access.community_id}", _COMMUNITY_LIMITED),
         now=now, times=number,
     )  # fmt: skip
 
@@ -223,7 +239,7 @@ async def _already_invited(access: CommunityAccess, email: Address, now: datetim
         access.community_id, email,
     )  # fmt: skip
     if not rows:
-        return NotFound("This invitation changed while you asked. Try again.")
+        return NotFound(CHANGED)
     return AlreadyInvited(await view_in(access, rows[0]["id"], now, settings))
 
 
@@ -235,5 +251,5 @@ def event_of(kind: str, access: CommunityAccess, invitation_id: str, **details: 
 async def view_in(access: CommunityAccess, invitation_id: str, now: datetime, settings: Settings) -> InvitationView:
     view = await invitation_views.one(access, invitation_id, now=now, settings=settings)
     if view is None:
-        raise NotFound("There is no such invitation.")
+        raise NotFound(NO_INVITATION)
     return view

@@ -34,8 +34,9 @@ from service.errors import (
 )
 from service.invitations import views as invitation_views
 from service.invitations.errors import AlreadyInvited
-from service.invitations.invite import Checked, Invitee, checked_invitee, refuse_above_own_role
+from service.invitations.invite import ADMINS_ONLY, CHANGED, Checked, Invitee, checked_invitee, refuse_above_own_role
 from service.invitations.views import InvitationView
+from service.languages import sentence
 from service.limits import audited, over, spend_up_to
 from service.mail import outbox
 from service.settings import Settings
@@ -44,6 +45,8 @@ from service.tokens import new_id
 __all__ = ["MOST", "Invitee", "Outcome", "invite_many", "invite_many_as_operator"]
 
 MOST: Final = 1000
+
+_LIMITED: Final = sentence("INVITES_LIMITED", "You or this community have invited as many people as one may for now.")
 
 
 @dataclass(slots=True)
@@ -95,7 +98,7 @@ async def invite_many(
     if caller is None:
         raise NotSignedIn
     if not access.is_admin:
-        raise NotPermitted("Only admins and owners invite people to this community.")
+        raise NotPermitted(ADMINS_ONLY)
     _refuse_number(len(invitees))
     return await _invite_all(access, invitees, caller.member_id, now, settings)
 
@@ -115,7 +118,10 @@ async def invite_many_as_operator(
 
 def _refuse_number(number: int) -> None:
     if not 1 <= number <= MOST:
-        raise InvalidInput("invitees", f"There are {number} rows; between 1 and {MOST} were expected.")
+        raise InvalidInput("invitees", sentence(
+            "LIST_LENGTH_INVALID", "There are %(rows)s rows; between 1 and %(most)s were expected.",
+            rows=number, most=MOST,
+        ))  # fmt: skip
 
 
 async def _invite_all(
@@ -225,7 +231,7 @@ async def _spend(access: CommunityAccess, rows: list[_Row], now: datetime, setti
     if fewer < allowed:
         await spend_up_to(limits.invites_per_inviter, inviter, now=now, times=fewer - allowed)
     refused = RateLimited(
-        "You or this community have invited as many people as one may for now.",
+        _LIMITED,
         max(wait if allowed < len(new) else timedelta(0), further_wait if fewer < allowed else timedelta(0)),
     )
     if fewer == 0 and rows and all((row.first or row).new for row in rows):
@@ -299,7 +305,7 @@ async def _answer_losers(access: CommunityAccess, losers: list[_Row]) -> None:
     for row in losers:
         row.known_id = known.get(row.email)
         if row.known_id is None:
-            row.refused = NotFound("This invitation changed while you asked. Try again.")
+            row.refused = NotFound(CHANGED)
 
 
 async def _outcomes(access: CommunityAccess, rows: list[_Row], now: datetime, settings: Settings) -> list[Outcome]:
@@ -313,7 +319,7 @@ def _outcome(row: _Row, views: dict[str, InvitationView]) -> Outcome:
     refused, invitation_id = judged.refused, judged.known_id or judged.written_id
     view = views.get(invitation_id) if invitation_id is not None else None
     if refused is None and view is None:
-        refused = NotFound("This invitation changed while you asked. Try again.")
+        refused = NotFound(CHANGED)
     elif refused is None and view is not None and (row.first is not None or judged.known_id is not None):
         refused = AlreadyInvited(view)
     return Outcome(row.given.email, None if refused is not None else view, refused)

@@ -23,14 +23,24 @@ from service.errors import (
 )
 from service.invitations import views as invitation_views
 from service.invitations.errors import InvitationClosed
-from service.invitations.invite import above_the_token, event_of, only_the_token_refuses, refuse_without_seat, view_in
+from service.invitations.invite import (
+    NO_INVITATION,
+    above_the_token,
+    event_of,
+    only_the_token_refuses,
+    refuse_without_seat,
+    view_in,
+)
 from service.invitations.status import Status
 from service.invitations.views import InvitationView
+from service.languages import sentence
 from service.limits import audited
 from service.mail import outbox
 from service.models import Block, MailKind
 from service.settings import Settings
 from service.tokens import is_id
+
+_RESENT: Final = sentence("RESENT_TOO_SOON", "This invitation was sent again a short while ago.")
 
 
 async def find(invitation_id: str, *, caller: Caller | None, now: datetime, settings: Settings) -> InvitationView:
@@ -45,9 +55,9 @@ async def find(invitation_id: str, *, caller: Caller | None, now: datetime, sett
     try:
         access = await community_access(caller, rows[0]["community_id"] if rows else "", settings)
     except NotFound:
-        raise NotFound("There is no such invitation.") from None
+        raise NotFound(NO_INVITATION) from None
     if not access.is_admin:
-        raise NotFound("There is no such invitation.")
+        raise NotFound(NO_INVITATION)
     return await view_in(access, invitation_id, now, settings)
 
 
@@ -61,13 +71,16 @@ async def resend(invitation_id: str, *, caller: Caller | None, now: datetime, se
         raise _closed(view)
     if view.status is Status.DECLINED and await _blocked(view):
         raise InvitationClosed(
-            "Somebody with the link blocked further invitations from this community to this address. The mail about the"
-            " block can lift it, and so can the operator.",
+            sentence(
+                "ADDRESS_BLOCKED",
+                "A person with the link blocked further invitations from this community to this address. The mail about the"
+                " block can lift it, and so can the operator.",
+            ),
             view.status,
         )
     async with audited(view.access.community_id, view.access.member_id, invitation_id=view.id, now=now):
         if view.can_resend_at is not None:
-            raise RateLimited("This invitation was sent again a short while ago.", view.can_resend_at - now)
+            raise RateLimited(_RESENT, view.can_resend_at - now)
     return await _write_resend(view, now, settings)
 
 
@@ -116,7 +129,11 @@ async def _reopen(
             return await execute(_RESEND, *facts) == 1
     except IntegrityError:
         raise InvitationClosed(
-            "This address has a newer invitation. Send that one again, or invite the address anew.", view.status
+            sentence(
+                "INVITATION_SUPERSEDED",
+                "This address has a newer invitation. Send that one again, or invite the address again.",
+            ),
+            view.status,
         ) from None
 
 
@@ -142,16 +159,20 @@ def _refuse_managing(view: InvitationView) -> None:
         raise NotPermitted(
             above_the_token(view.role)
             if only_the_token_refuses(view.access, view.role)
-            else f"This is an invitation to the role {view.role.lower()}, which is above your own."
+            else sentence(
+                "NOT_PERMITTED",
+                "This is an invitation to the role %(role)s, which is above your own.",
+                role=view.role.label,
+            )
         )
 
 
 _CLOSED: Final = {
-    Status.PENDING: "This invitation changed while you asked. Look at it again.",
-    Status.ACCEPTED: "This invitation was accepted already.",
-    Status.DECLINED: "This invitation was declined. You can send it again.",
-    Status.REVOKED: "This invitation was revoked. Invite the address anew.",
-    Status.EXPIRED: "This invitation has expired. Invite the address anew.",
+    Status.PENDING: sentence("INVITATION_CHANGED", "This invitation changed while you asked. Try again."),
+    Status.ACCEPTED: sentence("INVITATION_CLOSED", "This invitation was accepted already."),
+    Status.DECLINED: sentence("INVITATION_CLOSED", "This invitation was declined. You can send it again."),
+    Status.REVOKED: sentence("INVITATION_CLOSED", "This invitation was revoked. Invite the address again."),
+    Status.EXPIRED: sentence("INVITATION_CLOSED", "This invitation has expired. Invite the address again."),
 }
 
 

@@ -10,16 +10,13 @@ from service import audit
 from service.addresses import Address
 from service.changes import Changed, notify
 from service.database import execute, select, transaction
-from service.errors import (
-    NAME,
-    NotFound,
-    validated_text,
-)
+from service.errors import NotFound
 from service.invitations.invite import INSERT
+from service.languages import Sentence
 from service.mail import outbox
 from service.models import Community, MailKind, Role
 from service.settings import Settings
-from service.text import language_tag
+from service.text import NAME, language_tag, validated_text
 from service.tokens import new_id
 
 
@@ -93,7 +90,7 @@ async def _account(email: Address) -> tuple[str, tuple[str, Role] | None]:
         email,
     )
     if not rows:
-        raise NotFound("No account has this address; invite the person instead.")
+        raise NotFound(Sentence("No account has this address; invite the person instead."))
     places = [(row["id"], (row["community_id"], Role(row["role"]))) for row in rows if row["role"] is not None]
     return max(places, key=lambda access: access[1][1].rank, default=(rows[0]["id"], None))
 

@@ -15,6 +15,7 @@ from typing import Final
 from service.database.sql import Params
 from service.errors import InvalidInput
 from service.invitations.status import Status
+from service.languages import sentence
 from service.models import Delivery, Role
 from service.period import in_utc, refuse_empty_period
 
@@ -43,14 +44,19 @@ class InvitationFilter:
         """Raises InvalidInput where nothing could ever match, because that is never what was meant."""
         for name in ("statuses", "deliveries", "roles"):
             if getattr(self, name) is not None and not getattr(self, name):
-                raise InvalidInput(
-                    name, f"{name} is an empty list, which nothing can match; leave it out to ask for all."
-                )
+                raise InvalidInput(name, sentence(
+                    "LIST_LENGTH_INVALID",
+                    "%(field)s is an empty list, which nothing can match; leave it out to ask for all.", field=name,
+                ))  # fmt: skip
         refuse_empty_period(self.created_after, self.created_before, "createdAfter", "createdBefore")
         part = self.email_contains
         if part is not None and not (1 <= len(part.strip()) <= _LONGEST_PART and part.isprintable()):
             raise InvalidInput(
-                "emailContains", "emailContains is empty, too long or no plain text; a part of an address was expected."
+                "emailContains",
+                sentence(
+                    "TEXT_NOT_PLAIN",
+                    "emailContains is empty, too long or no plain text; a part of an address was expected.",
+                ),
             )
 
 

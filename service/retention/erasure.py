@@ -14,6 +14,7 @@ from service.addresses import Address, masked
 from service.changes import Changed, notify
 from service.database import empty_write_ahead_log, execute, select, transaction
 from service.errors import ExpectedError
+from service.languages import Sentence
 from service.limits import forget_recipient
 from service.models import Role
 from service.retention.pruning import erase_invitation
@@ -24,8 +25,10 @@ class LeavesNoOwner(ExpectedError):
 
     def __init__(self, communities: list[str]) -> None:
         super().__init__(
-            f"This person is the only owner of {', '.join(communities)}. Make somebody else an owner first, or erase"
-            " with --even-last-owner: then nobody there can invite or appoint an owner until you invite one."
+            Sentence(
+                f"This person is the only owner of {', '.join(communities)}. Make another member an owner first, or erase"
+                " with --even-last-owner: then nobody there can invite or appoint an owner until you invite one."
+            )
         )
 
 

@@ -9,6 +9,7 @@ from urllib.parse import unquote
 from ada_url import URL
 
 from service.errors import InvalidInput
+from service.languages import sentence
 from service.settings import Settings
 
 _LONGEST: Final = 2000
@@ -31,7 +32,11 @@ def allowed_return(return_to: str, settings: Settings) -> str:
     written = None if url is None else _written(url, settings)
     if written is None or len(written) > _LONGEST:
         raise InvalidInput(
-            "returnTo", "returnTo is neither a path of this service, like /welcome, nor a URL of an allowed origin."
+            "returnTo",
+            sentence(
+                "RETURN_ADDRESS_NOT_ALLOWED",
+                "returnTo is neither a path of this service, like /welcome, nor a URL of an allowed origin.",
+            ),
         )
     return written
 
@@ -45,7 +50,9 @@ def without_token(return_to: str | None, token: str | None, settings: Settings) 
         return return_to
     url = _parsed(return_to, settings)
     if any(token in reading for text in (return_to, url.href if url else "") for reading in _decodings(text)):
-        raise InvalidInput("returnTo", "returnTo carries the link's token; a page that does without it was expected.")
+        raise InvalidInput("returnTo", sentence(
+            "RETURN_ADDRESS_HAS_TOKEN", "returnTo carries the link's token; a page that does without it was expected."
+        ))  # fmt: skip
     return return_to
 
 

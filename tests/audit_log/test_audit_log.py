@@ -14,7 +14,7 @@ import pytest
 from service import database, openid
 from service.audit_log import log as audit_log
 from service.audit_log.log import AuditFilter, AuditLogQuery, TimelineQuery
-from service.audit_log.sentences import EVIDENCE, REASONS, in_words, sentence
+from service.audit_log.sentences import EVIDENCE, REASONS, in_words, summary
 from tests.support.service import Browser, Service
 
 pytestmark = pytest.mark.anyio
@@ -212,7 +212,7 @@ def test_every_rule_of_the_evidence_has_words() -> None:
     assert refusing
     assert refusing <= set(REASONS)
     assert in_words("google_third_party_and_code").endswith("the code from the invited mailbox was entered")
-    assert "_" not in sentence("invitation.accept_refused", {"status": "SIGN_IN_FAILED", "reason": "nonce_wrong"}, None)
+    assert "_" not in summary("invitation.accept_refused", {"status": "SIGN_IN_FAILED", "reason": "nonce_wrong"}, None)
 
 
 _SEED = """
