@@ -23,6 +23,6 @@
     models.py       the tables
     errors.py       expected failures
 
-addresses.py, tokens.py, clock.py, period.py, csv_cells.py, languages.py, metrics.py and logs.py are used by every room.
+addresses.py, tokens.py, clock.py, period.py, csv_cells.py, templates.py, languages.py, metrics.py and logs.py are used by every room.
 "H012" in a comment or a docstring is a case of docs/security.md.
 """

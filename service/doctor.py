@@ -10,6 +10,7 @@ import httpx2
 from service import database
 from service.clock import Clock
 from service.database import drift
+from service.mail import outbox
 from service.mail.errors import MailSettingsInvalid
 from service.mail.senders import open_sender
 from service.openid import RelyingParty
@@ -66,12 +67,7 @@ async def _database_clock(clock: Clock) -> list[str]:
 
 
 async def _waiting_mails(now: datetime) -> list[str]:
-    rows = await database.select(
-        "SELECT count(*) AS mails FROM mail_orders WHERE sent_at IS NULL AND failed_at IS NULL AND cancelled_at IS NULL"
-        " AND due_at < $1",
-        now - _WAITING,
-    )
-    mails = rows[0]["mails"]
+    mails = (await outbox.backlog(now - _WAITING)).mails
     if not mails:
         return []
     waiting = "1 mail waits" if mails == 1 else f"{mails} mails wait"

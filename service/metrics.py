@@ -22,7 +22,7 @@ from prometheus_client import (
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from service.database import select
+from service.mail import outbox
 
 log = structlog.get_logger()
 
@@ -36,11 +36,6 @@ refusals = Counter("guestlist_refusals", "Mutations that were refused, by the pr
 mails = Counter("guestlist_mails", "Mails by what became of sending them", ["kind", "outcome"])
 documents = Counter("guestlist_graphql_documents", "GraphQL documents asked: kept from before, or new", ["found"])
 notifications = Counter("guestlist_notifications", "Delivery notifications by what became of them", ["outcome"])
-
-_WAITING: Final = """
-SELECT count(*) AS mails, min(due_at) AS oldest_at FROM mail_orders
-WHERE sent_at IS NULL AND failed_at IS NULL AND cancelled_at IS NULL AND due_at <= $1
-"""
 
 
 async def exposition(now: datetime) -> bytes:
@@ -60,13 +55,13 @@ def counts() -> bytes:
 async def _waiting(now: datetime) -> bytes:
     """The mails that are due; a database that does not answer keeps nobody from reading the rest."""
     try:
-        row = (await select(_WAITING, now))[0]
+        backlog = await outbox.backlog(now)
     except Exception as error:  # noqa: BLE001 -- whatever it is, readiness tells it
         log.warning("metrics.database_failed", error=type(error).__name__)
         return b""
-    late = (now - row["oldest_at"]).total_seconds() if row["oldest_at"] else 0.0
+    late = (now - backlog.oldest_at).total_seconds() if backlog.oldest_at else 0.0
     registry = CollectorRegistry()
-    registry.register(_Due(row["mails"], late))
+    registry.register(_Due(backlog.mails, late))
     return generate_latest(registry)
 
 

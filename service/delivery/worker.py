@@ -215,8 +215,8 @@ class Worker:
     async def _lease_of(self, kinds: str, room: int) -> list[_Lease]:
         now = self._clock()
         rows = await select(
-            "WITH due AS MATERIALIZED (SELECT id FROM mail_orders WHERE due_at <= $1 AND sent_at IS NULL"  # noqa: S608
-            f" AND failed_at IS NULL AND cancelled_at IS NULL AND {kinds} ORDER BY due_at LIMIT $3"
+            f"WITH due AS MATERIALIZED (SELECT id FROM mail_orders WHERE due_at <= $1 AND {outbox.WAITING}"  # noqa: S608
+            f" AND {kinds} ORDER BY due_at LIMIT $3"
             " FOR UPDATE SKIP LOCKED)"
             " UPDATE mail_orders SET attempt = attempt + 1, due_at = $2 WHERE id IN (SELECT id FROM due)"
             " RETURNING id, kind, attempt, tries",

@@ -21,7 +21,7 @@ from service.clock import Clock
 from service.database import select
 from service.delivery import sns
 from service.delivery.sns import FetchCertificate
-from service.dev import mailbox as mailbox_page
+from service.dev import mailbox_page
 from service.dev.openid_provider import OpenIDProvider
 from service.invitations import operator
 from service.limits import forget_recipient

@@ -13,13 +13,12 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
 from urllib.parse import unquote_plus, urlencode, urlsplit
 
 import orjson
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 from joserfc.jws import JWSRegistry
 from starlette.datastructures import FormData
@@ -28,6 +27,7 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from starlette.routing import Route
 
 from service.openid.id_token import access_token_hash
+from service.templates import templates
 
 LOGIN_LIFETIME: Final = timedelta(minutes=15)
 CODE_LIFETIME: Final = timedelta(minutes=1)
@@ -324,7 +324,7 @@ class OpenIDProvider:
 
     def _page(self, name: str, *, status: int = 200, **values: str) -> Response:
         path = urlsplit(self.location).path
-        page = _templates().get_template(name).render(path=path, **values)
+        page = templates(_HERE).get_template(name).render(path=path, **values)
         return HTMLResponse(page, status, headers={**_HEADERS, "Content-Security-Policy": _PAGE_POLICY})
 
 
@@ -384,8 +384,3 @@ def _name_of(email: str) -> str:
 
 def _base64url(text: bytes) -> str:
     return base64.urlsafe_b64encode(text).rstrip(b"=").decode()
-
-
-@cache
-def _templates() -> Environment:
-    return Environment(loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined)

@@ -14,6 +14,7 @@ from service.database import Statement, select
 from service.database.sql import Params
 from service.invitations.links import LinkFacts
 from service.limits import spend
+from service.mail import outbox
 from service.settings import Settings
 from service.tokens import digest_of
 
@@ -114,15 +115,15 @@ WHERE i.id IN (SELECT l.invitation_id FROM links l WHERE l.digest IN ({marks}))
     AND NOT EXISTS (SELECT 1 FROM blocks b WHERE b.community_id = i.community_id AND b.email = i.email)
 ORDER BY i.id FOR NO KEY UPDATE OF i
 """
-_LINKLESS: Final = """
-SELECT i.id FROM invitations i WHERE i.id IN ({marks})
+_LINKLESS: Final = f"""
+SELECT i.id FROM invitations i WHERE i.id IN ({{marks}})
     AND NOT EXISTS (
         SELECT 1 FROM links l WHERE l.invitation_id = i.id AND l.generation = i.generation AND l.expires_at > $1)
     AND NOT EXISTS (
         SELECT 1 FROM mail_orders o WHERE o.invitation_id = i.id AND o.generation = i.generation
-        AND o.kind IN ('invitation', 'fresh_link') AND o.sent_at IS NULL AND o.failed_at IS NULL AND o.cancelled_at IS NULL)
+        AND o.kind IN ('invitation', 'fresh_link') AND {outbox.WAITING})
 ORDER BY i.id
-"""
+"""  # noqa: S608 -- constants
 
 
 async def _allow(found: Due, now: datetime, settings: Settings) -> bool:

@@ -29,16 +29,16 @@ from types import MappingProxyType
 from typing import Final, Literal
 
 from babel.dates import format_time
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
 from service.addresses import Address
 from service.languages import best_language, day_in_words, translations
 from service.mail.message import Mail
+from service.templates import templates
 
 Role = Literal["OWNER", "ADMIN", "MEMBER"]
 Gettext = Callable[[str], str]
 
-_HERE: Final = Path(__file__).parent
+_TEMPLATES: Final = Path(__file__).parent / "templates"
 _NO_TAGS: Final[Mapping[str, str]] = MappingProxyType({})
 _LONGEST_NAME: Final = 100
 _LONGEST_NAME_IN_SUBJECT: Final = 60
@@ -401,16 +401,4 @@ def _gettext(language: str) -> Gettext:
 
 
 def _render(template: str, words: Mapping[str, str]) -> str:
-    return _templates().get_template(template).render(words)
-
-
-@cache
-def _templates() -> Environment:
-    return Environment(
-        loader=FileSystemLoader(_HERE / "templates"),
-        autoescape=select_autoescape(["html"]),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
+    return templates(_TEMPLATES).get_template(template).render(words)

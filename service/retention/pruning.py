@@ -10,6 +10,7 @@ import structlog
 
 from service.database import empty_write_ahead_log, execute, select, transaction
 from service.limits import spend
+from service.mail import outbox
 from service.settings import RateLimit, Settings
 
 log = structlog.get_logger()
@@ -52,9 +53,8 @@ _UNSUBSCRIBE: Final = "DELETE FROM unsubscribe_tokens WHERE digest IN (SELECT di
 _UNDO: Final = "DELETE FROM block_undo_tokens WHERE digest IN (SELECT digest FROM block_undo_tokens WHERE expires_at <= $1 LIMIT $2)"
 # Notices about an invitation are erased with it (`erase_invitation`); those to accounts after the same time.
 _NOTICES: Final = (
-    "DELETE FROM mail_orders WHERE id IN (SELECT id FROM mail_orders WHERE member_id IS NOT NULL"
-    " AND invitation_id IS NULL AND created_at < $1"
-    " AND (sent_at IS NOT NULL OR failed_at IS NOT NULL OR cancelled_at IS NOT NULL) LIMIT $2)"
+    "DELETE FROM mail_orders WHERE id IN (SELECT id FROM mail_orders WHERE member_id IS NOT NULL"  # noqa: S608 -- a constant
+    f" AND invitation_id IS NULL AND created_at < $1 AND NOT ({outbox.WAITING}) LIMIT $2)"
 )
 _NOTIFICATIONS: Final = (
     "DELETE FROM notifications WHERE id IN (SELECT id FROM notifications WHERE received_at < $1 LIMIT $2)"

@@ -68,7 +68,7 @@ async def _without_a_code(flow: Flow) -> Confirmed:
     await flow.refresh_from_db(fields=["status"])
     if flow.status != AcceptanceStatus.CODE_REQUIRED:
         raise InviteLinkInvalid
-    if await outbox.code_waits(flow.id):
+    if await outbox.is_code_waiting(flow.id):
         return Confirmed(flow, mailbox_codes.TRIES, _COMING_CODE)
     return Confirmed(flow, 0, _DEAD_CODE)
 

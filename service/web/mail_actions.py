@@ -8,10 +8,9 @@ which ones are real.
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
+from pathlib import Path
 from typing import Final, Protocol
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
@@ -20,10 +19,12 @@ from service.clock import Clock
 from service.languages import negotiated
 from service.mail import blocks, suppression
 from service.mail.texts import block_words, unsubscribe_words
+from service.templates import templates
 from service.web import pages
 from service.web.pages.files import static_version
 
 _MOST_FIELDS: Final = 5
+_PAGES: Final = Path(pages.__file__).parent
 
 
 class Act(Protocol):
@@ -62,7 +63,7 @@ class MailAction:
 
     def _page(self, request: Request, *, done: bool) -> Response:
         language = negotiated(*request.headers.getlist("accept-language"))
-        template = _templates().get_template("mail_action.html")
+        template = templates(_PAGES).get_template("mail_action.html")
         facts = {"language": language, "version": static_version(), "field": self.field, "value": self.value}
         return HTMLResponse(template.render(self.words(language, done), **facts))
 
@@ -78,9 +79,3 @@ def unsubscribe(clock: Clock) -> MailAction:
 def lift_block(clock: Clock) -> MailAction:
     """/blocks/TOKEN: lifts the block that somebody made with the link of an invitation."""
     return MailAction("lift", "yes", lambda language, done: block_words(language, lifted=done), blocks.undo, clock)
-
-
-@cache
-def _templates() -> Environment:
-    folder = FileSystemLoader(pages.__path__)
-    return Environment(loader=folder, autoescape=True, undefined=StrictUndefined, trim_blocks=True)

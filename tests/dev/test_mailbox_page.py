@@ -13,7 +13,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from service.addresses import Address
-from service.dev.mailbox import routes
+from service.dev.mailbox_page import routes
 from service.mail.mailbox import Mailbox, MailboxSender
 from service.mail.message import Mail
 from service.mail.texts import InvitationFacts, invitation_mail

@@ -6,17 +6,17 @@ there, scripts and remote content do not, and its links open in a new tab. The p
 
 import re
 from datetime import UTC, datetime
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Final
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from service.mail.mailbox import Mailbox, MailboxEntry
+from service.templates import templates
 
 _HERE: Final = Path(__file__).parent
 _PRIVATE: Final = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer", "X-Content-Type-Options": "nosniff"}
@@ -47,7 +47,8 @@ async def _page(mailbox: Mailbox, request: Request) -> Response:
     wanted = request.query_params.get("mail")
     entries = mailbox.entries
     chosen = mailbox.entry(wanted) if wanted else next(iter(entries), None)
-    page = _templates().get_template("mailbox.html").render(entries=entries, open=chosen)
+    template = templates(_HERE).get_template("mailbox.html")
+    page = template.render(entries=entries, open=chosen, rfc3339=_rfc3339, with_links=_with_links)
     return HTMLResponse(page, headers={**_PRIVATE, "Content-Security-Policy": _PAGE_POLICY})
 
 
@@ -77,13 +78,6 @@ async def _mail(mailbox: Mailbox, request: Request) -> Response:
 
 async def _file(name: str, media_type: str, _request: Request) -> Response:
     return Response((_HERE / name).read_bytes(), media_type=media_type, headers=_PRIVATE)
-
-
-@cache
-def _templates() -> Environment:
-    environment = Environment(loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined)
-    environment.filters |= {"rfc3339": _rfc3339, "with_links": _with_links}
-    return environment
 
 
 def _rfc3339(moment: datetime) -> str:
