@@ -1,16 +1,18 @@
-"""Expected failures as the API tells them: each refusal of the service has one type, and a sentence for a person."""
+"""Problems: the members of result unions that report an expected failure. Each error of the service has one."""
 
-from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from dataclasses import dataclass, fields
+from typing import Any, Final, Self
 
 import strawberry
 import structlog
 
-from schema import types
 from schema.context import Info
+from schema.types import Invitation, Membership
+from schema.types.communities import invitation_with_community, membership_with_community
 from service import errors, metrics, openid
-from service.communities import access
-from service.invitations import errors as invitation_errors
+from service.communities.access import AlreadyMember as AlreadyMemberError
+from service.invitations.errors import AlreadyInvited as AlreadyInvitedError
+from service.invitations.errors import InvitationClosed as InvitationClosedError
 from service.invitations.status import Status
 
 log = structlog.get_logger()
@@ -20,15 +22,28 @@ log = structlog.get_logger()
 class Problem:
     message: str = strawberry.field(description="For a person to read; never a secret, never an internal detail.")
 
+    @classmethod
+    def from_error(cls, error: Any) -> Self:
+        """The problem of an error, whose attributes have the names of the problem's fields."""
+        return cls(**{field.name: getattr(error, field.name) for field in fields(cls)})
+
 
 @strawberry.type
 class AlreadyInvited(Problem):
-    invitation: types.Invitation
+    invitation: Invitation
+
+    @classmethod
+    def from_error(cls, error: AlreadyInvitedError) -> Self:
+        return cls(message=error.message, invitation=invitation_with_community(error.invitation))
 
 
 @strawberry.type
 class AlreadyMember(Problem):
-    membership: types.Membership
+    membership: Membership
+
+    @classmethod
+    def from_error(cls, error: AlreadyMemberError) -> Self:
+        return cls(message=error.message, membership=membership_with_community(error.membership))
 
 
 @strawberry.type
@@ -108,63 +123,49 @@ class InvalidCode(Problem):
     tries_left: int
 
 
-_PLAIN: dict[type[Exception], type[Any]] = {
-    errors.NotSignedIn: NotSignedIn,
-    errors.NotFound: NotFound,
-    errors.NotPermitted: NotPermitted,
-    errors.InvalidEmail: InvalidEmail,
-    errors.InviteLinkInvalid: InviteLinkInvalid,
-    errors.UnknownProvider: UnknownProvider,
-    errors.LastOwner: LastOwner,
-    openid.ProviderUnavailable: ProviderUnavailable,
-}
+@dataclass(frozen=True)
+class Handler:
+    """An exception handler of Strawberry: converts one error of the service into its problem.
 
-_WITH_FACTS: dict[type[Exception], Callable[[Any], Any]] = {
-    errors.FreshSignInRequired: lambda refused: FreshSignInRequired(
-        message=refused.message, code=refused.sentence.code
-    ),
-    errors.InvalidInput: lambda refused: InvalidInput(message=refused.message, field=refused.field),
-    errors.EmailDomainNotAllowed: lambda refused: EmailDomainNotAllowed(
-        message=refused.message, allowed_domains=refused.allowed_domains
-    ),
-    errors.SeatLimitReached: lambda refused: SeatLimitReached(message=refused.message, limit=refused.limit),
-    errors.RateLimited: lambda refused: RateLimited(
-        message=refused.message, retry_after_seconds=refused.retry_after_seconds
-    ),
-    invitation_errors.AlreadyInvited: lambda refused: AlreadyInvited(
-        message=refused.message, invitation=types.Invitation.of(refused.invitation)
-    ),
-    access.AlreadyMember: lambda refused: AlreadyMember(
-        message=refused.message, membership=types.Membership.of(refused.membership)
-    ),
-    invitation_errors.InvitationClosed: lambda refused: InvitationClosed(
-        message=refused.message, status=refused.status
-    ),
-}
+    It applies to fields whose union has that problem.
 
-Answer = TypeVar("Answer")
-
-
-async def answered(info: Info, work: Awaitable[Answer]) -> Any:
-    """What the work gives, or the problem that stands for its refusal. Who tries what they may not is told to the operator
-    (ASVS 16.3.2), with ids and no more.
+    Each conversion is counted and logged with the member's id, so that operators see attempts at forbidden actions (ASVS 16.3.2).
     """
-    try:
-        answer: Any = await work
-    except (errors.ExpectedError, openid.ProviderUnavailable) as refused:
-        answer = problem_of(refused)
-    if isinstance(answer, Problem):
-        problem, caller = type(answer).__name__, info.context.caller
+
+    exception_type: type[Exception]
+    error_type: type[Problem]
+
+    def handle(self, exception: Exception, *, info: Info, **_: Any) -> Problem:
+        problem, caller = self.error_type.__name__, info.context.caller
         metrics.refusals.labels(info.field_name, problem).inc()
         member_id = caller.member_id if caller else None
         log.info("mutation.refused", mutation=info.field_name, problem=problem, member_id=member_id)
-    return answer
+        return self.error_type.from_error(exception)
 
 
-def problem_of(refused: Exception) -> Any:
-    kind = type(refused)
-    if kind in _PLAIN:
-        return _PLAIN[kind](message=refused.message)  # type: ignore[attr-defined]
-    if kind in _WITH_FACTS:
-        return _WITH_FACTS[kind](refused)
-    raise refused
+_PROBLEMS: Final[dict[type[Exception], type[Problem]]] = {
+    errors.NotSignedIn: NotSignedIn,
+    errors.FreshSignInRequired: FreshSignInRequired,
+    errors.NotFound: NotFound,
+    errors.NotPermitted: NotPermitted,
+    errors.InvalidEmail: InvalidEmail,
+    errors.InvalidInput: InvalidInput,
+    errors.EmailDomainNotAllowed: EmailDomainNotAllowed,
+    errors.SeatLimitReached: SeatLimitReached,
+    errors.RateLimited: RateLimited,
+    errors.InviteLinkInvalid: InviteLinkInvalid,
+    errors.UnknownProvider: UnknownProvider,
+    errors.LastOwner: LastOwner,
+    errors.InvalidCode: InvalidCode,
+    openid.ProviderUnavailable: ProviderUnavailable,
+    AlreadyInvitedError: AlreadyInvited,
+    AlreadyMemberError: AlreadyMember,
+    InvitationClosedError: InvitationClosed,
+}
+
+HANDLERS: Final = tuple(Handler(error, problem) for error, problem in _PROBLEMS.items())
+
+
+def problem_of(error: errors.ExpectedError) -> Problem:
+    """The problem of an error, for the row of a list."""
+    return _PROBLEMS[type(error)].from_error(error)

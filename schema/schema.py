@@ -25,6 +25,7 @@ from schema.limits.document_size import MOST_ERRORS, rules
 from schema.limits.selection_plans import Executor
 from schema.limits.token_scopes import guard
 from schema.mutations import Mutation
+from schema.problems import HANDLERS
 from schema.queries import Query
 from schema.subscriptions import Subscription
 from schema.types import AccessToken, Community, Identity, Invitation, Member, Membership, Session
@@ -150,6 +151,7 @@ def build(*, development: bool) -> Schema:
         Query,
         Mutation,
         Subscription,
+        exception_handlers=HANDLERS,
         types=[AccessToken, Community, Identity, Invitation, Member, Membership, Session],
     )
     guard(schema)

@@ -1,5 +1,6 @@
-"""What can be listened to. Rights are those of the moment: read again before anything is told, and every few seconds;
-what a slow listener has not taken by then is read again too.
+"""The subscription. It reads the caller's rights again before each event and every few seconds.
+
+It also reads the events again that a slow client has not taken by then.
 """
 
 from collections.abc import AsyncGenerator
@@ -11,14 +12,14 @@ import strawberry
 from schema.context import Context, Info
 from schema.cursors import BadArgument
 from schema.types import Invitation
+from schema.types.communities import invitation_with_community
 from service.changes import hub
-from service.communities import access as communities
-from service.communities.access import CommunityAccess
+from service.communities.access import CommunityAccess, community_access
 from service.errors import NotFound, NotSignedIn
 from service.invitations import views as invitation_views
 
-RECHECK: Final = 2.0  # seconds; who lost the right is cut off after so long at the latest (H162)
-_AT_ONCE: Final = 50
+RECHECK: Final = 2.0  # seconds between two checks of the caller's rights (H162)
+_MOST_PER_CHECK: Final = 50
 
 
 @strawberry.type
@@ -32,14 +33,14 @@ class Subscription:
         with hub.watching(str(community_id)) as watch:
             while True:
                 async with context.event_turn():
-                    access = await _place(context, str(community_id))
+                    access = await _admin_access(context, str(community_id))
                 if watch.lost:
                     raise BadArgument("Some changes could not be told. Ask for the list again.", code="LOST")
-                ids = await watch.take(most=_AT_ONCE, seconds=RECHECK)
+                ids = await watch.take(most=_MOST_PER_CHECK, seconds=RECHECK)
                 if not ids:
                     continue
                 async with context.event_turn():
-                    access = await _place(context, str(community_id))
+                    access = await _admin_access(context, str(community_id))
                     views = await invitation_views.named(access, ids, now=context.now, settings=context.settings)
                 stale_at = monotonic() + RECHECK
                 for invitation_id in ids:
@@ -48,14 +49,14 @@ class Subscription:
                     elif invitation_id in views:
                         # The turn lasts until the event is completed and sent.
                         async with context.event_turn():
-                            yield Invitation.of(views[invitation_id])
+                            yield invitation_with_community(views[invitation_id])
 
 
-async def _place(context: Context, community_id: str) -> CommunityAccess:
-    """The caller's place as an admin, at this moment; the same words for what is not and what is not theirs."""
+async def _admin_access(context: Context, community_id: str) -> CommunityAccess:
+    """The caller's current access as an admin. A foreign and an unknown community give the same error."""
     caller = await context.refresh()
     try:
-        access = await communities.community_access(caller, community_id, context.settings)
+        access = await community_access(caller, community_id, context.settings)
     except (NotSignedIn, NotFound):
         access = None
     if access is None or not access.is_admin:

@@ -17,6 +17,11 @@ class ExpectedError(Exception):
         self.sentence = reason
 
     @property
+    def code(self) -> str:
+        """The stable code of the sentence."""
+        return self.sentence.code
+
+    @property
     def message(self) -> str:
         """The English sentence."""
         return str(self.sentence)
@@ -131,6 +136,14 @@ class InviteLinkInvalid(ExpectedError):
                 "This link does not work any more. Ask for a fresh one: it goes to the invited mailbox.",
             )
         )
+
+
+class InvalidCode(ExpectedError):
+    """Raised when a mailbox code is wrong, expired or not sent yet."""
+
+    def __init__(self, reason: Sentence, tries_left: int) -> None:
+        super().__init__(reason)
+        self.tries_left = tries_left
 
 
 class UnknownProvider(ExpectedError):

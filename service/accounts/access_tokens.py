@@ -53,7 +53,7 @@ class AccessTokenView:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class AccessTokenRequest:
     """A token to create, as its member asks for it: `days` is its life, 1 to 365."""
 
     name: str
@@ -63,7 +63,7 @@ class Wanted:
     highest_role: Role = Role.MEMBER
 
 
-async def create(wanted: Wanted, *, caller: Caller | None, now: datetime) -> tuple[Token, AccessTokenView]:
+async def create(wanted: AccessTokenRequest, *, caller: Caller | None, now: datetime) -> tuple[Token, AccessTokenView]:
     """Creates a token of the caller's and returns it this once.
 
     Raises FreshSignInRequired (H172), InvalidInput, NotFound for a community that is not theirs, and NotPermitted over
@@ -99,7 +99,7 @@ def _person(caller: Caller | None) -> Caller:
     return caller
 
 
-def _refuse_out_of_bounds(wanted: Wanted) -> None:
+def _refuse_out_of_bounds(wanted: AccessTokenRequest) -> None:
     days, entries = wanted.days, len(wanted.community_ids)
     if not wanted.scopes:
         raise InvalidInput("scopes", sentence(
@@ -115,7 +115,7 @@ def _refuse_out_of_bounds(wanted: Wanted) -> None:
         ))  # fmt: skip
 
 
-async def _write(wanted: Wanted, caller: Caller, now: datetime) -> tuple[Token, AccessTokenView]:
+async def _write(wanted: AccessTokenRequest, caller: Caller, now: datetime) -> tuple[Token, AccessTokenView]:
     token, digest = _new()
     granted = sorted({*wanted.scopes, Scope.READ})
     row = await AccessToken.create(

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
-from service.errors import InviteLinkInvalid
+from service.errors import InvalidCode, InviteLinkInvalid
 from service.invitations.accept import (
     AcceptanceRefused,
     AcceptanceStatus,
@@ -13,6 +13,7 @@ from service.invitations.accept import (
     link_invalid,
 )
 from service.invitations.links import by_id
+from service.languages import ngettext_noop, sentence
 from service.mail import outbox
 from service.models import Flow, FlowKind
 from service.openid import Evidence, Identity, Verdict
@@ -26,12 +27,10 @@ from service.tokens import Token
 
 @dataclass(frozen=True, slots=True)
 class Confirmed:
-    """What entering a code came to: the flow as it stands, the tries left after a wrong one, a session after the right."""
+    """The flow after the right code, and the new session where the acceptance succeeded."""
 
     flow: Flow
-    tries_left: int | None = None
-    message: str = ""
-    session: Token | None = None
+    session: Token | None
 
 
 async def confirm(
@@ -39,38 +38,44 @@ async def confirm(
 ) -> Confirmed:
     """Finishes an acceptance with the code from the invited mailbox, in the browser that began it.
 
-    Raises InviteLinkInvalid when there is nothing to confirm here, or no longer: the acceptance itself says what came of
-    it. A wrong code costs a try, and the tries are spent before the code is looked at, so that simultaneous guesses are
-    counted one by one.
+    Raises InviteLinkInvalid when no acceptance of this browser waits for a code, and InvalidCode when the code is wrong,
+    expired or not sent yet. A try is spent before the code is compared, so that simultaneous guesses are counted one by
+    one.
     """
     flow = await newest(cookie, FlowKind.ACCEPT, flow_id=flow_id)
     if flow is None or flow.status != AcceptanceStatus.CODE_REQUIRED:
         raise InviteLinkInvalid
     spent = await mailbox_codes.spend_try(flow.id, now=now)
     if spent is None:
-        return await _without_a_code(flow)
+        raise await _unusable_code(flow)
     if await mailbox_codes.matches(code, spent.digest):
         return await _confirm(flow, browser, now, settings)
     if spent.left:
-        return Confirmed(flow, spent.left, f"That is not the code. {spent.left} tries are left.")
+        raise InvalidCode(sentence("CODE_WRONG", _WRONG_CODE, count=spent.left), spent.left)
     await write_refusal(flow, _guessed_too_often(), _verified(flow), now)
-    return Confirmed(flow, 0, _DEAD_CODE)
+    raise InvalidCode(_DEAD_CODE, 0)
 
 
-_DEAD_CODE: Final = "This code cannot be used any more. Sign in again, and a new one is sent."
-_COMING_CODE: Final = "The code was not sent yet. It comes to the invited mailbox in a moment; nothing was counted."
+_WRONG_CODE: Final = ngettext_noop(
+    "That is not the code. %(count)s try is left.", "That is not the code. %(count)s tries are left."
+)
+_DEAD_CODE: Final = sentence("CODE_EXPIRED", "This code cannot be used any more. Sign in again, and a new one is sent.")
+_COMING_CODE: Final = sentence(
+    "CODE_NOT_SENT", "The code was not sent yet. It comes to the invited mailbox in a moment; nothing was counted."
+)
 
 
-async def _without_a_code(flow: Flow) -> Confirmed:
-    """Either another request finished the flow since it was read, or the code still waits to be sent, and no earlier one
-    counts, or it is too old or guessed at too often.
+async def _unusable_code(flow: Flow) -> InvalidCode | InviteLinkInvalid:
+    """The error of a flow without a usable code.
+
+    Another request finished the flow since it was read, the code waits to be sent, or it is expired or was guessed too often.
     """
     await flow.refresh_from_db(fields=["status"])
     if flow.status != AcceptanceStatus.CODE_REQUIRED:
-        raise InviteLinkInvalid
+        return InviteLinkInvalid()
     if await outbox.is_code_waiting(flow.id):
-        return Confirmed(flow, mailbox_codes.TRIES, _COMING_CODE)
-    return Confirmed(flow, 0, _DEAD_CODE)
+        return InvalidCode(_COMING_CODE, mailbox_codes.TRIES)
+    return InvalidCode(_DEAD_CODE, 0)
 
 
 def _guessed_too_often() -> AcceptanceRefused:

@@ -1,0 +1,223 @@
+"""Mutations of the invitee: accepting, declining, fresh links and other addresses."""
+
+from datetime import datetime
+from typing import Annotated
+
+import strawberry
+
+from schema import problems
+from schema.context import Info
+from schema.types.acceptance import Acceptance
+from service.errors import InviteLinkInvalid
+from service.invitations import fresh_links, respond
+from service.invitations.links import LinkFacts, by_token
+from service.sign_in import confirm, proposed_address
+from service.sign_in.flows import any_link_of_flow, begin_acceptance, link_of_flow
+from service.sign_in.return_to import without_token
+
+
+@strawberry.input
+class AcceptInviteInput:
+    token: str | None = strawberry.field(
+        default=None,
+        description="From the link. Left out: the link of the acceptance named, or of this browser's newest.",
+    )
+    acceptance_id: strawberry.ID | None = None
+    provider_id: strawberry.ID
+    return_to: str | None = strawberry.field(
+        default=None,
+        description="Where to come back to: a path of the public URL or a URL of an allowed origin. Anything else is"
+        " refused.",
+    )
+
+
+@strawberry.type(
+    description="Send the browser to authorizationUrl; on its return the query acceptance tells the outcome."
+)
+class AcceptInviteStarted:
+    acceptance_id: strawberry.ID
+    authorization_url: str
+    expires_at: datetime
+
+
+AcceptInviteResult = Annotated[
+    AcceptInviteStarted
+    | problems.InviteLinkInvalid
+    | problems.UnknownProvider
+    | problems.ProviderUnavailable
+    | problems.InvalidInput
+    | problems.RateLimited,
+    strawberry.union("AcceptInviteResult"),
+]
+
+
+async def _link_to_accept(info: Info, input: AcceptInviteInput) -> tuple[LinkFacts, datetime | None]:
+    """The link of the token, or for another try the one that this browser bound, with its first start."""
+    context = info.context
+    if input.token is not None:
+        return respond.open_link(await by_token(input.token, now=context.now), context.now), None
+    flow_id = None if input.acceptance_id is None else str(input.acceptance_id)
+    link, flow = await link_of_flow(context.flow_cookie, flow_id=flow_id, now=context.now)
+    return link, flow.first_started_at
+
+
+@strawberry.input
+class ConfirmAcceptanceInput:
+    acceptance_id: strawberry.ID
+    code: str
+
+
+@strawberry.type
+class ConfirmAcceptanceSuccess:
+    acceptance: Acceptance
+
+
+ConfirmAcceptanceResult = Annotated[
+    ConfirmAcceptanceSuccess | problems.InvalidCode | problems.InviteLinkInvalid | problems.RateLimited,
+    strawberry.union("ConfirmAcceptanceResult"),
+]
+
+
+@strawberry.input
+class RequestOtherAddressInput:
+    acceptance_id: strawberry.ID
+
+
+@strawberry.type
+class RequestOtherAddressSuccess:
+    acceptance: Acceptance
+
+
+RequestOtherAddressResult = Annotated[
+    RequestOtherAddressSuccess | problems.InviteLinkInvalid | problems.RateLimited,
+    strawberry.union("RequestOtherAddressResult"),
+]
+
+
+@strawberry.input
+class DeclineInviteInput:
+    token: str | None = None
+    block: bool = strawberry.field(
+        default=False,
+        description="No more invitations from this community to this address. Needs the token. The invited mailbox gets a"
+        " mail about it, which can lift the block.",
+    )
+
+
+@strawberry.type
+class DeclineInviteSuccess:
+    community_name: str
+
+
+DeclineInviteResult = Annotated[
+    DeclineInviteSuccess | problems.InviteLinkInvalid | problems.RateLimited,
+    strawberry.union("DeclineInviteResult"),
+]
+
+
+@strawberry.input(description="Without a token: the link of this browser's newest flow.")
+class RequestFreshLinkInput:
+    token: str | None = None
+
+
+@strawberry.type
+class RequestFreshLinkAnswer:
+    message: str
+
+
+RequestFreshLinkResult = Annotated[
+    RequestFreshLinkAnswer | problems.RateLimited, strawberry.union("RequestFreshLinkResult")
+]
+
+_BLIND = (
+    "If the invitation is still open, a link that works is on its way to the invited mailbox, or there already. Nothing"
+    " there after a few minutes? Look in the spam folder, or ask the person who invited you."
+)
+
+
+@strawberry.type
+class AcceptanceMutations:
+    @strawberry.mutation(
+        description="Bind the link to a fresh OpenID Connect sign-in that begins now in this browser. Consumes nothing:"
+        " the sign-in's return does."
+    )
+    async def accept_invite(self, info: Info, input: AcceptInviteInput) -> AcceptInviteResult:
+        context = info.context
+        await context.count_attempt()
+        link, first_started_at = await _link_to_accept(info, input)
+        begun = await begin_acceptance(
+            link,
+            str(input.provider_id),
+            without_token(input.return_to, input.token, context.settings),
+            cookie=context.flow_cookie,
+            relying_party=context.relying_party,
+            now=context.now,
+            settings=context.settings,
+            first_started_at=first_started_at,
+        )
+        context.bind_browser(begun)
+        return AcceptInviteStarted(
+            acceptance_id=strawberry.ID(begun.flow_id),
+            authorization_url=begun.authorization_url,
+            expires_at=begun.expires_at,
+        )
+
+    @strawberry.mutation(
+        description="Finish an acceptance that asked for the code from the invited mailbox, in the browser that began"
+        " it: five tries, ten minutes."
+    )
+    async def confirm_acceptance(self, info: Info, input: ConfirmAcceptanceInput) -> ConfirmAcceptanceResult:
+        context = info.context
+        await context.count_attempt()
+        confirmed = await confirm.confirm(
+            str(input.acceptance_id),
+            input.code,
+            cookie=context.flow_cookie,
+            browser=context.browser,
+            now=context.now,
+            settings=context.settings,
+        )
+        await context.sign_in_as(confirmed.session)
+        acceptance = await Acceptance.from_flow(confirmed.flow, info)
+        if acceptance is None:
+            raise InviteLinkInvalid
+        return ConfirmAcceptanceSuccess(acceptance=acceptance)
+
+    @strawberry.mutation(
+        description="After EMAIL_MISMATCH: ask the admins to invite the address that this browser just proved instead."
+    )
+    async def request_other_address(self, info: Info, input: RequestOtherAddressInput) -> RequestOtherAddressResult:
+        context = info.context
+        await context.count_attempt()
+        flow = await proposed_address.request(str(input.acceptance_id), cookie=context.flow_cookie, now=context.now)
+        acceptance = await Acceptance.from_flow(flow, info)
+        if acceptance is None:
+            raise InviteLinkInvalid
+        return RequestOtherAddressSuccess(acceptance=acceptance)
+
+    @strawberry.mutation(
+        description="Somebody with a live link says no; no sign-in. An admin can reopen it by resending."
+    )
+    async def decline_invite(self, info: Info, input: DeclineInviteInput) -> DeclineInviteResult:
+        context = info.context
+        await context.count_attempt()
+        if input.token is not None:
+            link = respond.open_link(await by_token(input.token, now=context.now), context.now)
+        elif input.block:
+            raise InviteLinkInvalid  # a flow that somebody left in a shared browser must not block
+        else:
+            link, _ = await link_of_flow(context.flow_cookie, now=context.now)
+        return DeclineInviteSuccess(community_name=await respond.decline(link, block=input.block, now=context.now))
+
+    @strawberry.mutation(
+        description="For a dead link: if its invitation is still open, a new link goes to the invited mailbox and"
+        " nowhere else. The answer is the same whatever happened."
+    )
+    async def request_fresh_link(self, info: Info, input: RequestFreshLinkInput) -> RequestFreshLinkResult:
+        context = info.context
+        await context.count_attempt()
+        if input.token is not None:
+            await fresh_links.request(input.token, now=context.now)
+        elif (link := await any_link_of_flow(context.flow_cookie, now=context.now)) is not None:
+            await fresh_links.request_for(link, now=context.now)
+        return RequestFreshLinkAnswer(message=_BLIND)

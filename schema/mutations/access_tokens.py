@@ -1,0 +1,90 @@
+"""Access tokens for scripts."""
+
+from typing import Annotated
+
+import strawberry
+
+from schema import problems
+from schema.context import Info
+from schema.types import AccessToken
+from service.accounts import access_tokens
+from service.models import Role
+
+
+@strawberry.input
+class CreateAccessTokenInput:
+    name: str = strawberry.field(description="What it is for; at most 100 characters.")
+    scopes: list[access_tokens.Scope]
+    community_ids: list[strawberry.ID] = strawberry.field(description="The communities that it is for; at least one.")
+    expires_in_days: int = strawberry.field(default=90, description="1 to 365.")
+    highest_role: Role = strawberry.field(
+        default=Role.MEMBER, description="The highest role that INVITE may invite to: MEMBER or ADMIN."
+    )
+
+
+@strawberry.type(description="The token is shown this once: send it as `Authorization: Bearer`.")
+class CreateAccessTokenSuccess:
+    token: str
+    access_token: AccessToken
+
+
+CreateAccessTokenResult = Annotated[
+    CreateAccessTokenSuccess
+    | problems.FreshSignInRequired
+    | problems.InvalidInput
+    | problems.NotFound
+    | problems.NotPermitted
+    | problems.NotSignedIn,
+    strawberry.union("CreateAccessTokenResult"),
+]
+
+
+@strawberry.input
+class RevokeAccessTokenInput:
+    access_token_id: strawberry.ID
+    revoke_invitations: bool = strawberry.field(
+        default=False, description="Also revoke the pending invitations made with it."
+    )
+
+
+@strawberry.type
+class RevokeAccessTokenSuccess:
+    revoked_access_token_id: strawberry.ID
+
+
+RevokeAccessTokenResult = Annotated[
+    RevokeAccessTokenSuccess | problems.NotFound | problems.NotPermitted | problems.NotSignedIn,
+    strawberry.union("RevokeAccessTokenResult"),
+]
+
+
+@strawberry.type
+class AccessTokenMutations:
+    @strawberry.mutation(
+        description="A token for a script of one's own: for some of one's communities, to read or to invite, for a while."
+    )
+    async def create_access_token(self, info: Info, input: CreateAccessTokenInput) -> CreateAccessTokenResult:
+        context = info.context
+        request = access_tokens.AccessTokenRequest(
+            input.name,
+            input.scopes,
+            [str(community_id) for community_id in input.community_ids],
+            input.expires_in_days,
+            input.highest_role,
+        )
+        token, view = await access_tokens.create(request, caller=context.caller, now=context.now)
+        return CreateAccessTokenSuccess(token=token, access_token=AccessToken.from_view(view))
+
+    @strawberry.mutation(
+        description="Ends one of one's own access tokens at once. With revokeInvitations also for a token that ended"
+        " earlier."
+    )
+    async def revoke_access_token(self, info: Info, input: RevokeAccessTokenInput) -> RevokeAccessTokenResult:
+        context = info.context
+        revoked = await access_tokens.revoke(
+            str(input.access_token_id),
+            invitations=input.revoke_invitations,
+            caller=context.caller,
+            now=context.now,
+        )
+        return RevokeAccessTokenSuccess(revoked_access_token_id=strawberry.ID(revoked))

@@ -1,0 +1,120 @@
+"""Acceptances and sign-ins, as the invitee's browser sees them."""
+
+from datetime import datetime
+from typing import Self
+
+import strawberry
+
+from schema.context import Info
+from schema.types.communities import membership_with_community
+from schema.types.members import Membership
+from schema.types.providers import Provider, providers_of
+from service.addresses import masked
+from service.communities.access import memberships_of
+from service.invitations.accept import AcceptanceStatus
+from service.invitations.links import LinkFacts, by_id
+from service.models import Flow, Role
+from service.sign_in import proposed_address
+from service.sign_in.flows import SignInStatus, may_retry
+
+strawberry.enum(AcceptanceStatus)
+strawberry.enum(SignInStatus)
+
+
+@strawberry.type
+class InvitePreview:
+    community_name: str
+    inviter_name: str | None
+    masked_email: str = strawberry.field(
+        description="Enough for the invitee to recognise, too little for a stranger to learn: a•••@example.com; a"
+        " one-letter local part is •••@example.com."
+    )
+    role: Role
+    message: str | None
+    link_expires_at: datetime
+    providers: list[Provider]
+
+    @classmethod
+    def from_link(cls, link: LinkFacts, info: Info) -> Self:
+        return cls(
+            community_name=link.community_name,
+            inviter_name=invited_by(link),
+            masked_email=masked(link.email),
+            role=link.role,
+            message=link.message,
+            link_expires_at=link.expires_at,
+            providers=providers_of(info),
+        )
+
+
+def invited_by(link: LinkFacts) -> str:
+    """Who invites, as the invitee may know it; an account need not have a name, and the operator has no account."""
+    if link.inviter_id is None:
+        return "The operator of this service"
+    return link.inviter_name or f"An admin of {link.community_name}"
+
+
+@strawberry.type
+class Acceptance:
+    id: strawberry.ID
+    status: AcceptanceStatus
+    community_name: str
+    membership: Membership | None = strawberry.field(description="Set once accepted.")
+    masked_email: str
+    signed_in_email: str | None = strawberry.field(
+        description="The address the person signed in with, where the sign-in succeeded."
+    )
+    provider: Provider | None
+    message: str = strawberry.field(description="A sentence for a person, with what they can do next.")
+    can_retry: bool = strawberry.field(
+        description="Whether acceptInvite without a token will try again with the same link."
+    )
+    reason: str | None = strawberry.field(
+        description="Why it was refused, as a stable word for clients that have words of their own: email_unverified,"
+        " access_denied, inviter_not_entitled, ... Null while nothing was refused."
+    )
+    can_request_other_address: bool = strawberry.field(
+        description="Whether requestOtherAddress would tell the admins of the address that was signed in with. The first"
+        " address that was asked for stays; a later one is only recorded in the timeline."
+    )
+    other_address_requested: bool = strawberry.field(
+        description="Whether the admins are asked already to invite the address that was signed in with. False after"
+        " requestOtherAddress means that they have a request for another address already, which stays."
+    )
+
+    @classmethod
+    async def from_flow(cls, flow: Flow, info: Info) -> Self | None:
+        context = info.context
+        link = await by_id(flow.link_id or "", now=context.now)
+        if link is None:
+            return None
+        return cls(
+            id=strawberry.ID(flow.id),
+            status=AcceptanceStatus(flow.status),
+            community_name=link.community_name,
+            membership=await _own_membership(flow.membership_id, link, info),
+            masked_email=masked(link.email),
+            signed_in_email=flow.signed_in_email,
+            provider=Provider.from_optional(context.provider(flow.provider_id)),
+            message=flow.message or "You were sent to sign in. Come back here when you have done so.",
+            can_retry=may_retry(flow, link, context.now),
+            reason=flow.reason,
+            can_request_other_address=proposed_address.may_request(flow, link, context.now),
+            other_address_requested=proposed_address.is_requested(flow, link),
+        )
+
+
+async def _own_membership(membership_id: str | None, link: LinkFacts, info: Info) -> Membership | None:
+    """The membership that this browser's acceptance made, while it is signed in to it."""
+    context = info.context
+    if membership_id is None or context.caller is None:
+        return None
+    found = await memberships_of(context.caller, context.settings, community_id=link.community_id)
+    return next((membership_with_community(view) for view in found if view.id == membership_id), None)
+
+
+@strawberry.type
+class SignInOutcome:
+    status: SignInStatus
+    provider: Provider | None
+    message: str

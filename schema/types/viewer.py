@@ -1,0 +1,54 @@
+"""The signed-in person."""
+
+import strawberry
+
+from schema.context import Info
+from schema.types.account import AccessToken, Identity, Session
+from schema.types.communities import membership_with_community
+from schema.types.members import Member, Membership
+from service import lookup
+from service.accounts import access_tokens, sessions
+from service.accounts.sessions import Caller
+from service.communities.access import may_create, memberships_of
+
+
+@strawberry.type
+class Viewer:
+    member: Member
+
+    @strawberry.field(description="By the communities' names; at most 200.")
+    async def memberships(self, info: Info) -> list[Membership]:
+        context = info.context
+        if context.caller is None:
+            return []
+        found = await memberships_of(context.caller, context.settings)
+        return [membership_with_community(view) for view in found]
+
+    @strawberry.field(description="The sign-ins that open this account; at most 100.")
+    async def identities(self, info: Info) -> list[Identity]:
+        found = [] if person(info) is None else await lookup.identities(str(self.member.id))
+        return [Identity.from_view(identity, info) for identity in found]
+
+    @strawberry.field(description="Where this person is signed in; the current session comes first; at most 100.")
+    async def sessions(self, info: Info) -> list[Session]:
+        context, caller = info.context, person(info)
+        if caller is None:
+            return []
+        found = await sessions.of_member(caller, now=context.now, settings=context.settings)
+        return [Session.from_view(session, info) for session in found]
+
+    @strawberry.field(description="Whether createCommunity is open to this person.")
+    async def may_create_communities(self, info: Info) -> bool:
+        return may_create(info.context.caller, info.context.settings)
+
+    @strawberry.field(description="The live access tokens of this person's scripts, the newest first.")
+    async def access_tokens(self, info: Info) -> list[AccessToken]:
+        caller = person(info)
+        found = [] if caller is None else await access_tokens.of_member(caller, now=info.context.now)
+        return [AccessToken.from_view(view) for view in found]
+
+
+def person(info: Info) -> Caller | None:
+    """The caller where they are signed in themselves; an access token sees nothing of what opens the account."""
+    caller = info.context.caller
+    return None if caller is None or caller.grant is not None else caller
