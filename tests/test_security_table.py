@@ -22,13 +22,13 @@ def cases_of(docstring: str) -> set[str]:
 
 
 def proofs_by_case() -> dict[str, set[str]]:
-    """The tests, as file::name, by the cases of their docstrings."""
+    """The tests, as folder/file::name, by the cases of their docstrings."""
     found: dict[str, set[str]] = defaultdict(set)
     for path in sorted(_TESTS.rglob("test_*.py")):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
                 for case in cases_of(ast.get_docstring(node) or ""):
-                    found[case].add(f"{path.stem}::{node.name}")
+                    found[case].add(f"{path.relative_to(_TESTS).with_suffix('')}::{node.name}")
     return found
 
 
@@ -43,7 +43,7 @@ def test_every_case_has_its_tests_or_says_why_not() -> None:
         case: proof
         for case, proof in rows.items()
         if not proof.startswith("does not apply: ")
-        and set(re.findall(r"`(\w+::\w+)`", proof)) != tests.get(case, set())
+        and set(re.findall(r"`([\w/]+::\w+)`", proof)) != tests.get(case, set())
     }
     assert not wrong
     unproven = [case for case, proof in rows.items() if not proof.startswith("does not apply: ") and "`" not in proof]

@@ -1,0 +1,112 @@
+"""The authorization request: its parameters, its secrets, and the operator's providers."""
+
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from starlette.datastructures import QueryParams
+
+from service.openid import (
+    ProviderLabel,
+    RelyingParty,
+    SignInFailed,
+)
+from service.tokens import digest_of
+from tests.support.openid_provider import (
+    ABSENT,
+    CLIENT_ID,
+    PUBLIC_URL,
+    HostileProvider,
+)
+from tests.support.relying_party import NOW, TENANT, relying_on, settings_for
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_the_authorization_url_says_all_that_it_must(party: RelyingParty, provider: HostileProvider) -> None:
+    """H061: code, S256, state, nonce, our redirect URI, query mode; and never a login_hint."""
+    started = await party.begin("idp", now=NOW)
+    asked = parse_qs(urlsplit(started.authorization_url).query, strict_parsing=True)
+    assert started.authorization_url.startswith(f"{provider.issuer}/authorize?")
+    assert {name: value for name, value in asked.items() if name != "code_challenge"} == {
+        "client_id": [CLIENT_ID],
+        "response_type": ["code"],
+        "redirect_uri": [f"{PUBLIC_URL}/auth/idp/callback"],
+        "scope": ["openid email profile"],
+        "state": [started.state],
+        "nonce": [started.nonce],
+        "response_mode": ["query"],
+        "code_challenge_method": ["S256"],
+        "prompt": ["login"],
+    }
+    assert started.code_verifier not in started.authorization_url
+    assert 43 <= len(started.code_verifier) <= 128
+
+
+async def test_every_login_has_secrets_of_its_own(party: RelyingParty) -> None:
+    """No two logins share a state, a nonce or a code verifier, and none of the three repeats another."""
+    logins = [await party.begin("idp", now=NOW) for _ in range(20)]
+    secrets = [secret for one in logins for secret in (one.state, one.nonce, one.code_verifier)]
+    assert len(set(secrets)) == 60
+
+
+async def test_secrets_are_not_in_reprs(party: RelyingParty) -> None:
+    """H158: a started login prints nothing of itself."""
+    assert repr(await party.begin("idp", now=NOW)) == "Started()"
+
+
+@pytest.mark.parametrize(
+    ("kind", "advertised", "prompt"),
+    [
+        ("google", ["none"], ["select_account"]),
+        ("microsoft", ABSENT, ["select_account"]),
+        ("oidc", ["none", "login"], ["login"]),
+        ("oidc", ["none", "consent"], None),
+        ("oidc", ABSENT, None),
+        ("oidc", "login", None),
+    ],
+)
+async def test_the_person_is_asked_who_they_are(
+    provider: HostileProvider, kind: str, advertised: Any, prompt: list[str] | None
+) -> None:
+    """H036: a fresh login is asked for in each kind's own way; of oidc only where the provider advertises it."""
+    provider.metadata_changes = {"prompt_values_supported": advertised}
+    given = {"tenants": [TENANT]} if kind == "microsoft" else {}
+    async with relying_on(idp=provider.registration(kind=kind, **given)) as party:
+        started = await party.begin("idp", now=NOW)
+    assert parse_qs(urlsplit(started.authorization_url).query).get("prompt") == prompt
+
+
+async def test_an_authorization_endpoint_may_have_a_query(party: RelyingParty, provider: HostileProvider) -> None:
+    """What the discovery document's endpoint has in its query stays there."""
+    provider.metadata_changes = {"authorization_endpoint": f"{provider.issuer}/authorize?tenant=a%20b"}
+    url = (await party.begin("idp", now=NOW)).authorization_url
+    assert parse_qs(urlsplit(url).query)["tenant"] == ["a b"]
+    assert parse_qs(urlsplit(url).query)["client_id"] == [CLIENT_ID]
+
+
+def test_providers_stand_in_the_operators_order() -> None:
+    """By POSITION and then by name, each with its label; an unnamed one is called as people call it."""
+    common = {"client_id": "c", "client_secret": "s"}
+    settings = settings_for(
+        zeta=common | {"kind": "google", "position": 5},
+        work=common | {"kind": "microsoft", "tenants": ["*"], "position": 1, "label": "Our company"},
+        intranet=common | {"issuer": "https://login.example.com", "email_domains": ["example.com"], "position": 5},
+    )
+    party = RelyingParty(settings)
+    assert party.providers == (
+        ProviderLabel("work", "Our company"), ProviderLabel("intranet", "Intranet"), ProviderLabel("zeta", "Google"),
+    )  # fmt: skip
+    assert party.knows("work")
+    assert not party.knows("nobody")
+
+
+async def test_unknown_providers_are_refused(party: RelyingParty, provider: HostileProvider) -> None:
+    """A provider that is not configured begins and finishes nothing, and nobody is asked."""
+    for login in (
+        party.begin("nobody", now=NOW),
+        party.finish("nobody", response=QueryParams(code="c"), nonce_digest=digest_of("n"), code_verifier="v", now=NOW),
+    ):
+        with pytest.raises(SignInFailed, match="provider_unknown"):
+            await login
+    assert not provider.requests

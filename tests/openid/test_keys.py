@@ -1,0 +1,214 @@
+"""A provider's keys: key ids, rotation, and keys that verify nothing (RFC 7517)."""
+
+from typing import Any
+
+import pytest
+from joserfc.errors import SecurityWarning
+from joserfc.jwk import ECKey, RSAKey
+
+from service.openid import (
+    ProviderUnavailable,
+    RelyingParty,
+    SignInFailed,
+)
+from tests.support.openid_provider import (
+    ABSENT,
+    HostileProvider,
+    answering,
+    key_for,
+    running_provider,
+)
+from tests.support.relying_party import NOW, clock, finish, is_refused, log_in, relying_on
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_tokens_without_a_key_id_work(party: RelyingParty, provider: HostileProvider) -> None:
+    """H047: kid-absent-single is accepted."""
+    provider.header_changes = {"kid": ABSENT}
+    assert (await log_in(party, provider)).email == "bob@example.com"
+
+
+async def test_tokens_without_a_key_id_work_among_several_keys(party: RelyingParty, provider: HostileProvider) -> None:
+    """H047: kid-absent-multiple is accepted, by whichever key fits the algorithm."""
+    provider.header_changes = {"kid": ABSENT}
+    provider.further_keys = [
+        public(key_for("RS256", "a stranger's")), public(key_for("ES256")), public(key_for("EdDSA")),
+    ]  # fmt: skip
+    assert (await log_in(party, provider)).email == "bob@example.com"
+
+
+def public(key: Any, **members: Any) -> dict[str, Any]:
+    return {**key.as_dict(private=False), **members}
+
+
+async def test_keys_without_a_key_id_work(party: RelyingParty, provider: HostileProvider) -> None:
+    """A published key that has no `kid` may be the one that a token's `kid` means."""
+    provider.published = {"keys": [public(provider.key)]}
+    assert (await log_in(party, provider)).email == "bob@example.com"
+
+
+@pytest.mark.parametrize("namesake", ["RS256", "PS256", "ES256", "EdDSA"])
+async def test_keys_of_one_name_are_all_tried(party: RelyingParty, provider: HostileProvider, namesake: str) -> None:
+    """H047: a `kid` that several published keys share, of one kind or of several, finds the one that signed."""
+    shared = {"kid": provider.public_key()["kid"]}
+    provider.further_keys = [public(key_for(namesake, "second"), **shared)]
+    assert (await log_in(party, provider)).email == "bob@example.com"
+    provider.signing = "another_key"
+    with pytest.raises(SignInFailed, match="id_token_signature_invalid"):
+        await log_in(party, provider)
+
+
+@pytest.mark.parametrize("kid", [None, "always the same"])
+async def test_rotations_are_survived_without_a_restart(
+    party: RelyingParty, provider: HostileProvider, kid: str | None
+) -> None:
+    """H047: keys that rotate between logins, and again just before signing, are found with one more fetch each, however
+    often they do.
+    """
+    provider.rotate("first", kid=kid)
+    await log_in(party, provider)
+    for number, name in enumerate(("second", "third", "first") * 5, start=2):
+        provider.rotate(name, kid=kid)
+        assert (await log_in(party, provider)).email == "bob@example.com"
+        assert (await log_in(party, provider)).email == "bob@example.com"
+        assert provider.requests["/jwks"] == number
+
+
+async def test_a_withdrawn_key_is_forgotten(party: RelyingParty, provider: HostileProvider) -> None:
+    """A key that the provider took back signs nothing any more once the hour is over."""
+    await log_in(party, provider)
+    provider.published = {"keys": [public(key_for("RS256", "second"), kid="second")]}
+    assert (await log_in(party, provider)).email == "bob@example.com"
+    clock.advance(minutes=61)
+    with pytest.raises(SignInFailed, match="id_token_signature_invalid"):
+        await log_in(party, provider)
+
+
+async def test_bad_tokens_do_not_make_us_flood_the_provider(party: RelyingParty, provider: HostileProvider) -> None:
+    """H047: after ten fetches in vain in a minute there is no eleventh; a minute later a rotation works again."""
+    provider.signing = "another_key"
+    for _ in range(20):
+        with pytest.raises(SignInFailed, match="id_token_signature_invalid"):
+            await log_in(party, provider)
+    assert provider.requests["/jwks"] == 1 + 10
+    assert provider.requests["/.well-known/openid-configuration"] == 1
+    provider.behave()
+    provider.rotate("second")
+    with pytest.raises(SignInFailed, match="id_token_signature_invalid"):
+        await log_in(party, provider)
+    clock.advance(seconds=61)
+    assert (await log_in(party, provider)).email == "bob@example.com"
+    assert provider.requests["/jwks"] == 1 + 11
+
+
+@pytest.mark.parametrize("endpoint", ["/token", "/jwks", "/userinfo"])
+async def test_endpoints_that_move_are_found_again(
+    party: RelyingParty, provider: HostileProvider, endpoint: str
+) -> None:
+    """A provider whose endpoints move fails one login, and works at the next without waiting for the hour."""
+    await log_in(party, provider)
+    clock.advance(minutes=2)
+    provider.rotate("second")
+    provider.claim_changes = {"email": ABSENT}
+    provider.moved = {endpoint: f"/v2{endpoint}"}
+    with pytest.raises(ProviderUnavailable):
+        await log_in(party, provider)
+    assert (await log_in(party, provider)).email == "bob@example.com"
+    assert provider.requests["/.well-known/openid-configuration"] == 2
+
+
+async def test_a_provider_that_fails_is_not_flooded_for_its_document(
+    party: RelyingParty, provider: HostileProvider
+) -> None:
+    """H068: however many logins fail at a broken endpoint, the discovery document is read once a minute at most."""
+    provider.faults = {"/token": answering("out of order", 500)}
+    for _ in range(3):
+        for _number in range(4):
+            with pytest.raises(ProviderUnavailable):
+                await log_in(party, provider)
+        clock.advance(seconds=61)
+    assert provider.requests["/.well-known/openid-configuration"] == 3
+
+
+ODD_KEYS: list[Any] = [
+    {"kty": "AKP", "alg": "ML-DSA-44", "pub": "AAAA", "kid": "post-quantum"},
+    {"kty": "EC", "crv": "P-999", "x": "AA", "y": "AA", "kid": "unknown-curve"},
+    {"kty": "EC", "crv": "P-256", "x": "AA", "y": "AA", "kid": "not-on-the-curve"},
+    {"kty": "OKP", "crv": "X25519", "x": "AAAA", "kid": "agreement"},
+    {"kty": "RSA", "n": "AQAB", "e": "AQAB", "kid": "tiny"},
+    {"kty": "RSA", "n": 5, "e": [], "kid": "typeless"},
+    {"kty": "RSA", "kid": "empty"},
+    {"kty": ["RSA"], "kid": {"a": 1}},
+    {"kid": "kindless"},
+    {},
+    "no key",
+    None,
+    5,
+    [],
+]
+
+
+async def test_odd_keys_disturb_nobody(party: RelyingParty, provider: HostileProvider) -> None:
+    """H047: keys of unknown kinds, broken keys and things that are no keys are passed over, however many there are."""
+    provider.further_keys = ODD_KEYS * 50
+    assert (await log_in(party, provider)).email == "bob@example.com"
+
+
+@pytest.mark.parametrize(
+    "document", [{}, {"keys": None}, {"keys": {}}, {"keys": "x"}, {"keys": []}, {"keys": ODD_KEYS}]
+)
+async def test_without_a_usable_key_nobody_signs(
+    party: RelyingParty, provider: HostileProvider, document: dict[str, Any]
+) -> None:
+    """A JWKS without one usable key refuses every token, and works again as soon as it has one."""
+    provider.published = document
+    assert (await is_refused(party, provider)).reason == "id_token_signature_invalid"
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"use": "enc"},
+        {"use": None},
+        {"key_ops": ["encrypt"]},
+        {"key_ops": "verify"},
+        {"alg": "RS512"},
+        {"alg": "RSA-OAEP"},
+        {"kty": "oct", "k": "AAAA"},
+        {"d": "AQAB"},
+        {"kid": "another"},
+        {"crv": "P-256"},
+    ],
+    ids=str,
+)
+async def test_keys_for_something_else_verify_nothing(
+    party: RelyingParty, provider: HostileProvider, members: dict[str, Any]
+) -> None:
+    """A key that is marked for another purpose, algorithm or id, or that was published with its private part, does not
+    count, though its numbers are right.
+    """
+    provider.published = {"keys": [provider.public_key() | members]}
+    assert (await is_refused(party, provider)).reason == "id_token_signature_invalid"
+
+
+async def test_weak_keys_verify_nothing(party: RelyingParty, provider: HostileProvider) -> None:
+    """An RSA key below 2048 bits is passed over: its signature is right, and anyone's."""
+    with pytest.warns(SecurityWarning, match="2048"):
+        weak = RSAKey.generate_key(1024)
+    strong, provider.key = provider.key, weak
+    started = await party.begin("idp", now=NOW)
+    response = await provider.sign_in(started.authorization_url)
+    with pytest.raises(SignInFailed, match="id_token_signature_invalid"):
+        await finish(party, started, response)
+    provider.key = strong
+
+
+async def test_a_curve_fits_its_own_algorithm_only() -> None:
+    """A P-384 key under ES256 verifies nothing, though the provider signed with it."""
+    async with (
+        running_provider(algorithm="ES256", clock=clock) as provider,
+        relying_on(idp=provider.registration()) as party,
+    ):
+        provider.published = {"keys": [public(ECKey.generate_key("P-384"), kid=provider.public_key()["kid"])]}
+        assert (await is_refused(party, provider)).reason == "id_token_signature_invalid"

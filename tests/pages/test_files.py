@@ -1,0 +1,147 @@
+"""The pages' files: size, cache, languages and markup."""
+
+import re
+from pathlib import Path
+
+import httpx2
+import pytest
+from graphql import parse, validate
+
+import service
+from service.invitations import accept as acceptance
+from service.openid import evidence
+from service.sign_in import flows as sign_in
+from service.web.pages.files import without_comments
+from tests.support.chromium import (
+    STATIC,
+    Stage,
+)
+from tests.support.service import http_client
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_the_pages_are_light_and_kept(stage: Stage) -> None:
+    """All pages with every file that one person can come to load, in the heaviest language, stay below 100 kB on the wire;
+    files are kept for good under their version only.
+    """
+    async with http_client(stage.service.url) as client:
+        weights = await _weights(client)
+        languages = sorted(
+            weights.pop(f"words/{language}.js") + weights.pop(f"words/console/{language}.js")
+            for language in ("de", "es", "fr")
+        )
+        assert languages[-1] + sum(weights.values()) < 100_000, weights
+        page = (await client.get("/confirm")).text
+        script = re.findall(r'src="(/static/\w+/confirm\.js)"', page)[0]
+        kept = await client.get(script)
+        assert kept.headers["cache-control"] == "public, max-age=31536000, immutable"
+        again = await client.get(script, headers={"if-none-match": kept.headers["etag"]})
+        assert (again.status_code, again.content) == (304, b"")
+        foreign = await client.get(re.sub(r"/static/\w+/", "/static/before/", script))
+        assert (foreign.status_code, foreign.headers["cache-control"]) == (200, "no-cache")
+        assert (await client.get("/confirm")).headers["cache-control"] == "no-store"
+        for path in ("/static/x/%2e%2e/files.py", "/static/x/..%2ffiles.py", "/static/x/none.js", "/static/x/"):
+            assert (await client.get(path)).status_code == 404
+
+
+async def _weights(client: httpx2.AsyncClient) -> dict[str, int]:
+    """The bytes of the pages and of all their files, as they are sent."""
+    version = re.findall(r'"/static/(\w+)/', (await client.get("/confirm")).text)[0]
+    files = [path.relative_to(STATIC).as_posix() for path in STATIC.rglob("*") if path.is_file()]
+    addresses = {name: f"/static/{version}/{name}" for name in files} | {
+        path: path for path in ("/", "/confirm", "/none")
+    }
+    weights = {}
+    for name, address in addresses.items():
+        file = await client.get(address, headers={"accept-encoding": "gzip"})
+        assert (file.status_code, file.headers["content-encoding"]) == (404 if name == "/none" else 200, "gzip"), name
+        weights[name] = int(file.headers["content-length"])
+    return weights
+
+
+def test_every_script_of_the_pages_is_named_in_their_markup() -> None:
+    """A page asks for all its scripts at once; only further languages, and what says one thing, come on demand."""
+    markup = "".join(path.read_text("utf-8") for path in STATIC.parent.glob("*.html"))
+    scripts = {path.relative_to(STATIC).as_posix() for path in STATIC.rglob("*.js")}
+    unnamed = {script for script in scripts if f'"/static/{script}"' not in markup}
+    assert unnamed == {f"words/{place}{language}.js" for place in ("", "console/") for language in ("de", "fr", "es")}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "language"),
+    [("de-CH,en;q=0.8", "de"), ("ja, fr;q=0.5", "fr"), ("ja", "en"), ("en-US,de", "en"), ("", "en")],
+)
+async def test_one_language_is_loaded_and_asked_for_at_once(stage: Stage, wanted: str, language: str) -> None:
+    """The markup names the words of the reader's language, and no other's."""
+    async with http_client(stage.service.url) as client:
+        for path in ("/", "/confirm"):
+            page = await client.get(path, headers={"accept-language": wanted})
+            assert set(re.findall(r"/words/(?:console/)?(\w+)\.js", page.text)) == {language}
+            assert {"accept-language", "accept-encoding"} <= set(
+                page.headers["vary"].replace(" ", "").lower().split(",")
+            )
+
+
+def test_scripts_are_sent_without_their_comments_line_by_line() -> None:
+    """What is sent has every line of code where the source has it, and no line that is a comment."""
+    for path in STATIC.rglob("*.js"):
+        source = path.read_text("utf-8").splitlines()
+        sent = without_comments(path.read_text("utf-8")).splitlines()
+        assert all(line in ("", *source[number : number + 1]) for number, line in enumerate(sent)), path
+        gone = [
+            line.strip() for number, line in enumerate(source) if line.strip() and sent[number : number + 1] != [line]
+        ]
+        assert all(line.startswith(("//", "/**", "*")) for line in gone), path
+        assert not [line for line in sent if line.strip().startswith(("//", "/**", "* "))], path
+
+
+def test_every_operation_of_the_pages_fits_the_schema() -> None:
+    """What the pages ask is valid GraphQL against the running schema, and within its limits whatever their variables say:
+    they use the public API as anybody could.
+    """
+    from schema.schema import build  # noqa: PLC0415
+
+    source = (STATIC / "operations.js").read_text("utf-8")
+    parts = dict(re.findall(r"^const (\w+) = `([^`]*)`", source, re.MULTILINE))
+    documents = re.findall(r"document: `([^`]*)`", source)
+    assert len(documents) == source.count("document:") - 1 >= 18
+    schema = build(development=True)
+    for document in documents:
+        whole = re.sub(r"\$\{(\w+)\}", lambda found: parts[found[1]], document)
+        assert validate(schema._schema, parse(whole)) == [], whole
+        assert not schema.documents.parsed(whole).varies, whole
+
+
+def test_what_the_service_says_is_said_in_every_language() -> None:
+    """Each reason of a refusal and each problem that every road can meet has words in all catalogues but the English one,
+    which the service writes itself; and no catalogue has words for what the service never says.
+    """
+    refusing = "".join(Path(str(module.__file__)).read_text("utf-8") for module in (acceptance, sign_in))
+    reasons = set(evidence._REFUSALS) | set(re.findall(r'AcceptanceStatus\.\w+, "(\w+)"', refusing))
+    worded_by_the_page = {"email_mismatch", "seat_limit_reached", "identity_conflict"}
+    needed = reasons - worded_by_the_page | {"RateLimited", "ProviderUnavailable", "UnknownProvider", "sign_in_failed"}
+    sources = "".join(path.read_text("utf-8") for path in Path(str(service.__file__)).parent.rglob("*.py"))
+    for language in ("de", "es", "fr"):
+        catalogue = (STATIC / f"words/{language}.js").read_text("utf-8").partition("export const told")[2]
+        told = set(re.findall(r'^  "(\w+)": ".', catalogue, re.MULTILINE))
+        assert needed <= told, language
+        assert {word for word in told if f'"{word}"' not in sources and word.islower()} == {"sign_in_failed"}
+
+
+def test_the_words_in_the_markup_are_those_of_the_catalogue() -> None:
+    """A page that waits for its scripts says in English what the catalogue says."""
+    catalogue = dict(re.findall(r'^  "([\w.]+)": "(.*)",$', (STATIC / "words/en.js").read_text("utf-8"), re.MULTILINE))
+    markup = "".join(path.read_text("utf-8") for path in STATIC.parent.glob("*.html"))
+    found = re.findall(r'data-words="([\w.]+)"[^>]*>([^<]+)<', markup)
+    assert len(found) >= 15
+    assert dict(found) == {words: catalogue[words] for words, _ in found}
+
+
+def test_no_page_has_inline_code_or_style() -> None:
+    """The strict policy holds because nothing needs an exception from it."""
+    for path in STATIC.parent.glob("*.html"):
+        markup = path.read_text("utf-8")
+        assert not re.search(r"\son\w+=|style=|<style|<script(?![^>]* src=)", markup), path.name
+    scripts = "".join(path.read_text("utf-8") for path in STATIC.rglob("*.js"))
+    assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|localStorage", scripts)

@@ -1,0 +1,111 @@
+"""Expired and lost links: fresh ones, and pasted ones."""
+
+import pytest
+from playwright.async_api import expect
+
+from tests.support.chromium import (
+    GUEST,
+    OWNER,
+    Stage,
+    accept_as,
+    assert_accessible,
+    heading,
+    press,
+    told,
+)
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_dead_link_leads_to_a_fresh_one(stage: Stage) -> None:
+    """The dead link's page sends a fresh link on one press, to the invited mailbox; that one opens the community."""
+    async with stage.invited():
+        first = await stage.link()
+        stage.service.clock.advance(minutes=11)
+        page = await stage.person()
+        await page.goto(first)
+        await expect(heading(page)).to_have_text("This link has run out")
+        await expect(page.get_by_role("link", name="Already a member? Sign in")).to_have_attribute("href", "/")
+        await assert_accessible(page, "dead")
+        await press(page, "Send me a fresh link")
+        await expect(heading(page)).to_have_text("Look in your mailbox")
+        await assert_accessible(page, "fresh")
+        fresh = await stage.link()
+        assert fresh != first
+        await accept_as(page, fresh, GUEST)
+        await expect(heading(page)).to_have_text("Welcome to Demo")
+
+
+async def test_an_unknown_link_gets_the_same_words_and_no_mail(stage: Stage) -> None:
+    """H130: a token that never was looks like one that ran out, and asking for a fresh link sends nothing."""
+    page = await stage.person()
+    await page.goto(f"/confirm#{'x' * 43}")
+    await expect(heading(page)).to_have_text("This link has run out")
+    await press(page, "Send me a fresh link")
+    await expect(heading(page)).to_have_text("Look in your mailbox")
+    await stage.service.deliver()
+    assert [mail.to for mail in stage.service.mailbox.entries] == [OWNER]
+
+
+async def test_a_lost_link_can_be_pasted(stage: Stage) -> None:
+    """Without a link, or with a cut one, the page says where to find it; half a link is refused in words, a whole one opened."""
+    page = await stage.person()
+    await page.goto("/confirm")
+    await expect(heading(page)).to_have_text("Open your invitation")
+    await assert_accessible(page, "no link")
+    whole = stage.service.url + await stage.link(OWNER)
+    await page.goto(whole)
+    await expect(heading(page)).to_have_text("Demo")
+    await page.reload()
+    await expect(heading(page)).to_have_text("Open your invitation")
+    await page.goto("/confirm#cut")
+    await expect(heading(page)).to_have_text("This link is not complete")
+    await page.get_by_label("Link from your mail").fill(whole[:-4])
+    await press(page, "Open the invitation")
+    await expect(told(page, "That is not a whole link.")).to_be_visible()
+    await expect(page.get_by_label("Link from your mail")).to_be_focused()
+    await assert_accessible(page, "half a link")
+    await page.get_by_label("Link from your mail").fill(f"  {whole} ")
+    await press(page, "Open the invitation")
+    await expect(heading(page)).to_have_text("Demo")
+    await expect(heading(page)).to_be_focused()
+
+
+@pytest.mark.parametrize(
+    "mangled",
+    [
+        "{link}",
+        "{token}",
+        "{link}?utm_source=mail",
+        "<{link}>.",
+        "{encoded}",
+        "Open it here:\n{link}\nSee you!",
+        "{broken}",
+    ],
+)
+async def test_a_link_is_found_in_what_a_mail_program_made_of_it(stage: Stage, mangled: str) -> None:
+    """Brackets, a tracker's tail, an encoded # and a broken line do not keep anybody out; nor does the token alone."""
+    token = await stage.service.token_for(OWNER)
+    link = f"{stage.service.url}/confirm#{token}"
+    broken = f"{link[:-20]}\n  {link[-20:]}"
+    page = await stage.person()
+    await page.goto("/confirm")
+    pasted = mangled.format(link=link, token=token, encoded=link.replace("#", "%23"), broken=broken)
+    await page.get_by_label("Link from your mail").evaluate(
+        "(field, text) => { field.focus(); document.execCommand('insertText', false, text) }", pasted
+    )
+    await press(page, "Open the invitation")
+    await expect(heading(page)).to_have_text("Demo")
+
+
+async def test_the_offer_ends_when_its_minutes_do(stage: Stage) -> None:
+    """When the countdown is over the page offers a fresh link by itself."""
+    async with stage.invited():
+        page = await stage.person()
+        await page.clock.install()
+        await page.goto(await stage.link())
+        await expect(heading(page)).to_have_text("Demo")
+        await page.clock.run_for(9 * 60_000 + 5_000)
+        await expect(page.locator("#announcer")).to_have_text("This link works for one more minute.")
+        await page.clock.run_for(61_000)
+        await expect(heading(page)).to_have_text("This link has run out")

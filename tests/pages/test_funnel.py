@@ -1,0 +1,36 @@
+"""The funnel: numbers and table."""
+
+import pytest
+from playwright.async_api import expect
+
+from tests.support.chromium import (
+    GUEST,
+    Stage,
+    assert_accessible,
+    sign_in,
+)
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_the_funnel_is_told_in_numbers_and_in_a_table(stage: Stage) -> None:
+    """Of three invitations two were opened and one accepted: the picture says so, and its table week by week."""
+    async with stage.owner() as owner:
+        stage.service.clock.advance(minutes=1)
+        community_id = await owner.community_id()
+        await owner.invite(community_id, GUEST)
+        await owner.invite(community_id, "other@example.com")
+        async with stage.service.browser() as guest:
+            await guest.accept(await stage.service.token_for(GUEST))
+        page = await stage.person()
+        await sign_in(page)
+        await page.goto(f"/#/communities/{community_id}")
+        stages = page.locator(".stages > li")
+        await expect(stages).to_have_text(["Invited3", "Delivered2 67%", "Opened2 67%", "Accepted1 33%"])
+        await page.get_by_text("Week by week").click()
+        await expect(page.get_by_role("row").last.get_by_role("cell")).to_have_text(["3", "2", "2", "1"])
+        await expect(page.get_by_role("row")).to_have_count(9)
+        await assert_accessible(page, "funnel")
+        await owner.invite(community_id, "third@example.com")
+        await expect(stages.first).to_have_text("Invited4")
+        await expect(page.get_by_role("row").last.get_by_role("cell").first).to_have_text("4")

@@ -1,0 +1,298 @@
+"""The list of invitations: the form, the filter, pages, and live changes."""
+
+import re
+
+import pytest
+from playwright.async_api import Page, expect
+
+from service.models import Invitation, Membership, Role
+from tests.support.chromium import (
+    GUEST,
+    OWNER,
+    Stage,
+    accept_as,
+    assert_accessible,
+    heading,
+    hold,
+    press,
+    sign_in,
+    told,
+)
+from tests.support.console import ask_for_three, rows, settled, three_states
+from tests.support.service import Browser
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_refused_invitations_say_why_beside_the_field(stage: Stage) -> None:
+    """No address, a wrong one, a pending one and a member's each have their words at the address; nothing is sent."""
+    async with stage.invited() as (owner, invitation_id):
+        page = await stage.person()
+        await sign_in(page)
+        await page.get_by_role("link", name="Demo").click()
+        email = page.get_by_label("Email address")
+        for text, words in {
+            "": "Enter the address",
+            "not an address": "",
+            GUEST: "pending invitation",
+            OWNER: "member",
+        }.items():
+            await email.fill(text)
+            await press(page, "Send invitation")
+            await expect(email).to_have_attribute("aria-invalid", "true")
+            await expect(email).to_be_focused()
+            await expect(page.locator(".field-error").first).to_contain_text(words)
+            if text == GUEST:
+                target = f"#/communities/{await owner.community_id()}/invitations/{invitation_id}"
+                await expect(page.get_by_role("link", name="Open that invitation")).to_have_attribute("href", target)
+        await assert_accessible(page, "refused invitation")
+        assert await Invitation.all().count() == 2
+
+
+async def test_roles_above_ones_own_are_not_offered(stage: Stage) -> None:
+    """H128: an admin's form offers no owner; a member sees the members and nothing of the invitations."""
+    async with stage.invited(role="ADMIN"):
+        page = await stage.person()
+        await accept_as(page, await stage.link(), GUEST)
+        await page.get_by_role("link", name="Go to Demo").click()
+        await expect(page.get_by_label("Role", exact=True).get_by_role("option")).to_have_text(["Member", "Admin"])
+        await Membership.filter(role=Role.ADMIN).update(role=Role.MEMBER)
+        await page.reload()
+        await expect(page.get_by_role("heading", name="Members")).to_be_visible()
+        await expect(page.get_by_label("Role", exact=True)).to_have_count(0)
+        await expect(page.get_by_role("link", name="Invitations")).to_have_count(0)
+        await assert_accessible(page, "a member's view")
+
+
+async def test_long_lists_come_in_pages(stage: Stage) -> None:
+    """A page of invitations is shown, newest first, and the rest on a press; the button goes with the last."""
+    async with stage.owner() as owner:
+        page = await _three_of_five(stage, owner)
+        rows = page.get_by_role("main").get_by_role("list").last.get_by_role("link")
+        await expect(rows).to_have_count(3)
+        await expect(rows.first).to_contain_text("guest3@example.com")
+        await press(page, "Show more")
+        await expect(rows).to_have_count(5)
+        await expect(rows.nth(3)).to_be_focused()
+        await expect(rows.last).to_contain_text(OWNER)
+        await expect(page.get_by_role("button", name="Show more")).to_have_count(0)
+
+
+async def test_more_of_a_list_comes_amid_a_reconnect(stage: Stage) -> None:
+    """A list that is asked for anew while its rest is on the way still gets that, once, and then has no more to show."""
+    async with stage.owner() as owner:
+        page = await _three_of_five(stage, owner)
+        await expect(rows(page)).to_have_count(3)
+        rest = await hold(page, '"after":"')
+        await press(page, "Show more")
+        await rest.is_given()
+        await page.evaluate("dispatchEvent(new Event('offline'))")
+        await expect(told(page, "Reconnecting…")).to_be_visible()
+        await expect(told(page, "Reconnecting…")).to_have_count(0)
+        rest.released.set()
+        await expect(rows(page)).to_have_count(5)
+        await expect(rows(page).nth(3)).to_be_focused()
+        await expect(page.get_by_role("button", name="Show more")).to_have_count(0)
+
+
+async def _three_of_five(stage: Stage, owner: Browser) -> Page:
+    """The list of five invitations, in pages of three, at its first."""
+    community_id = await _five_invitations(stage, owner)
+    page = await stage.person()
+    await page.route("**/graphql", ask_for_three)
+    await sign_in(page)
+    await page.goto(f"/#/communities/{community_id}")
+    await settled(page)
+    return page
+
+
+async def _five_invitations(stage: Stage, owner: Browser) -> str:
+    """The community's id; after its owner four guests were invited, one after the other."""
+    community_id = await owner.community_id()
+    for number in range(4):
+        stage.service.clock.advance(seconds=1)
+        await owner.invite(community_id, f"guest{number}@example.com")
+    return community_id
+
+
+async def test_more_is_shown_while_the_list_catches_up(stage: Stage) -> None:
+    """Whether what was missed comes before or after what "Show more" asked for, all rows are there, and no button is left."""
+    async with stage.owner() as owner:
+        community_id = await _five_invitations(stage, owner)
+        for first_of_both in ("missed", "more"):
+            page = await stage.person()
+            missed = await hold(page, "query Invitations(", time=2)
+            more = await hold(page, "query Invitations(", time=3)
+            await page.route("**/graphql", ask_for_three)
+            await sign_in(page)
+            await page.goto(f"/#/communities/{community_id}")
+            await missed.is_given()
+            await press(page, "Show more")
+            await more.is_given()
+            both = {"missed": missed, "more": more}
+            both.pop(first_of_both).released.set()
+            await expect(page.get_by_role("button", name="Show more")).to_have_count(int(first_of_both == "missed"))
+            both.popitem()[1].released.set()
+            await expect(rows(page)).to_have_count(5)
+            await expect(page.get_by_role("button", name="Show more")).to_have_count(0)
+
+
+async def test_filters_combine_and_stand_in_the_address(stage: Stage) -> None:
+    """Status, delivery, role and text narrow the list together; the address keeps them over a reload, and back undoes one."""
+    async with stage.owner() as owner:
+        community_id = await three_states(stage, owner)
+        page = await stage.person()
+        await sign_in(page)
+        await page.goto(f"/#/communities/{community_id}")
+        await expect(rows(page)).to_have_count(4)
+        await settled(page)
+        await page.get_by_role("checkbox", name="Pending 2").check()
+        await expect(rows(page)).to_have_count(2)
+        await expect(told(page, "2 of 4 invitations")).to_be_visible()
+        await page.get_by_label("Filter by role").select_option("MEMBER")
+        await expect(rows(page)).to_have_count(1)
+        await expect(rows(page)).to_contain_text("carol@other.example")
+        await page.get_by_label("Filter by delivery").select_option("SENT")
+        await page.get_by_label("Search by address").fill("OTHER")
+        await expect(page).to_have_url(re.compile(r"\?status=PENDING&delivery=SENT&role=MEMBER&q=OTHER$"))
+        await page.reload()
+        await expect(rows(page)).to_have_count(1)
+        await expect(page.get_by_label("Search by address")).to_have_value("OTHER")
+        await expect(page.get_by_role("checkbox", name="Pending 2")).to_be_checked()
+        await page.get_by_label("Filter by delivery").select_option("TROUBLE")
+        await expect(told(page, "No invitation is like that")).to_be_visible()
+        await assert_accessible(page, "no match")
+        await page.go_back()
+        await expect(rows(page)).to_have_count(1)
+        await page.goto(f"/#/communities/{community_id}?status=REVOKED,ACCEPTED")
+        await expect(rows(page)).to_have_count(2)
+        await page.goto(f"/#/communities/{community_id}?delivery=DELIVERED&status=NONSENSE")
+        await expect(told(page, "No invitation is like that")).to_be_visible()
+        await settled(page)
+        await press(page, "Clear the filter")
+        await expect(rows(page)).to_have_count(4)
+        await expect(page.get_by_label("Search by address")).to_be_focused()
+
+
+async def test_a_filter_survives_the_sign_in(stage: Stage) -> None:
+    """A list that somebody sent as a link is shown as it was asked for, also to who must sign in first."""
+    async with stage.owner() as owner:
+        address = f"/#/communities/{await three_states(stage, owner)}?status=PENDING&role=ADMIN"
+        page = await stage.person()
+        await page.goto(address)
+        await accept_as(page, None, OWNER)
+        await expect(rows(page)).to_have_count(1)
+        await expect(page).to_have_url(stage.service.url + address)
+
+
+async def test_a_question_that_came_to_nothing_is_told_beside_the_filter(stage: Stage) -> None:
+    """The list stays as it was, with the reason above it; the next question that is answered takes it away."""
+    async with stage.owner() as owner:
+        community_id = await three_states(stage, owner)
+        page = await stage.person()
+        await sign_in(page)
+        await page.goto(f"/#/communities/{community_id}")
+        await expect(rows(page)).to_have_count(4)
+        await settled(page)
+        await page.route("**/graphql", lambda route: route.abort())
+        await page.get_by_role("checkbox", name="Pending").check()
+        await expect(page.get_by_role("alert")).to_contain_text("We could not reach the service.")
+        await expect(rows(page)).to_have_count(4)
+        await page.unroute("**/graphql")
+        await page.get_by_label("Filter by role").select_option("ADMIN")
+        await expect(rows(page)).to_have_count(1)
+        await expect(page.get_by_role("alert")).to_have_count(0)
+
+
+async def test_a_change_outlives_an_answer_that_lacks_it(stage: Stage) -> None:
+    """What is told while the list is asked for stays, though the answer was made before."""
+    async with stage.invited() as (owner, invitation_id):
+        page = await stage.person()
+        await sign_in(page)
+        await page.goto(f"/#/communities/{await owner.community_id()}")
+        await expect(rows(page)).to_have_count(2)
+        await settled(page)
+        answer = await hold(page, '"statuses":["PENDING"]},"first"')
+        await page.get_by_role("checkbox", name="Pending").check()
+        await answer.is_given()
+        await owner.do("revokeInvite", invitationId=invitation_id)
+        await expect(rows(page)).to_have_count(1)
+        answer.released.set()
+        await expect(page.locator("ul.rows")).not_to_have_attribute("aria-busy", "true")
+        await expect(rows(page)).to_have_count(0)
+
+
+async def test_what_was_typed_last_stays_out_of_the_next_view(stage: Stage) -> None:
+    """Who searches and goes on before the search began finds it in no other view's address."""
+    async with stage.invited() as (owner, invitation_id):
+        page = await stage.person()
+        await page.clock.install()
+        await sign_in(page)
+        community = f"#/communities/{await owner.community_id()}"
+        await page.goto(f"/{community}")
+        await expect(rows(page)).to_have_count(2)
+        await page.get_by_label("Search by address").evaluate(
+            "(field, hash) => { field.value = 'x'; field.dispatchEvent(new Event('input')); location.hash = hash }",
+            f"{community}/invitations/{invitation_id}",
+        )
+        await expect(heading(page)).to_have_text(GUEST)
+        await page.clock.run_for(1_000)
+        await expect(page).to_have_url(f"{stage.service.url}/{community}/invitations/{invitation_id}")
+
+
+async def test_the_list_follows_what_happens(stage: Stage) -> None:
+    """New invitations come by themselves, known ones change in place with the focus kept, and those that no longer fit go."""
+    async with stage.owner() as owner:
+        community_id = await owner.community_id()
+        page = await stage.person()
+        await sign_in(page)
+        async with page.expect_request(lambda asked: "text/event-stream" in asked.headers.get("accept", "")):
+            await page.goto(f"/#/communities/{community_id}?status=PENDING")
+        await expect(told(page, "No invitation is like that")).to_be_visible()
+        stage.service.clock.advance(seconds=1)
+        first = await owner.invite(community_id, GUEST)
+        await expect(rows(page)).to_have_count(1)
+        await expect(rows(page)).to_contain_text("Waiting to be sent")
+        await expect(told(page, "1 of 2 invitations")).to_be_visible()
+        await expect(page.get_by_role("checkbox", name="Pending 1")).to_be_visible()
+        await rows(page).focus()
+        await stage.service.deliver()
+        await expect(rows(page)).to_contain_text("Sent")
+        await expect(rows(page)).to_be_focused()
+        await page.get_by_label("Email address").focus()
+        await owner.do("revokeInvite", invitationId=first["invitation"]["id"])
+        await expect(rows(page)).to_have_count(0)
+        await expect(told(page, "Reconnecting…")).to_have_count(0)
+
+
+async def test_a_broken_connection_is_taken_up_again(stage: Stage) -> None:
+    """Offline the list says that it waits; back online it has what happened meanwhile, and follows again."""
+    async with stage.owner() as owner:
+        community_id = await owner.community_id()
+        page = await stage.person()
+        await sign_in(page)
+        await page.goto(f"/#/communities/{community_id}")
+        await expect(rows(page)).to_have_count(1)
+        await page.context.set_offline(True)
+        await expect(told(page, "Reconnecting…")).to_be_visible()
+        stage.service.clock.advance(seconds=1)
+        await owner.invite(community_id, "meanwhile@example.com")
+        await expect(rows(page)).to_have_count(1)
+        await page.context.set_offline(False)
+        await expect(rows(page)).to_have_count(2)
+        await expect(told(page, "Reconnecting…")).to_have_count(0)
+        stage.service.clock.advance(seconds=1)
+        await owner.invite(community_id, "afterwards@example.com")
+        await expect(rows(page).first).to_contain_text("afterwards@example.com")
+
+
+async def test_who_loses_the_right_loses_the_view(stage: Stage) -> None:
+    """H162: an admin who is made a member while they look sees the members from then on, without a reload."""
+    async with stage.invited(role="ADMIN"):
+        page = await stage.person()
+        await accept_as(page, await stage.link(), GUEST)
+        await page.get_by_role("link", name="Go to Demo").click()
+        await expect(rows(page)).to_have_count(2)
+        await Membership.filter(role=Role.ADMIN).update(role=Role.MEMBER)
+        await expect(page.get_by_role("heading", name="Members")).to_be_visible()
+        await expect(page.get_by_role("link", name="Audit log")).to_have_count(0)

@@ -1,0 +1,51 @@
+"""The invitation policy of a community."""
+
+import pytest
+from playwright.async_api import expect
+
+from tests.support.chromium import (
+    Stage,
+    assert_accessible,
+    press,
+    sign_in,
+    told,
+)
+from tests.support.service import http_client
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_an_access_token_is_shown_once_and_revoked(stage: Stage) -> None:
+    """A token needs a name and a community; it is shown once, works for a script, and stops when it is revoked."""
+    async with stage.owner() as owner:
+        page = await stage.person()
+        await page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+        await sign_in(page)
+        await page.get_by_role("link", name="My account").click()
+        await press(page, "Create the token")
+        await expect(page.get_by_label("Name")).to_be_focused()
+        await page.get_by_label("Name").fill("Nightly import")
+        await page.get_by_role("checkbox", name="Demo").uncheck()
+        await press(page, "Create the token")
+        await expect(told(page, "Choose at least one community.")).to_be_visible()
+        await page.get_by_role("checkbox", name="Demo").check()
+        await page.get_by_label("What it may do").select_option("INVITE")
+        await press(page, "Create the token")
+        token = await page.get_by_label("Your new token").input_value()
+        await assert_accessible(page, "token")
+        await press(page, "Copy")
+        await expect(page.get_by_role("button", name="Copied")).to_be_focused()
+        assert await page.evaluate("navigator.clipboard.readText()") == token
+        headers = {"authorization": f"Bearer {token}"}
+        body = {"query": "{ viewer { memberships { community { id } } } }"}
+        async with http_client(stage.service.url, headers=headers) as script:
+            seen = (await script.post("/graphql", json=body)).json()["data"]["viewer"]["memberships"]
+            assert [found["community"]["id"] for found in seen] == [await owner.community_id()]
+            await page.reload()
+            await expect(told(page, "Read and invite · Demo")).to_be_visible()
+            assert token not in await page.content()
+            await page.get_by_role("button", name="Revoke Nightly import").click()
+            await page.get_by_role("dialog").get_by_role("button", name="Revoke").click()
+            await expect(told(page, "The token Nightly import is revoked.")).to_be_visible()
+            refused = await script.post("/graphql", json=body)
+            assert refused.status_code == 401 or refused.json()["data"]["viewer"] is None
