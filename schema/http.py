@@ -74,7 +74,7 @@ class GraphQLEndpoint:
         What is cancelled, because it took too long or nobody waits any more, is rolled back; a mutation that was
         committed stays. A login's return is no operation and is never cancelled (`service.sign_in.callback.finish`).
         """
-        result, context.begun = None, []
+        result, context.awaitables = None, []
         try:
             async with _while_connected(request.receive), asyncio.timeout(_WITHIN), context.turn():
                 result = await self._schema.run(

@@ -28,10 +28,11 @@ from service.accounts import access_tokens, sessions
 from service.accounts.sessions import Caller
 from service.communities.access import community_access
 from service.errors import InviteLinkInvalid, NotFound, NotSignedIn, RateLimited
-from service.invitations import manage, respond
+from service.invitations import manage
 from service.invitations.links import by_token
+from service.invitations.respond import open_link
 from service.models import FlowKind
-from service.sign_in.flows import SignInStatus, link_of_flow, newest
+from service.sign_in.flows import link_of_flow, newest
 
 
 @strawberry.type
@@ -61,7 +62,7 @@ class Query:
             if token is None:
                 link, _ = await link_of_flow(context.flow_cookie, now=context.now)
             else:
-                link = respond.open_link(await by_token(token, now=context.now), context.now)
+                link = open_link(await by_token(token, now=context.now), context.now)
         except InviteLinkInvalid:
             return None
         except RateLimited as limited:
@@ -79,13 +80,7 @@ class Query:
     @strawberry.field(description="How this browser's newest sign-in came out; null when it began none.")
     async def sign_in_outcome(self, info: Info) -> SignInOutcome | None:
         flow = await newest(info.context.flow_cookie, FlowKind.SIGN_IN, FlowKind.LINK_IDENTITY)
-        if flow is None:
-            return None
-        return SignInOutcome(
-            status=SignInStatus(flow.status),
-            provider=Provider.from_optional(info.context.provider(flow.provider_id)),
-            message=flow.message or "You were sent to sign in. Come back here when you have done so.",
-        )
+        return None if flow is None else SignInOutcome.from_flow(flow, info)
 
     @strawberry.field
     async def community(self, info: Info, id: strawberry.ID) -> Community | None:
@@ -114,7 +109,7 @@ async def _invitation(invitation_id: str, info: Info) -> Invitation | None:
 
 
 async def _node(node_id: str, info: Info) -> Any:
-    """Each type's ids begin with its own three letters; what the caller may not see is null like what is not."""
+    """Finds a node by the prefix of its id. Gives None for an unknown id, and for a node that the caller may not see."""
     find = _BY_PREFIX.get(node_id[:4])
     return None if find is None or info.context.caller is None else await find(node_id, info, info.context.caller)
 

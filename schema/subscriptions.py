@@ -1,6 +1,6 @@
-"""The subscription. It reads the caller's rights again before each event and every few seconds.
+"""The subscription. It checks the caller's rights again before each batch of events, and every two seconds.
 
-It also reads the events again that a slow client has not taken by then.
+When a client reads a batch slowly, the rest goes back into the queue and is read again with the rights of that moment.
 """
 
 from collections.abc import AsyncGenerator
@@ -16,7 +16,7 @@ from schema.types.communities import invitation_with_community
 from service.changes import hub
 from service.communities.access import CommunityAccess, community_access
 from service.errors import NotFound, NotSignedIn
-from service.invitations import views as invitation_views
+from service.invitations.views import named
 
 RECHECK: Final = 2.0  # seconds between two checks of the caller's rights (H162)
 _MOST_PER_CHECK: Final = 50
@@ -41,7 +41,7 @@ class Subscription:
                     continue
                 async with context.event_turn():
                     access = await _admin_access(context, str(community_id))
-                    views = await invitation_views.named(access, ids, now=context.now, settings=context.settings)
+                    views = await named(access, ids, now=context.now, settings=context.settings)
                 stale_at = monotonic() + RECHECK
                 for invitation_id in ids:
                     if monotonic() > stale_at:

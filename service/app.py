@@ -140,7 +140,7 @@ class Guestlist:
             now=now,
             clock=self.clock,
             shares=self.shares,
-            caller_now=lambda: self._caller(session_cookie, bearer, self.clock()),
+            load_caller=lambda: self._caller(session_cookie, bearer, self.clock()),
             caller=await self._caller(session_cookie, bearer, now),
             client=request.client.host if request.client else "unknown",
             user_agent=request.headers.get("user-agent"),
@@ -233,7 +233,7 @@ class _Download(StreamingResponse):
 
 async def _admin_place(context: Context, community_id: str) -> CommunityAccess:
     """The caller's place as an admin, at this moment. Raises a refusal for everybody else."""
-    caller = await context.caller_now()
+    caller = await context.load_caller()
     access = await communities.community_access(caller, community_id, context.settings)
     if not access.is_admin:
         raise NotPermitted(sentence("NOT_PERMITTED", "Only admins and owners export."))

@@ -72,7 +72,7 @@ class Executor(StrawberryGraphQLCoreExecutionContext):
 
     def __init__(self, *arguments: Any, plans: Plans | None = None, **named: Any) -> None:
         super().__init__(*arguments, **named)
-        self._begun: list[Any] | None = self.context_value.begun
+        self._awaitables: list[Any] | None = self.context_value.awaitables
         self.is_awaitable = self._note_awaitable  # type: ignore[assignment]
         self._plans: Plans = {} if plans is None else plans
         self.shares: Shares = self.context_value.shares
@@ -120,8 +120,8 @@ class Executor(StrawberryGraphQLCoreExecutionContext):
         """Says whether a value is awaitable, and keeps it for the case that the operation is cancelled (`Context.close`)."""
         if not optimized_is_awaitable(value):
             return False
-        if self._begun is not None:
-            self._begun.append(value)
+        if self._awaitables is not None:
+            self._awaitables.append(value)
         return True
 
     def complete_list_value(self, kind: Any, details: Any, info: Any, path: Any, found: Any, position: Any) -> Any:

@@ -1,7 +1,7 @@
 """Mutations of the invitee: accepting, declining, fresh links and other addresses."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Final
 
 import strawberry
 
@@ -9,9 +9,12 @@ from schema import problems
 from schema.context import Info
 from schema.types.acceptance import Acceptance
 from service.errors import InviteLinkInvalid
-from service.invitations import fresh_links, respond
+from service.invitations import fresh_links
 from service.invitations.links import LinkFacts, by_token
-from service.sign_in import confirm, proposed_address
+from service.invitations.respond import decline, open_link
+from service.models import Flow
+from service.sign_in import proposed_address
+from service.sign_in.confirm import confirm
 from service.sign_in.flows import any_link_of_flow, begin_acceptance, link_of_flow
 from service.sign_in.return_to import without_token
 
@@ -49,16 +52,6 @@ AcceptInviteResult = Annotated[
     | problems.RateLimited,
     strawberry.union("AcceptInviteResult"),
 ]
-
-
-async def _link_to_accept(info: Info, input: AcceptInviteInput) -> tuple[LinkFacts, datetime | None]:
-    """The link of the token, or for another try the one that this browser bound, with its first start."""
-    context = info.context
-    if input.token is not None:
-        return respond.open_link(await by_token(input.token, now=context.now), context.now), None
-    flow_id = None if input.acceptance_id is None else str(input.acceptance_id)
-    link, flow = await link_of_flow(context.flow_cookie, flow_id=flow_id, now=context.now)
-    return link, flow.first_started_at
 
 
 @strawberry.input
@@ -129,7 +122,8 @@ RequestFreshLinkResult = Annotated[
     RequestFreshLinkAnswer | problems.RateLimited, strawberry.union("RequestFreshLinkResult")
 ]
 
-_BLIND = (
+# The same for every token, so that a stranger cannot tell which invitations are open.
+_FRESH_LINK_REQUESTED: Final = (
     "If the invitation is still open, a link that works is on its way to the invited mailbox, or there already. Nothing"
     " there after a few minutes? Look in the spam folder, or ask the person who invited you."
 )
@@ -169,7 +163,7 @@ class AcceptanceMutations:
     async def confirm_acceptance(self, info: Info, input: ConfirmAcceptanceInput) -> ConfirmAcceptanceResult:
         context = info.context
         await context.count_attempt()
-        confirmed = await confirm.confirm(
+        confirmed = await confirm(
             str(input.acceptance_id),
             input.code,
             cookie=context.flow_cookie,
@@ -178,10 +172,7 @@ class AcceptanceMutations:
             settings=context.settings,
         )
         await context.sign_in_as(confirmed.session)
-        acceptance = await Acceptance.from_flow(confirmed.flow, info)
-        if acceptance is None:
-            raise InviteLinkInvalid
-        return ConfirmAcceptanceSuccess(acceptance=acceptance)
+        return ConfirmAcceptanceSuccess(acceptance=await _acceptance_of(confirmed.flow, info))
 
     @strawberry.mutation(
         description="After EMAIL_MISMATCH: ask the admins to invite the address that this browser just proved instead."
@@ -190,10 +181,7 @@ class AcceptanceMutations:
         context = info.context
         await context.count_attempt()
         flow = await proposed_address.request(str(input.acceptance_id), cookie=context.flow_cookie, now=context.now)
-        acceptance = await Acceptance.from_flow(flow, info)
-        if acceptance is None:
-            raise InviteLinkInvalid
-        return RequestOtherAddressSuccess(acceptance=acceptance)
+        return RequestOtherAddressSuccess(acceptance=await _acceptance_of(flow, info))
 
     @strawberry.mutation(
         description="Somebody with a live link says no; no sign-in. An admin can reopen it by resending."
@@ -201,13 +189,8 @@ class AcceptanceMutations:
     async def decline_invite(self, info: Info, input: DeclineInviteInput) -> DeclineInviteResult:
         context = info.context
         await context.count_attempt()
-        if input.token is not None:
-            link = respond.open_link(await by_token(input.token, now=context.now), context.now)
-        elif input.block:
-            raise InviteLinkInvalid  # a flow that somebody left in a shared browser must not block
-        else:
-            link, _ = await link_of_flow(context.flow_cookie, now=context.now)
-        return DeclineInviteSuccess(community_name=await respond.decline(link, block=input.block, now=context.now))
+        link = await _link_to_decline(info, input)
+        return DeclineInviteSuccess(community_name=await decline(link, block=input.block, now=context.now))
 
     @strawberry.mutation(
         description="For a dead link: if its invitation is still open, a new link goes to the invited mailbox and"
@@ -220,4 +203,33 @@ class AcceptanceMutations:
             await fresh_links.request(input.token, now=context.now)
         elif (link := await any_link_of_flow(context.flow_cookie, now=context.now)) is not None:
             await fresh_links.request_for(link, now=context.now)
-        return RequestFreshLinkAnswer(message=_BLIND)
+        return RequestFreshLinkAnswer(message=_FRESH_LINK_REQUESTED)
+
+
+async def _link_to_accept(info: Info, input: AcceptInviteInput) -> tuple[LinkFacts, datetime | None]:
+    """The link of the token, or the link of an earlier flow of this browser and the first start of that flow."""
+    context = info.context
+    if input.token is not None:
+        return open_link(await by_token(input.token, now=context.now), context.now), None
+    flow_id = None if input.acceptance_id is None else str(input.acceptance_id)
+    link, flow = await link_of_flow(context.flow_cookie, flow_id=flow_id, now=context.now)
+    return link, flow.first_started_at
+
+
+async def _acceptance_of(flow: Flow, info: Info) -> Acceptance:
+    """Raises InviteLinkInvalid when the invitation of the flow has been erased."""
+    acceptance = await Acceptance.from_flow(flow, info)
+    if acceptance is None:
+        raise InviteLinkInvalid
+    return acceptance
+
+
+async def _link_to_decline(info: Info, input: DeclineInviteInput) -> LinkFacts:
+    """Blocking needs the token. A flow that an earlier person left in a shared browser must not block."""
+    context = info.context
+    if input.token is not None:
+        return open_link(await by_token(input.token, now=context.now), context.now)
+    if input.block:
+        raise InviteLinkInvalid
+    link, _ = await link_of_flow(context.flow_cookie, now=context.now)
+    return link

@@ -96,11 +96,6 @@ UpdateInvitationPolicyResult = Annotated[
 ]
 
 
-def _given(maybe: Any) -> Any:
-    """What the client gave, null included, or that it left the field out."""
-    return invitation_policy.UNCHANGED if maybe is None else maybe.value
-
-
 @strawberry.type
 class CommunityMutations:
     @strawberry.mutation(
@@ -136,13 +131,18 @@ class CommunityMutations:
     ) -> UpdateInvitationPolicyResult:
         context = info.context
         change = invitation_policy.PolicyChange(
-            _given(input.link_minutes),
-            _given(input.invitation_days),
-            _given(input.allowed_email_domains),
-            _given(input.seat_limit),
-            _given(input.locale),
+            _value_of(input.link_minutes),
+            _value_of(input.invitation_days),
+            _value_of(input.allowed_email_domains),
+            _value_of(input.seat_limit),
+            _value_of(input.locale),
         )
         access = await invitation_policy.update(
             str(input.community_id), change, caller=context.caller, now=context.now, settings=context.settings
         )
         return UpdateInvitationPolicySuccess(community=Community.from_view(access))
+
+
+def _value_of(maybe: Any) -> Any:
+    """The value of an optional input field, which may be null; UNCHANGED where the field was left out."""
+    return invitation_policy.UNCHANGED if maybe is None else maybe.value

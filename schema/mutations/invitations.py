@@ -1,17 +1,17 @@
-"""Inviting, resending and revoking."""
+"""Mutations of admins: invite, resend and revoke."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 import strawberry
 
 from schema import problems
 from schema.context import Info
+from schema.problems import problem_of
 from schema.types import Invitation
 from schema.types.communities import invitation_with_community
-from service.invitations import manage
 from service.invitations.invite import Invitee, invite
-from service.invitations.invite_many import Outcome as InvitationOutcome
-from service.invitations.invite_many import invite_many
+from service.invitations.invite_many import Outcome, invite_many
+from service.invitations.manage import resend, revoke
 from service.models import Role
 
 
@@ -64,6 +64,16 @@ class InviteeOutcome:
     email: str
     result: InviteMemberResult
 
+    @classmethod
+    def from_outcome(cls, outcome: Outcome) -> Self:
+        return cls(email=outcome.email, result=_result_of(outcome))
+
+
+def _result_of(outcome: Outcome) -> Any:
+    if outcome.refused is not None:
+        return problem_of(outcome.refused)
+    return InviteMemberSuccess(invitation=invitation_with_community(outcome.invited()))
+
 
 @strawberry.type
 class InviteMembersSuccess:
@@ -80,12 +90,6 @@ InviteMembersResult = Annotated[
     | problems.RateLimited,
     strawberry.union("InviteMembersResult"),
 ]
-
-
-def _result_of(outcome: InvitationOutcome) -> Any:
-    if outcome.refused is not None:
-        return problems.problem_of(outcome.refused)
-    return InviteMemberSuccess(invitation=invitation_with_community(outcome.invited()))
 
 
 @strawberry.input
@@ -155,9 +159,9 @@ class InvitationMutations:
             now=context.now,
             settings=context.settings,
         )
-        answers = [InviteeOutcome(email=outcome.email, result=_result_of(outcome)) for outcome in outcomes]
         return InviteMembersSuccess(
-            outcomes=answers, invited_count=sum(outcome.refused is None for outcome in outcomes)
+            outcomes=[InviteeOutcome.from_outcome(outcome) for outcome in outcomes],
+            invited_count=sum(outcome.refused is None for outcome in outcomes),
         )
 
     @strawberry.mutation(
@@ -166,15 +170,11 @@ class InvitationMutations:
     )
     async def resend_invite(self, info: Info, input: ResendInviteInput) -> ResendInviteResult:
         context = info.context
-        view = await manage.resend(
-            str(input.invitation_id), caller=context.caller, now=context.now, settings=context.settings
-        )
+        view = await resend(str(input.invitation_id), caller=context.caller, now=context.now, settings=context.settings)
         return ResendInviteSuccess(invitation=invitation_with_community(view))
 
     @strawberry.mutation(description="Take the invitation back; its links and flows die at once. History stays.")
     async def revoke_invite(self, info: Info, input: RevokeInviteInput) -> RevokeInviteResult:
         context = info.context
-        view = await manage.revoke(
-            str(input.invitation_id), caller=context.caller, now=context.now, settings=context.settings
-        )
+        view = await revoke(str(input.invitation_id), caller=context.caller, now=context.now, settings=context.settings)
         return RevokeInviteSuccess(invitation=invitation_with_community(view))

@@ -1,7 +1,7 @@
-"""Acceptances and sign-ins, as the invitee's browser sees them."""
+"""Acceptances and sign-ins of the browser."""
 
 from datetime import datetime
-from typing import Self
+from typing import Final, Self
 
 import strawberry
 
@@ -19,6 +19,8 @@ from service.sign_in.flows import SignInStatus, may_retry
 
 strawberry.enum(AcceptanceStatus)
 strawberry.enum(SignInStatus)
+
+_STARTED: Final = "You were sent to sign in. Come back here when you have done so."
 
 
 @strawberry.type
@@ -48,7 +50,7 @@ class InvitePreview:
 
 
 def invited_by(link: LinkFacts) -> str:
-    """Who invites, as the invitee may know it; an account need not have a name, and the operator has no account."""
+    """The inviter for the invitee. An account may lack a name, and the operator has no account."""
     if link.inviter_id is None:
         return "The operator of this service"
     return link.inviter_name or f"An admin of {link.community_name}"
@@ -96,7 +98,7 @@ class Acceptance:
             masked_email=masked(link.email),
             signed_in_email=flow.signed_in_email,
             provider=Provider.from_optional(context.provider(flow.provider_id)),
-            message=flow.message or "You were sent to sign in. Come back here when you have done so.",
+            message=flow.message or _STARTED,
             can_retry=may_retry(flow, link, context.now),
             reason=flow.reason,
             can_request_other_address=proposed_address.may_request(flow, link, context.now),
@@ -105,7 +107,7 @@ class Acceptance:
 
 
 async def _own_membership(membership_id: str | None, link: LinkFacts, info: Info) -> Membership | None:
-    """The membership that this browser's acceptance made, while it is signed in to it."""
+    """The membership that the flow created; None unless the browser is signed in to its account."""
     context = info.context
     if membership_id is None or context.caller is None:
         return None
@@ -118,3 +120,11 @@ class SignInOutcome:
     status: SignInStatus
     provider: Provider | None
     message: str
+
+    @classmethod
+    def from_flow(cls, flow: Flow, info: Info) -> Self:
+        return cls(
+            status=SignInStatus(flow.status),
+            provider=Provider.from_optional(info.context.provider(flow.provider_id)),
+            message=flow.message or _STARTED,
+        )

@@ -1,4 +1,4 @@
-"""A person's own account: sessions, identities and access tokens."""
+"""Credentials of an account: sessions, identities and access tokens."""
 
 from datetime import datetime
 from typing import Self

@@ -1,4 +1,4 @@
-"""Communities: their policy, and the lists that their members and admins read."""
+"""Communities, with their policy and their lists."""
 
 from typing import Self
 
@@ -132,10 +132,10 @@ class Community(Node):
 
 
 def invitation_with_community(view: InvitationView) -> Invitation:
-    """An invitation, and the community of its view."""
+    """An invitation with its own community, for results outside of a community."""
     return Invitation.from_view(view, Community.from_view(view.access))
 
 
 def membership_with_community(view: MembershipView) -> Membership:
-    """A membership, and the community of its view."""
+    """A membership with its own community, for results outside of a community."""
     return Membership.from_view(view, Community.from_view(view.community))

@@ -113,7 +113,7 @@ class InvitationEdge:
 
 
 def _edges(root: "InvitationConnection") -> list[InvitationEdge]:
-    """Only where edges are asked for: a cursor a row is a good part of a page."""
+    """A resolver, so that the cursors are computed only on request: they take a good part of a page's time."""
     return [InvitationEdge(node=node, cursor=cursor_at(root.scope, node.created_at, node.id)) for node in root.nodes]
 
 

@@ -1,4 +1,4 @@
-"""Members of a community, and their memberships."""
+"""Members and memberships."""
 
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Self

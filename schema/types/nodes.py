@@ -1,4 +1,4 @@
-"""Nodes and pages: the shapes that every list of the API has."""
+"""Nodes and pages, which all lists of the API share."""
 
 from typing import TypeVar
 

@@ -1,4 +1,4 @@
-"""OpenID Providers, as people choose them."""
+"""OpenID Providers for the choice of a sign-in."""
 
 from typing import Self
 

@@ -26,12 +26,12 @@ class Viewer:
 
     @strawberry.field(description="The sign-ins that open this account; at most 100.")
     async def identities(self, info: Info) -> list[Identity]:
-        found = [] if person(info) is None else await lookup.identities(str(self.member.id))
+        found = [] if session_caller(info) is None else await lookup.identities(str(self.member.id))
         return [Identity.from_view(identity, info) for identity in found]
 
     @strawberry.field(description="Where this person is signed in; the current session comes first; at most 100.")
     async def sessions(self, info: Info) -> list[Session]:
-        context, caller = info.context, person(info)
+        context, caller = info.context, session_caller(info)
         if caller is None:
             return []
         found = await sessions.of_member(caller, now=context.now, settings=context.settings)
@@ -43,12 +43,12 @@ class Viewer:
 
     @strawberry.field(description="The live access tokens of this person's scripts, the newest first.")
     async def access_tokens(self, info: Info) -> list[AccessToken]:
-        caller = person(info)
+        caller = session_caller(info)
         found = [] if caller is None else await access_tokens.of_member(caller, now=info.context.now)
         return [AccessToken.from_view(view) for view in found]
 
 
-def person(info: Info) -> Caller | None:
-    """The caller where they are signed in themselves; an access token sees nothing of what opens the account."""
+def session_caller(info: Info) -> Caller | None:
+    """The caller of a session; None for an access token, which must not read the account's credentials."""
     caller = info.context.caller
     return None if caller is None or caller.grant is not None else caller
