@@ -4,7 +4,7 @@
     dev/            development mode: the OpenID Provider, the mailbox page, the demo community
     app.py          the composition root: routes, lifespan, cookies; the only module that imports schema/
     web/            middleware, webhooks of SES, actions of mails, and the pages
-    delivery/       the worker that sends mail, notices, and delivery events
+    delivery/       the worker that sends mail, the attempts to send one, notices, and delivery events
     sign_in/        flows through OpenID Providers, mailbox codes, return addresses
     lookup.py       single things by their id
     exports.py      invitations and the audit log as CSV

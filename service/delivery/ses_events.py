@@ -1,7 +1,7 @@
-"""Delivery events: what Amazon SES tells of a mail after it was sent, and what that means for its invitation.
+"""Delivery events: reports of Amazon SES about a mail that was sent, and their effects on its invitation.
 
-Events come late, twice and in any order. Each mail keeps the furthest that was said of it, so nothing moves backwards;
-an invitation shows what became of its newest mail, and nothing of a mail changes it any more once it is closed.
+Events arrive late, twice and in any order. Each mail keeps the latest stage that an event reported, so its delivery never
+moves backwards. An invitation shows the delivery of its newest mail until it is closed.
 """
 
 import re
@@ -17,22 +17,24 @@ from service.addresses import Address
 from service.changes import Changed, notify
 from service.database import execute, select
 from service.delivery import notices
-from service.delivery.worker import SUPPRESSED
+from service.delivery.invitation_mails import audit_recorder
+from service.delivery.leases import LONGEST_MESSAGE_ID
+from service.delivery.notices import SentNotice
 from service.invitations.status import Status, status_of
 from service.mail import suppression
-from service.mail.suppression import Reason
+from service.mail.suppression import SUPPRESSED, Reason
 from service.models import Delivery, MailKind
 from service.settings import Settings
 from service.tokens import is_id
 
 log = structlog.get_logger()
 
-_LONGEST_LIFE: Final = timedelta(minutes=60)  # of a link after its mail was sent, however late that arrived
+_LONGEST_LIFETIME: Final = timedelta(minutes=60)  # of a link after sending, for mails that arrive late
 _LONGEST_DIAGNOSTIC: Final = 200
 _LONGEST_REASON: Final = 500
 
-# How far a mail has come. Mail servers take a mail first and bounce it later; a complaint comes last.
-_FURTHER: Final = {
+# The stages of delivery. Mail servers may accept a mail and bounce it later. A complaint is the last event.
+_STAGES: Final = {
     Delivery.SENT: 0,
     Delivery.DELAYED: 1,
     Delivery.DELIVERED: 2,
@@ -42,7 +44,7 @@ _FURTHER: Final = {
     Delivery.COMPLAINED: 4,
 }
 
-_KINDS: Final = {
+_EVENTS: Final = {
     Delivery.DELAYED: "invitation.delayed",
     Delivery.DELIVERED: "invitation.delivered",
     Delivery.BOUNCED: "invitation.bounced",
@@ -53,24 +55,28 @@ _KINDS: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """What an event says of its mail: how far it came, why in a sentence for an admin, and whether to write again."""
+class DeliveryOutcome:
+    """An outcome that an event reports.
+
+    `reason` is a sentence for an admin. `suppress` is the reason to suppress the address. `transient` marks a bounce that
+    can also be an automatic reply; it does not override a delivery.
+    """
 
     delivery: Delivery
     at: datetime
     reason: str | None = None
     suppress: Reason | None = None
-    passing: bool = False  # an automatic reply looks like this: it says nothing against a mail that was delivered
+    transient: bool = False
     facts: Mapping[str, str] = field(default_factory=dict)
 
 
 # ------------------------------------------------------------------------------------------------------ reading an event
 
-_Reader = Callable[[Mapping[str, Any], datetime], Verdict | None]
+_Reader = Callable[[Mapping[str, Any], datetime], DeliveryOutcome | None]
 
 
-def verdict_of(event: Mapping[str, Any], now: datetime) -> Verdict | None:
-    """What an event of SES says; None for kinds that say nothing about delivery, and for what is no event."""
+def outcome_of(event: Mapping[str, Any], now: datetime) -> DeliveryOutcome | None:
+    """Returns the outcome that an event of SES reports, or None for other kinds and malformed events."""
     kind = event.get("eventType") or event.get("notificationType")
     read = _READERS.get(kind) if isinstance(kind, str) else None
     if read is None:
@@ -79,47 +85,47 @@ def verdict_of(event: Mapping[str, Any], now: datetime) -> Verdict | None:
     return reader(_object(event.get(key)), now)
 
 
-def _delivered(told: Mapping[str, Any], now: datetime) -> Verdict:
-    return Verdict(Delivery.DELIVERED, _instant(told, now))
+def _delivered(details: Mapping[str, Any], now: datetime) -> DeliveryOutcome:
+    return DeliveryOutcome(Delivery.DELIVERED, _instant(details, now))
 
 
-def _delayed(told: Mapping[str, Any], now: datetime) -> Verdict:
-    why, words = _word(told.get("delayType")), _diagnostic(told.get("delayedRecipients"))
-    meaning = _DELAYS.get(why, "the invitee's mail server does not take it yet")
-    reason = f"The mail is late: {meaning} ({why}). The mail service tries again by itself.{words}"
-    return Verdict(Delivery.DELAYED, _instant(told, now), reason, facts={"reason": reason})
+def _delayed(details: Mapping[str, Any], now: datetime) -> DeliveryOutcome:
+    kind, diagnostic = _word(details.get("delayType")), _diagnostic(details.get("delayedRecipients"))
+    meaning = _DELAYS.get(kind, "the invitee's mail server does not take it yet")
+    reason = f"The mail is late: {meaning} ({kind}). The mail service tries again by itself.{diagnostic}"
+    return DeliveryOutcome(Delivery.DELAYED, _instant(details, now), reason, facts={"reason": reason})
 
 
-def _bounced(told: Mapping[str, Any], now: datetime) -> Verdict:
-    kind, subtype = _word(told.get("bounceType")), _word(told.get("bounceSubType"))
-    at, words = _instant(told, now), _diagnostic(told.get("bouncedRecipients"))
+def _bounced(details: Mapping[str, Any], now: datetime) -> DeliveryOutcome:
+    kind, subtype = _word(details.get("bounceType")), _word(details.get("bounceSubType"))
+    at, diagnostic = _instant(details, now), _diagnostic(details.get("bouncedRecipients"))
     if subtype in {"OnAccountSuppressionList", "Suppressed"}:
-        return Verdict(Delivery.SUPPRESSED, at, SUPPRESSED, Reason.BOUNCED, facts={"reason": SUPPRESSED})
+        return DeliveryOutcome(Delivery.SUPPRESSED, at, SUPPRESSED, Reason.BOUNCED, facts={"reason": SUPPRESSED})
     permanent = kind == "Permanent"
-    meaning = _BOUNCES.get(subtype, _FOR_GOOD if permanent else _FOR_NOW)
-    reason = f"The mail came back: {meaning} ({kind}, {subtype}).{words}"
-    return Verdict(
-        Delivery.BOUNCED, at, reason, Reason.BOUNCED if permanent else None, passing=not permanent,
+    meaning = _BOUNCES.get(subtype, _PERMANENT if permanent else _TEMPORARY)
+    reason = f"The mail came back: {meaning} ({kind}, {subtype}).{diagnostic}"
+    return DeliveryOutcome(
+        Delivery.BOUNCED, at, reason, Reason.BOUNCED if permanent else None, transient=not permanent,
         facts={"reason": reason},
     )  # fmt: skip
 
 
-def _complained(told: Mapping[str, Any], now: datetime) -> Verdict | None:
-    if told.get("complaintFeedbackType") == "not-spam":
+def _complained(details: Mapping[str, Any], now: datetime) -> DeliveryOutcome | None:
+    if details.get("complaintFeedbackType") == "not-spam":
         return None
-    if told.get("complaintSubType") == "OnAccountSuppressionList":
-        return Verdict(
-            Delivery.SUPPRESSED, _instant(told, now), SUPPRESSED, Reason.COMPLAINED, facts={"reason": SUPPRESSED}
+    if details.get("complaintSubType") == "OnAccountSuppressionList":
+        return DeliveryOutcome(
+            Delivery.SUPPRESSED, _instant(details, now), SUPPRESSED, Reason.COMPLAINED, facts={"reason": SUPPRESSED}
         )
-    return Verdict(Delivery.COMPLAINED, _instant(told, now), SPAM, Reason.COMPLAINED)
+    return DeliveryOutcome(Delivery.COMPLAINED, _instant(details, now), SPAM, Reason.COMPLAINED)
 
 
-def _rejected(_: Mapping[str, Any], now: datetime) -> Verdict:
-    return Verdict(Delivery.FAILED, now, _VIRUS, facts={"reason": _VIRUS})
+def _rejected(_: Mapping[str, Any], now: datetime) -> DeliveryOutcome:
+    return DeliveryOutcome(Delivery.FAILED, now, _VIRUS, facts={"reason": _VIRUS})
 
 
-def _not_rendered(_: Mapping[str, Any], now: datetime) -> Verdict:
-    return Verdict(Delivery.FAILED, now, _NOT_RENDERED, facts={"reason": _NOT_RENDERED})
+def _not_rendered(_: Mapping[str, Any], now: datetime) -> DeliveryOutcome:
+    return DeliveryOutcome(Delivery.FAILED, now, _NOT_RENDERED, facts={"reason": _NOT_RENDERED})
 
 
 _READERS: Final[Mapping[str, tuple[str, _Reader]]] = {
@@ -131,8 +137,8 @@ _READERS: Final[Mapping[str, tuple[str, _Reader]]] = {
     "Rendering Failure": ("failure", _not_rendered),
 }
 
-_FOR_GOOD: Final = "the invitee's mail server refused it for good; ask the person for another address"
-_FOR_NOW: Final = "the invitee's mail server did not take it; send it again later"
+_PERMANENT: Final = "the invitee's mail server refused it for good; ask the person for another address"
+_TEMPORARY: Final = "the invitee's mail server did not take it; send it again later"
 SPAM: Final = (
     "The recipient marked the mail as spam, so nothing more is sent to this address. Ask the person in another way."
 )
@@ -166,29 +172,29 @@ def _object(value: Any) -> dict[str, Any]:
 
 
 def _word(value: Any) -> str:
-    """One of SES's own short words."""
+    """Returns a keyword of SES, or "Undetermined" for any other value."""
     return value if isinstance(value, str) and re.fullmatch(r"[A-Za-z]{1,40}", value) else "Undetermined"
 
 
-def _instant(told: Mapping[str, Any], now: datetime) -> datetime:
-    """When it happened; never later than now, whatever clocks say."""
+def _instant(details: Mapping[str, Any], now: datetime) -> datetime:
+    """Returns the timestamp of the event, at most now."""
     try:
-        at = datetime.fromisoformat(str(told.get("timestamp")))
+        at = datetime.fromisoformat(str(details.get("timestamp")))
     except ValueError:
         return now
     return min(at if at.tzinfo else at.replace(tzinfo=UTC), now)
 
 
 def _diagnostic(recipients: Any) -> str:
-    """What the mail server said, as a sentence. Spam filters repeat links and addresses: neither gets through."""
+    """Returns the answer of the mail server as a sentence, without links and addresses that spam filters repeat."""
     first = _object(recipients[0]) if isinstance(recipients, list) and recipients else {}
-    said = first.get("diagnosticCode")
-    plain = harmless(said) if isinstance(said, str) else ""
+    diagnostic = first.get("diagnosticCode")
+    plain = without_secrets(diagnostic) if isinstance(diagnostic, str) else ""
     return f" The mail server said: {plain}" if plain else ""
 
 
-def harmless(text: str) -> str:
-    """Words of a mail server without what they might repeat of the mail: links, tokens and addresses."""
+def without_secrets(text: str) -> str:
+    """Returns the answer of a mail server without links, tokens and addresses, which it may repeat from the mail."""
     line = " ".join(re.sub(r"[^\x20-\x7e]", " ", text).split())
     line = re.sub(r"\S*(://|www\.)\S*", "[link]", line, flags=re.IGNORECASE)
     line = re.sub(r"\S*[^\s@]@[^\s@]\S*", "[address]", line)
@@ -196,128 +202,164 @@ def harmless(text: str) -> str:
     return line[:_LONGEST_DIAGNOSTIC]
 
 
-# --------------------------------------------------------------------------------------------------------- taking it in
+# ------------------------------------------------------------------------------------------------- applying an outcome
 
 
-_FACTS = """
+_SENT: Final = """
 SELECT o.id AS order_id, o.kind, o.generation AS order_generation, o.delivery AS order_delivery,
     o.created_at AS ordered_at, i.id AS invitation_id, i.community_id, i.email, i.generation, i.expires_at,
     i.accepted_at, i.declined_at, i.revoked_at, i.superseded_at, i.erased_at, c.link_minutes
 FROM mail_orders o JOIN invitations i ON i.id = o.invitation_id JOIN communities c ON c.id = i.community_id
 WHERE o.id = $1
 """
+_LOCK_SENT: Final = """
+SELECT o.id FROM mail_orders o JOIN invitations i ON i.id = o.invitation_id WHERE o.id = $1 FOR NO KEY UPDATE
+"""
 
 
-async def take_in(event: Mapping[str, Any], *, now: datetime, settings: Settings) -> None:
-    """Moves what the event tells of: the mail, the suppression list, the link's deadline, the invitation.
+@dataclass(frozen=True, slots=True)
+class SentMail:
+    """A mail about an invitation that was sent.
 
-    In a transaction of the caller's. The order's row is locked first and then the invitation's, as the worker does when
-    it records a mail as sent: so none of them waits for the other, and none sees the invitation close meanwhile.
+    `is_current` is set while the invitation is pending and was not resent since. `email` is None when it was erased.
     """
-    verdict = verdict_of(event, now)
-    order = await _order_of(_object(event.get("mail"))) if verdict else None
-    if verdict is None or order is None:
-        log.info("delivery_event.passed_over", kind=_word(event.get("eventType")), known=verdict is not None)
+
+    order_id: str
+    kind: MailKind
+    generation: int
+    is_current: bool
+    delivery: Delivery | None
+    ordered_at: datetime
+    email: Address | None = field(repr=False)
+    invitation_id: str
+    community_id: str
+    expires_at: datetime
+    link_minutes: int | None
+
+
+async def apply_event(event: Mapping[str, Any], *, now: datetime, settings: Settings) -> None:
+    """Updates the mail, the suppression list, the link's deadline and the invitation, in the caller's transaction.
+
+    Locks the order before the invitation, as the worker does when it records a mail as sent. The two cannot deadlock, and
+    both see whether the invitation was closed.
+    """
+    outcome = outcome_of(event, now)
+    order = await _find_order(_object(event.get("mail"))) if outcome else None
+    if outcome is None or order is None:
+        log.info("delivery_event.passed_over", kind=_word(event.get("eventType")), known=outcome is not None)
         return
     order_id, kind = order
     if kind == MailKind.NOTICE:
-        await _take_in_of_notice(order_id, verdict, now)
+        await _apply_to_notice(await notices.read_sent(order_id), outcome, now)
         return
-    await select(
-        "SELECT o.id FROM mail_orders o JOIN invitations i ON i.id = o.invitation_id WHERE o.id = $1 FOR NO KEY UPDATE",
-        order_id,
-    )
-    row = (await select(_FACTS, order_id))[0]
-    if verdict.suppress is not None and row["erased_at"] is None:
-        await suppression.add(Address(row["email"]), verdict.suppress, now=now)
-    if verdict.delivery is Delivery.DELIVERED:
-        await _extend_links(row, verdict.at, now, settings)
-    if _moves(row, verdict):
-        await _move(row, verdict, now)
+    mail = await _read_sent(order_id, now)
+    if outcome.suppress is not None and mail.email is not None:
+        await suppression.add(mail.email, outcome.suppress, now=now)
+    if outcome.delivery is Delivery.DELIVERED and mail.is_current:
+        await _extend_links(mail, outcome.at, settings)
+    if _is_further(outcome, mail.delivery):
+        await _record_outcome(mail, outcome, now)
 
 
-async def _take_in_of_notice(order_id: str, verdict: Verdict, now: datetime) -> None:
-    """An event of a notice moves that mail and the suppression list, and says nothing about its invitation's delivery."""
-    row = await notices.sent_order(order_id)
-    if verdict.suppress is not None and row["email"] is not None and row["erased_at"] is None:
-        await suppression.add(Address(row["email"]), verdict.suppress, now=now)
-    if not _moves(row, verdict):
+async def _apply_to_notice(mail: SentNotice, outcome: DeliveryOutcome, now: datetime) -> None:
+    """Updates a notice and the suppression list. The delivery that its invitation shows stays unchanged."""
+    if outcome.suppress is not None and mail.email is not None:
+        await suppression.add(mail.email, outcome.suppress, now=now)
+    if not _is_further(outcome, mail.delivery):
         return
-    await execute("UPDATE mail_orders SET delivery = $1 WHERE id = $2", verdict.delivery, order_id)
-    metrics.mails.labels(row["kind"], verdict.delivery.lower()).inc()
-    if verdict.delivery in {Delivery.BOUNCED, Delivery.SUPPRESSED, Delivery.FAILED}:
-        await notices.record_failed(row, verdict.reason or SUPPRESSED, now=now)
+    await _update_order(mail.order_id, MailKind.NOTICE, outcome.delivery)
+    if outcome.delivery in {Delivery.BOUNCED, Delivery.SUPPRESSED, Delivery.FAILED}:
+        await mail.record_failed(outcome.reason or SUPPRESSED, now=now)
 
 
-async def _order_of(mail: Mapping[str, Any]) -> tuple[str, str] | None:
-    """The order that a mail was sent for, and its kind: by our tag on it, else by the mail service's id of it."""
+async def _find_order(mail: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Returns the id and the kind of a mail's order, by our tag on the mail, or by the mail service's id for it."""
     tags = _object(mail.get("tags")).get("order")
     tagged = tags[0] if isinstance(tags, list) and tags else None
     if isinstance(tagged, str) and is_id(tagged):
         rows = await select("SELECT id, kind FROM mail_orders WHERE id = $1", tagged)
     else:
-        rows = await select(
-            "SELECT id, kind FROM mail_orders WHERE message_id = $1 LIMIT 1", str(mail.get("messageId"))[:200]
-        )
+        message_id = str(mail.get("messageId"))[:LONGEST_MESSAGE_ID]
+        rows = await select("SELECT id, kind FROM mail_orders WHERE message_id = $1 LIMIT 1", message_id)
     return (rows[0]["id"], rows[0]["kind"]) if rows else None
 
 
-def _moves(row: Mapping[str, Any], verdict: Verdict) -> bool:
-    """Whether the event brings the mail further than it was known to be."""
-    before = Delivery(row["order_delivery"] or Delivery.SENT)
-    if verdict.passing and before is Delivery.DELIVERED:
+async def _read_sent(order_id: str, now: datetime) -> SentMail:
+    """Returns the sent mail of an order. Locks the order and the invitation first."""
+    await select(_LOCK_SENT, order_id)
+    row = (await select(_SENT, order_id))[0]
+    return SentMail(
+        order_id=row["order_id"],
+        kind=MailKind(row["kind"]),
+        generation=row["order_generation"],
+        is_current=status_of(row, now) is Status.PENDING and row["order_generation"] == row["generation"],
+        delivery=row["order_delivery"] and Delivery(row["order_delivery"]),
+        ordered_at=row["ordered_at"],
+        email=None if row["erased_at"] else Address(row["email"]),
+        invitation_id=row["invitation_id"],
+        community_id=row["community_id"],
+        expires_at=row["expires_at"],
+        link_minutes=row["link_minutes"],
+    )
+
+
+def _is_further(outcome: DeliveryOutcome, known: Delivery | None) -> bool:
+    """Returns whether the event reports a later stage of delivery than the known one."""
+    before = known or Delivery.SENT
+    if outcome.transient and before is Delivery.DELIVERED:
         return False
-    return _FURTHER[verdict.delivery] > _FURTHER[before]
+    return _STAGES[outcome.delivery] > _STAGES[before]
 
 
-async def _move(row: dict[str, Any], verdict: Verdict, now: datetime) -> None:
-    await execute("UPDATE mail_orders SET delivery = $1 WHERE id = $2", verdict.delivery, row["order_id"])
-    metrics.mails.labels(row["kind"], verdict.delivery.lower()).inc()
-    if status_of(row, now) is not Status.PENDING or row["order_generation"] != row["generation"]:
+async def _update_order(order_id: str, kind: MailKind, delivery: Delivery) -> None:
+    await execute("UPDATE mail_orders SET delivery = $1 WHERE id = $2", delivery, order_id)
+    metrics.mails.labels(kind, delivery.lower()).inc()
+
+
+async def _record_outcome(mail: SentMail, outcome: DeliveryOutcome, now: datetime) -> None:
+    await _update_order(mail.order_id, mail.kind, outcome.delivery)
+    if not mail.is_current:
         return
-    if row["kind"] != MailKind.CODE and not await _is_newest(row):
-        return
-    if row["kind"] != MailKind.CODE:
-        await _show(row["invitation_id"], verdict)
-    # Codes and fresh links are sent because somebody without an account asked for them.
-    record = audit.record if row["kind"] == MailKind.INVITATION else audit.record_anonymous
-    facts = dict(verdict.facts)
-    await record(now, audit.Event(_KINDS[verdict.delivery], row["community_id"], None, row["invitation_id"], facts))
-    await notify(Changed(row["community_id"], row["invitation_id"]))
+    if mail.kind is not MailKind.CODE:
+        if not await _is_newest(mail):
+            return
+        await _show(mail.invitation_id, outcome)
+    record, facts = audit_recorder(mail.kind), dict(outcome.facts)
+    await record(now, audit.Event(_EVENTS[outcome.delivery], mail.community_id, None, mail.invitation_id, facts))
+    await notify(Changed(mail.community_id, mail.invitation_id))
 
 
-async def _is_newest(row: Mapping[str, Any]) -> bool:
+async def _is_newest(mail: SentMail) -> bool:
     newer = await select(
         "SELECT 1 AS one FROM mail_orders WHERE invitation_id = $1 AND created_at > $2 AND sent_at IS NOT NULL"
         " AND kind IN ('invitation', 'fresh_link') LIMIT 1",
-        row["invitation_id"], row["ordered_at"],
+        mail.invitation_id, mail.ordered_at,
     )  # fmt: skip
     return not newer
 
 
-async def _show(invitation_id: str, verdict: Verdict) -> None:
-    reason = verdict.reason[:_LONGEST_REASON] if verdict.reason else None
-    delivered_at = verdict.at if verdict.delivery is Delivery.DELIVERED else None
+async def _show(invitation_id: str, outcome: DeliveryOutcome) -> None:
+    reason = outcome.reason[:_LONGEST_REASON] if outcome.reason else None
+    delivered_at = outcome.at if outcome.delivery is Delivery.DELIVERED else None
     await execute(
         "UPDATE invitations SET delivery = $1, delivery_reason = $2, delivery_at = $3,"
         " delivered_at = COALESCE($4, delivered_at), first_delivered_at = COALESCE(first_delivered_at, $4) WHERE id = $5",
-        verdict.delivery, reason, verdict.at, delivered_at, invitation_id,
+        outcome.delivery, reason, outcome.at, delivered_at, invitation_id,
     )  # fmt: skip
 
 
-async def _extend_links(row: Mapping[str, Any], delivered_at: datetime, now: datetime, settings: Settings) -> None:
-    """The minutes of a link begin when its mail arrives: greylisting and slow relays do not kill it.
+async def _extend_links(mail: SentMail, delivered_at: datetime, settings: Settings) -> None:
+    """Extends each link of the order so that its minutes begin at the delivery. Slow relays do not shorten them.
 
-    All links of this order that may still be opened, because each attempt to send it made one.
+    An order has a link for each attempt. The extended link is valid for at most 60 minutes after sending, and never beyond
+    the invitation.
     """
-    if status_of(dict(row), now) is not Status.PENDING:
-        return
-    minutes = timedelta(minutes=row["link_minutes"] or settings.link_minutes)
-    living = await select(
+    minutes = timedelta(minutes=mail.link_minutes or settings.link_minutes)
+    links = await select(
         "SELECT id, created_at, expires_at FROM links WHERE mail_order_id = $1 AND generation = $2",
-        row["order_id"], row["generation"],
+        mail.order_id, mail.generation,
     )  # fmt: skip
-    for link in living:
-        ends = min(delivered_at + minutes, link["created_at"] + _LONGEST_LIFE, row["expires_at"])
-        if ends > link["expires_at"]:
-            await execute("UPDATE links SET expires_at = $1 WHERE id = $2 AND expires_at < $1", ends, link["id"])
+    for link in links:
+        expires_at = min(delivered_at + minutes, link["created_at"] + _LONGEST_LIFETIME, mail.expires_at)
+        if expires_at > link["expires_at"]:
+            await execute("UPDATE links SET expires_at = $1 WHERE id = $2 AND expires_at < $1", expires_at, link["id"])

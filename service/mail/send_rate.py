@@ -1,7 +1,7 @@
-"""Pace: how many mails a second leave altogether, kept in the database so that several workers share one rate.
+"""The send rate: how many mails a second all workers send together.
 
-One row holds the instant from which the next mail may leave. Whoever is about to send takes the next places in that
-queue; a mail service that asks for fewer mails moves the instant for everybody.
+Workers reserve send slots by advancing one shared timestamp in the database. Throttling by the mail service pushes it back
+for all workers.
 """
 
 from datetime import datetime, timedelta
@@ -13,30 +13,30 @@ _KEY: Final = "pace:mail"
 
 
 async def reserve(mails: int, *, rate: float | None, now: datetime) -> list[timedelta]:
-    """How long each of so many mails waits for its turn, at `rate` mails a second; None: only while everybody rests."""
+    """Reserves send slots at `rate` mails a second. Returns the wait before each; without a rate, only pauses count."""
     if rate is None:
         rows = await select("SELECT started_at FROM counters WHERE key = $1", _KEY)
         wait = max(rows[0]["started_at"] - now, timedelta(0)) if rows else timedelta(0)
         return [wait] * mails
     step = timedelta(seconds=1 / rate)
     async with transaction():
-        first = await _next_turn(now)
+        first = await _lock_next_slot(now)
         await execute("UPDATE counters SET started_at = $1 WHERE key = $2", first + step * mails, _KEY)
-    return [first - now + step * turn for turn in range(mails)]
+    return [first - now + step * slot for slot in range(mails)]
 
 
-async def rest(until: datetime, *, now: datetime) -> None:
-    """Lets no mail leave before an instant."""
+async def pause_until(instant: datetime, *, now: datetime) -> None:
+    """Pauses all mail until an instant, unless a longer pause is set."""
     async with transaction():
-        if await _next_turn(now) < until:
-            await execute("UPDATE counters SET started_at = $1 WHERE key = $2", until, _KEY)
+        if await _lock_next_slot(now) < instant:
+            await execute("UPDATE counters SET started_at = $1 WHERE key = $2", instant, _KEY)
 
 
-async def _next_turn(now: datetime) -> datetime:
-    """The instant from which the next mail may leave; its row is held until the transaction ends."""
+async def _lock_next_slot(now: datetime) -> datetime:
+    """Returns the instant of the next free slot, and locks its row until the transaction ends."""
     await execute(
         "INSERT INTO counters (key, started_at, count) VALUES ($1, $2, 0) ON CONFLICT (key) DO NOTHING", _KEY, now
     )
     rows = await select("SELECT started_at FROM counters WHERE key = $1 FOR UPDATE", _KEY)
-    turn: datetime = rows[0]["started_at"]
-    return max(now, turn)
+    slot: datetime = rows[0]["started_at"]
+    return max(now, slot)

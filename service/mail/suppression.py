@@ -20,12 +20,23 @@ from service.tokens import digest_of
 _LONGEST_TOKEN: Final = 200
 
 
+SUPPRESSED: Final = (
+    "Not sent: mail to this address was stopped, or failed before. Ask the person for another address, or the operator to"
+    " look at it."
+)
+
+
 class Reason(StrEnum):
-    """Why an address is not written to. Only an unsubscribed one is still sent the code of its own sign-in."""
+    """The reason why an address receives no mail. An unsubscribed address still receives codes and notices."""
 
     BOUNCED = "bounced"
     COMPLAINED = "complained"
     UNSUBSCRIBED = "unsubscribed"
+
+    @property
+    def is_undeliverable(self) -> bool:
+        """Whether the address receives no mail at all."""
+        return self is not Reason.UNSUBSCRIBED
 
 
 @dataclass(frozen=True, slots=True)

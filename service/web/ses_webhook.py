@@ -67,7 +67,7 @@ class SesWebhook:
                 message.id, now,
             )  # fmt: skip
             if new and event is not None:
-                await ses_events.take_in(event, now=now, settings=self._settings)
+                await ses_events.apply_event(event, now=now, settings=self._settings)
 
 
 def _event_in(content: str) -> dict[str, Any] | None:

@@ -457,8 +457,8 @@ async def test_simultaneous_workers_get_different_turns(connected: None) -> None
 
 async def test_a_rest_holds_for_everybody(connected: None) -> None:
     """After a mail service asked for fewer mails, nobody's turn comes before the rest is over, with or without a rate."""
-    await send_rate.rest(NOW + timedelta(seconds=20), now=NOW)
-    await send_rate.rest(NOW + timedelta(seconds=5), now=NOW)
+    await send_rate.pause_until(NOW + timedelta(seconds=20), now=NOW)
+    await send_rate.pause_until(NOW + timedelta(seconds=5), now=NOW)
     assert await send_rate.reserve(1, rate=None, now=NOW) == [timedelta(seconds=20)]
     assert await send_rate.reserve(2, rate=2, now=NOW) == [timedelta(seconds=20), timedelta(seconds=20.5)]
     assert await send_rate.reserve(1, rate=None, now=NOW + timedelta(seconds=30)) == [timedelta(0)]

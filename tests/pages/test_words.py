@@ -8,8 +8,8 @@ from playwright.async_api import expect
 
 from service.audit_log import sentences as audit_sentences
 from service.delivery import ses_events
-from service.delivery import worker as delivery
 from service.invitations import views as invitation_views
+from service.mail import suppression
 from tests.schema.test_contract import RUNNING
 from tests.support.chromium import (
     OWNER,
@@ -105,4 +105,4 @@ def test_the_sentences_that_are_translated_whole_are_those_of_the_service(langua
     sentences = set(re.findall(r'^  "([^"]+ [^"]+)":', catalogue, re.MULTILINE))
     views = invitation_views
     blocked = {views.BLOCKED_BY_INVITER, views.BLOCKED_BY_RULES, views.BLOCKED_BY_SEATS}
-    assert sentences == blocked | {delivery.SUPPRESSED, ses_events.SPAM}
+    assert sentences == blocked | {suppression.SUPPRESSED, ses_events.SPAM}
