@@ -13,6 +13,7 @@ from service.communities.access import CommunityAccess, MemberView
 from service.csv_cells import guarded
 from service.invitations import views as invitation_views
 from service.invitations.views import InvitationsQuery, InvitationView
+from service.languages import localized
 from service.settings import Settings
 
 _PAGE: Final = 500
@@ -56,7 +57,7 @@ async def _invitations(check: AccessCheck, now: datetime, settings: Settings) ->
 
 def _invitation_cells(view: InvitationView) -> Iterable[Any]:
     return (
-        view.id, view.email, view.role, view.status, view.delivery, view.delivery_reason, _person(view.inviter),
+        view.id, view.email, view.role, view.status, view.delivery, localized(view.delivery_reason), _person(view.inviter),
         view.created_at, view.expires_at, view.last_sent_at, view.delivered_at, view.accepted_at,
         _person(view.accepted_by), view.declined_at, view.revoked_at, _person(view.revoked_by), view.proposed_email,
         view.message,

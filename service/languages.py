@@ -5,14 +5,16 @@ language is first needed. `make catalogues` updates them from the source (CONTRI
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from functools import cache
 from gettext import GNUTranslations, NullTranslations
 from io import BytesIO
 from pathlib import Path
-from typing import Final
+from typing import Final, overload
 
 from babel.dates import format_date, format_time
 from babel.lists import format_list
@@ -64,6 +66,24 @@ def best_language(*tags: str | None) -> str:
         if language in LANGUAGES:
             return language
     return SOURCE
+
+
+_current: ContextVar[str] = ContextVar("language", default=SOURCE)
+
+
+def current_language() -> str:
+    """The language of this context's reader: of its request, or of its connection. English outside requests."""
+    return _current.get()
+
+
+@contextmanager
+def override_language(language: str) -> Iterator[None]:
+    """Sets the language of this context, and of the tasks that are created in it."""
+    token = _current.set(language)
+    try:
+        yield
+    finally:
+        _current.reset(token)
 
 
 # -------------------------------------------------------------------------------------------------------- catalogues
@@ -135,6 +155,15 @@ class Sentence:
 def sentence(code: str, message: Message, /, **facts: object) -> Sentence:
     """A sentence of the API: its stable code, its message, which is extracted for the catalogues, and its facts."""
     return Sentence(message, code, facts)
+
+
+@overload
+def localized(sentence: Sentence) -> str: ...
+@overload
+def localized(sentence: Sentence | None) -> str | None: ...
+def localized(sentence: Sentence | None) -> str | None:
+    """The sentence in the language of this context's reader; None for none."""
+    return None if sentence is None else sentence.text(current_language())
 
 
 def _in_words(fact: object, language: str) -> str:

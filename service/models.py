@@ -243,7 +243,9 @@ class Invitation(Model):
     revoked_by_id: str | None
     superseded_at = fields.DatetimeField(null=True)
     delivery = fields.CharField(max_length=10, default=Delivery.QUEUED.value)
-    delivery_reason = fields.CharField(max_length=500, null=True)
+    delivery_reason = fields.CharField(max_length=500, null=True)  # an English sentence, in rows of earlier versions
+    delivery_code = fields.CharField(max_length=60, null=True)  # service.mail.reasons, with its facts
+    delivery_facts: fields.Field[dict[str, str] | None] = fields.JSONField(null=True)
     delivery_at = fields.DatetimeField(null=True)
     last_sent_at = fields.DatetimeField(null=True)
     delivered_at = fields.DatetimeField(null=True)

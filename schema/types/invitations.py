@@ -16,6 +16,7 @@ from service.errors import InvalidInput
 from service.invitations import funnel, search
 from service.invitations.status import Status
 from service.invitations.views import InvitationView
+from service.languages import localized
 from service.models import Delivery, Role
 
 if TYPE_CHECKING:
@@ -77,9 +78,9 @@ class Invitation(Node):
             locale=view.locale,
             inviter=Member.from_optional(view.inviter),
             status=view.status,
-            blocked_reason=view.blocked_reason,
+            blocked_reason=localized(view.blocked),
             delivery=view.delivery,
-            delivery_reason=view.delivery_reason,
+            delivery_reason=localized(view.delivery_reason),
             created_at=view.created_at,
             expires_at=view.expires_at,
             last_sent_at=view.last_sent_at,

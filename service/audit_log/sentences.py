@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final
 
+from service.mail import reasons
+
 _SENTENCES: Final[Mapping[str, str]] = {
     "community.created": "{actor} created the community.",
     "invitation.created": "{actor} invited them as {role}.",
@@ -141,6 +143,8 @@ def summary(kind: str, details: Mapping[str, str], actor: str | None, member: st
         facts[role] = facts[role].lower()
     if "evidence" in facts:
         facts["evidence"] = in_words(facts["evidence"])
+    if facts.get("reason") in reasons.CODES:
+        facts["reason"] = str(reasons.in_full(facts["reason"], facts))
     if kind != "invitation.accept_refused":
         return _template(kind, facts).format_map(facts)
     facts["reason"] = REASONS.get(facts["reason"], facts["reason"].replace("_", " "))

@@ -15,8 +15,10 @@ from service.database import execute, select
 from service.delivery.errors import NothingToSend
 from service.invitations import links
 from service.invitations.status import Status, status_of
+from service.languages import Sentence
 from service.limits import Recipient
 from service.mail.message import Mail, refuse_broken_mail
+from service.mail.reasons import details_of, stored
 from service.mail.suppression import Reason
 from service.mail.texts import InvitationFacts, Role, code_mail, invitation_mail
 from service.models import Delivery, MailKind, UnsubscribeToken
@@ -25,7 +27,6 @@ from service.sign_in import mailbox_codes
 from service.tokens import new_token
 
 _UNSUBSCRIBE_LIFETIME: Final = timedelta(days=30)
-_LONGEST_REASON: Final = 500
 
 _ORDER: Final = """
 SELECT o.id AS order_id, o.kind, o.generation AS order_generation, o.flow_id, o.invitation_id,
@@ -40,17 +41,18 @@ WHERE o.id = $1
 """
 
 _SHOW_SENT: Final = """
-UPDATE invitations SET delivery = 'SENT', delivery_reason = NULL, delivery_at = $1, last_sent_at = $1
+UPDATE invitations SET delivery = 'SENT', delivery_reason = NULL, delivery_code = NULL, delivery_facts = NULL, delivery_at = $1, last_sent_at = $1
 WHERE id = $2 AND generation = $3
 """
 _SHOW_SENT_AFTER_REPORT: Final = "UPDATE invitations SET last_sent_at = $1 WHERE id = $2 AND generation = $3"
 _SHOW_FAILED: Final = """
-UPDATE invitations SET delivery = $1, delivery_reason = $2, delivery_at = $3 WHERE id = $4 AND generation = $5
-    AND accepted_at IS NULL AND declined_at IS NULL AND revoked_at IS NULL AND superseded_at IS NULL AND expires_at > $3
+UPDATE invitations SET delivery = $1, delivery_reason = NULL, delivery_code = $2, delivery_facts = $3, delivery_at = $4
+WHERE id = $5 AND generation = $6
+    AND accepted_at IS NULL AND declined_at IS NULL AND revoked_at IS NULL AND superseded_at IS NULL AND expires_at > $4
 """
 _SHOW_DEFERRAL: Final = """
-UPDATE invitations SET delivery_reason = $1 WHERE delivery = 'QUEUED'
-    AND id = (SELECT invitation_id FROM mail_orders WHERE id = $2)
+UPDATE invitations SET delivery_reason = NULL, delivery_code = $1, delivery_facts = $2 WHERE delivery = 'QUEUED'
+    AND id = (SELECT invitation_id FROM mail_orders WHERE id = $3)
 RETURNING id, community_id
 """
 
@@ -113,17 +115,15 @@ class InvitationOrder:
         await execute(show, now, self.invitation_id, self.generation)
         await self._record_event("invitation.sent", {"mail": self.kind}, now)
 
-    async def record_failed(self, delivery: Delivery, reason: str, *, now: datetime) -> None:
+    async def record_failed(self, delivery: Delivery, reason: Sentence, *, now: datetime) -> None:
         """Shows on the pending invitation that its mail failed or was suppressed. Ends the flow that waits for a code."""
         if self.kind is MailKind.CODE:
             await mailbox_codes.give_up(self.flow_id or "", self.community_id, self.invitation_id, now=now)
             return
-        shown = await execute(
-            _SHOW_FAILED, delivery, reason[:_LONGEST_REASON], now, self.invitation_id, self.generation
-        )
+        shown = await execute(_SHOW_FAILED, delivery, *stored(reason), now, self.invitation_id, self.generation)
         if shown:
             kind = "invitation.suppressed" if delivery is Delivery.SUPPRESSED else "invitation.delivery_failed"
-            await self._record_event(kind, {"reason": reason}, now)
+            await self._record_event(kind, details_of(reason), now)
 
     async def _record_event(self, kind: str, details: dict[str, str], now: datetime) -> None:
         record = audit_recorder(self.kind)
@@ -211,7 +211,7 @@ async def _unsubscribe_url(address: Address, settings: Settings, now: datetime) 
     return f"{settings.public_url}/unsubscribe/{token}"
 
 
-async def show_deferral(order_id: str, reason: str) -> None:
+async def show_deferral(order_id: str, reason: Sentence) -> None:
     """Shows on a queued invitation why its mail is not sent yet."""
-    for row in await select(_SHOW_DEFERRAL, reason[:_LONGEST_REASON], order_id):
+    for row in await select(_SHOW_DEFERRAL, *stored(reason), order_id):
         await notify(Changed(row["community_id"], row["id"]))

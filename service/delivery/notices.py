@@ -16,9 +16,11 @@ from service.addresses import Address
 from service.changes import Changed, notify
 from service.database import execute, select
 from service.delivery.errors import NothingToSend
+from service.languages import Sentence
 from service.limits import Recipient
 from service.mail import blocks
 from service.mail.message import Mail, refuse_broken_mail
+from service.mail.reasons import details_of
 from service.mail.suppression import Reason
 from service.mail.texts import BlockFacts, LinkedIdentityFacts, address_blocked_mail, identity_linked_mail
 from service.models import Delivery, MailKind, Notice
@@ -103,11 +105,11 @@ class NoticeOrder:
         if self.notice is Notice.ADDRESS_BLOCKED:
             await _record_event(self, "address.block_notice_sent", {}, now)
 
-    async def record_failed(self, delivery: Delivery, reason: str, *, now: datetime) -> None:
+    async def record_failed(self, delivery: Delivery, reason: Sentence, *, now: datetime) -> None:
         """Records the failure of the notice of a block in the invitation's history."""
         del delivery
         if self.notice is Notice.ADDRESS_BLOCKED:
-            await _record_event(self, "address.block_notice_failed", {"reason": reason}, now)
+            await _record_event(self, "address.block_notice_failed", details_of(reason), now)
 
 
 async def read_order(order_id: str) -> NoticeOrder:
@@ -177,10 +179,10 @@ class SentNotice:
     invitation_id: str | None
     community_id: str | None
 
-    async def record_failed(self, reason: str, *, now: datetime) -> None:
+    async def record_failed(self, reason: Sentence, *, now: datetime) -> None:
         """Records a failure that a delivery event reported."""
         if self.notice is Notice.ADDRESS_BLOCKED:
-            await _record_event(self, "address.block_notice_failed", {"reason": reason}, now)
+            await _record_event(self, "address.block_notice_failed", details_of(reason), now)
 
 
 async def read_sent(order_id: str) -> SentNotice:

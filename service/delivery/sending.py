@@ -19,10 +19,12 @@ from service.delivery.errors import LeaseLost, NothingToSend, RecipientLimited
 from service.delivery.invitation_mails import InvitationOrder
 from service.delivery.leases import Lease
 from service.delivery.notices import NoticeOrder
+from service.languages import Sentence
 from service.limits import spend_mail, unspend_mail
 from service.mail import send_rate, suppression
 from service.mail.errors import MailDeferred, MailRefused
 from service.mail.message import Mail
+from service.mail.reasons import before, delivery_reason
 from service.mail.senders import MailSender
 from service.mail.suppression import SUPPRESSED
 from service.models import Delivery, MailKind
@@ -37,7 +39,7 @@ _TRIES: Final = 54  # about two days with the pauses: a mail server that fails o
 _RECORD_PAUSES: Final = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0)  # seconds; longer than a restart of the database
 _LONGEST_THROTTLE: Final = timedelta(seconds=30)
 
-_FAULT: Final = "This service has a fault of its own with this mail: the operator finds it in the worker's log."
+_FAULT: Final = delivery_reason("MAIL_FAULT")
 
 Order = InvitationOrder | NoticeOrder
 
@@ -113,7 +115,7 @@ class Attempt:
             async with asyncio.timeout(_HAND_OVER_SECONDS):
                 return await self.sender.send(mail)
         except TimeoutError:
-            raise MailDeferred("The mail service did not answer in time.") from None
+            raise MailDeferred(delivery_reason("MAIL_SERVICE_SILENT")) from None
 
     # ---------------------------------------------------------------------------------------------------- record
 
@@ -152,7 +154,7 @@ class Attempt:
                 await order.record_failed(Delivery.SUPPRESSED, SUPPRESSED, now=now)
         _count(self.lease.kind, "suppressed" if suppressed else "cancelled")
 
-    async def _fail(self, reason: str, *, suppressed: bool) -> None:
+    async def _fail(self, reason: Sentence, *, suppressed: bool) -> None:
         """Ends the order as FAILED or SUPPRESSED. An address that the mail service suppresses joins our list."""
         now = self.clock()
         async with transaction():
@@ -182,8 +184,7 @@ class Attempt:
             pause = min(error.retry_after or _FIRST_PAUSE, _LONGEST_THROTTLE)
             await send_rate.pause_until(now + pause, now=now)
         elif self.lease.tries + 1 >= _TRIES:
-            reason = f"{error.reason} Every try was used up; send it again when that is mended."
-            await self._fail(reason, suppressed=False)
+            await self._fail(before(error.reason, "gave_up"), suppressed=False)
             return
         pause = _pause_before_retry(self.lease, error)
         await self._write_deferral(error, now + pause)
@@ -196,8 +197,7 @@ class Attempt:
         async with transaction():
             defer = self.lease.postpone if error.throttled else self.lease.retry
             if await defer(due_at) and self.lease.kind is not MailKind.NOTICE:
-                reason = f"{error.reason} It is tried again by itself."
-                await invitation_mails.show_deferral(self.lease.order_id, reason)
+                await invitation_mails.show_deferral(self.lease.order_id, before(error.reason, "retry"))
 
 
 def _pause_before_retry(lease: Lease, error: MailDeferred) -> timedelta:

@@ -21,7 +21,9 @@ from service.delivery.invitation_mails import audit_recorder
 from service.delivery.leases import LONGEST_MESSAGE_ID
 from service.delivery.notices import SentNotice
 from service.invitations.status import Status, status_of
+from service.languages import Sentence
 from service.mail import suppression
+from service.mail.reasons import delivery_reason, details_of, stored
 from service.mail.suppression import SUPPRESSED, Reason
 from service.models import Delivery, MailKind
 from service.settings import Settings
@@ -31,7 +33,6 @@ log = structlog.get_logger()
 
 _LONGEST_LIFETIME: Final = timedelta(minutes=60)  # of a link after sending, for mails that arrive late
 _LONGEST_DIAGNOSTIC: Final = 200
-_LONGEST_REASON: Final = 500
 
 # The stages of delivery. Mail servers may accept a mail and bounce it later. A complaint is the last event.
 _STAGES: Final = {
@@ -58,16 +59,15 @@ _EVENTS: Final = {
 class DeliveryOutcome:
     """An outcome that an event reports.
 
-    `reason` is a sentence for an admin. `suppress` is the reason to suppress the address. `transient` marks a bounce that
+    `reason` is for an admin. `suppress` is the reason to suppress the address. `transient` marks a bounce that
     can also be an automatic reply; it does not override a delivery.
     """
 
     delivery: Delivery
     at: datetime
-    reason: str | None = None
+    reason: Sentence | None = None
     suppress: Reason | None = None
     transient: bool = False
-    facts: Mapping[str, str] = field(default_factory=dict)
 
 
 # ------------------------------------------------------------------------------------------------------ reading an event
@@ -90,42 +90,39 @@ def _delivered(details: Mapping[str, Any], now: datetime) -> DeliveryOutcome:
 
 
 def _delayed(details: Mapping[str, Any], now: datetime) -> DeliveryOutcome:
-    kind, diagnostic = _word(details.get("delayType")), _diagnostic(details.get("delayedRecipients"))
-    meaning = _DELAYS.get(kind, "the invitee's mail server does not take it yet")
-    reason = f"The mail is late: {meaning} ({kind}). The mail service tries again by itself.{diagnostic}"
-    return DeliveryOutcome(Delivery.DELAYED, _instant(details, now), reason, facts={"reason": reason})
+    kind = _word(details.get("delayType"))
+    facts = {"delay": kind} | _diagnostic(details.get("delayedRecipients"))
+    reason = delivery_reason(_DELAYS.get(kind, "MAIL_DELAYED"), **facts)
+    return DeliveryOutcome(Delivery.DELAYED, _instant(details, now), reason)
 
 
 def _bounced(details: Mapping[str, Any], now: datetime) -> DeliveryOutcome:
     kind, subtype = _word(details.get("bounceType")), _word(details.get("bounceSubType"))
-    at, diagnostic = _instant(details, now), _diagnostic(details.get("bouncedRecipients"))
+    at = _instant(details, now)
     if subtype in {"OnAccountSuppressionList", "Suppressed"}:
-        return DeliveryOutcome(Delivery.SUPPRESSED, at, SUPPRESSED, Reason.BOUNCED, facts={"reason": SUPPRESSED})
+        return DeliveryOutcome(Delivery.SUPPRESSED, at, SUPPRESSED, Reason.BOUNCED)
     permanent = kind == "Permanent"
-    meaning = _BOUNCES.get(subtype, _PERMANENT if permanent else _TEMPORARY)
-    reason = f"The mail came back: {meaning} ({kind}, {subtype}).{diagnostic}"
-    return DeliveryOutcome(
-        Delivery.BOUNCED, at, reason, Reason.BOUNCED if permanent else None, transient=not permanent,
-        facts={"reason": reason},
-    )  # fmt: skip
+    code = _BOUNCES.get(subtype, "MAIL_BOUNCED" if permanent else "MAIL_BOUNCED_FOR_NOW")
+    facts = {"bounce": f"{kind}, {subtype}"} | _diagnostic(details.get("bouncedRecipients"))
+    suppress = Reason.BOUNCED if permanent else None
+    return DeliveryOutcome(Delivery.BOUNCED, at, delivery_reason(code, **facts), suppress, transient=not permanent)
 
 
 def _complained(details: Mapping[str, Any], now: datetime) -> DeliveryOutcome | None:
     if details.get("complaintFeedbackType") == "not-spam":
         return None
     if details.get("complaintSubType") == "OnAccountSuppressionList":
-        return DeliveryOutcome(
-            Delivery.SUPPRESSED, _instant(details, now), SUPPRESSED, Reason.COMPLAINED, facts={"reason": SUPPRESSED}
-        )
-    return DeliveryOutcome(Delivery.COMPLAINED, _instant(details, now), SPAM, Reason.COMPLAINED)
+        return DeliveryOutcome(Delivery.SUPPRESSED, _instant(details, now), SUPPRESSED, Reason.COMPLAINED)
+    spam = delivery_reason("MAIL_MARKED_AS_SPAM")
+    return DeliveryOutcome(Delivery.COMPLAINED, _instant(details, now), spam, Reason.COMPLAINED)
 
 
 def _rejected(_: Mapping[str, Any], now: datetime) -> DeliveryOutcome:
-    return DeliveryOutcome(Delivery.FAILED, now, _VIRUS, facts={"reason": _VIRUS})
+    return DeliveryOutcome(Delivery.FAILED, now, delivery_reason("MAIL_CONTENT_REFUSED"))
 
 
 def _not_rendered(_: Mapping[str, Any], now: datetime) -> DeliveryOutcome:
-    return DeliveryOutcome(Delivery.FAILED, now, _NOT_RENDERED, facts={"reason": _NOT_RENDERED})
+    return DeliveryOutcome(Delivery.FAILED, now, delivery_reason("MAIL_NOT_RENDERED"))
 
 
 _READERS: Final[Mapping[str, tuple[str, _Reader]]] = {
@@ -137,33 +134,22 @@ _READERS: Final[Mapping[str, tuple[str, _Reader]]] = {
     "Rendering Failure": ("failure", _not_rendered),
 }
 
-_PERMANENT: Final = "the invitee's mail server refused it for good; ask the person for another address"
-_TEMPORARY: Final = "the invitee's mail server did not take it; send it again later"
-SPAM: Final = (
-    "The recipient marked the mail as spam, so nothing more is sent to this address. Ask the person in another way."
-)
-_VIRUS: Final = (
-    "The mail service refused this mail for its content. A shorter or plainer message to the invitee may help."
-)
-_NOT_RENDERED: Final = (
-    "The mail service could not put this mail together. Tell the operator; send it again when that is mended."
-)
 _BOUNCES: Final = {
-    "NoEmail": "there is no such mailbox; check the spelling of the address",
-    "MailboxFull": "the mailbox is full; ask the person to make room, and send it again",
-    "MessageTooLarge": "the mail is too large for the mailbox; a shorter message may help",
-    "ContentRejected": "the invitee's mail server does not like its content; a plainer message may help",
-    "AttachmentRejected": "the invitee's mail server does not like its content; a plainer message may help",
+    "NoEmail": "MAIL_BOUNCED_NO_MAILBOX",
+    "MailboxFull": "MAIL_BOUNCED_MAILBOX_FULL",
+    "MessageTooLarge": "MAIL_BOUNCED_TOO_LARGE",
+    "ContentRejected": "MAIL_BOUNCED_CONTENT",
+    "AttachmentRejected": "MAIL_BOUNCED_CONTENT",
 }
 _DELAYS: Final = {
-    "MailboxFull": "the mailbox is full; ask the person to make room",
-    "RecipientServerError": "the invitee's mail server has a fault",
-    "IPFailure": "the invitee's mail server holds back mail from the mail service",
-    "SpamDetected": "the invitee's mail server finds the mail suspicious",
-    "TransientCommunicationFailure": "the invitee's mail server could not be reached",
-    "BYOIPHostNameLookupUnavailable": "the name of the mail service could not be looked up; tell the operator",
-    "SendingDeferral": "the invitee's mail server, or the mail service, wants it slower",
-    "InternalFailure": "the mail service has a fault of its own",
+    "MailboxFull": "MAIL_DELAYED_MAILBOX_FULL",
+    "RecipientServerError": "MAIL_DELAYED_SERVER_FAULT",
+    "IPFailure": "MAIL_DELAYED_HELD_BACK",
+    "SpamDetected": "MAIL_DELAYED_SUSPICIOUS",
+    "TransientCommunicationFailure": "MAIL_DELAYED_UNREACHABLE",
+    "BYOIPHostNameLookupUnavailable": "MAIL_DELAYED_LOOKUP_FAILED",
+    "SendingDeferral": "MAIL_DELAYED_TOO_FAST",
+    "InternalFailure": "MAIL_DELAYED_SERVICE_FAULT",
 }
 
 
@@ -185,12 +171,12 @@ def _instant(details: Mapping[str, Any], now: datetime) -> datetime:
     return min(at if at.tzinfo else at.replace(tzinfo=UTC), now)
 
 
-def _diagnostic(recipients: Any) -> str:
-    """Returns the answer of the mail server as a sentence, without links and addresses that spam filters repeat."""
+def _diagnostic(recipients: Any) -> dict[str, str]:
+    """Returns the fact with the answer of the mail server, without links and addresses that spam filters repeat."""
     first = _object(recipients[0]) if isinstance(recipients, list) and recipients else {}
     diagnostic = first.get("diagnosticCode")
     plain = without_secrets(diagnostic) if isinstance(diagnostic, str) else ""
-    return f" The mail server said: {plain}" if plain else ""
+    return {"diagnostic": plain} if plain else {}
 
 
 def without_secrets(text: str) -> str:
@@ -324,7 +310,7 @@ async def _record_outcome(mail: SentMail, outcome: DeliveryOutcome, now: datetim
         if not await _is_newest(mail):
             return
         await _show(mail.invitation_id, outcome)
-    record, facts = audit_recorder(mail.kind), dict(outcome.facts)
+    record, facts = audit_recorder(mail.kind), {} if outcome.reason is None else details_of(outcome.reason)
     await record(now, audit.Event(_EVENTS[outcome.delivery], mail.community_id, None, mail.invitation_id, facts))
     await notify(Changed(mail.community_id, mail.invitation_id))
 
@@ -339,12 +325,12 @@ async def _is_newest(mail: SentMail) -> bool:
 
 
 async def _show(invitation_id: str, outcome: DeliveryOutcome) -> None:
-    reason = outcome.reason[:_LONGEST_REASON] if outcome.reason else None
     delivered_at = outcome.at if outcome.delivery is Delivery.DELIVERED else None
     await execute(
-        "UPDATE invitations SET delivery = $1, delivery_reason = $2, delivery_at = $3,"
-        " delivered_at = COALESCE($4, delivered_at), first_delivered_at = COALESCE(first_delivered_at, $4) WHERE id = $5",
-        outcome.delivery, reason, outcome.at, delivered_at, invitation_id,
+        "UPDATE invitations SET delivery = $1, delivery_reason = NULL, delivery_code = $2, delivery_facts = $3,"
+        " delivery_at = $4, delivered_at = COALESCE($5, delivered_at),"
+        " first_delivered_at = COALESCE(first_delivered_at, $5) WHERE id = $6",
+        outcome.delivery, *stored(outcome.reason), outcome.at, delivered_at, invitation_id,
     )  # fmt: skip
 
 

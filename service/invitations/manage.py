@@ -88,7 +88,7 @@ _RESEND = """
 UPDATE invitations SET generation = generation + 1, inviter_id = $2, access_token_id = $7, declined_at = NULL,
     expires_at = $3,
     days = CASE WHEN declined_at IS NULL THEN days END,
-    delivery = 'QUEUED', delivery_reason = NULL, delivery_at = $4, delivered_at = NULL, resent_at = $4,
+    delivery = 'QUEUED', delivery_reason = NULL, delivery_code = NULL, delivery_facts = NULL, delivery_at = $4, delivered_at = NULL, resent_at = $4,
     resends = CASE WHEN resends_since_at > $5 THEN resends + 1 ELSE 1 END,
     resends_since_at = CASE WHEN resends_since_at > $5 THEN resends_since_at ELSE $4 END
 WHERE id = $1 AND accepted_at IS NULL AND revoked_at IS NULL AND superseded_at IS NULL

@@ -15,6 +15,8 @@ from service.database.shares import in_slices
 from service.database.sql import Params
 from service.invitations.search import InvitationFilter, condition, newest, status_is
 from service.invitations.status import Status, status_of
+from service.languages import Sentence, sentence
+from service.mail import reasons
 from service.models import Delivery, Role
 from service.settings import RateLimit, Settings
 
@@ -33,9 +35,9 @@ class InvitationView:
     locale: str | None
     inviter: MemberView | None
     status: Status
-    blocked_reason: str | None
+    blocked: Sentence | None
     delivery: Delivery
-    delivery_reason: str | None
+    delivery_reason: Sentence | None
     created_at: datetime
     expires_at: datetime
     last_sent_at: datetime | None
@@ -55,7 +57,7 @@ class InvitationView:
 # when its address is blocked, or has a newer one, and when nobody knows any more whom it was for.
 _COLUMNS = """
     i.id, i.email, i.role, i.message, i.locale, i.created_at, i.expires_at, i.accepted_at, i.declined_at, i.revoked_at,
-    i.superseded_at, i.delivery, i.delivery_reason, i.last_sent_at, i.delivered_at, i.proposed_email, i.resent_at,
+    i.superseded_at, i.delivery, i.delivery_reason, i.delivery_code, i.delivery_facts, i.last_sent_at, i.delivered_at, i.proposed_email, i.resent_at,
     i.resends, i.resends_since_at,
     CASE WHEN i.declined_at IS NULL THEN FALSE
         ELSE i.erased_at IS NOT NULL
@@ -197,9 +199,9 @@ def view_of(row: dict[str, Any], access: CommunityAccess, *, now: datetime, sett
         locale=row["locale"],
         inviter=_member(row, "inviter"),
         status=status,
-        blocked_reason=_blocked_reason(row, access, role) if status is Status.PENDING else None,
+        blocked=_blocked(row, access, role) if status is Status.PENDING else None,
         delivery=Delivery(row["delivery"]),
-        delivery_reason=row["delivery_reason"],
+        delivery_reason=_delivery_reason(row),
         created_at=row["created_at"],
         expires_at=row["expires_at"],
         last_sent_at=row["last_sent_at"],
@@ -233,15 +235,19 @@ def entitled(inviter_id: str | None, inviter_role: str | None, role: Role) -> bo
     return inviter_role is not None and Role(inviter_role).rank >= max(Role.ADMIN.rank, role.rank)
 
 
-# The pages translate these by the whole sentence.
-BLOCKED_BY_INVITER: Final = "The inviter may no longer invite to this role. Send it again: you become its inviter."
-BLOCKED_BY_RULES: Final = (
-    "The rules no longer admit addresses of this domain. Allow the domain again, or invite them at another address."
+BLOCKED_BY_INVITER: Final = sentence(
+    "INVITER_NOT_ENTITLED", "The inviter may no longer invite to this role. Send it again: you become its inviter."
 )
-BLOCKED_BY_SEATS: Final = "No seat is left in this community. Remove a member or raise the seat limit."
+BLOCKED_BY_RULES: Final = sentence(
+    "DOMAIN_NOT_ALLOWED",
+    "The rules no longer admit addresses of this domain. Allow the domain again, or invite them at another address.",
+)
+BLOCKED_BY_SEATS: Final = sentence(
+    "NO_SEAT_LEFT", "No seat is left in this community. Remove a member or raise the seat limit."
+)
 
 
-def _blocked_reason(row: dict[str, Any], access: CommunityAccess, role: Role) -> str | None:
+def _blocked(row: dict[str, Any], access: CommunityAccess, role: Role) -> Sentence | None:
     if not entitled(row["inviter_id"], row["inviter_role"], role):
         return BLOCKED_BY_INVITER
     if not access.admits(row["email"]):
@@ -249,6 +255,13 @@ def _blocked_reason(row: dict[str, Any], access: CommunityAccess, role: Role) ->
     if access.seats_left == 0:
         return BLOCKED_BY_SEATS
     return None
+
+
+def _delivery_reason(row: dict[str, Any]) -> Sentence | None:
+    """The reason of the newest mail's delivery. A row of an earlier version has it as an English sentence."""
+    if row["delivery_reason"]:
+        return Sentence(row["delivery_reason"])
+    return reasons.read(row["delivery_code"], row["delivery_facts"])
 
 
 def _member(row: dict[str, Any], prefix: str) -> MemberView | None:

@@ -10,14 +10,11 @@ import structlog
 
 from service.addresses import Address, AddressInvalid, canonical, masked
 from service.mail.errors import MailRefused
+from service.mail.reasons import delivery_reason
 
 log = structlog.get_logger()
 
 UNSAFE_IN_HEADER: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-
-_NOT_COMPOSED: Final = (
-    "This mail was not sent: the service could not compose it. The operator finds the fault in the worker's log."
-)
 
 
 @contextmanager
@@ -29,7 +26,7 @@ def refuse_broken_mail() -> Iterator[None]:
         raise
     except Exception:
         log.exception("mail.not_composed")
-        raise MailRefused(_NOT_COMPOSED) from None
+        raise MailRefused(delivery_reason("MAIL_NOT_COMPOSED")) from None
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -50,9 +47,9 @@ class Mail:
 
     def __post_init__(self) -> None:
         if not _is_canonical(self.to):
-            raise MailRefused("This mail was not sent: its recipient is not one plain email address.")
+            raise MailRefused(delivery_reason("MAIL_RECIPIENT_INVALID"))
         if any(UNSAFE_IN_HEADER.search(line) for line in (self.subject, *self.headers, *self.headers.values())):
-            raise MailRefused("This mail was not sent: a line break or control character stands in one of its headers.")
+            raise MailRefused(delivery_reason("MAIL_HEADER_INVALID"))
 
     def __repr__(self) -> str:
         return f"Mail(to={masked(self.to)!r}, tags={dict(self.tags)!r})"

@@ -34,8 +34,10 @@ from botocore.parsers import ResponseParserError
 
 from service.addresses import Address
 from service.clock import Clock
+from service.languages import Sentence
 from service.mail.errors import MailDeferred, MailRefused, MailSettingsInvalid
 from service.mail.message import Mail, refuse_broken_mail
+from service.mail.reasons import delivery_reason
 from service.mail.senders import parse_mail_from
 from service.mail.ses_findings import (
     account_findings,
@@ -62,9 +64,7 @@ _TOO_FAST: Final = timedelta(seconds=5)
 _PAUSED: Final = timedelta(minutes=15)
 _OUT_OF_QUOTA: Final = timedelta(hours=1)
 
-_CREDENTIALS: Final = (
-    "Amazon SES does not accept the AWS credentials of this service: check AWS_PROFILE, AWS_ACCESS_KEY_ID or the role."
-)
+_CREDENTIALS: Final = delivery_reason("SES_CREDENTIALS")
 _BAD_CREDENTIALS: Final = frozenset(
     {
         "ExpiredToken",
@@ -79,33 +79,13 @@ _BAD_CREDENTIALS: Final = frozenset(
     }
 )
 _REFUSALS: Final = {
-    "AccountSuspendedException": (
-        "The mail service refused this mail: Amazon SES has suspended the account for good. "
-        "The operator has to settle that with AWS Support."
-    ),
-    "MailFromDomainNotVerifiedException": (
-        "The mail service refused this mail: the custom MAIL FROM domain is not verified. "
-        "The operator has to publish its MX record, or remove it from the identity in Amazon SES."
-    ),
-    "BadRequestException": (
-        "The mail service refused this mail as malformed. "
-        "The operator should check GUESTLIST_MAIL_FROM and run `guestlist doctor`."
-    ),
+    "AccountSuspendedException": "SES_ACCOUNT_SUSPENDED",
+    "MailFromDomainNotVerifiedException": "SES_MAIL_FROM_NOT_VERIFIED",
+    "BadRequestException": "SES_MAIL_MALFORMED",
 }
-_NOT_VERIFIED: Final = (
-    "The mail service refused this mail: the sender's address is not verified, or, while the account is in the SES sandbox, "
-    "the recipient's. The operator has to verify the sender's domain in Amazon SES, or to ask for production access."
-)
-_SUPPRESSED: Final = (
-    "The mail service refused this mail: the address is on its suppression list, because mail to it failed before. "
-    "The operator can take it off with `guestlist suppression remove`."
-)
 _UNNAMED_SET: Final = (
     "GUESTLIST_MAIL_URL names no configuration set, so bounces and deliveries stay unknown: "
     "make one in Amazon SES that publishes its events to SNS, and add ?configuration_set=NAME."
-)
-_REJECTED: Final = (
-    "The mail service refused this mail for its content. A shorter or plainer message to the invitee may help."
 )
 
 
@@ -265,17 +245,17 @@ class SesSender:
         if isinstance(error, NoCredentialsError | PartialCredentialsError | ProfileNotFound):
             return MailDeferred(_CREDENTIALS)
         if isinstance(error, ParamValidationError):
-            return MailRefused(_REFUSALS["BadRequestException"])
+            return MailRefused(delivery_reason("SES_MAIL_MALFORMED"))
         return MailDeferred(self._unreachable())
 
-    def _unreachable(self) -> str:
-        return f"Amazon SES in {self._region} cannot be reached: check the network, and AWS_ENDPOINT_URL if it is set."
+    def _unreachable(self) -> Sentence:
+        return delivery_reason("SES_UNREACHABLE", region=self._region)
 
     async def _findings(self, check: "Callable[[], Awaitable[list[str]]]") -> list[str]:
         try:
             return await check()
         except (MailDeferred, MailRefused) as trouble:
-            return [trouble.reason]
+            return [str(trouble.reason)]
 
     async def _of_account(self) -> list[str]:
         return account_findings(await self._ask(lambda client: client.get_account()), self._region)
@@ -298,7 +278,7 @@ class SesSender:
             return [_UNNAMED_SET]
         found = await self._ask_if_found(lambda client: client.get_configuration_set(ConfigurationSetName=name))
         if found is None:
-            return [_no_configuration_set(name)]
+            return [str(_no_configuration_set(name))]
         events = await self._ask(
             lambda client: client.get_configuration_set_event_destinations(ConfigurationSetName=name)
         )
@@ -329,7 +309,7 @@ def _verdict_of_ses(error: ClientError, configuration_set: str | None) -> MailRe
     if code == "MessageRejected":
         return _rejected(complaint)
     if code in _REFUSALS:
-        return MailRefused(_REFUSALS[code])
+        return MailRefused(delivery_reason(_REFUSALS[code]))
     if code == "NotFoundException" and configuration_set:
         return MailDeferred(_no_configuration_set(configuration_set))
     return _throttled(code, complaint) or _turned_away(code, status, error.operation_name)
@@ -337,44 +317,36 @@ def _verdict_of_ses(error: ClientError, configuration_set: str | None) -> MailRe
 
 def _rejected(complaint: str) -> MailRefused:
     if "not verified" in complaint:
-        return MailRefused(_NOT_VERIFIED)
+        return MailRefused(delivery_reason("SES_SENDER_NOT_VERIFIED"))
     if "suppress" in complaint or "blacklisted" in complaint:
-        return MailRefused(_SUPPRESSED, suppressed=True)
-    return MailRefused(_REJECTED)
+        return MailRefused(delivery_reason("SES_ADDRESS_SUPPRESSED"), suppressed=True)
+    return MailRefused(delivery_reason("MAIL_CONTENT_REFUSED"))
 
 
 def _throttled(code: str, complaint: str) -> MailDeferred | None:
     if code == "SendingPausedException":
-        reason = (
-            "Amazon SES has paused sending for this account or configuration set: the operator has to resume it there."
-        )
-        return MailDeferred(reason, retry_after=_PAUSED, throttled=True)
+        return MailDeferred(delivery_reason("SES_PAUSED"), retry_after=_PAUSED, throttled=True)
     if "Throttl" not in code and code not in {"TooManyRequestsException", "LimitExceededException"}:
         return None
     if "daily" in complaint:
-        reason = (
-            "Amazon SES has taken as many mails as the account may send in 24 hours: the operator can ask AWS for more."
-        )
-        return MailDeferred(reason, retry_after=_OUT_OF_QUOTA, throttled=True)
-    return MailDeferred("Amazon SES asks for fewer mails a second.", retry_after=_TOO_FAST, throttled=True)
+        return MailDeferred(delivery_reason("SES_QUOTA_REACHED"), retry_after=_OUT_OF_QUOTA, throttled=True)
+    return MailDeferred(delivery_reason("SES_TOO_FAST"), retry_after=_TOO_FAST, throttled=True)
 
 
 def _turned_away(code: str, status: int, operation: str) -> MailRefused | MailDeferred:
     if code in _BAD_CREDENTIALS:
         return MailDeferred(_CREDENTIALS)
     if code in {"RequestTimeTooSkewed", "RequestExpired"}:
-        return MailDeferred("Amazon SES finds the clock of this machine wrong: set it by NTP.")
+        return MailDeferred(delivery_reason("SES_CLOCK_WRONG"))
     if status == _FORBIDDEN or code.startswith("AccessDenied"):
-        return MailDeferred(
-            f"AWS does not allow this service ses:{operation}: add it to the policy of its credentials."
-        )
+        return MailDeferred(delivery_reason("SES_NOT_ALLOWED", operation=operation))
     if status >= _BROKEN:
-        return MailDeferred(f"Amazon SES has a fault of its own now ({status}).")
-    return MailRefused(f"The mail service refused this mail ({code if _NAME.fullmatch(code) else status}).")
+        return MailDeferred(delivery_reason("SES_FAULT", status=status))
+    return MailRefused(delivery_reason("SES_REFUSED", status=code if _NAME.fullmatch(code) else status))
 
 
-def _no_configuration_set(name: str) -> str:
-    return f"Amazon SES knows no configuration set {name}: make it there, or correct GUESTLIST_MAIL_URL."
+def _no_configuration_set(name: str) -> Sentence:
+    return delivery_reason("SES_NO_CONFIGURATION_SET", name=name)
 
 
 def silence_requests() -> None:

@@ -27,8 +27,10 @@ from aiosmtplib import (
 )
 
 from service.clock import Clock
+from service.languages import Sentence
 from service.mail.errors import MailDeferred, MailRefused, MailSettingsInvalid
 from service.mail.message import Mail, refuse_broken_mail
+from service.mail.reasons import delivery_reason
 from service.mail.senders import parse_mail_from
 
 Encryption = Literal["tls", "starttls", "starttls where offered", "none"]
@@ -42,25 +44,24 @@ _ENHANCED: Final = re.compile(r"[245]\.(\d{1,3}\.\d{1,3})\b")
 _EXPECTED: Final = "expected smtp://user:pass@host:port or smtps://user:pass@host:port, the password percent-encoded"
 
 # RFC 3463: what a status code behind its class says. The server's own words are never shown: see service.mail.
-_MEANINGS: Final = {
-    "1.1": "there is no such mailbox; check the spelling of the address",
-    "1.2": "there is no such domain; check the spelling of the address",
-    "1.3": "the address is malformed; check its spelling",
-    "1.6": "the mailbox has moved; ask the person for the new address",
-    "1.10": "the domain takes no mail; check the spelling of the address",
-    "2.1": "the mailbox is switched off; ask the person for another address",
-    "2.2": "the mailbox is full; ask the person to make room, or for another address",
+_REFUSALS: Final = {
+    "1.1": "SMTP_REFUSED_NO_MAILBOX",
+    "1.2": "SMTP_REFUSED_NO_DOMAIN",
+    "1.3": "SMTP_REFUSED_MALFORMED",
+    "1.6": "SMTP_REFUSED_MOVED",
+    "1.10": "SMTP_REFUSED_NO_MAIL_DOMAIN",
+    "2.1": "SMTP_REFUSED_SWITCHED_OFF",
+    "2.2": "SMTP_REFUSED_MAILBOX_FULL",
 }
-_POLICY: Final = "its rules do not allow it; the operator can ask the mail server's operator why"
 
-# The first that fits the error; {code} is the server's reply code.
+# The first that fits the error.
 _TROUBLES: Final[tuple[tuple[type[Exception] | tuple[type[Exception], ...], str], ...]] = (
-    (SMTPAuthenticationError, "refused the login ({code}): check user and password in GUESTLIST_MAIL_URL."),
-    (SMTPSenderRefused, "refused the sender ({code}): it must let this login send as GUESTLIST_MAIL_FROM."),
-    (SMTPResponseException, "is not taking mail now ({code})."),
-    (TimeoutError, "did not answer in time: check host and port in GUESTLIST_MAIL_URL, and the firewall."),
-    (SMTPServerDisconnected, "closed the connection in the middle."),
-    (OSError, "cannot be reached: check host and port in GUESTLIST_MAIL_URL."),
+    (SMTPAuthenticationError, "SMTP_LOGIN_REFUSED"),
+    (SMTPSenderRefused, "SMTP_SENDER_REFUSED"),
+    (SMTPResponseException, "SMTP_UNAVAILABLE"),
+    (TimeoutError, "SMTP_SILENT"),
+    (SMTPServerDisconnected, "SMTP_CONNECTION_CLOSED"),
+    (OSError, "SMTP_UNREACHABLE"),
 )
 
 
@@ -112,7 +113,7 @@ class SmtpSender:
         try:
             await self._converse(None, b"")
         except MailDeferred as deferred:
-            found.append(deferred.reason)
+            found.append(str(deferred.reason))
         return found
 
     async def close(self) -> None:
@@ -161,26 +162,23 @@ class SmtpSender:
             return _answered(error)
         return MailDeferred(self._trouble(error), throttled=getattr(error, "code", None) == _BUSY)
 
-    def _trouble(self, error: Exception) -> str:
-        """What kept the mail from being handed over at all, in words; it is for the operator to put right."""
-        where = f"The mail server {self._server.host}:{self._server.port}"
-        if isinstance(error.__cause__ or error, ssl.SSLError):
-            return f"{where} has no certificate that this machine trusts: check the host name, or set SSL_CERT_FILE."
-        for kinds, words in _TROUBLES:
-            if isinstance(error, kinds):
-                return f"{where} {words.format(code=getattr(error, 'code', ''))}"
-        return f"{where} {_missing(str(error).upper())}"
+    def _trouble(self, error: Exception) -> Sentence:
+        """The reason why no mail could be handed over at all; the operator has to put it right."""
+        server = f"{self._server.host}:{self._server.port}"
+        return delivery_reason(_trouble_code(error), server=server, status=getattr(error, "code", ""))
+
+
+def _trouble_code(error: Exception) -> str:
+    if isinstance(error.__cause__ or error, ssl.SSLError):
+        return "SMTP_CERTIFICATE"
+    fitting = (code for kinds, code in _TROUBLES if isinstance(error, kinds))
+    return next(fitting, None) or _missing(str(error).upper())
 
 
 def _missing(complaint: str) -> str:
     if "STARTTLS" in complaint:
-        return (
-            "offers no STARTTLS, and mail does not travel unencrypted: use smtps://, "
-            "or for a mail catcher without a password smtp://host:port?starttls=never."
-        )
-    if "AUTH" in complaint:
-        return "offers no login that works here: leave user and password out of GUESTLIST_MAIL_URL, or use smtps://."
-    return "answered in a way that is not SMTP: check host and port in GUESTLIST_MAIL_URL."
+        return "SMTP_NO_STARTTLS"
+    return "SMTP_NO_LOGIN" if "AUTH" in complaint else "SMTP_NOT_SMTP"
 
 
 def smtp_server(url: str) -> SmtpServer:
@@ -269,18 +267,13 @@ def _answered(answer: SMTPResponseException) -> MailRefused | MailDeferred:
     found = _ENHANCED.match(answer.message.strip())
     status = f"{answer.code} {found.group()}" if found else str(answer.code)
     if answer.code in _PERMANENT:
-        return MailRefused(f"The mail server refused this mail for good ({status}): {_meaning(found)}.")
-    return MailDeferred(f"The mail server does not take this mail yet ({status}).", throttled=answer.code == _BUSY)
+        return MailRefused(delivery_reason(_refusal_code(found), status=status))
+    return MailDeferred(delivery_reason("SMTP_NOT_YET", status=status), throttled=answer.code == _BUSY)
 
 
-def _meaning(found: re.Match[str] | None) -> str:
-    if found is None:
-        return "check the address, or ask the operator"
-    return (
-        _POLICY
-        if found.group(1).startswith("7.")
-        else _MEANINGS.get(found.group(1), "check the address, or ask the operator")
-    )
+def _refusal_code(found: re.Match[str] | None) -> str:
+    detail = "" if found is None else found.group(1)
+    return "SMTP_REFUSED_POLICY" if detail.startswith("7.") else _REFUSALS.get(detail, "SMTP_REFUSED")
 
 
 async def _take_leave(client: SMTP) -> None:

@@ -13,6 +13,7 @@ from service import audit
 from service.addresses import Address, masked
 from service.database import execute, select, transaction
 from service.mail import blocks
+from service.mail.reasons import delivery_reason
 from service.mail.senders import MailSender, SuppressionList
 from service.models import Suppression
 from service.tokens import digest_of
@@ -20,10 +21,7 @@ from service.tokens import digest_of
 _LONGEST_TOKEN: Final = 200
 
 
-SUPPRESSED: Final = (
-    "Not sent: mail to this address was stopped, or failed before. Ask the person for another address, or the operator to"
-    " look at it."
-)
+SUPPRESSED: Final = delivery_reason("MAIL_SUPPRESSED")
 
 
 class Reason(StrEnum):

@@ -130,6 +130,7 @@ async def erase_invitation(invitation_id: str, *, now: datetime) -> None:
     await execute("DELETE FROM mail_orders WHERE invitation_id = $1", invitation_id)
     await execute(
         "UPDATE invitations SET email = $1, message = NULL, locale = NULL, proposed_email = NULL, delivery_reason = NULL,"
+        " delivery_code = NULL, delivery_facts = NULL,"
         " erased_at = $2, superseded_at = COALESCE(superseded_at, $2) WHERE id = $3",
         ERASED_ADDRESS, now, invitation_id,
     )  # fmt: skip

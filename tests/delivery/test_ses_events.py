@@ -164,7 +164,7 @@ async def test_the_funnel_counts_how_far_each_weeks_invitations_came(stage: Stag
     assert numbers == [[0, 0, 0, 0], [2, 2, 1, 1], [3, 2, 2, 1]]
     for weeks in (0, 27):
         assert await owner.errors(FUNNEL, id=community, weeks=weeks) == [
-            f"weeks is {weeks}; between 1 and 26 were expected."
+            f"weeks is {weeks}; between 1 and 26 was expected."
         ]
     everything = (await owner.ask(FUNNEL, id=community, weeks=26))["community"]["invitationFunnel"]
     assert sum(week["invited"] for week in everything) == 5
@@ -207,7 +207,7 @@ async def test_an_automatic_reply_is_no_bounce(stage: Stage) -> None:
 @pytest.mark.parametrize(
     ("told", "delivery", "words"),
     [
-        (("DeliveryDelay", {"delayType": "MailboxFull"}), "DELAYED", "tries again by itself"),
+        (("DeliveryDelay", {"delayType": "MailboxFull"}), "DELAYED", "tries again"),
         (("Reject", {"reason": "Bad content"}), "FAILED", "content"),
         (("Rendering Failure", {"errorMessage": "Attribute 'x' is not present"}), "FAILED", "operator"),
         (

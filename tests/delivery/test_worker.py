@@ -14,6 +14,7 @@ from service.delivery.worker import Worker
 from service.mail import send_rate
 from service.mail.errors import MailRefused, MailUnsafe
 from service.mail.message import Mail
+from service.mail.reasons import delivery_reason
 from service.mail.senders import MailSender, open_sender
 from service.settings import load_settings
 from tests.support.mail_servers import SesFault, SesOnLoopback, ses_on_loopback, smtp_on_loopback
@@ -60,7 +61,7 @@ async def test_a_server_that_is_down_is_tried_again_for_days(service: Service) -
         for _ in range(53):
             assert await worker.deliver_due() == 1
             seen = await owner.invitation(invitation_id)
-            assert (seen["delivery"], "tried again by itself" in seen["deliveryReason"]) == ("QUEUED", True)
+            assert (seen["delivery"], "The service tries again" in seen["deliveryReason"]) == ("QUEUED", True)
             due_at = (await _order(service))["due_at"]
             pauses.append(due_at - service.clock())
             assert await worker.deliver_due() == 0
@@ -151,7 +152,7 @@ async def test_what_ses_took_without_saying_so_is_sent_again(service: Service, s
         worker = _through(service, sender)
         await worker.deliver_due()
         waiting = await owner.invitation(invitation_id)
-        assert (len(ses.sent), waiting["delivery"], "tried again" in waiting["deliveryReason"]) == (1, "QUEUED", True)
+        assert (len(ses.sent), waiting["delivery"], "tries again" in waiting["deliveryReason"]) == (1, "QUEUED", True)
         ses.faults.clear()
         service.clock.advance(minutes=1)
         await worker.deliver_due()
@@ -305,7 +306,7 @@ class _RevokedMeanwhile(_Stolen):
     async def send(self, mail: Mail) -> str:
         del mail
         await database.execute("UPDATE invitations SET revoked_at = $1 WHERE accepted_at IS NULL", self.service.clock())
-        raise MailRefused("The mail server refused this mail for good.")
+        raise MailRefused(delivery_reason("SMTP_REFUSED", status=550))
 
 
 async def test_a_failure_does_not_show_on_a_closed_invitation(service: Service) -> None:

@@ -267,7 +267,7 @@ async def test_a_refused_resend_names_no_invitee(scene: Scene) -> None:
     await scene.block()
     refused = await scene.resend()
     assert refused["__typename"] == "InvitationClosed"
-    assert refused["message"].startswith("Somebody with the link blocked")
+    assert refused["message"].startswith("A person with the link blocked")
     assert (await scene.owner.invitation(scene.invitation))["status"] == "DECLINED"
 
 

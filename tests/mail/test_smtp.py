@@ -135,7 +135,7 @@ async def test_a_server_without_starttls_is_given_no_mail_and_no_password() -> N
             await sender.send(MAIL)
     assert server.received == []
     assert server.logins == []
-    assert "secret" not in caught.value.reason
+    assert "secret" not in str(caught.value.reason)
 
 
 async def test_a_mail_catcher_on_this_machine_needs_no_starttls() -> None:
@@ -180,8 +180,8 @@ async def test_a_permanent_answer_refuses_the_mail_in_words_of_ours(step: str, r
             await sender_to(server).send(MAIL)
     assert server.received == []
     assert not caught.value.suppressed
-    assert LINK not in caught.value.reason
-    assert "bob@" not in caught.value.reason
+    assert LINK not in str(caught.value.reason)
+    assert "bob@" not in str(caught.value.reason)
 
 
 @pytest.mark.parametrize(
@@ -229,7 +229,7 @@ async def test_a_server_that_is_not_there_is_named() -> None:
     sender = sender_to(replace(server, port=port))
     with pytest.raises(MailDeferred, match=rf"127\.0\.0\.1:{port} cannot be reached") as caught:
         await sender.send(MAIL)
-    assert await sender.findings() == [caught.value.reason]
+    assert await sender.findings() == [str(caught.value.reason)]
 
 
 async def test_a_cancelled_send_closes_its_connection() -> None:

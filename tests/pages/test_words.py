@@ -7,9 +7,9 @@ import pytest
 from playwright.async_api import expect
 
 from service.audit_log import sentences as audit_sentences
-from service.delivery import ses_events
 from service.invitations import views as invitation_views
 from service.mail import suppression
+from service.mail.reasons import delivery_reason
 from tests.schema.test_contract import RUNNING
 from tests.support.chromium import (
     OWNER,
@@ -104,5 +104,6 @@ def test_the_sentences_that_are_translated_whole_are_those_of_the_service(langua
     catalogue = (STATIC / f"words/console/{language}.js").read_text("utf-8")
     sentences = set(re.findall(r'^  "([^"]+ [^"]+)":', catalogue, re.MULTILINE))
     views = invitation_views
-    blocked = {views.BLOCKED_BY_INVITER, views.BLOCKED_BY_RULES, views.BLOCKED_BY_SEATS}
-    assert sentences == blocked | {suppression.SUPPRESSED, ses_events.SPAM}
+    blocked = [views.BLOCKED_BY_INVITER, views.BLOCKED_BY_RULES, views.BLOCKED_BY_SEATS]
+    reasons = [suppression.SUPPRESSED, delivery_reason("MAIL_MARKED_AS_SPAM")]
+    assert sentences == {str(sentence) for sentence in (*blocked, *reasons)}
