@@ -18,10 +18,10 @@ from service.errors import NotSignedIn
 from service.invitations.accept import Browser
 from service.languages import sentence
 from service.limits import client_key, refuse_over
-from service.openid import ProviderLabel, RelyingParty
+from service.openid import ProviderLabel
 from service.settings import Settings
 from service.sign_in.flow_cookie import FlowCookie
-from service.sign_in.flows import Begun
+from service.sign_in.flows import Flows, StartedFlow
 from service.tokens import Token
 
 _UNKNOWN_TOKEN: Final = sentence("ACCESS_TOKEN_INVALID", "The access token is unknown, expired or revoked.")
@@ -33,7 +33,7 @@ class Context:
     """Belongs to one request. `set_flow` and `set_session` are cookies of the response."""
 
     settings: Settings
-    relying_party: RelyingParty
+    flows: Flows
     now: datetime
     caller: Caller | None
     client: str
@@ -71,7 +71,7 @@ class Context:
 
     def provider(self, provider_id: str | None) -> ProviderLabel | None:
         """The label of a provider; None when it is no longer configured."""
-        return next((label for label in self.relying_party.providers if label.id == provider_id), None)
+        return next((label for label in self.flows.relying_party.providers if label.id == provider_id), None)
 
     def turn(self) -> AbstractAsyncContextManager[None]:
         """A turn in the line of the caller's account, or of their network before sign-in. Raises TooManyAtOnce."""
@@ -87,9 +87,9 @@ class Context:
     def browser(self) -> Browser:
         return Browser(self.session_cookie, self.user_agent)
 
-    def bind_browser(self, begun: Begun) -> None:
+    def bind_browser(self, flow: StartedFlow) -> None:
         """Binds a new flow to the browser by a cookie of the response."""
-        self.flow_cookie = self.set_flow = begun.cookie
+        self.flow_cookie = self.set_flow = flow.cookie
 
     async def sign_in_as(self, session: Token | None) -> None:
         """Makes the member of the new session the caller, and sets its cookie on the response. None changes nothing."""

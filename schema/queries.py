@@ -32,7 +32,7 @@ from service.invitations import manage
 from service.invitations.links import by_token
 from service.invitations.respond import open_link
 from service.models import FlowKind
-from service.sign_in.flows import link_of_flow, newest
+from service.sign_in.flows import link_for_retry, newest_flow
 
 
 @strawberry.type
@@ -60,7 +60,7 @@ class Query:
         try:
             await context.count_attempt()
             if token is None:
-                link, _ = await link_of_flow(context.flow_cookie, now=context.now)
+                link, _ = await link_for_retry(context.flow_cookie, now=context.now)
             else:
                 link = open_link(await by_token(token, now=context.now), context.now)
         except InviteLinkInvalid:
@@ -74,12 +74,12 @@ class Query:
     )
     async def acceptance(self, info: Info, id: strawberry.ID | None = None) -> Acceptance | None:
         flow_id = None if id is None else str(id)
-        flow = await newest(info.context.flow_cookie, FlowKind.ACCEPT, flow_id=flow_id)
+        flow = await newest_flow(info.context.flow_cookie, FlowKind.ACCEPT, flow_id=flow_id)
         return None if flow is None else await Acceptance.from_flow(flow, info)
 
     @strawberry.field(description="How this browser's newest sign-in came out; null when it began none.")
     async def sign_in_outcome(self, info: Info) -> SignInOutcome | None:
-        flow = await newest(info.context.flow_cookie, FlowKind.SIGN_IN, FlowKind.LINK_IDENTITY)
+        flow = await newest_flow(info.context.flow_cookie, FlowKind.SIGN_IN, FlowKind.LINK_IDENTITY)
         return None if flow is None else SignInOutcome.from_flow(flow, info)
 
     @strawberry.field

@@ -41,6 +41,7 @@ from service.openid import RelyingParty
 from service.settings import Settings
 from service.sign_in import callback
 from service.sign_in.flow_cookie import FlowCookie
+from service.sign_in.flows import Flows
 from service.tokens import Token
 from service.web import mail_actions, pages
 from service.web.cookies import read_cookie
@@ -63,7 +64,7 @@ class Guestlist:
         self.unsubscribe = mail_actions.unsubscribe(clock)
         self.lift_block = mail_actions.lift_block(clock)
         self.ses_webhook = SesWebhook(settings, clock, fetch=fetch_certificate)
-        self.relying_party = RelyingParty(settings)
+        self.flows = Flows(RelyingParty(settings), settings)
         self.worker = None if sender is None else Worker(settings, sender, clock)
         self.graphql = GraphQLEndpoint(
             build(development=settings.development), settings, self._context, self._set_cookies
@@ -74,24 +75,23 @@ class Guestlist:
     async def callback(self, request: Request) -> Response:
         """GET /auth/{provider}/callback: the login's return."""
         provider_id = request.path_params["provider_id"]
-        if request.method != "GET":  # Starlette adds HEAD, which is asked by scanners and must not use the return up
+        if request.method != "GET":  # Starlette adds HEAD. Scanners send it, and it must not consume the return
             return PlainTextResponse("The login's return is a GET.", 405, {"allow": "GET"})
-        if not self.relying_party.knows(provider_id):
+        if not self.flows.relying_party.knows(provider_id):
             return pages.not_found(request)
-        returned = await callback.finish(
+        result = await callback.finish(
+            self.flows,
             provider_id,
             request.query_params,
             cookie=self._flow_cookie(request),
             browser=Browser(self._session_cookie(request), request.headers.get("user-agent")),
-            relying_party=self.relying_party,
             now=self.clock(),
-            settings=self.settings,
         )
-        if returned is None:
+        if result is None:
             return pages.wrong_browser(request)
-        response = RedirectResponse(returned.location, 303)
-        if returned.session is not None:
-            self._set_session(response, returned.session)
+        response = RedirectResponse(result.location, 303)
+        if result.session is not None:
+            self._set_session(response, result.session)
         return response
 
     async def export(self, request: Request) -> Response:
@@ -136,7 +136,7 @@ class Guestlist:
         session_cookie = self._session_cookie(request) if bearer is None else None
         return Context(
             settings=self.settings,
-            relying_party=self.relying_party,
+            flows=self.flows,
             now=now,
             clock=self.clock,
             shares=self.shares,
@@ -203,7 +203,7 @@ class Guestlist:
             self.settings.database_url.get_secret_value(), statement_seconds=self.settings.statement_seconds
         )
         stack.push_async_callback(database.disconnect)
-        stack.push_async_callback(self.relying_party.close)
+        stack.push_async_callback(self.flows.relying_party.close)
         stopping = asyncio.Event()
         if database.is_postgres():
             await stack.enter_async_context(_background(lambda: changes.listen(stopping), stopping))

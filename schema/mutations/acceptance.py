@@ -15,7 +15,7 @@ from service.invitations.respond import decline, open_link
 from service.models import Flow
 from service.sign_in import proposed_address
 from service.sign_in.confirm import confirm
-from service.sign_in.flows import any_link_of_flow, begin_acceptance, link_of_flow
+from service.sign_in.flows import link_for_retry, newest_link
 from service.sign_in.return_to import without_token
 
 
@@ -139,21 +139,19 @@ class AcceptanceMutations:
         context = info.context
         await context.count_attempt()
         link, first_started_at = await _link_to_accept(info, input)
-        begun = await begin_acceptance(
+        started = await context.flows.start_acceptance(
             link,
             str(input.provider_id),
             without_token(input.return_to, input.token, context.settings),
             cookie=context.flow_cookie,
-            relying_party=context.relying_party,
             now=context.now,
-            settings=context.settings,
             first_started_at=first_started_at,
         )
-        context.bind_browser(begun)
+        context.bind_browser(started)
         return AcceptInviteStarted(
-            acceptance_id=strawberry.ID(begun.flow_id),
-            authorization_url=begun.authorization_url,
-            expires_at=begun.expires_at,
+            acceptance_id=strawberry.ID(started.flow_id),
+            authorization_url=started.authorization_url,
+            expires_at=started.expires_at,
         )
 
     @strawberry.mutation(
@@ -201,7 +199,7 @@ class AcceptanceMutations:
         await context.count_attempt()
         if input.token is not None:
             await fresh_links.request(input.token, now=context.now)
-        elif (link := await any_link_of_flow(context.flow_cookie, now=context.now)) is not None:
+        elif (link := await newest_link(context.flow_cookie, now=context.now)) is not None:
             await fresh_links.request_for(link, now=context.now)
         return RequestFreshLinkAnswer(message=_FRESH_LINK_REQUESTED)
 
@@ -212,7 +210,7 @@ async def _link_to_accept(info: Info, input: AcceptInviteInput) -> tuple[LinkFac
     if input.token is not None:
         return open_link(await by_token(input.token, now=context.now), context.now), None
     flow_id = None if input.acceptance_id is None else str(input.acceptance_id)
-    link, flow = await link_of_flow(context.flow_cookie, flow_id=flow_id, now=context.now)
+    link, flow = await link_for_retry(context.flow_cookie, flow_id=flow_id, now=context.now)
     return link, flow.first_started_at
 
 
@@ -231,5 +229,5 @@ async def _link_to_decline(info: Info, input: DeclineInviteInput) -> LinkFacts:
         return open_link(await by_token(input.token, now=context.now), context.now)
     if input.block:
         raise InviteLinkInvalid
-    link, _ = await link_of_flow(context.flow_cookie, now=context.now)
+    link, _ = await link_for_retry(context.flow_cookie, now=context.now)
     return link

@@ -10,7 +10,6 @@ from schema.context import Info
 from service.accounts import access_tokens, sessions
 from service.errors import InvalidInput, NotSignedIn
 from service.languages import sentence
-from service.sign_in.flows import begin_linking, begin_sign_in
 
 
 @strawberry.input
@@ -77,16 +76,14 @@ class SignInMutations:
     async def sign_in(self, info: Info, input: SignInInput) -> SignInResult:
         context = info.context
         await context.count_attempt()
-        begun = await begin_sign_in(
+        started = await context.flows.start_sign_in(
             str(input.provider_id),
             input.return_to,
             cookie=context.flow_cookie,
-            relying_party=context.relying_party,
             now=context.now,
-            settings=context.settings,
         )
-        context.bind_browser(begun)
-        return SignInStarted(authorization_url=begun.authorization_url, expires_at=begun.expires_at)
+        context.bind_browser(started)
+        return SignInStarted(authorization_url=started.authorization_url, expires_at=started.expires_at)
 
     @strawberry.mutation(
         description="Signed in: add another sign-in to one's own account, by a fresh login with it. Outcome:"
@@ -98,17 +95,15 @@ class SignInMutations:
             raise NotSignedIn
         sessions.refuse_stale_sign_in(context.caller, now=context.now)
         await context.count_attempt()
-        begun = await begin_linking(
+        started = await context.flows.start_linking(
             context.caller,
             str(input.provider_id),
             input.return_to,
             cookie=context.flow_cookie,
-            relying_party=context.relying_party,
             now=context.now,
-            settings=context.settings,
         )
-        context.bind_browser(begun)
-        return SignInStarted(authorization_url=begun.authorization_url, expires_at=begun.expires_at)
+        context.bind_browser(started)
+        return SignInStarted(authorization_url=started.authorization_url, expires_at=started.expires_at)
 
     @strawberry.mutation(description="Ends the current session, the one named, or all of one's own.")
     async def sign_out(self, info: Info, input: SignOutInput | None = None) -> SignOutResult:

@@ -23,4 +23,4 @@ class Provider:
 
 
 def providers_of(info: Info) -> list[Provider]:
-    return [Provider.from_view(label) for label in info.context.relying_party.providers]
+    return [Provider.from_view(label) for label in info.context.flows.relying_party.providers]

@@ -1,1 +1,1 @@
-"""Sign-in: flows through OpenID Providers, from their beginning to their return."""
+"""Sign-in: flows through OpenID Providers, from their start to their return."""

@@ -1,6 +1,6 @@
 """The login's return: claims the flow, verifies the login, and runs the step of the flow's kind.
 
-The return is claimed before the code is exchanged, so it counts once (H058, H059).
+It claims the flow before it exchanges the code, so a return counts once (H058, H059).
 """
 
 from dataclasses import dataclass
@@ -27,39 +27,37 @@ from service.invitations.links import LinkFacts, by_id
 from service.mail import outbox
 from service.models import Flow, FlowKind, MailKind, Notice
 from service.models import Identity as IdentityRow
-from service.openid import Identity, RelyingParty, SignInFailed, Verdict, provider_label
+from service.openid import Identity, SignInFailed, Verdict, provider_label
 from service.settings import Settings
 from service.sign_in.flow_cookie import FlowCookie
-from service.sign_in.flows import SignInStatus
-from service.sign_in.outcomes import Outcome, admit, settle, write_refusal
+from service.sign_in.flows import Flows, SignInStatus
+from service.sign_in.outcomes import Outcome, accepted_outcome, settle, write_refusal
 from service.tokens import Digest, Token, digest_of, new_id
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class Returned:
-    """Where to send the browser, and the token of its new session, if it has one now."""
+class CallbackResult:
+    """The address to send the browser to, and the token of its new session, where one began."""
 
     location: str
     session: Token | None = None
 
 
 async def finish(
-    provider_id: str, response: QueryParams, *, cookie: FlowCookie, browser: Browser, relying_party: RelyingParty,
-    now: datetime, settings: Settings,
-) -> Returned | None:  # fmt: skip
-    """The login's return. None when this browser began no such flow: nothing is told, nothing happens (H058, H059)."""
+    flows: Flows, provider_id: str, response: QueryParams, *, cookie: FlowCookie, browser: Browser, now: datetime
+) -> CallbackResult | None:
+    """Handles the return of a login. Returns None, and changes nothing, when this browser started no such flow (H058, H059)."""
     flow = await _flow_of(response.get("state"), cookie)
     if flow is None:
         return None
-    code_verifier = flow.code_verifier
     if not await _claim(flow, now):
-        return Returned(flow.return_to)
-    outcome = await _outcome(flow, provider_id, response, code_verifier or "", browser, relying_party, now, settings)
+        return CallbackResult(flow.return_to)
+    outcome = await _outcome(flows, flow, provider_id, response, browser, now)
     log.info("flow.returned", flow_id=flow.id, kind=flow.kind, status=outcome.status, reason=outcome.reason)
     metrics.flows.labels(flow.kind, outcome.status).inc()
-    return Returned(flow.return_to, outcome.session)
+    return CallbackResult(flow.return_to, outcome.session)
 
 
 async def _flow_of(state: str | None, cookie: FlowCookie) -> Flow | None:
@@ -69,24 +67,24 @@ async def _flow_of(state: str | None, cookie: FlowCookie) -> Flow | None:
 
 
 async def _claim(flow: Flow, now: datetime) -> bool:
-    """Single use: of all returns of one flow, the one whose UPDATE writes the row goes on."""
+    """Claims a flow for one return: of simultaneous ones, the UPDATE of exactly one writes the row."""
     sql = "UPDATE flows SET claimed_at = $1, code_verifier = NULL WHERE id = $2 AND claimed_at IS NULL"
     return await execute(sql, now, flow.id) == 1
 
 
 async def _outcome(
-    flow: Flow, provider_id: str, response: QueryParams, code_verifier: str, browser: Browser,
-    relying_party: RelyingParty, now: datetime, settings: Settings,
-) -> Outcome:  # fmt: skip
-    """Verifies the login, then lets one of the three kinds of flow decide; writes what came of it."""
+    flows: Flows, flow: Flow, provider_id: str, response: QueryParams, browser: Browser, now: datetime
+) -> Outcome:
+    """Verifies the login, runs the step of the flow's kind, and writes the outcome."""
     identity: Identity | None = None
     try:
         _refuse_late(flow, now)
         _refuse_mixed_up(flow, provider_id)
-        identity = await relying_party.finish(
-            provider_id, response=response, nonce_digest=Digest(flow.nonce_digest), code_verifier=code_verifier, now=now
-        )
-        return await _decide(flow, identity, browser, now, settings)
+        identity = await flows.relying_party.finish(
+            provider_id, response=response, nonce_digest=Digest(flow.nonce_digest),
+            code_verifier=flow.code_verifier or "", now=now,
+        )  # fmt: skip
+        return await _run_step(flow, identity, browser, now, flows.settings)
     except SignInFailed as error:
         refused = AcceptanceRefused(AcceptanceStatus.SIGN_IN_FAILED, error.reason, error.message)
     except AcceptanceRefused as error:
@@ -110,10 +108,10 @@ def _refuse_mixed_up(flow: Flow, provider_id: str) -> None:
         raise SignInFailed("provider_mixed_up", "The answer came from another provider than you chose. Try again.")
 
 
-async def _decide(flow: Flow, identity: Identity, browser: Browser, now: datetime, settings: Settings) -> Outcome:
+async def _run_step(flow: Flow, identity: Identity, browser: Browser, now: datetime, settings: Settings) -> Outcome:
     """Runs the step of the flow's own kind."""
-    decide = {FlowKind.ACCEPT: _accept, FlowKind.SIGN_IN: _sign_in, FlowKind.LINK_IDENTITY: _link_identity}
-    return await settle(flow, lambda: decide[FlowKind(flow.kind)](flow, identity, browser, now, settings))
+    steps = {FlowKind.ACCEPT: _accept, FlowKind.SIGN_IN: _sign_in, FlowKind.LINK_IDENTITY: _link_identity}
+    return await settle(flow, lambda: steps[FlowKind(flow.kind)](flow, identity, browser, now, settings))
 
 
 async def _accept(flow: Flow, identity: Identity, browser: Browser, now: datetime, settings: Settings) -> Outcome:
@@ -126,11 +124,11 @@ async def _accept(flow: Flow, identity: Identity, browser: Browser, now: datetim
         raise AcceptanceRefused(AcceptanceStatus.EMAIL_NOT_VERIFIED, identity.evidence.rule, identity.evidence.message)
     if identity.evidence.verdict is Verdict.THIRD_PARTY:
         return await _require_code(flow, link, identity, now)
-    return admit(await accept(link, identity, browser, now=now, settings=settings), link, identity)
+    return accepted_outcome(await accept(link, identity, browser, now=now, settings=settings), link, identity)
 
 
 async def _require_code(flow: Flow, link: LinkFacts, identity: Identity, now: datetime) -> Outcome:
-    """The provider does not run the mailbox, so the mailbox itself is asked: nothing is granted before (H025)."""
+    """Orders a mailbox code, because the provider does not run the mailbox. Nothing is granted before it (H025)."""
     await outbox.order(
         link.invitation_id, generation=link.invitation_generation, kind=MailKind.CODE, now=now, flow_id=flow.id
     )
@@ -147,9 +145,9 @@ async def _require_code(flow: Flow, link: LinkFacts, identity: Identity, now: da
 
 
 async def _sign_in(flow: Flow, identity: Identity, browser: Browser, now: datetime, settings: Settings) -> Outcome:
-    """Opens the account of (issuer, subject); an identity that nobody invited gets none (H020)."""
+    """Opens the account of (issuer, subject). An unknown identity gets no account (H020)."""
     known = await IdentityRow.get_or_none(issuer=identity.issuer, subject=identity.subject, member__erased_at=None)
-    # The operator may have released it since it was read: the UPDATE's row count decides.
+    # The operator can release the identity after it was read: the UPDATE's row count decides.
     if known is None or not await IdentityRow.filter(id=known.id).update(last_used_at=now):
         await audit.record(now, _sign_in_refused(identity, SignInStatus.NOT_INVITED, "identity_unknown"))
         return Outcome(
@@ -169,7 +167,7 @@ async def _sign_in(flow: Flow, identity: Identity, browser: Browser, now: dateti
 
 
 def _sign_in_refused(identity: Identity, status: SignInStatus, reason: str, actor_id: str | None = None) -> audit.Event:
-    """A provider vouched for somebody, and we did not let them in. Who only pretends to come from a provider is logged."""
+    """The event of a verified login that opened no account. Unverified logins are only logged."""
     details = {"status": str(status), "reason": reason, "provider": identity.provider_id}
     if identity.email:
         details["email"] = masked(identity.email)
@@ -185,7 +183,7 @@ FOR SHARE
 async def _link_identity(
     flow: Flow, identity: Identity, browser: Browser, now: datetime, settings: Settings
 ) -> Outcome:
-    """Adds the sign-in to the account whose session began this, if that session is still this browser's."""
+    """Adds the sign-in to the account whose session started the flow, while this browser still has that session."""
     rows = await select(_LINKING_MEMBER, flow.session_id, digest_of(browser.session_cookie or ""), now)
     if not rows:
         raise SignInFailed("session_ended", "You were signed out in the meantime. Sign in and try again.")
@@ -203,9 +201,9 @@ async def _link_identity(
 
 
 async def _add_identity(member_id: str, identity: Identity, now: datetime, settings: Settings) -> None:
-    """Adds the sign-in and orders the mail about it to the account's proved address (H172).
+    """Adds the sign-in, and orders a mail about it to the account's proved address (H172).
 
-    The sign-in's own address is shown. It counts for nothing else unless the provider proves it.
+    The sign-in's own address is only displayed, unless the provider proves it.
     """
     await IdentityRow.create(
         id=new_id("idn"), member_id=member_id, provider_id=identity.provider_id, issuer=identity.issuer,

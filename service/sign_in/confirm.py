@@ -1,4 +1,4 @@
-"""Finishing an acceptance with the code from the invited mailbox."""
+"""Confirming an acceptance with the code from the invited mailbox."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -20,13 +20,13 @@ from service.openid import Evidence, Identity, Verdict
 from service.settings import Settings
 from service.sign_in import mailbox_codes
 from service.sign_in.flow_cookie import FlowCookie
-from service.sign_in.flows import newest
-from service.sign_in.outcomes import Outcome, admit, settle, write_refusal
+from service.sign_in.flows import newest_flow
+from service.sign_in.outcomes import Outcome, accepted_outcome, settle, write_refusal
 from service.tokens import Token
 
 
 @dataclass(frozen=True, slots=True)
-class Confirmed:
+class Confirmation:
     """The flow after the right code, and the new session where the acceptance succeeded."""
 
     flow: Flow
@@ -35,14 +35,14 @@ class Confirmed:
 
 async def confirm(
     flow_id: str, code: str, *, cookie: FlowCookie, browser: Browser, now: datetime, settings: Settings
-) -> Confirmed:
+) -> Confirmation:
     """Finishes an acceptance with the code from the invited mailbox, in the browser that began it.
 
     Raises InviteLinkInvalid when no acceptance of this browser waits for a code, and InvalidCode when the code is wrong,
     expired or not sent yet. A try is spent before the code is compared, so that simultaneous guesses are counted one by
     one.
     """
-    flow = await newest(cookie, FlowKind.ACCEPT, flow_id=flow_id)
+    flow = await newest_flow(cookie, FlowKind.ACCEPT, flow_id=flow_id)
     if flow is None or flow.status != AcceptanceStatus.CODE_REQUIRED:
         raise InviteLinkInvalid
     spent = await mailbox_codes.spend_try(flow.id, now=now)
@@ -52,7 +52,7 @@ async def confirm(
         return await _confirm(flow, browser, now, settings)
     if spent.left:
         raise InvalidCode(sentence("CODE_WRONG", _WRONG_CODE, count=spent.left), spent.left)
-    await write_refusal(flow, _guessed_too_often(), _verified(flow), now)
+    await write_refusal(flow, _guessed_too_often(), _verified_identity(flow), now)
     raise InvalidCode(_DEAD_CODE, 0)
 
 
@@ -85,32 +85,30 @@ def _guessed_too_often() -> AcceptanceRefused:
     )  # fmt: skip
 
 
-async def _confirm(flow: Flow, browser: Browser, now: datetime, settings: Settings) -> Confirmed:
-    """The same one transaction as a return that needed no code; a refusal stands on the flow like any other. Of two whose
-    tries were both spent in time, one comes in, and the other finds the outcome.
-    """
-    identity = _proven(flow)
+async def _confirm(flow: Flow, browser: Browser, now: datetime, settings: Settings) -> Confirmation:
+    """Accepts in the same transaction as a return that needs no code. Of two simultaneous right codes, one accepts."""
+    identity = _identity_with_code(flow)
     try:
-        outcome = await settle(flow, lambda: _enter(flow, identity, browser, now, settings))
+        outcome = await settle(flow, lambda: _accept(flow, identity, browser, now, settings))
     except AcceptanceRefused as refused:
         outcome = await write_refusal(flow, refused, identity, now)
-    return Confirmed(await Flow.get(id=flow.id), session=outcome.session)
+    return Confirmation(await Flow.get(id=flow.id), session=outcome.session)
 
 
-async def _enter(flow: Flow, identity: Identity, browser: Browser, now: datetime, settings: Settings) -> Outcome:
+async def _accept(flow: Flow, identity: Identity, browser: Browser, now: datetime, settings: Settings) -> Outcome:
     link = await by_id(flow.link_id or "", now=now)
     if link is None or not link.may_return:
         raise link_invalid()
-    return admit(await accept(link, identity, browser, now=now, settings=settings), link, identity)
+    return accepted_outcome(await accept(link, identity, browser, now=now, settings=settings), link, identity)
 
 
-def _proven(flow: Flow) -> Identity:
-    """The identity that this very flow verified, after its code: a proof is never carried to another flow (H042)."""
-    verified = _verified(flow)
+def _identity_with_code(flow: Flow) -> Identity:
+    """The identity that this flow verified, now proved by its code. A proof never applies to another flow (H042)."""
+    verified = _verified_identity(flow)
     return replace(verified, evidence=Evidence(Verdict.AUTHORITATIVE, f"{verified.evidence.rule}_and_code"))
 
 
-def _verified(flow: Flow) -> Identity:
+def _verified_identity(flow: Flow) -> Identity:
     evidence = flow.evidence or {}
     return Identity(
         provider_id=flow.provider_id,

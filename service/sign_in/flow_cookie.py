@@ -1,8 +1,8 @@
-"""The flow cookie: what binds flows to the browser that began them.
+"""The flow cookie binds flows to the browser that started them.
 
-The cookie holds one token for each flow that this browser began, the newest first. Every flow has a token of its own, so a
-browser sees a flow only if the cookie that it sends began that flow. Each new flow rotates the cookie: a value that somebody
-planted beforehand never shows a flow that begins later. Tokens that no flow of this service has are dropped.
+It holds one token for each flow of the browser, newest first. A browser sees a flow only if its cookie has the flow's token.
+Each new flow rotates the cookie, so a value that an attacker planted earlier never shows a later flow. Rotation drops tokens
+without a flow.
 """
 
 import re
@@ -24,7 +24,7 @@ class FlowCookie:
 
     @classmethod
     def from_value(cls, value: str | None) -> "FlowCookie":
-        """Reads the cookie's value; parts that cannot be tokens are left out."""
+        """Reads the cookie's value. Ignores parts that are not tokens."""
         parts = (value or "").split(".", _MOST)[:_MOST]
         return cls(tuple(Token(part) for part in parts if _TOKEN.fullmatch(part)))
 
@@ -39,16 +39,16 @@ class FlowCookie:
 
 
 async def rotate(cookie: FlowCookie) -> tuple[FlowCookie, Digest]:
-    """The cookie for the browser that begins another flow, and the digest of that flow's token."""
+    """The cookie for a browser that starts another flow, and the digest of that flow's token."""
     token, digest = new_token()
-    return FlowCookie((token, *await _issued(cookie))[:_MOST]), digest
+    return FlowCookie((token, *await _tokens_with_flow(cookie))[:_MOST]), digest
 
 
-async def _issued(cookie: FlowCookie) -> list[Token]:
-    """The tokens under which this service has a flow."""
+async def _tokens_with_flow(cookie: FlowCookie) -> list[Token]:
+    """The tokens that have a flow."""
     if not cookie.tokens:
         return []
     marks = ", ".join(f"${number}" for number in range(1, len(cookie.tokens) + 1))
     sql = f"SELECT browser_digest FROM flows WHERE browser_digest IN ({marks})"  # noqa: S608 -- placeholders
-    issued = {row["browser_digest"] for row in await select(sql, *cookie.digests)}
-    return [token for token in cookie.tokens if digest_of(token) in issued]
+    known = {row["browser_digest"] for row in await select(sql, *cookie.digests)}
+    return [token for token in cookie.tokens if digest_of(token) in known]

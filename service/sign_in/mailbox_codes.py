@@ -1,7 +1,7 @@
-"""Codes: six digits that prove the invited mailbox within one flow. Made in the step that sends them.
+"""Mailbox codes: six digits that prove the invited mailbox within one flow. The step that sends a code creates it.
 
-Six digits are soon guessed, so five tries and ten minutes bound the guessing here, and a slow salted hash (scrypt,
-RFC 7914) bounds it for whoever reads the database: all codes take hours, and the code lives for minutes.
+Five tries and ten minutes limit guessing at the service. A slow salted hash (scrypt, RFC 7914) limits guessing by a reader of
+the database: hashing all codes takes hours, and a code is valid for minutes.
 """
 
 import asyncio
@@ -31,14 +31,14 @@ _COST: Final = {"n": 2**14, "r": 8, "p": 1}
 
 @dataclass(frozen=True, slots=True)
 class Try:
-    """A try that was spent: what the code must match, and how many tries are left."""
+    """A spent try: the digest that the code must match, and the number of tries left."""
 
     digest: str
     left: int
 
 
 async def issue(flow_id: str, *, now: datetime) -> str | None:
-    """A new code for a flow that waits for one; any earlier one is dead. None when the flow waits no longer."""
+    """Creates a code for a flow that waits for one, and ends its earlier code. Returns None for other flows."""
     code = f"{secrets.randbelow(10**_DIGITS):0{_DIGITS}}"
     stored = await execute(
         "UPDATE flows SET code_digest = $1, code_expires_at = $2, code_tries_left = $3"
@@ -49,9 +49,7 @@ async def issue(flow_id: str, *, now: datetime) -> str | None:
 
 
 async def give_up(flow_id: str, community_id: str, invitation_id: str, *, now: datetime) -> None:
-    """Ends a flow whose code cannot be sent, in a transaction of the caller's: the person reads it instead of waiting,
-    and so do the admins.
-    """
+    """Ends a flow whose code cannot be sent, so that the person and the admins see it. Runs in the caller's transaction."""
     ended = await select(
         "UPDATE flows SET status = 'SIGN_IN_FAILED', reason = $1, message = $2 WHERE id = $3 AND status = 'CODE_REQUIRED'"
         " RETURNING provider_id",
@@ -65,7 +63,10 @@ async def give_up(flow_id: str, community_id: str, invitation_id: str, *, now: d
 
 
 async def spend_try(flow_id: str, *, now: datetime) -> Try | None:
-    """Takes one try before anything is compared, so that simultaneous guesses are counted one by one; None: none left."""
+    """Spends one try before the code is compared, so that simultaneous guesses count separately.
+
+    Returns None when no try is left, or the code is expired.
+    """
     rows = await select(
         "UPDATE flows SET code_tries_left = code_tries_left - 1 WHERE id = $1 AND status = 'CODE_REQUIRED'"
         " AND code_tries_left > 0 AND code_expires_at > $2 RETURNING code_digest, code_tries_left",
@@ -75,13 +76,13 @@ async def spend_try(flow_id: str, *, now: datetime) -> Try | None:
 
 
 async def matches(code: str, digest: str) -> bool:
-    """Whether a person's input is the code; spaces and hyphens between the digits are fine."""
+    """Whether a person's input is the code. Ignores spaces and hyphens between the digits."""
     typed = "".join(character for character in code if character not in " -\u2013\u00a0")[: _DIGITS + 1]
     return hmac.compare_digest(await _digest(typed, bytes.fromhex(digest[: 2 * _SALT_BYTES])), digest)
 
 
 async def _digest(code: str, salt: bytes) -> str:
-    """Salt and hash as hexadecimal digits, as long as every digest's column."""
+    """Salt and hash as hexadecimal digits, with the length of the columns for digests."""
     length = DIGEST // 2 - _SALT_BYTES
     hashed = await asyncio.to_thread(lambda: hashlib.scrypt(code.encode(), salt=salt, dklen=length, **_COST))
     return (salt + hashed).hex()

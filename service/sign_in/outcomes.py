@@ -1,4 +1,4 @@
-"""Outcomes of flows: written to the flow's row together with the changes that they report."""
+"""Outcomes of flows, written to the flow's row in the transaction of the changes that they report."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ from service.tokens import Token
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What comes of a flow, as it is written to its row."""
+    """The outcome of a flow, as its row stores it."""
 
     status: str
     message: str
@@ -36,8 +36,9 @@ class Outcome:
 
 
 async def settle(flow: Flow, step: Callable[[], Awaitable[Outcome]]) -> Outcome:
-    """Runs a step and writes its outcome in one transaction; again, when a simultaneous return of the same person
-    created the same account first.
+    """Runs a step and writes its outcome in one transaction.
+
+    Runs it again when a simultaneous return of the same person created the account first.
     """
     for last in (False, False, True):
         try:
@@ -52,7 +53,7 @@ async def settle(flow: Flow, step: Callable[[], Awaitable[Outcome]]) -> Outcome:
     raise AssertionError("unreachable")
 
 
-def admit(accepted: Accepted, link: LinkFacts, identity: Identity) -> Outcome:
+def accepted_outcome(accepted: Accepted, link: LinkFacts, identity: Identity) -> Outcome:
     messages = {
         AcceptanceStatus.ACCEPTED: f"Welcome to {link.community_name}.",
         AcceptanceStatus.ALREADY_MEMBER: f"You were a member of {link.community_name} already; your role stays.",
@@ -71,9 +72,9 @@ WHERE id = $1 AND status = $2
 
 
 async def _write(flow: Flow, outcome: Outcome) -> bool:
-    """The outcome stands with what it tells of, in one transaction; what was verified stays for the code's step.
+    """Writes the outcome, and the verified identity for the step of the code.
 
-    False when another request of this browser wrote an outcome since the flow was read: that one stays.
+    Returns False when another request of this browser has written an outcome since the flow was read.
     """
     identity = outcome.identity
     evidence = None if identity is None else {"rule": identity.evidence.rule, "verdict": str(identity.evidence.verdict)}
@@ -86,7 +87,7 @@ async def _write(flow: Flow, outcome: Outcome) -> bool:
 
 
 async def write_refusal(flow: Flow, refused: AcceptanceRefused, identity: Identity | None, now: datetime) -> Outcome:
-    """A refusal leaves the invitation as it was; it stands on the flow for the person and in the audit for the admins."""
+    """Writes a refusal to the flow, for the person, and to the audit, for the admins. The invitation stays unchanged."""
     outcome = Outcome(refused.status, refused.message, refused.reason, identity)
     async with transaction():
         written = await _write(flow, outcome)

@@ -1,6 +1,6 @@
-"""An invitee who signed in as somebody else than the invitation says may ask to be invited at the address they proved.
+"""Proposed addresses: an invitee who proved another address can ask to be invited there.
 
-The admins see it and decide; nothing is granted, and the invitation stays what it was.
+The admins see the proposal and decide. It grants nothing and changes nothing else of the invitation.
 """
 
 from datetime import datetime
@@ -15,25 +15,25 @@ from service.invitations.links import LinkFacts
 from service.models import Flow
 from service.openid import Verdict
 from service.sign_in.flow_cookie import FlowCookie
-from service.sign_in.flows import link_of_flow, may_retry
+from service.sign_in.flows import link_for_retry, may_retry
 
 
 async def request(flow_id: str, *, cookie: FlowCookie, now: datetime) -> Flow:
-    """Puts the address that this very flow proved beside the invitation; asking again changes nothing.
+    """Stores the address that this flow proved as the invitation's proposed address.
 
-    The first address that was asked for stays: a second person's wish is only recorded, for the admins to read (H182).
+    The first proposal stays. The audit records a later one of another address, for the admins (H182).
 
     Raises InviteLinkInvalid when the flow did not end in EMAIL_MISMATCH, when its provider does not vouch for the
-    address, and when the link may no longer return.
+    address, and when the link no longer allows a return.
     """
-    link, flow = await link_of_flow(cookie, flow_id=flow_id, now=now)
-    proved = _proved(flow)
+    link, flow = await link_for_retry(cookie, flow_id=flow_id, now=now)
+    proved = _proved_address(flow)
     if proved is None:
         raise InviteLinkInvalid
     details = {"email": masked(proved), "provider": flow.provider_id}
     async with transaction():
         if not await _propose(link, proved):
-            if await _standing(link) in {None, proved}:
+            if await _first_proposal(link) in {None, proved}:
                 return flow
             details["standing"] = "another"
         await audit.record_anonymous(now, audit.Event(
@@ -44,17 +44,17 @@ async def request(flow_id: str, *, cookie: FlowCookie, now: datetime) -> Flow:
 
 
 def may_request(flow: Flow, link: LinkFacts, now: datetime) -> bool:
-    """Whether asking would tell the admins of an address that they are not asked to invite yet."""
-    return may_retry(flow, link, now) and _proved(flow) is not None and not is_requested(flow, link)
+    """Whether a request would propose an address that is not proposed yet."""
+    return may_retry(flow, link, now) and _proved_address(flow) is not None and not is_requested(flow, link)
 
 
 def is_requested(flow: Flow, link: LinkFacts) -> bool:
-    """Whether the address that this flow proved is the one that the admins are asked to invite."""
-    proved = _proved(flow)
+    """Whether the address that this flow proved is the proposed one."""
+    proved = _proved_address(flow)
     return proved is not None and proved == link.proposed_email
 
 
-def _proved(flow: Flow) -> Address | None:
+def _proved_address(flow: Flow) -> Address | None:
     vouched = (flow.evidence or {}).get("verdict") in {Verdict.AUTHORITATIVE, Verdict.THIRD_PARTY}
     if flow.status != AcceptanceStatus.EMAIL_MISMATCH or not vouched:
         return None
@@ -72,8 +72,8 @@ async def _propose(link: LinkFacts, proved: Address) -> bool:
     ) == 1  # fmt: skip
 
 
-async def _standing(link: LinkFacts) -> str | None:
-    """The address that the admins of an open invitation were asked for first."""
+async def _first_proposal(link: LinkFacts) -> str | None:
+    """The first address that was proposed for an open invitation."""
     rows = await select(
         "SELECT proposed_email FROM invitations WHERE id = $1 AND generation = $2 AND accepted_at IS NULL"
         " AND declined_at IS NULL AND revoked_at IS NULL AND superseded_at IS NULL",
