@@ -30,11 +30,11 @@ from schema.queries import Query
 from schema.subscriptions import Subscription
 from schema.types import AccessToken, Community, Identity, Invitation, Member, Membership, Session
 from service.database.deadlines import TookTooLong
-from service.web.middleware import FAILED
+from service.web.middleware import INTERNAL_ERROR
 
 log = structlog.get_logger()
 
-MASKED: Final = FAILED
+MASKED: Final = INTERNAL_ERROR
 
 
 class Schema(strawberry.Schema):

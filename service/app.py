@@ -45,7 +45,7 @@ from service.sign_in.flows import Flows
 from service.tokens import Token
 from service.web import mail_actions, pages
 from service.web.cookies import read_cookie
-from service.web.middleware import AccessLog, Failures, KnownHosts, SecurityHeaders
+from service.web.middleware import AccessLog, ErrorResponses, KnownHosts, SecurityHeaders
 from service.web.ses_webhook import SesWebhook
 
 log = structlog.get_logger()
@@ -273,11 +273,11 @@ def create_app(
         Route("/graphql", guestlist.graphql.answer, methods=["POST"]),
         WebSocketRoute("/graphql", guestlist.graphql.live.websocket),
         Route("/auth/{provider_id}/callback", guestlist.callback, methods=["GET"]),
-        Route("/unsubscribe/{token}", guestlist.unsubscribe.ask, methods=["GET"]),
-        Route("/unsubscribe/{token}", guestlist.unsubscribe.do, methods=["POST"]),
-        Route("/blocks/{token}", guestlist.lift_block.ask, methods=["GET"]),
-        Route("/blocks/{token}", guestlist.lift_block.do, methods=["POST"]),
-        Route("/webhooks/ses", guestlist.ses_webhook.answer, methods=["POST"]),
+        Route("/unsubscribe/{token}", guestlist.unsubscribe.show, methods=["GET"]),
+        Route("/unsubscribe/{token}", guestlist.unsubscribe.perform, methods=["POST"]),
+        Route("/blocks/{token}", guestlist.lift_block.show, methods=["GET"]),
+        Route("/blocks/{token}", guestlist.lift_block.perform, methods=["POST"]),
+        Route("/webhooks/ses", guestlist.ses_webhook.respond, methods=["POST"]),
         Route("/export/{community_id}/{what}.csv", guestlist.export, methods=["GET"]),
         Route("/healthz", _healthz, methods=["GET"]),
         Route("/readyz", guestlist.readyz, methods=["GET"]),
@@ -313,7 +313,7 @@ def _middleware(settings: Settings) -> list[Middleware]:
             max_age=600,
         ),
         Middleware(_BodyLimit),
-        Middleware(Failures),
+        Middleware(ErrorResponses),
     ]
 
 

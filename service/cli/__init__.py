@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from service.invitations.invitee_csv import ListedInvitee
     from service.mail.blocks import BlockView
     from service.mail.senders import MailSender
-    from service.mail.suppression import Removed, Suppressed
-    from service.retention.erasure import Erased
+    from service.mail.suppression import Removal, SuppressionView
+    from service.retention.erasure import Erasure
 
 Result = TypeVar("Result")
 
@@ -312,11 +312,11 @@ def list_suppressed(*, config: ConfigOption = None) -> None:
 _MADE_BY = {"link": "made by somebody with the link"}
 
 
-async def _list_suppressed(settings: Settings) -> "tuple[list[Suppressed], list[BlockView]]":
+async def _list_suppressed(settings: Settings) -> "tuple[list[SuppressionView], list[BlockView]]":
     from service.mail import blocks, suppression  # noqa: PLC0415
 
     async with _database(settings):
-        return await suppression.listed(), await blocks.listed()
+        return await suppression.list_all(), await blocks.list_all()
 
 
 @suppression_app.command("remove")
@@ -328,15 +328,15 @@ def remove_suppressed(
     """Takes an address off the list, and off the mail service's list, and lifts every block of it."""
     settings, address = _settings(lambda: load_settings(config=config)), _stored_address(email)
     removed = _work(_remove_suppressed(settings, address))
-    for community in removed.blocks:
+    for community in removed.unblocked_by:
         out.print(f"Lifted the block: {community} can invite this address again.", markup=False, highlight=False)
-    if removed.suppressed:
+    if removed.was_suppressed:
         out.print("This address is written to again.")
-    elif not removed.blocks:
+    elif not removed.unblocked_by:
         err.print("This address is on no list and blocked by no community; it is written to.")
 
 
-async def _remove_suppressed(settings: Settings, address: Address) -> "Removed":
+async def _remove_suppressed(settings: Settings, address: Address) -> "Removal":
     from service.mail import suppression  # noqa: PLC0415
 
     async with _database(settings), _sender_if_any(settings) as sender:
@@ -365,7 +365,7 @@ def erase(
         )
 
 
-async def _erase(settings: Settings, address: Address, *, even_last_owner: bool) -> "Erased":
+async def _erase(settings: Settings, address: Address, *, even_last_owner: bool) -> "Erasure":
     from service.retention import erasure  # noqa: PLC0415
 
     async with _database(settings):
@@ -394,7 +394,7 @@ def preview_mails(
     """Writes every mail in every language to files."""
     from service.mail import preview  # noqa: PLC0415
 
-    files = preview.write(folder, now=system_clock())
+    files = preview.write_all(folder, now=system_clock())
     out.print(f"Wrote {len(files)} files to {folder}.", markup=False, highlight=False)
 
 

@@ -1,8 +1,8 @@
-"""Amazon SNS: which notifications are believed, and how a subscription is confirmed.
+"""Amazon SNS: verification of notifications, and confirmation of subscriptions.
 
-A notification is believed when its topic is one that the operator listed, it was signed a short while ago, and its
-signature (version 2: RSA with SHA-256) fits a certificate of Amazon SNS's own host. Whatever else a message names is
-never fetched: a subscription is confirmed by the API call, not by its SubscribeURL (H145).
+A notification is valid if the operator has configured its topic, its timestamp is recent, and its signature (version 2:
+RSA with SHA-256) matches a certificate from the host of Amazon SNS. No other URL in a message is fetched: an API call
+confirms a subscription, not its SubscribeURL (H145).
 """
 
 import asyncio
@@ -33,27 +33,27 @@ _SUFFIXES: Final = {
     "aws-eusc": "amazonaws.eu",
     "aws-us-gov": "amazonaws.com",
 }
-# Nothing else on that host may be named: its API repeats what callers put into their queries.
+# Other paths on that host are rejected: its API repeats parameters of the query.
 _CERTIFICATE_PATH: Final = re.compile(r"/SimpleNotificationService-[A-Za-z0-9]{8,64}\.pem")
 _SIGNED_FIELDS: Final = {
     "Notification": ("Message", "MessageId", "Subject", "Timestamp", "TopicArn", "Type"),
     "SubscriptionConfirmation": ("Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type"),
     "UnsubscribeConfirmation": ("Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type"),
 }
-_OLDEST: Final = timedelta(days=1)  # SNS gives up on an HTTP endpoint within hours
-_FUTURE: Final = timedelta(minutes=15)
-_SMALLEST_KEY: Final = 2048
-_LONGEST_ID: Final = 100
-_LARGEST_CERTIFICATE: Final = 32 * 1024
+_MAX_AGE: Final = timedelta(days=1)  # SNS retries an HTTP endpoint for some hours
+_MAX_CLOCK_SKEW: Final = timedelta(minutes=15)
+_MIN_KEY_BITS: Final = 2048
+_MAX_ID_LENGTH: Final = 100
+_MAX_CERTIFICATE_BYTES: Final = 32 * 1024
 _FETCH_SECONDS: Final = 5.0
-_KEPT: Final = timedelta(hours=24)
-_FORGOTTEN: Final = timedelta(minutes=1)  # a certificate that could not be had is not asked for again so long
-_MOST_INVENTED: Final = 16
-_PATIENCE: Final = 5.0
+_CACHE_LIFETIME: Final = timedelta(hours=24)
+_RETRY_AFTER: Final = timedelta(minutes=1)  # after a failed download
+_MAX_FAILED_URLS: Final = 16
+_API_SECONDS: Final = 5.0
 
 
 class InvalidMessage(Exception):
-    """Raised for a message that is not SNS's, or not for us; `reason` is a short word for the log."""
+    """Raised for a message that is not from SNS or not for this service; `reason` is a short code for the log."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -61,12 +61,12 @@ class InvalidMessage(Exception):
 
 
 class RetryLater(Exception):
-    """Raised when Amazon could not be asked; SNS sends the message again later."""
+    """Raised when Amazon does not answer. SNS sends the message again later."""
 
 
 @dataclass(frozen=True, slots=True)
 class SnsMessage:
-    """A message that was believed. `token` confirms a subscription, and goes into no log."""
+    """A verified message. `token` confirms a subscription and must not be logged."""
 
     type: str
     id: str
@@ -79,79 +79,81 @@ class SnsMessage:
 
 
 class FetchCertificate(Protocol):
-    """The door to Amazon's certificates: the PEM at a URL that was checked before. Raises NotNow."""
+    """Downloads the PEM at a URL that was checked before. Raises RetryLater."""
 
     async def __call__(self, url: str) -> bytes: ...
 
 
 class Certificates:
-    """The public keys of SNS by URL, asked for anew every day; however many URLs are invented, few are asked for in a
-    minute, and a certificate that was had once is neither crowded out by them nor lost while Amazon cannot be reached.
+    """Caches the certificates of SNS by URL for a day.
+
+    A flood of invented URLs causes at most sixteen downloads a minute and evicts no certificate. An expired entry stays in
+    use while its download fails.
     """
 
     def __init__(self, fetch: FetchCertificate) -> None:
         self._fetch = fetch
-        self._known: dict[str, tuple[x509.Certificate | None, datetime]] = {}
-        self._fetching = asyncio.Lock()
+        self._cache: dict[str, tuple[x509.Certificate | None, datetime]] = {}
+        self._lock = asyncio.Lock()
 
     async def key(self, url: str, now: datetime) -> RSAPublicKey:
-        """Raises NotBelieved for what is no certificate in force, NotNow where it cannot be had."""
+        """Returns the key of a certificate. Raises InvalidMessage if it is not in force, RetryLater if it is unavailable."""
         certificate = await self._certificate(url, now)
         if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
             raise InvalidMessage("certificate_not_in_force")
         key = certificate.public_key()
-        if not isinstance(key, RSAPublicKey) or key.key_size < _SMALLEST_KEY:
+        if not isinstance(key, RSAPublicKey) or key.key_size < _MIN_KEY_BITS:
             raise InvalidMessage("certificate_weak")
         return key
 
     async def _certificate(self, url: str, now: datetime) -> x509.Certificate:
-        if not self._knows(url, now):
-            async with self._fetching:
-                if not self._knows(url, now):
-                    await self._remember(url, now)
-        certificate = self._known[url][0]
+        if not self._is_cached(url, now):
+            async with self._lock:
+                if not self._is_cached(url, now):
+                    await self._refresh(url, now)
+        certificate = self._cache[url][0]
         if certificate is None:
             raise RetryLater
         return certificate
 
-    def _knows(self, url: str, now: datetime) -> bool:
-        return url in self._known and self._known[url][1] > now
+    def _is_cached(self, url: str, now: datetime) -> bool:
+        return url in self._cache and self._cache[url][1] > now
 
-    async def _remember(self, url: str, now: datetime) -> None:
-        self._known = {known: kept for known, kept in self._known.items() if kept[0] is not None or kept[1] > now}
-        earlier = self._known[url][0] if url in self._known else None
-        if earlier is None and sum(kept[0] is None for kept in self._known.values()) >= _MOST_INVENTED:
+    async def _refresh(self, url: str, now: datetime) -> None:
+        self._cache = {known: entry for known, entry in self._cache.items() if entry[0] is not None or entry[1] > now}
+        earlier = self._cache[url][0] if url in self._cache else None
+        if earlier is None and sum(entry[0] is None for entry in self._cache.values()) >= _MAX_FAILED_URLS:
             raise RetryLater
         try:
             certificate = x509.load_pem_x509_certificate(await self._fetch(url))
         except (RetryLater, ValueError) as error:
             log.warning("sns.certificate_unavailable", error=type(error).__name__)
-            self._known[url] = (earlier, now + _FORGOTTEN)
+            self._cache[url] = (earlier, now + _RETRY_AFTER)
         else:
-            self._known[url] = (certificate, now + _KEPT)
+            self._cache[url] = (certificate, now + _CACHE_LIFETIME)
 
 
 async def fetch_certificate(url: str, *, seconds: float = _FETCH_SECONDS) -> bytes:
-    """The body at the URL: small, whole, in time, without redirects, from the host that its TLS certificate names."""
+    """Downloads a URL over verified TLS, without redirects, within limits of size and time. Raises RetryLater."""
     try:
         async with (
             asyncio.timeout(seconds),
             httpx2.AsyncClient(timeout=seconds, follow_redirects=False) as client,
             client.stream("GET", url, headers={"accept-encoding": "identity"}) as response,
         ):
-            return await _small_body(response)
+            return await _read_body(response)
     except (httpx2.HTTPError, httpx2.InvalidURL, OSError, TimeoutError) as error:
         log.warning("sns.fetch_failed", error=type(error).__name__)
         raise RetryLater from None
 
 
-async def _small_body(response: httpx2.Response) -> bytes:
+async def _read_body(response: httpx2.Response) -> bytes:
     if response.status_code != httpx2.codes.OK:
         raise RetryLater
     body = b""
     async for chunk in response.aiter_raw():
         body += chunk
-        if len(body) > _LARGEST_CERTIFICATE:
+        if len(body) > _MAX_CERTIFICATE_BYTES:
             raise RetryLater
     return body
 
@@ -159,20 +161,20 @@ async def _small_body(response: httpx2.Response) -> bytes:
 async def verify_message(
     body: bytes, *, topics: tuple[str, ...], certificates: Certificates, now: datetime
 ) -> SnsMessage:
-    """The message in a request's body, after every check; nothing is fetched before the cheap ones (H141 to H147).
+    """Parses and verifies the message in a request's body. The cheap checks precede the download (H141 to H147).
 
-    Raises NotBelieved, and NotNow where the certificate cannot be had.
+    Raises InvalidMessage, or RetryLater when the certificate is unavailable.
     """
     fields = _fields(body)
     kind = fields.get("Type", "")
     if kind not in _SIGNED_FIELDS:
         raise InvalidMessage("unknown_type")
-    # A signature of version 1 is SHA-1: the topic has to be set to SignatureVersion 2.
+    # Version 1 signs with SHA-1. The operator must set the topic to SignatureVersion 2.
     if fields.get("SignatureVersion") != "2":
         raise InvalidMessage("signature_version")
     if fields.get("TopicArn") not in topics:
         raise InvalidMessage("unknown_topic")
-    _refuse_other_times(fields.get("Timestamp", ""), now)
+    _refuse_stale(fields.get("Timestamp", ""), now)
     url = certificate_url(fields.get("SigningCertURL", ""), fields["TopicArn"])
     signature, signed = _signature(fields), canonical_text(fields)
     key = await certificates.key(url, now)
@@ -184,7 +186,7 @@ async def verify_message(
 
 
 def _fields(body: bytes) -> dict[str, str]:
-    """The texts among the message's members; whatever else is in there is not signed and not read."""
+    """Returns the members that are texts. Other members are not signed, so they are ignored."""
     try:
         message = orjson.loads(body)
     except orjson.JSONDecodeError:
@@ -195,18 +197,18 @@ def _fields(body: bytes) -> dict[str, str]:
 
 
 def certificate_url(url: str, topic_arn: str) -> str:
-    """The URL, if it is one of Amazon SNS's certificates in the topic's own partition and region (H142, H192).
+    """Returns the URL of a certificate of Amazon SNS in the topic's partition and region (H142, H192).
 
-    Another region, or a partition that other people run, has no say about this topic. `topic_arn` is a listed one.
+    Other regions and partitions do not sign messages of this topic. `topic_arn` is a configured topic.
     """
     try:
         parts = urlsplit(url)
-        hostile = not url.isascii() or not url.isprintable() or " " in url or "\\" in url
+        malformed = not url.isascii() or not url.isprintable() or " " in url or "\\" in url
     except ValueError:
         raise InvalidMessage("certificate_url") from None
-    # The network location is compared whole, so a user, a port or a trailing dot cannot stand in it.
+    # The comparison of the whole network location excludes a user, a port and a trailing dot.
     if (
-        hostile
+        malformed
         or parts.scheme != "https"
         or parts.netloc != _certificate_host(topic_arn)
         or not _CERTIFICATE_PATH.fullmatch(parts.path)
@@ -223,44 +225,44 @@ def _certificate_host(topic_arn: str) -> str | None:
     return None if suffix is None else f"sns.{region}.{suffix}"
 
 
-def _refuse_other_times(timestamp: str, now: datetime) -> None:
+def _refuse_stale(timestamp: str, now: datetime) -> None:
     try:
         signed_at = datetime.fromisoformat(timestamp)
     except ValueError:
         raise InvalidMessage("timestamp") from None
     if signed_at.tzinfo is None:
         signed_at = signed_at.replace(tzinfo=UTC)
-    if not now - _OLDEST <= signed_at <= now + _FUTURE:
+    if not now - _MAX_AGE <= signed_at <= now + _MAX_CLOCK_SKEW:
         raise InvalidMessage("timestamp")
 
 
 def canonical_text(fields: Mapping[str, str]) -> str:
-    """What SNS signs: names and values in turn, a line each, in this order; a Subject only where there is one."""
+    """Returns the text that SNS signs: alternating lines of names and values in this order. Subject is optional."""
     names = [name for name in _SIGNED_FIELDS[fields["Type"]] if name in fields or name != "Subject"]
     missing = [name for name in names if name not in fields]
-    if missing or not 0 < len(fields["MessageId"]) <= _LONGEST_ID:
+    if missing or not 0 < len(fields["MessageId"]) <= _MAX_ID_LENGTH:
         raise InvalidMessage("incomplete")
     return "".join(f"{name}\n{fields[name]}\n" for name in names)
 
 
 def _signature(fields: Mapping[str, str]) -> bytes:
-    """As long as a key that is strong enough makes it, so that an invented one costs no fetch."""
+    """Decodes the signature. A signature shorter than the smallest accepted key is rejected without a download."""
     try:
         signature = base64.b64decode(fields.get("Signature", ""), validate=True)
     except binascii.Error:
         raise InvalidMessage("signature") from None
-    if len(signature) * 8 < _SMALLEST_KEY:
+    if len(signature) * 8 < _MIN_KEY_BITS:
         raise InvalidMessage("signature")
     return signature
 
 
 async def confirm_subscription(message: SnsMessage) -> None:
-    """Confirms a subscription of a believed topic by API call; it needs no credentials. Raises NotNow."""
+    """Confirms a subscription of a verified message by an API call, without credentials. Raises RetryLater."""
     await asyncio.to_thread(_confirm, message)
 
 
 def _confirm(message: SnsMessage) -> None:
-    # boto3 takes a third of a second to import, and a subscription is confirmed once in a service's life.
+    # boto3 takes a third of a second to import, and a service confirms a subscription once.
     import boto3  # noqa: PLC0415
     from botocore import UNSIGNED  # noqa: PLC0415
     from botocore.config import Config  # noqa: PLC0415
@@ -269,13 +271,13 @@ def _confirm(message: SnsMessage) -> None:
 
     silence_requests()
     config = Config(
-        signature_version=UNSIGNED, connect_timeout=_PATIENCE, read_timeout=_PATIENCE,
+        signature_version=UNSIGNED, connect_timeout=_API_SECONDS, read_timeout=_API_SECONDS,
         retries={"mode": "standard", "total_max_attempts": 1},
     )  # fmt: skip
     region = message.topic_arn.split(":")[3]
     try:
         client: Any = boto3.session.Session().client("sns", region_name=region, config=config)
         client.confirm_subscription(TopicArn=message.topic_arn, Token=message.token or "")
-    except Exception as error:  # noqa: BLE001 -- on an odd answer botocore raises anything, KeyError for one
+    except Exception as error:  # noqa: BLE001 -- botocore raises any error for an odd response, such as KeyError
         log.warning("sns.not_confirmed", topic=message.topic_arn, error=type(error).__name__)
         raise RetryLater from None

@@ -35,7 +35,7 @@ async def decline(link: LinkFacts, *, block: bool, now: datetime) -> str:
             raise InviteLinkInvalid
         await audit.record(now, audit.Event("invitation.declined", link.community_id, None, link.invitation_id))
         if block:
-            await blocks.make(link.community_id, link.email, invitation_id=link.invitation_id, now=now)
+            await blocks.create(link.community_id, link.email, invitation_id=link.invitation_id, now=now)
             await outbox.order_block_notice(link.invitation_id, generation=link.generation, now=now)
         await notify(Changed(link.community_id, link.invitation_id))
     return link.community_name

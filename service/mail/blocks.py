@@ -1,8 +1,7 @@
-"""Blocks: addresses to which one community can send no more invitations, and the token that lifts a block.
+"""Blocks: addresses to which one community can send no further invitations, and the token that lifts a block.
 
-A block takes a link only, so it proves nothing about who made it. Everything here follows from that: the invited
-mailbox is told by mail, the mail carries a token of its own that lifts the block, and the record names somebody with
-the link as its author.
+A block requires only a link, so its author is unknown. For this reason the service sends a notice to the invited mailbox.
+The notice contains a token that lifts the block, and the audit event names "a person with the link" as the author.
 """
 
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ _LONGEST_TOKEN: Final = 200
 
 
 class LiftedBy(StrEnum):
-    """The author of a lifting."""
+    """The author of the removal of a block."""
 
     UNDO_LINK = "undo_link"
     OPERATOR = "operator"
@@ -38,24 +37,21 @@ class BlockView:
     made_by: str
 
 
-_MAKE: Final = """
+_CREATE: Final = """
 INSERT INTO blocks (id, community_id, email, created_at, made_by, invitation_id) VALUES ($1, $2, $3, $4, 'link', $5)
 ON CONFLICT (community_id, email) DO NOTHING
 """
 
 
-async def make(community_id: str, email: Address, *, invitation_id: str, now: datetime) -> None:
-    """Blocks an address for a community, as somebody with the link of an invitation asked. One that is blocked stays so.
-
-    In a transaction of the caller's.
-    """
-    await execute(_MAKE, new_id("blk"), community_id, email, now, invitation_id)
+async def create(community_id: str, email: Address, *, invitation_id: str, now: datetime) -> None:
+    """Blocks an address for a community, in the caller's transaction. An existing block stays unchanged."""
+    await execute(_CREATE, new_id("blk"), community_id, email, now, invitation_id)
     details = {"email": masked(email), "made_by": "link"}
     await audit.record(now, audit.Event("address.blocked", community_id, None, invitation_id, details))
 
 
 async def issue_undo(block_id: str, *, now: datetime) -> Token:
-    """A new token that lifts a block: stores its digest for 30 days and returns it for the mail."""
+    """Creates a token that lifts a block, and stores its digest for 30 days. Returns the token for the mail."""
     token, digest = new_token()
     await execute(
         "INSERT INTO block_undo_tokens (digest, block_id, expires_at) VALUES ($1, $2, $3)",
@@ -68,7 +64,7 @@ _LIFT: Final = "DELETE FROM blocks WHERE {condition} RETURNING community_id, ema
 
 
 async def undo(token: str, *, now: datetime) -> None:
-    """Lifts the block of the mail that carried this token. An unknown or expired token changes nothing, silently."""
+    """Lifts the block of the notice that contained this token. An unknown or expired token changes nothing."""
     if len(token) > _LONGEST_TOKEN:
         return
     matching = "id IN (SELECT block_id FROM block_undo_tokens WHERE digest = $1 AND expires_at > $2)"
@@ -78,10 +74,7 @@ async def undo(token: str, *, now: datetime) -> None:
 
 
 async def lift_all(address: Address, *, now: datetime) -> list[str]:
-    """Lifts every block of an address, for the operator; the communities' names.
-
-    In a transaction of the caller's.
-    """
+    """Lifts all blocks of an address, in the caller's transaction. Returns the names of the communities."""
     rows = await select(_LIFT.format(condition="email = $1"), address)
     await _record_lifted(rows, LiftedBy.OPERATOR, now)
     return sorted([await _name_of(row["community_id"]) for row in rows])
@@ -101,8 +94,8 @@ async def _name_of(community_id: str) -> str:
     return str(rows[0]["name"])
 
 
-async def listed() -> list[BlockView]:
-    """Every block, by address and then by community, for the operator."""
+async def list_all() -> list[BlockView]:
+    """Returns all blocks for the operator, ordered by address and community."""
     rows = await select(
         "SELECT b.community_id, c.name, b.email, b.created_at, b.made_by FROM blocks b"
         " JOIN communities c ON c.id = b.community_id ORDER BY b.email, lower(c.name), c.id"

@@ -1,4 +1,4 @@
-"""The mailbox of development: mail that never leaves this process, kept in memory only."""
+"""The mailbox of development: mails in the memory of this process."""
 
 from collections import deque
 from dataclasses import dataclass, field
@@ -10,12 +10,12 @@ from service.clock import Clock
 from service.mail.message import Mail
 from service.tokens import new_id
 
-_ROOM: Final = 500
+_CAPACITY: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
 class MailboxEntry:
-    """A mail as it would have arrived. `sent_at` is aware UTC."""
+    """A mail as a mailbox would receive it. `sent_at` is aware UTC."""
 
     id: str
     to: Address = field(repr=False)
@@ -26,10 +26,10 @@ class MailboxEntry:
 
 
 class Mailbox:
-    """The newest mails, at most `room`; the oldest makes way. Nothing of it is ever written to disk."""
+    """The newest mails, up to `capacity`. Mails are never written to disk."""
 
-    def __init__(self, room: int = _ROOM) -> None:
-        self._entries: deque[MailboxEntry] = deque(maxlen=room)
+    def __init__(self, capacity: int = _CAPACITY) -> None:
+        self._entries: deque[MailboxEntry] = deque(maxlen=capacity)
 
     def deliver(self, mail: Mail, now: datetime) -> MailboxEntry:
         entry = MailboxEntry(new_id("mail"), mail.to, mail.subject, mail.text, mail.html, sent_at=now)
@@ -46,7 +46,7 @@ class Mailbox:
 
 
 class MailboxSender:
-    """Delivers into a Mailbox at once; nothing can go wrong."""
+    """Delivers every mail to a Mailbox."""
 
     def __init__(self, mailbox: Mailbox, clock: Clock) -> None:
         self._mailbox = mailbox
@@ -62,4 +62,4 @@ class MailboxSender:
         return []
 
     async def close(self) -> None:
-        """Nothing is open."""
+        """Does nothing: there is no connection."""

@@ -1,4 +1,4 @@
-"""Every mail in every language as files, for whoever words, translates or designs them."""
+"""Writes every mail in every language to files, for authors, translators and designers."""
 
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -26,17 +26,17 @@ _UNDO: Final = "https://id.example.com/blocks/AN-EXAMPLE"
 _SERVICE: Final = "https://id.example.com"
 
 
-def write(folder: Path, *, now: datetime) -> list[Path]:
-    """Writes NAME.LANGUAGE.txt and .html for each mail into a folder, which is made; the files, in order."""
+def write_all(folder: Path, *, now: datetime) -> list[Path]:
+    """Writes NAME.LANGUAGE.txt and NAME.LANGUAGE.html for each mail. Creates the folder, and returns the files in order."""
     folder.mkdir(parents=True, exist_ok=True)
     files: list[Path] = []
     for language in LANGUAGES:
         for name, mail in _mails(language, now).items():
-            files += _write(folder / f"{name}.{language}", mail)
+            files += _write_parts(folder / f"{name}.{language}", mail)
     return files
 
 
-def _write(stem: Path, mail: Mail) -> list[Path]:
+def _write_parts(stem: Path, mail: Mail) -> list[Path]:
     text, html = stem.with_name(f"{stem.name}.txt"), stem.with_name(f"{stem.name}.html")
     text.write_text(f"Subject: {mail.subject}\n\n{mail.text}", "utf-8")
     html.write_text(mail.html, "utf-8")

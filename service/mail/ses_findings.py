@@ -1,4 +1,4 @@
-"""What Amazon SES says about itself, read for what would hurt: one sentence with its remedy per finding."""
+"""Findings about the configuration of Amazon SES: one sentence each, with its remedy."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     )
 
 _EVENTS: Final = frozenset({"BOUNCE", "COMPLAINT", "DELIVERY", "DELIVERY_DELAY", "REJECT"})
-# Each makes SES change the mail for everybody who uses the set. Guestlist's own mails switch tracking off one by one, but a
-# secret link should not hang on that alone (H095).
+# Each makes SES change all mails of the configuration set. Guestlist switches tracking off in each of its mails, but secret
+# links need a second protection (H095).
 _TRACKING: Final = {"CLICK": "rewrite the links", "OPEN": "add a tracking image"}
 
 
@@ -71,7 +71,7 @@ def configuration_set_findings(found: "GetConfigurationSetResponseTypeDef", name
 def event_findings(
     destinations: "Sequence[EventDestinationTypeDef]", name: str, topic_arns: frozenset[str]
 ) -> list[str]:
-    """What is wrong with where the events of a configuration set go; the destinations that are switched off do not count."""
+    """Returns findings about the event destinations of a configuration set. Disabled destinations are ignored."""
     enabled = [destination for destination in destinations if destination.get("Enabled", False)]
     tracked = {event for destination in enabled for event in destination["MatchingEventTypes"]} & _TRACKING.keys()
     findings: list[str] = [
@@ -91,7 +91,7 @@ def event_findings(
         )
     findings += [
         f"The configuration set {name} publishes to the topic {topic}, which GUESTLIST_SES_TOPIC_ARNS does not list: "
-        "its notifications are not believed. Add it there."
+        "the service rejects its notifications. Add it there."
         for topic in sorted({_topic(destination) for destination in enabled} - topic_arns - {""})
     ]
     return findings

@@ -1,7 +1,7 @@
-"""Suppression: addresses that are not written to, and the link in each mail that puts its address on the list.
+"""Suppression: addresses that receive no mail, and the unsubscribe link of each mail.
 
-The list is the service's, over all communities: an admin sees that an address is on it and never why, because that
-would tell what happened in another community.
+The list is shared by all communities. An admin sees that an address is on it but not the reason, because the reason would
+reveal an event of another community.
 """
 
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ class Reason(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Suppressed:
+class SuppressionView:
     """An address on the list, for the operator."""
 
     email: Address
@@ -54,45 +54,49 @@ ON CONFLICT (email) DO UPDATE SET reason = excluded.reason, created_at = exclude
 
 
 async def add(address: Address, reason: Reason, *, now: datetime) -> None:
-    """Puts an address on the list; a bounce or a complaint weighs more than a wish. In a transaction of the caller's."""
+    """Adds an address to the list, in the caller's transaction. A bounce or a complaint replaces an unsubscription."""
     if await execute(_ADD, address, reason, now):
         await audit.record(now, audit.Event("address.suppressed", details=_facts(address, reason)))
 
 
-async def listed() -> list[Suppressed]:
-    """The whole list, by address."""
+async def list_all() -> list[SuppressionView]:
+    """Returns the whole list, ordered by address."""
     rows = await Suppression.all().order_by("email")
-    return [Suppressed(Address(row.email), Reason(row.reason), row.created_at) for row in rows]
+    return [SuppressionView(Address(row.email), Reason(row.reason), row.created_at) for row in rows]
 
 
 @dataclass(frozen=True, slots=True)
-class Removed:
-    """What kept mail from an address: whether it was on a list, and the names of communities whose block was lifted."""
+class Removal:
+    """The result of a removal.
 
-    suppressed: bool
-    blocks: list[str]
-
-
-async def remove(address: Address, *, sender: MailSender | None, now: datetime) -> Removed:
-    """Takes an address off the list, and off that of the mail service, and lifts every block of it.
-
-    The mail service comes first, so that nothing changed when it cannot be asked: raises MailDeferred or MailRefused.
+    `was_suppressed` is set when the address was on a list. `unblocked_by` are the names of the communities whose block was
+    lifted.
     """
-    elsewhere = False
+
+    was_suppressed: bool
+    unblocked_by: list[str]
+
+
+async def remove(address: Address, *, sender: MailSender | None, now: datetime) -> Removal:
+    """Removes an address from our list and from the mail service's list, and lifts all its blocks.
+
+    The mail service comes first: if it does not answer, nothing has changed. Raises MailDeferred or MailRefused.
+    """
+    on_their_list = False
     if isinstance(sender, SuppressionList):
-        elsewhere = await sender.on_suppression_list(address)
+        on_their_list = await sender.on_suppression_list(address)
         await sender.remove_from_suppression_list(address)
     async with transaction():
         rows = await select("DELETE FROM suppressions WHERE email = $1 RETURNING reason", address)
-        if rows or elsewhere:
+        if rows or on_their_list:
             reason = rows[0]["reason"] if rows else "on the mail service's list"
             await audit.record(now, audit.Event("address.unsuppressed", details=_facts(address, reason)))
         lifted = await blocks.lift_all(address, now=now)
-    return Removed(bool(rows) or elsewhere, lifted)
+    return Removal(bool(rows) or on_their_list, lifted)
 
 
 async def unsubscribe(token: str, *, now: datetime) -> None:
-    """Stops the mail that this address did not ask for, whoever has the mail. A token that is unknown or over changes nothing, silently."""
+    """Suppresses invitations to the address of an unsubscribe token. An unknown or expired token changes nothing."""
     if len(token) > _LONGEST_TOKEN:
         return
     async with transaction():

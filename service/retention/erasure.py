@@ -1,8 +1,8 @@
-"""Erasure: removes a person's data on their wish, and keeps the facts of the audit.
+"""Erasure of a person's data on request. The facts of the audit log remain.
 
-The account's row stays, empty, because invitations and audit events point to it: that somebody invited, joined and left
-stays known, and who does not. Suppressions and blocks of the address stay, and so does the token that lifts a block: it
-holds no address, and without it the mailbox's owner could not lift a block that somebody else made.
+The account's row remains without personal data, because invitations and audit events refer to it. The log still shows that
+a person invited, joined and left, but not which person. Suppressions and blocks of the address remain. The token that lifts
+a block remains, too: it contains no address, and the owner of the mailbox needs it to lift a block by another person.
 """
 
 from dataclasses import dataclass
@@ -33,8 +33,8 @@ class LeavesNoOwner(ExpectedError):
 
 
 @dataclass(frozen=True, slots=True)
-class Erased:
-    """How much was erased, and what stays on purpose."""
+class Erasure:
+    """The numbers of erased rows, and the data that remains on purpose."""
 
     accounts: int
     memberships: int
@@ -43,15 +43,15 @@ class Erased:
     stays_blocked: int
 
 
-async def erase(address: Address, *, even_last_owner: bool, now: datetime) -> Erased:
-    """Removes whoever has this address, or was invited at it. Raises LeavesNoOwner."""
+async def erase(address: Address, *, even_last_owner: bool, now: datetime) -> Erasure:
+    """Erases the accounts with this address and the invitations to it. Raises LeavesNoOwner."""
     async with transaction():
-        erased = await _erase(address, even_last_owner=even_last_owner, now=now)
+        erasure = await _erase(address, even_last_owner=even_last_owner, now=now)
     await empty_write_ahead_log()
-    return erased
+    return erasure
 
 
-async def _erase(address: Address, *, even_last_owner: bool, now: datetime) -> Erased:
+async def _erase(address: Address, *, even_last_owner: bool, now: datetime) -> Erasure:
     rows = await select("SELECT id FROM members WHERE email = $1 ORDER BY id FOR UPDATE", address)
     members = [row["id"] for row in rows]
     if not even_last_owner:
@@ -63,7 +63,7 @@ async def _erase(address: Address, *, even_last_owner: bool, now: datetime) -> E
     for known in {address, *(Address(row["email"]) for row in invitations)}:
         await _erase_traces(known)
     await audit.record(now, audit.Event("person.erased", details={"email": masked(address)}))
-    return Erased(
+    return Erasure(
         len(members), memberships, len(invitations),
         bool(await select("SELECT 1 AS one FROM suppressions WHERE email = $1", address)),
         len(await select("SELECT 1 AS one FROM blocks WHERE email = $1", address)),
@@ -81,7 +81,7 @@ ORDER BY c.name
 
 
 async def _refuse_last_owner(members: list[str]) -> None:
-    """Communities are locked first, in one order, so that two last owners do not leave at once."""
+    """Locks the communities in a fixed order first, so that two last owners cannot leave concurrently."""
     for member_id in members:
         await select(
             "SELECT c.id FROM communities c JOIN memberships m ON m.community_id = c.id WHERE m.member_id = $1"
@@ -94,8 +94,8 @@ async def _refuse_last_owner(members: list[str]) -> None:
 
 
 async def _erase_member(member_id: str, now: datetime) -> int:
-    """Empties an account: nobody can sign in to it, belongs anywhere by it, or is named by it. How many memberships."""
-    places = await select("SELECT community_id, role FROM memberships WHERE member_id = $1", member_id)
+    """Removes the sign-ins, memberships and personal data of an account. Returns the number of memberships."""
+    memberships = await select("SELECT community_id, role FROM memberships WHERE member_id = $1", member_id)
     await execute(
         "DELETE FROM flows WHERE session_id IN (SELECT id FROM sessions WHERE member_id = $1) OR EXISTS (SELECT 1 FROM"
         " identities d WHERE d.member_id = $1 AND d.issuer = flows.issuer AND d.subject = flows.subject)",
@@ -107,17 +107,17 @@ async def _erase_member(member_id: str, now: datetime) -> int:
     await execute("DELETE FROM memberships WHERE member_id = $1", member_id)
     await execute("DELETE FROM mail_orders WHERE member_id = $1", member_id)
     await execute("UPDATE members SET name = NULL, email = NULL, erased_at = $1 WHERE id = $2", now, member_id)
-    await audit.record(now, *(_left(access, member_id) for access in places))
-    return len(places)
+    await audit.record(now, *(_erased_event(membership, member_id) for membership in memberships))
+    return len(memberships)
 
 
-def _left(access: dict[str, Any], member_id: str) -> audit.Event:
-    details = {"member": member_id, "role": Role(access["role"])}
-    return audit.Event("member.erased", access["community_id"], details=details)
+def _erased_event(membership: dict[str, Any], member_id: str) -> audit.Event:
+    details = {"member": member_id, "role": Role(membership["role"])}
+    return audit.Event("member.erased", membership["community_id"], details=details)
 
 
 async def _invitations_of(address: Address, members: list[str]) -> list[dict[str, Any]]:
-    """Those to the address, and those to any other address that one of these accounts accepted."""
+    """Returns the invitations to the address, and those to other addresses that one of these accounts accepted."""
     found = await select("SELECT id, community_id, email FROM invitations WHERE email = $1 ORDER BY id", address)
     for member_id in members:
         found += await select(
@@ -129,7 +129,7 @@ async def _invitations_of(address: Address, members: list[str]) -> list[dict[str
 
 
 async def _erase_invitation(row: dict[str, Any], now: datetime) -> None:
-    """An open one is taken back first. Its mail orders go before it is locked, as the worker locks them."""
+    """Revokes a pending invitation and erases it. Deletes its mail orders first: the worker locks in this order, too."""
     await execute("DELETE FROM mail_orders WHERE invitation_id = $1", row["id"])
     await execute(
         "UPDATE invitations SET revoked_at = $1 WHERE id = $2 AND accepted_at IS NULL AND declined_at IS NULL"
@@ -142,7 +142,7 @@ async def _erase_invitation(row: dict[str, Any], now: datetime) -> None:
 
 
 async def _erase_traces(address: Address) -> None:
-    """Where else the address stands: other sign-ins that claimed it in any case, proposals, tokens, counters."""
+    """Erases the address from sign-ins that claimed it in any case, proposals, flows, tokens and counters."""
     await execute("UPDATE identities SET email = NULL WHERE lower(email) = $1", address)
     await execute("UPDATE invitations SET proposed_email = NULL WHERE proposed_email = $1", address)
     await execute("DELETE FROM flows WHERE lower(signed_in_email) = $1", address)

@@ -1,8 +1,8 @@
 r"""Request cookies, read from the raw header.
 
-Starlette decodes the header as latin-1 and strips Unicode white space from names, so it reads the bytes
+Starlette decodes the header as latin-1 and strips Unicode white space from names. It reads the bytes
 `\xa0__Host-guestlist_session` as `__Host-guestlist_session`. Browsers treat that name as an ordinary one, which a sibling
-host may set for the whole domain (H170). This module compares names byte for byte instead.
+host may set for the whole domain (H170). This module compares names byte by byte instead.
 """
 
 from collections.abc import Iterator
@@ -11,15 +11,15 @@ from starlette.types import Scope
 
 
 def has_cookies(scope: Scope) -> bool:
-    """Whether the request carries a Cookie header, whatever it holds."""
+    """Returns whether the request has a Cookie header, even an empty one."""
     return any(name == b"cookie" for name, _ in scope["headers"])
 
 
 def read_cookie(scope: Scope, name: str) -> str | None:
-    """The value of the cookie `name`; None where it is absent, appears twice or is not ASCII.
+    """Returns the value of a cookie, or None if it is absent, appears twice or is not ASCII.
 
-    Pairs are separated by a semicolon and one space (RFC 6265 section 4.2.1); nothing else is stripped. A browser never
-    sends one of our names twice, and of two values nobody can tell which one this service set.
+    A semicolon and one space separate the pairs (RFC 6265 section 4.2.1); other white space is part of a pair. A browser
+    never sends one of our names twice. Of two values, the service cannot tell which one it has set.
     """
     prefix = f"{name}=".encode("ascii")
     values = [pair.removeprefix(prefix) for pair in _pairs(scope) if pair.startswith(prefix)]
@@ -29,7 +29,7 @@ def read_cookie(scope: Scope, name: str) -> str | None:
 
 
 def _pairs(scope: Scope) -> Iterator[bytes]:
-    """The pairs of all Cookie headers: proxies may split one header of HTTP/2 into several (RFC 9113 section 8.2.3)."""
+    """Yields the pairs of all Cookie headers: proxies may split one header of HTTP/2 (RFC 9113 section 8.2.3)."""
     for name, value in scope["headers"]:
         if name == b"cookie":
             yield from (pair.removeprefix(b" ") for pair in value.split(b";"))

@@ -1,8 +1,8 @@
-"""The pages behind links in mails that act: /unsubscribe/TOKEN and /blocks/TOKEN.
+"""The pages behind the actions in mails: /unsubscribe/TOKEN and /blocks/TOKEN.
 
-GET shows a page with one button and changes nothing, because mail scanners open links. POST acts, and only with the
-field that the page's form sends, because some scanners post too. Every token gets the same answer, so nobody learns
-which ones are real.
+GET shows a page with one button and changes nothing, because mail scanners open links. POST acts, but only with the field
+of the page's form, because some scanners send POST requests, too. All tokens get the same response, so the response does
+not reveal which tokens are valid.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -27,34 +27,34 @@ _MOST_FIELDS: Final = 5
 _PAGES: Final = Path(pages.__file__).parent
 
 
-class Act(Protocol):
-    """What a token does; an unknown or expired one does nothing, silently."""
+class Action(Protocol):
+    """The effect of a token. An unknown or expired token has no effect and raises nothing."""
 
     def __call__(self, token: str, *, now: datetime) -> Awaitable[None]: ...
 
 
 @dataclass(frozen=True, slots=True)
 class MailAction:
-    """One kind of link: the field that its form sends, the words before and after, and the act."""
+    """A kind of link: the field of its form, the texts of its page before and after the action, and the action."""
 
     field: str
     value: str
-    words: Callable[[str, bool], Mapping[str, str]]
-    act: Act
+    texts: Callable[[str, bool], Mapping[str, str]]
+    action: Action
     clock: Clock
 
-    async def ask(self, request: Request) -> Response:
-        """GET: the question, in the reader's language."""
+    async def show(self, request: Request) -> Response:
+        """Answers GET with the question, in the reader's language."""
         return self._page(request, done=False)
 
-    async def do(self, request: Request) -> Response:
-        """POST: acts, and answers every token alike; 400 without the form's field."""
-        if not await self._was_asked(request):
+    async def perform(self, request: Request) -> Response:
+        """Answers POST: performs the action, with the same response for each token. Responds 400 without the field."""
+        if not await self._is_confirmed(request):
             return PlainTextResponse(f"The field {self.field}={self.value} was expected.", 400)
-        await self.act(request.path_params["token"], now=self.clock())
+        await self.action(request.path_params["token"], now=self.clock())
         return self._page(request, done=True)
 
-    async def _was_asked(self, request: Request) -> bool:
+    async def _is_confirmed(self, request: Request) -> bool:
         try:
             async with request.form(max_files=0, max_fields=_MOST_FIELDS) as form:
                 return form.get(self.field) == self.value
@@ -65,11 +65,11 @@ class MailAction:
         language = negotiated(*request.headers.getlist("accept-language"))
         template = templates(_PAGES).get_template("mail_action.html")
         facts = {"language": language, "version": static_version(), "field": self.field, "value": self.value}
-        return HTMLResponse(template.render(self.words(language, done), **facts))
+        return HTMLResponse(template.render(self.texts(language, done), **facts))
 
 
 def unsubscribe(clock: Clock) -> MailAction:
-    """/unsubscribe/TOKEN: stops the mail that an address did not ask for. The POST is the one click of RFC 8058."""
+    """/unsubscribe/TOKEN: stops invitations to an address. The POST is the one click of RFC 8058."""
     return MailAction(
         "List-Unsubscribe", "One-Click", lambda language, done: unsubscribe_words(language, stopped=done),
         suppression.unsubscribe, clock,
@@ -77,5 +77,5 @@ def unsubscribe(clock: Clock) -> MailAction:
 
 
 def lift_block(clock: Clock) -> MailAction:
-    """/blocks/TOKEN: lifts the block that somebody made with the link of an invitation."""
+    """/blocks/TOKEN: lifts a block of the invited address."""
     return MailAction("lift", "yes", lambda language, done: block_words(language, lifted=done), blocks.undo, clock)

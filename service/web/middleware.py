@@ -1,4 +1,4 @@
-"""What every answer carries, failures too, and one log event for each request, without query strings and path secrets."""
+"""Middleware: security headers, known hosts, access log and error responses."""
 
 import re
 import time
@@ -20,7 +20,7 @@ CONTENT_SECURITY_POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self';"
     " base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
 )
-FAILED: Final = "Something went wrong here. It was logged; try again in a moment."
+INTERNAL_ERROR: Final = "Something went wrong here. It was logged; try again in a moment."
 _ONE_YEAR: Final = 31_536_000
 
 _HOST: Final = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9_.-]+)(:[0-9]{0,5})?", re.IGNORECASE)
@@ -29,12 +29,12 @@ _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _FOR_ANY_HOST: Final = frozenset({"/healthz", "/readyz", "/metrics"})
 
 
-# The second is the answer to a WebSocket handshake that is refused.
+# The second rejects a WebSocket handshake.
 _RESPONSE_STARTS: Final = ("http.response.start", "websocket.http.response.start")
 
 
 class SecurityHeaders:
-    """Strict defaults for every answer (H112); a route that needs another policy sets its own."""
+    """Adds strict default headers to each response (H112). A route may set its own values."""
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self._app = app
@@ -63,12 +63,12 @@ class SecurityHeaders:
 
 
 class KnownHosts:
-    """Answers requests that name another host than the service's own, before a route sees them (H191).
+    """Rejects requests for another host than the service's own, before they reach a route (H191).
 
-    A page whose name is made to resolve to this machine (DNS rebinding) is of the same origin as the answers that it
-    reads. Known are the host of PUBLIC_URL, with any port, and in development the names of loopback; X-Forwarded-Host
-    does not count. Unknown hosts are 421 (RFC 9110 section 15.5.20), and a Host that is missing, doubled or malformed
-    is 400 (RFC 9112 section 3.2).
+    With DNS rebinding, a hostile page resolves its own name to this machine and reads responses as same-origin. Known hosts
+    are the host of PUBLIC_URL, with any port, and the names of loopback in development. X-Forwarded-Host is ignored.
+    Responds 421 for an unknown host (RFC 9110 section 15.5.20), and 400 for a missing, repeated or malformed Host header
+    (RFC 9112 section 3.2).
     """
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
@@ -76,31 +76,25 @@ class KnownHosts:
         self._known = {host_of(settings.public_url)} | (_LOOPBACK if settings.development else frozenset())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        refused = None
+        error = None
         if scope["type"] in {"http", "websocket"} and scope["path"] not in _FOR_ANY_HOST:
-            refused = self._refusal(scope)
-        await (refused or self._app)(scope, receive, send)
+            error = self._check(scope)
+        await (error or self._app)(scope, receive, send)
 
-    def _refusal(self, scope: Scope) -> Response | None:
+    def _check(self, scope: Scope) -> Response | None:
+        """Returns an error response, or None for a known host."""
         hosts = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
         found = _HOST.fullmatch(hosts[0]) if len(hosts) == 1 else None
         if found is None:
-            return _worded(scope, "Name exactly one host in the Host header.", 400)
+            return _error_response(scope, 400, "Name exactly one host in the Host header.")
         if found[1].strip("[]").lower() in self._known:
             return None
         message = "This service has another host name. Use its public URL; a proxy in front of it passes Host on."
-        return _worded(scope, message, 421)
-
-
-def _worded(scope: Scope, message: str, status: int) -> Response:
-    """An error as clients of the path expect it."""
-    if scope["path"] == "/graphql":
-        return JSONResponse({"errors": [{"message": message}]}, status)
-    return PlainTextResponse(message, status)
+        return _error_response(scope, 421, message)
 
 
 class AccessLog:
-    """One event a request, with the route's pattern in place of its path: paths and queries carry tokens."""
+    """Logs one event for each request. It contains the route's pattern, because paths and queries contain tokens."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -112,18 +106,18 @@ class AccessLog:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        began, status = time.perf_counter(), 500
+        start, status = time.perf_counter(), 500
 
-        async def noting(message: Message) -> None:
+        async def send_and_note_status(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
             await send(message)
 
         try:
-            await self._app(scope, receive, noting)
+            await self._app(scope, receive, send_and_note_status)
         finally:
-            seconds = time.perf_counter() - began
+            seconds = time.perf_counter() - start
             route = _route(scope)
             metrics.requests.labels(route, scope["method"] if route != "unknown" else "any", status).inc()
             metrics.seconds.labels(route).observe(seconds)
@@ -132,22 +126,23 @@ class AccessLog:
             )
 
     async def _connection(self, scope: Scope, receive: Receive, send: Send) -> None:
-        began, refused = time.perf_counter(), {}
+        start, rejection = time.perf_counter(), {}
 
-        async def noting(message: Message) -> None:
+        async def send_and_note_status(message: Message) -> None:
             if message["type"] == "websocket.http.response.start":
-                refused["status"] = message["status"]
+                rejection["status"] = message["status"]
             await send(message)
 
         try:
-            await self._app(scope, receive, noting)
+            await self._app(scope, receive, send_and_note_status)
         finally:
-            log.info("websocket", route=_route(scope), seconds=round(time.perf_counter() - began, 1), **refused)
+            log.info("websocket", route=_route(scope), seconds=round(time.perf_counter() - start, 1), **rejection)
 
 
-class Failures:
-    """What nobody expected, the database gone in the middle of a request for one, is logged and answered in plain words,
-    with the headers of every other answer (H117, H165).
+class ErrorResponses:
+    """Logs unexpected errors, such as a lost database, and responds in plain words.
+
+    The response has the same headers as every other (H117, H165).
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -157,30 +152,32 @@ class Failures:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        begun = False
+        started = False
 
-        async def noting(message: Message) -> None:
-            nonlocal begun
-            begun = True
+        async def send_and_note_start(message: Message) -> None:
+            nonlocal started
+            started = True
             await send(message)
 
         try:
-            await self._app(scope, receive, noting)
+            await self._app(scope, receive, send_and_note_start)
         except TookTooLong as error:
             log.warning("request.timeout", route=_route(scope))
-            if begun:
+            if started:
                 raise
-            await _failed(scope, 503, str(error), "TIMEOUT")(scope, receive, send)
+            await _error_response(scope, 503, str(error), "TIMEOUT")(scope, receive, send)
         except Exception as error:
             log.error("request.failed", route=_route(scope), exc_info=error)  # noqa: TRY400 -- without its text
-            if begun:
+            if started:
                 raise
-            await _failed(scope, 500, FAILED, "INTERNAL")(scope, receive, send)
+            await _error_response(scope, 500, INTERNAL_ERROR, "INTERNAL")(scope, receive, send)
 
 
-def _failed(scope: Scope, status: int, message: str, code: str) -> Response:
+def _error_response(scope: Scope, status: int, message: str, code: str | None = None) -> Response:
+    """Returns an error as JSON for /graphql, and as text for other paths."""
     if scope["path"] == "/graphql":
-        return JSONResponse({"errors": [{"message": message, "extensions": {"code": code}}]}, status)
+        extensions = {"extensions": {"code": code}} if code else {}
+        return JSONResponse({"errors": [{"message": message, **extensions}]}, status)
     return PlainTextResponse(message, status)
 
 

@@ -1,7 +1,7 @@
 """POST /webhooks/ses: delivery events of Amazon SES, through SNS.
 
-What is not believed answers 403 and changes nothing. What is believed answers 200, also when it tells nothing new, for
-anything else would make SNS send it again; 503 asks it to.
+An unverified message gets a 403 response and changes nothing. A verified message gets a 200 response, even when it repeats
+an earlier one, because SNS retries after any other status. A 503 response requests such a retry.
 """
 
 from datetime import datetime
@@ -22,7 +22,7 @@ log = structlog.get_logger()
 
 
 class SesWebhook:
-    """The endpoint; `fetch` is the door to Amazon's certificates."""
+    """The endpoint; `fetch` downloads Amazon's certificates."""
 
     def __init__(
         self, settings: Settings, clock: Clock, *, fetch: sns.FetchCertificate = sns.fetch_certificate
@@ -30,20 +30,20 @@ class SesWebhook:
         self._settings, self._clock = settings, clock
         self._certificates = sns.Certificates(fetch)
 
-    async def answer(self, request: Request) -> Response:
+    async def respond(self, request: Request) -> Response:
         try:
-            return await self._take_in(await request.body(), self._clock())
+            return await self._process(await request.body(), self._clock())
         except sns.InvalidMessage as error:
             metrics.notifications.labels("refused").inc()
             log.warning("webhook.refused", reason=error.reason)
-            return PlainTextResponse("This notification is not believed.", 403)
+            return PlainTextResponse("This notification could not be verified.", 403)
         except sns.RetryLater:
             metrics.notifications.labels("postponed").inc()
             return PlainTextResponse("Not now; send it again later.", 503)
         except ClientDisconnect:
             return PlainTextResponse("The body did not arrive.", 400)
 
-    async def _take_in(self, body: bytes, now: datetime) -> Response:
+    async def _process(self, body: bytes, now: datetime) -> Response:
         message = await sns.verify_message(
             body, topics=self._settings.ses_topic_arns, certificates=self._certificates, now=now
         )
@@ -51,7 +51,7 @@ class SesWebhook:
             await sns.confirm_subscription(message)
             log.info("webhook.subscribed", topic=message.topic_arn)
         elif message.type == "UnsubscribeConfirmation":
-            # Somebody with rights on the topic ended the subscription: the operator must know, and may have meant it.
+            # A person with rights on the topic ended the subscription. The log informs the operator.
             log.warning("webhook.unsubscribed", topic=message.topic_arn)
         else:
             await self._apply(message, now)
@@ -59,8 +59,8 @@ class SesWebhook:
         return PlainTextResponse("ok")
 
     async def _apply(self, message: sns.SnsMessage, now: datetime) -> None:
-        """Once for each notification: the same one again, by SNS or by somebody who kept it, changes nothing (H147)."""
-        event = _event_in(message.content)
+        """Applies each notification once. A repetition by SNS or a replay changes nothing (H147)."""
+        event = _parse_event(message.content)
         async with transaction():
             new = await execute(
                 "INSERT INTO notifications (id, received_at) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING",
@@ -70,8 +70,8 @@ class SesWebhook:
                 await ses_events.apply_event(event, now=now, settings=self._settings)
 
 
-def _event_in(content: str) -> dict[str, Any] | None:
-    """The event in a notification; SES greets a new topic with a plain sentence."""
+def _parse_event(content: str) -> dict[str, Any] | None:
+    """Parses the event in a notification. Returns None for the plain sentence that SES sends to a new topic."""
     try:
         event = orjson.loads(content)
     except orjson.JSONDecodeError:

@@ -67,7 +67,7 @@ async def test_blocks_are_listed_and_lifted(url: str) -> None:
     """H178: `suppression list` shows blocks with their community and author, `remove` lifts them all and says so, once."""
     (row,) = await database.select("SELECT id, community_id FROM invitations")
     async with database.transaction():
-        await blocks.make(row["community_id"], canonical(GUEST), invitation_id=row["id"], now=datetime.now(UTC))
+        await blocks.create(row["community_id"], canonical(GUEST), invitation_id=row["id"], now=datetime.now(UTC))
     settings = environment(database_url=url)
     status, said = await run("suppression", "list", env=settings)
     assert status == 0
@@ -75,7 +75,7 @@ async def test_blocks_are_listed_and_lifted(url: str) -> None:
     assert "\tYard\tmade by somebody with the link" in said
     status, said = await run("suppression", "remove", GUEST, env=settings)
     assert (status, "Lifted the block: Yard can invite this address again." in said) == (0, True), said
-    assert await blocks.listed() == []
+    assert await blocks.list_all() == []
     (event,) = await database.select("SELECT details FROM audit_events WHERE kind = 'address.block_lifted'")
     assert "operator" in str(event)
     assert GUEST not in str(event)

@@ -143,7 +143,7 @@ async def test_a_bounced_notice_suppresses_the_address_that_it_went_to(serve: Se
                 headers={"content-type": "text/plain"},
             )  # fmt: skip
             assert answer.status_code == 200, answer.text
-        assert [(row.email, row.reason) for row in await suppression.listed()] == [(MEMBER, "bounced")]
+        assert [(row.email, row.reason) for row in await suppression.list_all()] == [(MEMBER, "bounced")]
         assert [row["delivery"] for row in await scene.orders()] == ["BOUNCED"]
 
 

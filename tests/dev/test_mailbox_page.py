@@ -138,7 +138,7 @@ async def test_names_in_a_mail_cannot_break_the_page(place: Place) -> None:
 
 async def test_the_mailbox_keeps_the_newest_mails_only() -> None:
     """A full mailbox lets its oldest mail go, and its sender stamps each mail with the clock's time."""
-    mailbox = Mailbox(room=2)
+    mailbox = Mailbox(capacity=2)
     sender = MailboxSender(mailbox, lambda: NOW)
     ids = [await sender.send(an_invitation("http://127.0.0.1", f"Club {number}")) for number in range(3)]
     assert [entry.id for entry in mailbox.entries] == [ids[2], ids[1]]

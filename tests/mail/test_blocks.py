@@ -83,13 +83,13 @@ async def _press(service: Service, path: str, **form: str) -> httpx2.Response:
 async def test_a_block_by_link_is_announced_and_its_mail_lifts_it(scene: Scene) -> None:
     """H175: the invited mailbox is written to, its mail lifts the block, and the admin can reopen the invitation."""
     await scene.block()
-    assert [(block.email, block.made_by) for block in await blocks.listed()] == [(GUEST, "link")]
+    assert [(block.email, block.made_by) for block in await blocks.list_all()] == [(GUEST, "link")]
     path = await scene.undo_path()
     assert len(scene.mails()) == 1
     assert (await scene.owner.invitation(scene.invitation))["canResend"] is False
     scene.service.clock.advance(days=29)
     assert (await _press(scene.service, path)).status_code == 200
-    assert await blocks.listed() == []
+    assert await blocks.list_all() == []
     await scene.owner.sign_in("owner@example.com")
     seen = await scene.owner.invitation(scene.invitation)
     assert (seen["status"], seen["canResend"]) == ("DECLINED", True)
@@ -121,14 +121,14 @@ async def test_the_mail_about_a_block_respects_what_cannot_be_delivered(
     await scene.service.deliver()
     assert len(scene.mails()) == sent
     assert (await scene.kinds())[-1] == last
-    assert len(await blocks.listed()) == 1
+    assert len(await blocks.list_all()) == 1
 
 
 async def test_a_block_that_was_lifted_is_not_announced(scene: Scene) -> None:
     """The operator lifts a block before the worker comes to its mail: nothing is sent, and the address can be invited."""
     await scene.block()
     removed = await suppression.remove(canonical(GUEST), sender=None, now=scene.service.clock())
-    assert (removed.suppressed, removed.blocks) == (False, ["Demo"])
+    assert (removed.was_suppressed, removed.unblocked_by) == (False, ["Demo"])
     await scene.service.deliver()
     assert scene.mails() == []
     assert (await scene.resend())["__typename"] == "ResendInviteSuccess"
@@ -145,9 +145,9 @@ async def test_a_flow_cookie_alone_blocks_nobody(scene: Scene) -> None:
     assert refused["__typename"] == "InviteLinkInvalid"
     await scene.service.deliver()
     assert (await scene.owner.invitation(scene.invitation))["status"] == "PENDING"
-    assert (await blocks.listed(), scene.mails(), await scene.kinds()) == ([], [], before)
+    assert (await blocks.list_all(), scene.mails(), await scene.kinds()) == ([], [], before)
     assert (await scene.thief.do("declineInvite"))["__typename"] == "DeclineInviteSuccess"
-    assert (await blocks.listed(), scene.mails()) == ([], [])
+    assert (await blocks.list_all(), scene.mails()) == ([], [])
     assert (await scene.resend())["__typename"] == "ResendInviteSuccess"
 
 
@@ -175,9 +175,9 @@ async def test_scanners_lift_no_block(scene: Scene) -> None:
     assert page.headers["referrer-policy"] == "no-referrer"
     assert "form-action 'self'" in page.headers["content-security-policy"]
     assert {answer.status_code for answer in bad} == {400}
-    assert len(await blocks.listed()) == 1
+    assert len(await blocks.list_all()) == 1
     assert (await _press(scene.service, path)).status_code == 200
-    assert await blocks.listed() == []
+    assert await blocks.list_all() == []
 
 
 async def test_every_undo_token_gets_the_same_answer(scene: Scene) -> None:
@@ -186,13 +186,13 @@ async def test_every_undo_token_gets_the_same_answer(scene: Scene) -> None:
     path = await scene.undo_path()
     scene.service.clock.advance(days=30)
     ended = await _press(scene.service, path)
-    assert len(await blocks.listed()) == 1
+    assert len(await blocks.list_all()) == 1
     scene.service.clock.advance(days=-30)
     answers = [await _press(scene.service, f"/blocks/{token}") for token in ("x", "A" * 43, "A" * 5_000, "%00")]
-    assert len(await blocks.listed()) == 1
+    assert len(await blocks.list_all()) == 1
     answers += [await _press(scene.service, path), await _press(scene.service, path), ended]
     assert {(answer.status_code, answer.text) for answer in answers} == {(200, ended.text)}
-    assert await blocks.listed() == []
+    assert await blocks.list_all() == []
     assert (await scene.kinds()).count("address.block_lifted") == 1
 
 
@@ -204,15 +204,15 @@ async def test_an_undo_token_lifts_its_own_block_only(scene: Scene) -> None:
     await scene.block()
     first = await scene.undo_path()
     await _press(scene.service, first)
-    assert [block.email for block in await blocks.listed()] == ["other@example.com"]
+    assert [block.email for block in await blocks.list_all()] == ["other@example.com"]
     assert (await scene.resend())["__typename"] == "ResendInviteSuccess"
     await scene.block()
     await _press(scene.service, first)
     await _press(scene.service, first.replace("blocks", "unsubscribe"), **{"List-Unsubscribe": "One-Click"})
-    assert [block.email for block in await blocks.listed()] == [GUEST, "other@example.com"]
-    assert await suppression.listed() == []
+    assert [block.email for block in await blocks.list_all()] == [GUEST, "other@example.com"]
+    assert await suppression.list_all() == []
     await _press(scene.service, await scene.undo_path())
-    assert [block.email for block in await blocks.listed()] == ["other@example.com"]
+    assert [block.email for block in await blocks.list_all()] == ["other@example.com"]
 
 
 async def test_an_undo_token_is_stored_and_logged_nowhere(scene: Scene, log_lines: list[str]) -> None:  # noqa: F811
@@ -285,4 +285,4 @@ async def test_undo_tokens_go_when_they_end(scene: Scene) -> None:
     pruned = await pruning.prune(now=scene.service.clock(), settings=scene.service.settings)
     assert pruned["block_undo_tokens"] == 1
     await _press(scene.service, path)
-    assert len(await blocks.listed()) == 1
+    assert len(await blocks.list_all()) == 1

@@ -48,7 +48,7 @@ async def test_opening_the_link_changes_nothing(service: Service) -> None:
         assert page.text.count("<button") == 1
         assert path not in page.text
         assert page.headers["referrer-policy"] == "no-referrer"
-        assert await suppression.listed() == []
+        assert await suppression.list_all() == []
 
 
 async def test_one_click_stops_invitations_and_fresh_links(service: Service) -> None:
@@ -74,13 +74,13 @@ async def test_every_token_gets_the_same_answer(service: Service) -> None:
     path = _unsubscribe_path(mail)
     service.clock.advance(days=30)
     ended = await _click(service, path)
-    assert await suppression.listed() == []
+    assert await suppression.list_all() == []
     service.clock.advance(days=-30)
     answers = [await _click(service, f"/unsubscribe/{token}") for token in ("x", "A" * 43, "A" * 5_000, "%00")]
-    assert await suppression.listed() == []
+    assert await suppression.list_all() == []
     answers += [await _click(service, path), await _click(service, path), ended]
     assert {(answer.status_code, answer.text) for answer in answers} == {(200, ended.text)}
-    assert [(row.email, row.reason) for row in await suppression.listed()] == [(GUEST, "unsubscribed")]
+    assert [(row.email, row.reason) for row in await suppression.list_all()] == [(GUEST, "unsubscribed")]
 
 
 async def test_a_post_without_the_field_changes_nothing(service: Service) -> None:
@@ -96,10 +96,10 @@ async def test_a_post_without_the_field_changes_nothing(service: Service) -> Non
             await client.post(path, files={"List-Unsubscribe": b"One-Click"}),
         ]
         assert {answer.status_code for answer in bad} == {400}
-        assert await suppression.listed() == []
+        assert await suppression.list_all() == []
         as_multipart = await client.post(path, files={"List-Unsubscribe": (None, b"One-Click")})
         assert as_multipart.status_code == 200
-        assert len(await suppression.listed()) == 1
+        assert len(await suppression.list_all()) == 1
 
 
 async def test_the_token_stays_out_of_logs_and_tables(service: Service, log_lines: list[str]) -> None:  # noqa: F811

@@ -21,8 +21,8 @@ from tests.support.loopback import bound_socket, running
 
 pytestmark = pytest.mark.anyio
 
-_SHORT = Deadlines(silent=0.3, head=0.3, body=0.6, grace=0.2, rate=1000)
-_LONG = Deadlines(silent=60, head=60, body=60, grace=60)
+_SHORT = Deadlines(first=0.3, head=0.3, body=0.6, grace=0.2, rate=1000)
+_LONG = Deadlines(first=60, head=60, body=60, grace=60)
 _WITHIN = 20.0  # seconds, on a busy machine
 _READ: list[bytes] = []
 
