@@ -1,4 +1,4 @@
-"""POST /graphql: JSON only, one operation a request, from our own pages and the allowed origins only."""
+"""POST /graphql: one operation per request, as JSON, from our own pages and allowed origins."""
 
 import asyncio
 import re
@@ -15,8 +15,8 @@ from starlette.responses import Response
 from starlette.types import Receive
 
 from schema.context import Context
-from schema.schema import Schema, masked
-from schema.subscription_transport import Live, MakeContext, is_subscription, wants_stream
+from schema.schema import Schema, format_error
+from schema.subscription_transport import MakeContext, SubscriptionTransport, accepts_event_stream, is_subscription
 from service.database.deadlines import MESSAGE
 from service.database.shares import TooManyAtOnce
 from service.errors import NotSignedIn, RateLimited
@@ -25,19 +25,19 @@ from service.web.cookies import has_cookies
 
 MOST_BYTES: Final = 512 * 1024
 
-_WITHIN: Final = 30.0  # seconds that an operation may take in all, with its time in the caller's line
-_CLIENT_GONE: Final = 499  # for the access log and the metrics; nobody reads it
+_TIMEOUT: Final = 30.0  # seconds for an operation, including its wait in the caller's line
+_CLIENT_GONE: Final = 499  # a status for the access log and the metrics; the client has disconnected
 
-NOT_PLAIN: Final = "A subscription needs Accept: text/event-stream, or a WebSocket (graphql-transport-ws)."
+_NEEDS_STREAM: Final = "A subscription needs Accept: text/event-stream, or a WebSocket (graphql-transport-ws)."
 
-# No other parameter and no other charset: what one reader takes for JSON must be that for every other (H109).
+# Accept only application/json in UTF-8. Every parser on the way then agrees that it is JSON (H109).
 _JSON_IN_UTF8: Final = re.compile(r"""[ \t]*application/json[ \t]*(;[ \t]*charset="?utf-?8"?[ \t]*)?""", re.IGNORECASE)
 
 Finish = Callable[[Response, Context], Awaitable[None]]
 
 
 class BadRequest(Exception):
-    """Raised for a request that is no GraphQL operation; `message` says what was wrong and what was expected."""
+    """Raised for a request that is not a GraphQL operation. `message` names the fault and the expected form."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -45,12 +45,12 @@ class BadRequest(Exception):
 
 
 class GraphQLEndpoint:
-    """The API over HTTP. `make_context` reads who asks; `finish` puts the cookies on the answer."""
+    """The API over HTTP. `make_context` identifies the caller; `finish` sets the cookies of the response."""
 
     def __init__(self, schema: Schema, settings: Settings, make_context: MakeContext, finish: Finish) -> None:
-        self._schema, self._settings, self._make_context, self._finish = schema, settings, make_context, finish
-        mask = partial(masked, development=settings.development)
-        self.live = Live(schema, settings, make_context, mask)
+        self.schema, self._settings, self._make_context, self._finish = schema, settings, make_context, finish
+        mask = partial(format_error, development=settings.development)
+        self.subscriptions = SubscriptionTransport(schema, settings, make_context, mask)
 
     async def answer(self, request: Request) -> Response:
         """POST /graphql."""
@@ -65,19 +65,19 @@ class GraphQLEndpoint:
         except BadRequest as error:
             return _json({"errors": [{"message": error.message}]}, error.status)
         if is_subscription(operation):
-            return await self._live_answer(request, operation, context)
+            return await self._subscribe(request, operation, context)
         return await self._run(request, operation, context)
 
     async def _run(self, request: Request, operation: dict[str, Any], context: Context) -> Response:
-        """Runs a query or a mutation in its caller's turn, for as long as the client waits for it.
+        """Runs a query or a mutation in its caller's turn. Cancels it after the timeout, or when the client disconnects.
 
-        What is cancelled, because it took too long or nobody waits any more, is rolled back; a mutation that was
-        committed stays. A login's return is no operation and is never cancelled (`service.sign_in.callback.finish`).
+        Cancellation rolls back the open transaction; committed mutations stay. The callback of a sign-in is a separate
+        endpoint and is never cancelled (`service.sign_in.callback.finish`).
         """
         result, context.awaitables = None, []
         try:
-            async with _while_connected(request.receive), asyncio.timeout(_WITHIN), context.turn():
-                result = await self._schema.run(
+            async with _while_connected(request.receive), asyncio.timeout(_TIMEOUT), context.turn():
+                result = await self.schema.run(
                     operation["query"],
                     variables=operation.get("variables"),
                     operation_name=operation.get("operationName"),
@@ -95,15 +95,15 @@ class GraphQLEndpoint:
         await self._finish(response, context)
         return response
 
-    async def _live_answer(self, request: Request, operation: dict[str, Any], context: Context) -> Response:
-        if not wants_stream(request):
-            return _json({"errors": [{"message": NOT_PLAIN}]}, 400)
-        return await self.live.stream(operation, context)
+    async def _subscribe(self, request: Request, operation: dict[str, Any], context: Context) -> Response:
+        if not accepts_event_stream(request):
+            return _json({"errors": [{"message": _NEEDS_STREAM}]}, 400)
+        return await self.subscriptions.stream(operation, context)
 
 
 @asynccontextmanager
 async def _while_connected(receive: Receive) -> AsyncIterator[None]:
-    """Cancels the block when the client disconnects, and raises ClientDisconnect. The body has been read before."""
+    """Cancels the block when the client disconnects, and raises ClientDisconnect. The body must have been read before."""
     running, gone = asyncio.current_task(), False
 
     async def watch() -> None:
@@ -126,14 +126,14 @@ async def _while_connected(receive: Receive) -> AsyncIterator[None]:
 
 
 def _refuse_repeated(request: Request) -> None:
-    """What decides on a request is said once: of two values one reader would believe the first, and another the last."""
+    """Rejects duplicates of security headers: one reader would use the first value, another the last."""
     for name in ("authorization", "content-type", "origin", "sec-fetch-site"):
         if len(request.headers.getlist(name)) > 1:
             raise BadRequest(400, f"The header {name} stands there more than once.")
 
 
 def bearer_of(request: HTTPConnection) -> str | None:
-    """The access token of an Authorization header; with one, cookies do not count, so no page can forge with them."""
+    """The access token of an Authorization header. Requests with one ignore cookies, which excludes cross-site forgery."""
     header = request.headers.get("authorization")
     if header is None:
         return None
@@ -144,7 +144,7 @@ def bearer_of(request: HTTPConnection) -> str | None:
 
 
 async def refuse_unknown_bearer(context: Context, bearer: str | None) -> None:
-    """Raises BadRequest for a wrong access token: 401, or 429 where the client's attempts are used up."""
+    """Raises BadRequest for an invalid access token: 401, or 429 over the client's limit of attempts."""
     try:
         await context.refuse_unknown_bearer(bearer)
     except RateLimited as limited:
@@ -155,21 +155,21 @@ async def refuse_unknown_bearer(context: Context, bearer: str | None) -> None:
 
 def _answer(result: Any, *, development: bool) -> Response:
     if not isinstance(result, ExecutionResult):
-        return _json({"errors": [{"message": NOT_PLAIN}]}, 400)
+        return _json({"errors": [{"message": _NEEDS_STREAM}]}, 400)
     body: dict[str, Any] = {}
     if result.errors:
-        body["errors"] = [masked(error, development=development) for error in result.errors]
+        body["errors"] = [format_error(error, development=development) for error in result.errors]
     if result.data is not None or not result.errors:
         body["data"] = result.data
-    elif _is_no_document(result.errors):
+    elif _has_syntax_error(result.errors):
         return _json(body, 400)
     else:
         body["data"] = None
     return _json(body)
 
 
-def _is_no_document(errors: list[GraphQLError]) -> bool:
-    """Whether the query could not even be parsed: then the request was no operation."""
+def _has_syntax_error(errors: list[GraphQLError]) -> bool:
+    """Whether the document could not be parsed. The request then has no operation."""
     return any(error.message.startswith("Syntax Error") for error in errors)
 
 
@@ -200,7 +200,7 @@ def _refuse_other_shapes(body: Any) -> None:
 
 
 def _refuse_foreign_pages(request: Request, settings: Settings) -> None:
-    """A request with cookies comes from an allowed page, or it is another site's forgery (H109)."""
+    """Rejects a request with cookies from a page of another site, which may be a forgery (H109)."""
     if not has_cookies(request.scope):
         return
     origin, site = request.headers.get("origin"), request.headers.get("sec-fetch-site")
@@ -212,7 +212,7 @@ def _refuse_foreign_pages(request: Request, settings: Settings) -> None:
 
 
 def _contradicts(origin: str, site: str | None, settings: Settings) -> bool:
-    """Whether the browser calls a page cross-site that is ours; among loopback names that is no contradiction."""
+    """Whether sec-fetch-site says cross-site for an allowed origin. Two loopback names may be cross-site."""
     if site != "cross-site":
         return False
     loopback = (urlsplit(origin).hostname or "") in {"localhost", "127.0.0.1", "::1"}

@@ -1,4 +1,4 @@
-"""The schema, and how an operation is run: limits first, caches for what repeats, unexpected errors masked."""
+"""The schema and the execution of operations: checks limits, uses caches, masks unexpected errors."""
 
 import re
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -38,7 +38,7 @@ MASKED: Final = INTERNAL_ERROR
 
 
 class Schema(strawberry.Schema):
-    """Strawberry's types, run by graphql-core itself: limits and caches are those of `schema.limits.document_cache`."""
+    """Strawberry's types with graphql-core's execution, and the caches and limits of `schema.limits`."""
 
     documents: Documents
     development: bool
@@ -46,7 +46,7 @@ class Schema(strawberry.Schema):
     async def run(
         self, query: str, *, variables: dict[str, Any] | None, operation_name: str | None, context: Context
     ) -> ExecutionResult:
-        """The result of a query or a mutation."""
+        """Runs a query or a mutation."""
         try:
             document = await self.documents.of(query, variables or {}, context.count_memberships)
         except DocumentRefused as refused:
@@ -56,12 +56,12 @@ class Schema(strawberry.Schema):
             operation_name=operation_name, executor_class=Executor, plans=document.plans,
             max_coercion_errors=MOST_ERRORS, hide_suggestions=not self.development,
         )  # fmt: skip
-        return self._told(await result if isawaitable(result) else result)
+        return self._log_errors(await result if isawaitable(result) else result)
 
     async def follow(
         self, query: str, *, variables: dict[str, Any] | None, operation_name: str | None, context: Context
     ) -> AsyncGenerator[ExecutionResult, None]:
-        """The results of a subscription, one after the other."""
+        """Runs a subscription, and yields its results."""
         try:
             node = (await self.documents.of(query, variables or {}, context.count_memberships)).node
         except DocumentRefused as refused:
@@ -70,20 +70,20 @@ class Schema(strawberry.Schema):
         if not _is_subscription(node, operation_name):
             yield ExecutionResult(None, [GraphQLError("Only subscriptions are served here.")])
             return
-        begun = subscribe(
+        started = subscribe(
             self._schema, node, context_value=context, variable_values=variables, operation_name=operation_name,
             executor_class=Executor, max_coercion_errors=MOST_ERRORS, hide_suggestions=not self.development,
         )  # fmt: skip
-        results: Any = await begun if isawaitable(begun) else begun
+        results: Any = await started if isawaitable(started) else started
         if isinstance(results, ExecutionResult):
-            yield self._told(results)
+            yield self._log_errors(results)
             return
         async with aclosing(results):
-            async for result in _with_its_failure(results):
-                yield self._told(result)
+            async for result in _with_final_error(results):
+                yield self._log_errors(result)
 
-    def _told(self, result: ExecutionResult) -> ExecutionResult:
-        """The result, with its unexpected errors in the log; no query text, for arguments carry tokens and addresses."""
+    def _log_errors(self, result: ExecutionResult) -> ExecutionResult:
+        """Logs the unexpected errors of a result. Leaves out the document: its arguments may be tokens and addresses."""
         for error in result.errors or ():
             if isinstance(error.original_error, TookTooLong):
                 log.warning("graphql.timeout", path=_path(error))
@@ -92,13 +92,13 @@ class Schema(strawberry.Schema):
         return result
 
 
-async def _with_its_failure(results: AsyncIterator[ExecutionResult]) -> AsyncIterator[ExecutionResult]:
-    """The results; where the subscription itself fails, which graphql-core lets through, an error is the last."""
+async def _with_final_error(results: AsyncIterator[ExecutionResult]) -> AsyncIterator[ExecutionResult]:
+    """The results of a subscription. Converts an exception of its generator, which graphql-core raises, into a last result."""
     try:
         async for result in results:
             yield result
-    except Exception as failure:  # noqa: BLE001 -- whatever it is, it is logged and masked like that of any resolver
-        yield ExecutionResult(None, [GraphQLError(str(failure), original_error=failure)])
+    except Exception as error:  # noqa: BLE001 -- it is logged and masked like an exception of a resolver
+        yield ExecutionResult(None, [GraphQLError(str(error), original_error=error)])
 
 
 def _is_subscription(node: DocumentNode, operation_name: str | None) -> bool:
@@ -107,13 +107,11 @@ def _is_subscription(node: DocumentNode, operation_name: str | None) -> bool:
 
 
 def is_expected(error: GraphQLError) -> bool:
-    """Whether an error is the client's to read: a fault of its document or its variables, which GraphQL words itself,
-    a bad argument in our own words, or a statement that took too long.
-    """
+    """Whether the client may read an error: a fault of its document or variables, a BadArgument, or a timeout."""
     cause = error.original_error
     if cause is None or isinstance(cause, GraphQLError | TookTooLong):
         return True
-    # A number of thousands of digits, which Python will not read, in the document itself.
+    # A literal number with more digits than Python converts.
     return isinstance(cause, ValueError) and error.path is None and bool(error.nodes)
 
 
@@ -122,9 +120,9 @@ _ECHO: Final = re.compile(r"(?:, found: |( cannot represent [^:]*): |, but encou
 _INSTANT: Final = "cannot represent a DateTime."
 
 
-def masked(error: GraphQLError, *, development: bool) -> dict[str, Any]:
-    """The error as the client sees it: details of unexpected ones stay in the log (H117), and names of the schema that
-    were not asked for in development (H116).
+def format_error(error: GraphQLError, *, development: bool) -> dict[str, Any]:
+    """Formats an error for the client. Hides details of unexpected errors (H117), and in production GraphQL's suggestions,
+    which name fields of the schema (H116).
     """
     if isinstance(error.original_error, TookTooLong):
         error = GraphQLError(error.message, error.nodes, path=error.path, extensions={"code": "TIMEOUT"})
@@ -135,9 +133,9 @@ def masked(error: GraphQLError, *, development: bool) -> dict[str, Any]:
 
 
 def _without_echo(message: str) -> str:
-    """GraphQL repeats the value that it cannot read, and that may be a link's token."""
-    told = _ECHO.sub(lambda found: f"{found[1] or ''}.", message)
-    return f"{told} One like 2026-01-31T12:00:00Z was expected." if told.endswith(_INSTANT) else told
+    """Removes the rejected value from a message of GraphQL: it may be the token of a link."""
+    redacted = _ECHO.sub(lambda match: f"{match[1] or ''}.", message)
+    return f"{redacted} One like 2026-01-31T12:00:00Z was expected." if redacted.endswith(_INSTANT) else redacted
 
 
 def _path(error: GraphQLError) -> str:
@@ -146,7 +144,7 @@ def _path(error: GraphQLError) -> str:
 
 @cache
 def build(*, development: bool) -> Schema:
-    """The schema of the process. Introspection and suggestions exist in development only."""
+    """Builds the schema, once per process. Introspection and suggestions are available in development only."""
     schema = Schema(
         Query,
         Mutation,
@@ -157,7 +155,7 @@ def build(*, development: bool) -> Schema:
     guard(schema)
     schema.development = development
     schema.documents = Documents(
-        schema._schema,  # noqa: SLF001 -- the executor's own
+        schema._schema,  # noqa: SLF001 -- Strawberry has no public access to it
         rules(development=development),
         development=development,
     )

@@ -1,8 +1,7 @@
-"""Subscriptions on their way: graphql-transport-ws on a WebSocket, and server-sent events as the answer to a POST.
+"""Transports of subscriptions: graphql-transport-ws over WebSockets, and server-sent events as the response to a POST.
 
-Only subscriptions are served here; queries and mutations have POST /graphql. A page of another site gets no handshake,
-a browser's cookies count only with an allowed Origin, and everything is bounded: connections, subscriptions, messages,
-and the time that anything may take to be read.
+Both serve subscriptions only; queries and mutations use POST /graphql. A handshake from another site's page is rejected, and
+cookies are read only with an allowed Origin. Connections, subscriptions, messages and the time of a send are limited.
 """
 
 import asyncio
@@ -31,93 +30,93 @@ log = structlog.get_logger()
 PROTOCOL: Final = "graphql-transport-ws"
 MOST_IN_PROCESS: Final = 1000
 MOST_OF_MEMBER: Final = 20
-MOST_WAITING: Final = 200  # sockets that have not said yet who they are; they take no places of the process
+MOST_WAITING: Final = 200  # sockets before authentication; they do not count towards MOST_IN_PROCESS
 MOST_WAITING_OF_CLIENT: Final = 50
 MOST_ON_SOCKET: Final = 20
-_INIT_WITHIN: Final = 10.0  # seconds
-# Seconds; who reads no message for so long is cut off. With the time between two looks at the rights it stays below the
-# five seconds after which nobody without the right is connected any more.
-_READ_WITHIN: Final = 2.0
-_FAREWELL_WITHIN: Final = 0.5
-_STILL_THERE: Final = b":\n\n"
-_EVERY: Final = 12.0  # seconds between two signs of life on a quiet stream
+_INIT_TIMEOUT: Final = 10.0  # seconds, for connection_init
+# Seconds until a client that does not read is disconnected. Together with the interval between two checks of rights, this
+# stays below five seconds, within which a client without the right is disconnected (H162).
+_SEND_TIMEOUT: Final = 2.0
+_CLOSE_TIMEOUT: Final = 0.5  # seconds
+_HEARTBEAT: Final = b":\n\n"  # a comment of server-sent events
+_HEARTBEAT_INTERVAL: Final = 12.0  # seconds without an event
 
 MakeContext = Callable[[HTTPConnection, str | None], Awaitable[Context]]
 Mask = Callable[[GraphQLError], dict[str, Any]]
 
 
-class Closed(Exception):
-    """Raised to close a socket, with a code of the protocol and its reason."""
+class SocketClosed(Exception):
+    """Raised to close a socket with a close code of the protocol and its reason."""
 
     def __init__(self, code: int, reason: str) -> None:
         super().__init__(reason)
         self.code, self.reason = code, reason
 
 
-class Rooms:
-    """The live connections of this process: the places of members, and a waiting room for everybody else.
+class ConnectionLimits:
+    """Counts the live connections of this process: slots of authenticated members, and a waiting list before that.
 
-    A newcomer always gets into the waiting room. Where it is full, or holds too many sockets of one client, the socket
-    that has waited longest there is let go (H163, H207).
+    The waiting list accepts every new socket. When it is full, or has too many sockets of one client, it evicts the socket that
+    has waited longest (H163, H207).
     """
 
     def __init__(self) -> None:
-        self._held: Counter[str] = Counter()
+        self._of_members: Counter[str] = Counter()
         self._waiting: dict[object, tuple[str, Callable[[], None]]] = {}
-        self.taken = 0
+        self.connections = 0
 
     @contextlib.contextmanager
-    def room(self) -> Iterator[bool]:
-        """A place in the process; False where there is none."""
-        free = self.taken < MOST_IN_PROCESS
-        self.taken += free
+    def process_slot(self) -> Iterator[bool]:
+        """A slot of the process. Gives False when all are in use."""
+        free = self.connections < MOST_IN_PROCESS
+        self.connections += free
         try:
             yield free
         finally:
-            self.taken -= free
+            self.connections -= free
 
     @contextlib.contextmanager
-    def of(self, member_id: str) -> Iterator[bool]:
-        """A place of the member's; False where they have taken all of theirs."""
-        free = self._held[member_id] < MOST_OF_MEMBER
-        self._held[member_id] += free
+    def member_slot(self, member_id: str) -> Iterator[bool]:
+        """A slot of a member. Gives False when all are in use."""
+        free = self._of_members[member_id] < MOST_OF_MEMBER
+        self._of_members[member_id] += free
         try:
             yield free
         finally:
-            self._held[member_id] -= free
-            if not self._held[member_id]:
-                del self._held[member_id]
+            self._of_members[member_id] -= free
+            if not self._of_members[member_id]:
+                del self._of_members[member_id]
 
     @contextlib.contextmanager
-    def waiting(self, client: str, let_go: Callable[[], None]) -> Iterator[None]:
-        """A place in the waiting room; `let_go` is called when a later newcomer takes it."""
-        access, key = object(), client_key(client)
+    def waiting(self, client: str, evict: Callable[[], None]) -> Iterator[None]:
+        """An entry in the waiting list. Calls `evict` when a later socket takes its place."""
+        entry, key = object(), client_key(client)
         if sum(client == key for client, _ in self._waiting.values()) >= MOST_WAITING_OF_CLIENT:
-            self._let_go(key)
+            self._evict_oldest(key)
         elif len(self._waiting) >= MOST_WAITING:
-            self._let_go(None)
-        self._waiting[access] = key, let_go
+            self._evict_oldest(None)
+        self._waiting[entry] = key, evict
         try:
             yield
         finally:
-            self._waiting.pop(access, None)
+            self._waiting.pop(entry, None)
 
-    def _let_go(self, client: str | None) -> None:
-        """Lets go of the oldest socket, or of the oldest of one client."""
-        oldest = next(access for access, (key, _) in self._waiting.items() if client in {None, key})
-        _, let_go = self._waiting.pop(oldest)
-        let_go()
+    def _evict_oldest(self, client: str | None) -> None:
+        """Evicts the oldest socket of a client, or of all clients."""
+        oldest = next(entry for entry, (key, _) in self._waiting.items() if client in {None, key})
+        _, evict = self._waiting.pop(oldest)
+        evict()
 
 
-class Live:
-    """The two ways in. `mask` makes an error harmless."""
+class SubscriptionTransport:
+    """Serves subscriptions by both transports. `mask` formats an error for clients."""
 
     def __init__(self, schema: Any, settings: Settings, make_context: MakeContext, mask: Mask) -> None:
         self._schema, self._settings, self._make_context, self._mask = schema, settings, make_context, mask
-        self.rooms = Rooms()
+        self.limits = ConnectionLimits()
 
     async def results(self, operation: dict[str, Any], context: Context) -> AsyncGenerator[dict[str, Any], None]:
-        """What a subscription gives, as bodies of answers; one with errors and no data is the last."""
+        """The results of a subscription, as response bodies. Ends after a body without data, which has errors."""
         stream = self._schema.follow(
             operation["query"],
             variables=operation.get("variables"),
@@ -140,74 +139,77 @@ class Live:
     # ------------------------------------------------------------------------------------------- server-sent events
 
     async def stream(self, operation: dict[str, Any], context: Context) -> Response:
-        """The answer to a POST that accepts text/event-stream: `next` events and a `complete` (GraphQL over SSE)."""
+        """The response to a POST that accepts text/event-stream: `next` events and a `complete` (GraphQL over SSE)."""
         member_id = context.caller.member_id if context.caller else ""
-        places = contextlib.ExitStack()
-        if not (places.enter_context(self.rooms.room()) and places.enter_context(self.rooms.of(member_id))):
-            places.close()
+        slots = contextlib.ExitStack()
+        if not (
+            slots.enter_context(self.limits.process_slot()) and slots.enter_context(self.limits.member_slot(member_id))
+        ):
+            slots.close()
             message = "There are too many live connections. Close one, and try again in a moment."
             return Response(orjson.dumps({"errors": [{"message": message}]}), 429, media_type="application/json")
-        return _EventStream(self._events(operation, context), places)
+        return _EventStream(self._events(operation, context), slots)
 
     async def _events(self, operation: dict[str, Any], context: Context) -> AsyncGenerator[bytes, None]:
-        async with contextlib.aclosing(_with_signs_of_life(self.results(operation, context))) as bodies:
+        async with contextlib.aclosing(_with_heartbeats(self.results(operation, context))) as bodies:
             async for body in bodies:
-                yield _STILL_THERE if body is None else b"event: next\ndata: " + orjson.dumps(body) + b"\n\n"
+                yield _HEARTBEAT if body is None else b"event: next\ndata: " + orjson.dumps(body) + b"\n\n"
         yield b"event: complete\ndata:\n\n"
 
     # --------------------------------------------------------------------------------------------------- WebSockets
 
     async def websocket(self, socket: WebSocket) -> None:
-        """WS /graphql. Closing before accepting is an HTTP 403: another site's page learns nothing (H160)."""
+        """WS /graphql. Rejects another site's page before the handshake, by an HTTP 403 (H160)."""
         origin = socket.headers.get("origin")
         if origin is not None and origin not in {self._settings.public_url, *self._settings.allowed_origins}:
             await socket.close(4403)
             return
-        spoken = PROTOCOL in socket.scope["subprotocols"]
-        await socket.accept(subprotocol=PROTOCOL if spoken else None)
-        conversation = _Conversation(self, socket, cookies_count=origin is not None)
+        supported = PROTOCOL in socket.scope["subprotocols"]
+        await socket.accept(subprotocol=PROTOCOL if supported else None)
+        connection = _Connection(self, socket, use_cookies=origin is not None)
         try:
-            await conversation.hold(spoken=spoken)
-        except Closed as closed:
+            await connection.run(supported=supported)
+        except SocketClosed as closed:
             with contextlib.suppress(RuntimeError, WebSocketDisconnect, TimeoutError):
-                # Who reads nothing answers no farewell either.
-                await asyncio.wait_for(socket.close(closed.code, closed.reason), _FAREWELL_WITHIN)
+                # A client that does not read does not complete the closing handshake.
+                await asyncio.wait_for(socket.close(closed.code, closed.reason), _CLOSE_TIMEOUT)
         except WebSocketDisconnect:
             pass
 
-    async def context_of(self, socket: WebSocket, bearer: str | None, *, cookies_count: bool) -> Context:
-        if bearer is None and not cookies_count:
+    async def context_of(self, socket: WebSocket, bearer: str | None, *, use_cookies: bool) -> Context:
+        """The context of a socket. An empty token is invalid, and prevents the use of cookies."""
+        if bearer is None and not use_cookies:
             bearer = ""
         return await self._make_context(socket, bearer)
 
 
 class _EventStream(StreamingResponse):
-    """Gives its places back however it ends."""
+    """Releases its slots when it ends, also on an error."""
 
-    def __init__(self, events: AsyncGenerator[bytes, None], places: contextlib.ExitStack) -> None:
+    def __init__(self, events: AsyncGenerator[bytes, None], slots: contextlib.ExitStack) -> None:
         super().__init__(events, media_type="text/event-stream", headers={"x-accel-buffering": "no"})
-        self._places, self._events = places, events
+        self._slots, self._events = slots, events
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        async def bounded(message: Any) -> None:
-            await asyncio.wait_for(send(message), _READ_WITHIN)
+        async def send_in_time(message: Any) -> None:
+            await asyncio.wait_for(send(message), _SEND_TIMEOUT)
 
         try:
             with contextlib.suppress(TimeoutError):
-                await super().__call__(scope, receive, bounded)
+                await super().__call__(scope, receive, send_in_time)
         finally:
-            self._places.close()
+            self._slots.close()
             await self._events.aclose()
 
 
-async def _with_signs_of_life(
+async def _with_heartbeats(
     bodies: AsyncGenerator[dict[str, Any], None],
 ) -> AsyncGenerator[dict[str, Any] | None, None]:
-    """The bodies, and None after every while in which there was none, so that a dead connection is noticed."""
+    """The bodies, and None after each interval without a body. The heartbeat then detects a dead connection."""
     upcoming = asyncio.ensure_future(anext(bodies))
     try:
         while True:
-            done, _ = await asyncio.wait([upcoming], timeout=_EVERY)
+            done, _ = await asyncio.wait([upcoming], timeout=_HEARTBEAT_INTERVAL)
             if not done:
                 yield None
                 continue
@@ -223,47 +225,50 @@ async def _with_signs_of_life(
         await bodies.aclose()
 
 
-class _Conversation:
-    """One socket that speaks graphql-transport-ws."""
+class _Connection:
+    """A WebSocket with the graphql-transport-ws protocol."""
 
-    def __init__(self, live: Live, socket: WebSocket, *, cookies_count: bool) -> None:
-        self._live, self._socket, self._cookies_count = live, socket, cookies_count
+    def __init__(self, transport: SubscriptionTransport, socket: WebSocket, *, use_cookies: bool) -> None:
+        self._transport, self._socket, self._use_cookies = transport, socket, use_cookies
         self._bearer: str | None = None
-        self._running: dict[str, asyncio.Task[None]] = {}
-        self._writing = asyncio.Lock()
-        self._failed: asyncio.Future[Closed] = asyncio.get_running_loop().create_future()
+        self._subscriptions: dict[str, asyncio.Task[None]] = {}
+        self._send_lock = asyncio.Lock()
+        self._failed: asyncio.Future[SocketClosed] = asyncio.get_running_loop().create_future()
 
-    async def hold(self, *, spoken: bool) -> None:
-        """From the first message to the last."""
-        if not spoken:
-            raise Closed(4406, "Subprotocol not acceptable")
-        with contextlib.ExitStack() as places:
-            known = await self._member_of_handshake()
-            seated = known is not None and self._seat(known, places) is None
-            waiting = self._live.rooms.waiting(self._client, lambda: self._give_up(Closed(1013, "Others wait too")))
-            with contextlib.nullcontext() if seated else waiting:
-                member_id = await self._greet()
-            if not (seated and member_id == known):
-                places.close()
-                if (full := self._seat(member_id, places)) is not None:
+    async def run(self, *, supported: bool) -> None:
+        """Serves the socket from the first message to the last. Members with a session skip the waiting list."""
+        if not supported:
+            raise SocketClosed(4406, "Subprotocol not acceptable")
+        with contextlib.ExitStack() as slots:
+            known_id = await self._member_of_handshake()
+            admitted = known_id is not None and self._reserve(known_id, slots) is None
+            waiting = self._transport.limits.waiting(
+                self._client, lambda: self._fail(SocketClosed(1013, "Others wait too"))
+            )
+            with contextlib.nullcontext() if admitted else waiting:
+                member_id = await self._authenticate()
+            if not (admitted and member_id == known_id):
+                slots.close()
+                if (full := self._reserve(member_id, slots)) is not None:
                     raise full
             await self._send({"type": "connection_ack"})
             try:
-                await self._converse()
+                while True:
+                    await self._handle(await self._next_message())
             finally:
-                for task in self._running.values():
+                for task in self._subscriptions.values():
                     task.cancel()
-                await asyncio.gather(*self._running.values(), return_exceptions=True)
+                await asyncio.gather(*self._subscriptions.values(), return_exceptions=True)
 
-    def _seat(self, member_id: str, places: contextlib.ExitStack) -> Closed | None:
-        """Takes a place of the process and one of the member's; returns why not, and then takes none."""
-        rooms, full = self._live.rooms, None
-        if not places.enter_context(rooms.room()):
-            full = Closed(1013, "There are too many live connections")
-        elif not places.enter_context(rooms.of(member_id)):
-            full = Closed(4429, "You have too many live connections")
+    def _reserve(self, member_id: str, slots: contextlib.ExitStack) -> SocketClosed | None:
+        """Takes a slot of the process and one of the member. Takes neither when one is missing, and returns the reason."""
+        limits, full = self._transport.limits, None
+        if not slots.enter_context(limits.process_slot()):
+            full = SocketClosed(1013, "There are too many live connections")
+        elif not slots.enter_context(limits.member_slot(member_id)):
+            full = SocketClosed(4429, "You have too many live connections")
         if full is not None:
-            places.close()
+            slots.close()
         return full
 
     @property
@@ -271,52 +276,45 @@ class _Conversation:
         return self._socket.client.host if self._socket.client else "unknown"
 
     async def _member_of_handshake(self) -> str | None:
-        """The member whose session or access token came with the handshake; they need not wait among strangers.
-
-        Raises Closed for a wrong token, whatever would be sent after it.
-        """
+        """The member of a session or an access token in the handshake. Raises SocketClosed for an invalid token."""
         self._bearer = _bearer_in(dict(self._socket.headers))
-        if self._bearer is None and not (self._cookies_count and has_cookies(self._socket.scope)):
+        if self._bearer is None and not (self._use_cookies and has_cookies(self._socket.scope)):
             return None
-        context = await self._context_of_known_token()
+        context = await self._valid_context()
         return None if context.caller is None else context.caller.member_id
 
-    async def _greet(self) -> str:
-        """connection_init, soon, from somebody with a session or an access token; their member id."""
+    async def _authenticate(self) -> str:
+        """Reads connection_init. Returns the member's id. Raises SocketClosed without a session or an access token."""
         try:
-            message = await asyncio.wait_for(self._next(), _INIT_WITHIN)
+            message = await asyncio.wait_for(self._next_message(), _INIT_TIMEOUT)
         except TimeoutError:
-            raise Closed(4408, "Connection initialisation timeout") from None
+            raise SocketClosed(4408, "Connection initialisation timeout") from None
         if message["type"] == "subscribe":
-            raise Closed(4401, "Unauthorized")
+            raise SocketClosed(4401, "Unauthorized")
         if message["type"] != "connection_init":
-            raise Closed(4400, "connection_init was expected first")
+            raise SocketClosed(4400, "connection_init was expected first")
         self._bearer = _bearer_in(message.get("payload")) or self._bearer
-        context = await self._context_of_known_token()
+        context = await self._valid_context()
         if context.caller is None:
-            raise Closed(4401, "Unauthorized")
+            raise SocketClosed(4401, "Unauthorized")
         return context.caller.member_id
 
-    async def _context_of_known_token(self) -> Context:
-        """The context of this moment. Raises Closed for a wrong access token, which counts as an attempt (H199)."""
+    async def _valid_context(self) -> Context:
+        """The current context. Raises SocketClosed for an invalid access token, which counts as an attempt (H199)."""
         context = await self._context()
         try:
             await context.refuse_unknown_bearer(self._bearer)
         except RateLimited as limited:
-            raise Closed(4429, limited.message) from None
+            raise SocketClosed(4429, limited.message) from None
         except NotSignedIn:
-            raise Closed(4401, "Unauthorized") from None
+            raise SocketClosed(4401, "Unauthorized") from None
         return context
 
     async def _context(self) -> Context:
-        return await self._live.context_of(self._socket, self._bearer, cookies_count=self._cookies_count)
+        return await self._transport.context_of(self._socket, self._bearer, use_cookies=self._use_cookies)
 
-    async def _converse(self) -> None:
-        while True:
-            await self._obey(await self._next())
-
-    async def _next(self) -> dict[str, Any]:
-        """The next message. Raises Closed when the connection is given up meanwhile."""
+    async def _next_message(self) -> dict[str, Any]:
+        """Waits for a message. Raises SocketClosed when the connection fails before one arrives."""
         reading = asyncio.create_task(self._receive())
         either: list[asyncio.Future[Any]] = [reading, self._failed]
         try:
@@ -328,84 +326,84 @@ class _Conversation:
             reading.cancel()
             await asyncio.gather(reading, return_exceptions=True)
 
-    async def _obey(self, message: dict[str, Any]) -> None:
+    async def _handle(self, message: dict[str, Any]) -> None:
         kind = message["type"]
         if kind == "ping":
             await self._send({"type": "pong"})
         elif kind == "subscribe":
-            self._begin(message)
+            self._subscribe(message)
         elif kind == "complete":
-            task = self._running.pop(str(message.get("id")), None)
+            task = self._subscriptions.pop(str(message.get("id")), None)
             if task is not None:
                 task.cancel()
         elif kind == "connection_init":
-            raise Closed(4429, "Too many initialisation requests")
+            raise SocketClosed(4429, "Too many initialisation requests")
         elif kind != "pong":
-            raise Closed(4400, "This type of message is not known")
+            raise SocketClosed(4400, "This type of message is not known")
 
-    def _begin(self, message: dict[str, Any]) -> None:
+    def _subscribe(self, message: dict[str, Any]) -> None:
         name, operation = message.get("id"), message.get("payload")
         if not (isinstance(name, str) and 0 < len(name) <= 100 and _is_operation(operation)):  # noqa: PLR2004
-            raise Closed(4400, "subscribe needs an id and a payload with a query")
-        if name in self._running:
-            raise Closed(4409, f"Subscriber for {name} already exists")
-        if len(self._running) >= MOST_ON_SOCKET:
-            raise Closed(4429, "Too many subscriptions on one connection")
-        # Outside of any transaction: a task inherits the one that it was created in.
-        task = asyncio.create_task(self._serve(name, operation or {}), context=contextvars.Context())
-        self._running[name] = task
+            raise SocketClosed(4400, "subscribe needs an id and a payload with a query")
+        if name in self._subscriptions:
+            raise SocketClosed(4409, f"Subscriber for {name} already exists")
+        if len(self._subscriptions) >= MOST_ON_SOCKET:
+            raise SocketClosed(4429, "Too many subscriptions on one connection")
+        # An empty context: a task would otherwise inherit the current transaction.
+        task = asyncio.create_task(self._send_results(name, operation or {}), context=contextvars.Context())
+        self._subscriptions[name] = task
 
-    async def _serve(self, name: str, operation: dict[str, Any]) -> None:
-        """One subscription until it ends; who does not read what it gives loses the connection."""
+    async def _send_results(self, name: str, operation: dict[str, Any]) -> None:
+        """Sends the results of a subscription. Fails the connection when the client does not read them."""
         try:
-            async with contextlib.aclosing(self._live.results(operation, await self._context())) as bodies:
+            async with contextlib.aclosing(self._transport.results(operation, await self._context())) as bodies:
                 async for body in bodies:
                     if body["data"] is None:
                         await self._send({"type": "error", "id": name, "payload": body.get("errors", [])})
-                        await self._end_with_session()
+                        await self._fail_without_caller()
                         return
                     await self._send({"type": "next", "id": name, "payload": body})
             await self._send({"type": "complete", "id": name})
         except (TimeoutError, WebSocketDisconnect):
-            self._give_up()
+            self._fail()
         except Exception:
             log.exception("subscription.failed")
-            self._give_up()
+            self._fail()
         finally:
-            if self._running.get(name) is asyncio.current_task():
-                del self._running[name]
+            if self._subscriptions.get(name) is asyncio.current_task():
+                del self._subscriptions[name]
 
-    async def _end_with_session(self) -> None:
-        """The connection of a session or token that is no more is closed; one that lost a community may ask for others."""
+    async def _fail_without_caller(self) -> None:
+        """Closes the connection of an ended session or token. One that lost its right to a community may stay."""
         if (await self._context()).caller is None:
-            self._give_up(Closed(4401, "Unauthorized"))
+            self._fail(SocketClosed(4401, "Unauthorized"))
 
-    def _give_up(self, closed: Closed | None = None) -> None:
+    def _fail(self, closed: SocketClosed | None = None) -> None:
         if not self._failed.done():
-            self._failed.set_result(closed or Closed(1011, "This connection cannot go on"))
+            self._failed.set_result(closed or SocketClosed(1011, "This connection cannot go on"))
 
     async def _receive(self) -> dict[str, Any]:
         try:
             message = orjson.loads(await self._socket.receive_text())
         except (orjson.JSONDecodeError, KeyError):
-            raise Closed(4400, "A message is not JSON text") from None
+            raise SocketClosed(4400, "A message is not JSON text") from None
         if not isinstance(message, dict) or not isinstance(message.get("type"), str):
-            raise Closed(4400, "A message has no type")
+            raise SocketClosed(4400, "A message has no type")
         return message
 
     async def _send(self, message: dict[str, Any]) -> None:
-        async with self._writing:
+        async with self._send_lock:
             if self._socket.application_state is not WebSocketState.CONNECTED:
                 raise WebSocketDisconnect
-            await asyncio.wait_for(self._socket.send_text(orjson.dumps(message).decode()), _READ_WITHIN)
+            await asyncio.wait_for(self._socket.send_text(orjson.dumps(message).decode()), _SEND_TIMEOUT)
 
 
 def _bearer_in(headers: Any) -> str | None:
-    """The access token of an Authorization header, or of the same entry in connection_init's payload."""
+    """The access token of an Authorization header, or of an entry of that name in connection_init's payload."""
     if not isinstance(headers, dict):
         return None
-    given = next((value for name, value in headers.items() if str(name).lower() == "authorization"), None)
-    scheme, _, token = given.partition(" ") if isinstance(given, str) else ("", "", "")
+    header = next((value for name, value in headers.items() if str(name).lower() == "authorization"), None)
+    scheme, _, token = header.partition(" ") if isinstance(header, str) else ("", "", "")
     return token.strip() if scheme.lower() == "bearer" else None
 
 
@@ -418,12 +416,12 @@ def _is_operation(payload: Any) -> bool:
     )
 
 
-def wants_stream(request: Request) -> bool:
+def accepts_event_stream(request: Request) -> bool:
     return "text/event-stream" in request.headers.get("accept", "").lower()
 
 
 def is_subscription(operation: dict[str, Any]) -> bool:
-    """Whether a document asks for a subscription; one that cannot be parsed is answered like any other."""
+    """Whether an operation is a subscription. POST /graphql reports documents that cannot be parsed."""
     if "subscription" not in operation["query"]:
         return False
     try:

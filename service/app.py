@@ -271,7 +271,7 @@ def create_app(
     guestlist = Guestlist(settings, clock, sender=sender, fetch_certificate=fetch_certificate)
     routes: list[BaseRoute] = [
         Route("/graphql", guestlist.graphql.answer, methods=["POST"]),
-        WebSocketRoute("/graphql", guestlist.graphql.live.websocket),
+        WebSocketRoute("/graphql", guestlist.graphql.subscriptions.websocket),
         Route("/auth/{provider_id}/callback", guestlist.callback, methods=["GET"]),
         Route("/unsubscribe/{token}", guestlist.unsubscribe.show, methods=["GET"]),
         Route("/unsubscribe/{token}", guestlist.unsubscribe.perform, methods=["POST"]),

@@ -239,13 +239,13 @@ async def test_a_repeated_operation_is_parsed_and_validated_once(service: Servic
 
 async def test_a_flood_of_documents_leaves_memory_as_it_was(service: Service) -> None:
     """H122: what is kept of documents has a bound in bytes, however many are asked once, and however long each is."""
-    documents = service.app.state.guestlist.graphql._schema.documents
+    documents = service.app.state.guestlist.graphql.schema.documents
     async with service.browser() as browser:
         for number in range(100):
             fields = " ".join(f"f{number}_{index}: __typename" for index in range(1, 15))
             await browser.ask(f"{{ {fields} }} # {'x' * 20_000}")
         await browser.ask(f"{{ __typename }} # {'x' * 100_000}")
-        assert sum(len(text) for text in documents._kept) <= 300_000
+        assert sum(len(text) for text in documents._cache) <= 300_000
         kept, new = await _documents(browser)
         await browser.ask(f"{{ {fields} }} # {'x' * 20_000}")
         assert await _documents(browser) == (kept + 1, new)

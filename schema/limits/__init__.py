@@ -1,1 +1,1 @@
-"""Limits on operations: what a document, a selection and an access token may ask for."""
+"""Limits on operations: document size, cost, response size and the scopes of access tokens. Caches of documents and plans."""

@@ -1,8 +1,7 @@
-"""How large an operation may be: judged on its document once it is parsed, before anything is validated or resolved.
-What its lists may hold is weighed after the validation, by the schema's types (`schema.limits.cost`).
+"""Limits the size of an operation after parsing, before validation. `schema.limits.cost` limits its cost after validation.
 
-Each fragment is weighed once, however often it is spread. Strawberry's limiters walk a fragment anew at every spread, so
-that forty small fragments, each spreading the next one twice, keep a process busy for ever (H121).
+The size of each fragment is computed once and reused at each spread. Strawberry's limiters walk a fragment at every
+spread: forty small fragments, each of which spreads the next one twice, would take 2^40 steps (H121).
 """
 
 from collections.abc import Mapping
@@ -34,25 +33,25 @@ MOST_LEVELS: Final = 12
 MOST_ALIASES: Final = 15
 MOST_DIRECTIVES: Final = 20
 MOST_FIELDS: Final = 600
-# Comparing fields of one name, all that they select with them, takes the square of their number.
+# Validation compares fields of the same name pairwise, with their selections.
 MOST_NESTED: Final = 150
-# In a request's variables: a thousand invitees have at most eight each.
+# In the variables of a request. A thousand invitees have at most eight values each.
 MOST_VALUES: Final = 10_000
-# Validation, and the reading of variables, stop after so many errors: each is found and worded at a cost (H202).
+# Validation and the coercion of variables stop after this number of errors: each takes time to find and to format (H202).
 MOST_ERRORS: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
-class OperationCost:
-    """What a selection costs at most, with every fragment counted where it is spread."""
+class Size:
+    """The size of a selection. Fragments count at each spread."""
 
     levels: int = 0
     fields: int = 0
     nested: int = 0
     aliases: int = 0
 
-    def __add__(self, other: "OperationCost") -> "OperationCost":
-        return OperationCost(
+    def __add__(self, other: "Size") -> "Size":
+        return Size(
             max(self.levels, other.levels),
             self.fields + other.fields,
             self.nested + other.nested,
@@ -60,76 +59,80 @@ class OperationCost:
         )
 
 
-class _Scales:
-    """Weighs the selections of one document."""
+class _SizeCounter:
+    """Computes the sizes of selections of one document."""
 
     def __init__(self, document: DocumentNode) -> None:
         definitions = document.definitions
         self._fragments = {node.name.value: node for node in definitions if isinstance(node, FragmentDefinitionNode)}
-        self._weighed: dict[str, OperationCost] = {}
+        self._fragment_sizes: dict[str, Size] = {}
 
-    def operation(self, node: OperationDefinitionNode) -> OperationCost:
-        """The weight of the operation, with the default values of its variables."""
+    def operation(self, node: OperationDefinitionNode) -> Size:
+        """The size of an operation, including the default values of its variables."""
         defaults = sum(_values(each.default_value) for each in node.variable_definitions or () if each.default_value)
-        return OperationCost(fields=defaults) + self._selections(node.selection_set)
+        return Size(fields=defaults) + self._selections(node.selection_set)
 
-    def _selections(self, node: SelectionSetNode) -> OperationCost:
-        return sum((self._selection(selection) for selection in node.selections), OperationCost())
+    def _selections(self, node: SelectionSetNode) -> Size:
+        return sum((self._selection(selection) for selection in node.selections), Size())
 
-    def _selection(self, node: SelectionNode) -> OperationCost:
+    def _selection(self, node: SelectionNode) -> Size:
         if isinstance(node, FieldNode):
             return self._field(node)
         if isinstance(node, FragmentSpreadNode):
             return self._fragment(node.name.value)
-        return self._selections(node.selection_set) if isinstance(node, InlineFragmentNode) else OperationCost()
+        return self._selections(node.selection_set) if isinstance(node, InlineFragmentNode) else Size()
 
-    def _field(self, node: FieldNode) -> OperationCost:
-        name, below = node.name.value, OperationCost()
-        # What begins with two underscores tells of the schema: a matter of the rule against introspection.
+    def _field(self, node: FieldNode) -> Size:
+        name, below = node.name.value, Size()
+        # Introspection has a rule of its own.
         if node.selection_set is not None and not name.startswith("__"):
             below = self._selections(node.selection_set)
-        return OperationCost(
+        return Size(
             1 + below.levels,
             1 + below.fields + sum(_values(argument.value) for argument in node.arguments or ()),
             below.nested + (node.selection_set is not None),
             below.aliases + (node.alias is not None),
         )
 
-    def _fragment(self, name: str) -> OperationCost:
-        """Nothing for one that is unknown or spreads itself: the validation that follows says so."""
-        if name not in self._weighed:
-            self._weighed[name] = OperationCost()
+    def _fragment(self, name: str) -> Size:
+        """The size of a fragment. An unknown or recursive one counts as empty here, and fails validation."""
+        if name not in self._fragment_sizes:
+            self._fragment_sizes[name] = Size()
             found = self._fragments.get(name)
-            self._weighed[name] = self._selections(found.selection_set) if found else OperationCost()
-        return self._weighed[name]
+            self._fragment_sizes[name] = self._selections(found.selection_set) if found else Size()
+        return self._fragment_sizes[name]
 
 
 def _values(node: ValueNode) -> int:
-    """How many fields and items a literal value has, at all its levels."""
+    """The number of fields and items of a literal value, at all levels."""
     if isinstance(node, ObjectValueNode):
         return sum(1 + _values(field.value) for field in node.fields)
     return sum(1 + _values(value) for value in node.values) if isinstance(node, ListValueNode) else 0
 
 
-def check_cost(document: DocumentNode) -> OperationDefinitionNode:
-    """The document's operation. Raises GraphQLError for a document of anything but one operation, or of too large a one."""
+def check_size(document: DocumentNode) -> OperationDefinitionNode:
+    """Returns the document's one operation. Raises GraphQLError for another number of operations, and over a limit."""
     operation = _operation(document)
-    weight = _weight(document, operation)
+    size = _size(document, operation)
     bounds = (
-        ("levels", weight.levels, MOST_LEVELS),
-        ("fields and values in arguments", weight.fields, MOST_FIELDS),
-        ("fields with fields of their own", weight.nested, MOST_NESTED),
-        ("aliases", weight.aliases, MOST_ALIASES),
+        ("levels", size.levels, MOST_LEVELS),
+        ("fields and values in arguments", size.fields, MOST_FIELDS),
+        ("fields with fields of their own", size.nested, MOST_NESTED),
+        ("aliases", size.aliases, MOST_ALIASES),
     )
-    for what, found, most in bounds:
+    for amount, found, most in bounds:
         if found > most:
-            number = str(found) if found < 10**9 else "Far too many"
-            raise GraphQLError(f"{number} {what} found. Allowed: {most}")
+            raise GraphQLError(f"{number_in_words(found)} {amount} found. Allowed: {most}")
     return operation
 
 
+def number_in_words(number: int) -> str:
+    """A number for an error message. Nested fragments reach numbers of hundreds of digits."""
+    return str(number) if number < 10**9 else "Far too many"
+
+
 def refuse_many_values(variables: Mapping[str, Any]) -> None:
-    """Raises GraphQLError for variables of too many values, whether or not the operation declares them."""
+    """Raises GraphQLError for too many values in variables, including those that the operation does not declare."""
     found, waiting = 0, list[Any]([variables])
     while waiting:
         value = waiting.pop()
@@ -141,22 +144,22 @@ def refuse_many_values(variables: Mapping[str, Any]) -> None:
 
 
 def _operation(document: DocumentNode) -> OperationDefinitionNode:
-    """The document's one operation: a second one would be a way around every other limit."""
+    """The one operation of a document. With several, each limit would apply several times."""
     operations = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
     if len(operations) != 1:
         raise GraphQLError(f"{len(operations)} operations found. Exactly one was expected.")
     return operations[0]
 
 
-def _weight(document: DocumentNode, operation: OperationDefinitionNode) -> OperationCost:
+def _size(document: DocumentNode, operation: OperationDefinitionNode) -> Size:
     try:
-        return _Scales(document).operation(operation)
+        return _SizeCounter(document).operation(operation)
     except RecursionError:
         raise GraphQLError("The selections are nested too deeply.") from None
 
 
 class FewDirectives(ValidationRule):
-    """Thousands of directives on one field cost much and say nothing (H121)."""
+    """Limits the number of directives: thousands on one field take much time in validation (H121)."""
 
     def __init__(self, context: ValidationContext) -> None:
         super().__init__(context)
@@ -173,5 +176,5 @@ _IN_PRODUCTION: Final = [*_ALWAYS, NoSchemaIntrospectionCustomRule]
 
 
 def rules(*, development: bool) -> list[type[ASTValidationRule]]:
-    """The process's one list of extra rules; introspection is for development only (H116)."""
+    """The validation rules in addition to GraphQL's own. Production rejects introspection (H116)."""
     return _ALWAYS if development else _IN_PRODUCTION

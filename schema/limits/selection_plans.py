@@ -1,8 +1,8 @@
-"""Plans: what a selection asks of plain attributes is worked out once, and not for each row of a list again.
+"""Compiles selections of plain attributes once per document instead of resolving every field of every row.
 
-graphql-core resolves each field of each row by itself: its definition, its arguments, its path, its kind of type. For a
-selection that asks for nothing but attributes a plan reads them and gives the same answer in a tenth of the time.
-Whatever is not plain (a resolver, an interface, a null where none may be) is left to graphql-core.
+For each field of each row, graphql-core looks up the definition, the arguments, the path and the kind of the type. A plan
+reads the attributes directly and gives the same result in a tenth of the time. graphql-core completes everything else:
+resolvers, interfaces, and nulls in fields that do not allow them.
 """
 
 import asyncio
@@ -38,36 +38,36 @@ from service.database.shares import Shares
 
 Complete = Callable[[Any], Any]
 Plans = dict[tuple[int, ...], Complete | None]
-"""Plans by a type and the nodes of its selection; they live with the document that has the nodes."""
+"""Plans by the ids of a type and of the nodes of its selection. The document with these nodes owns them."""
 
 MOST_BYTES: Final = 8 * 1024 * 1024
-"""The most bytes of a response, or of one event of a subscription; the bytes are counted while values are completed."""
+"""The limit of a response, or of one event of a subscription. Bytes are counted while values are completed."""
 
 _DEFINITION: Final = "strawberry-definition"
-_AROUND: Final = 8  # the punctuation around a name and its value, and a short value such as null
-_ERROR: Final = 200  # an error's path and locations
+_FIELD_BYTES: Final = 8  # the punctuation of a field, and a short value such as null
+_ERROR_BYTES: Final = 200  # the path and the locations of an error
 
 
 class NotPlain(Exception):
-    """Raised when a plan meets a value that only graphql-core can judge; it then completes the whole value instead."""
+    """Raised when a plan cannot complete a value. graphql-core then completes the whole value instead."""
 
 
 class ResponseTooLarge(GraphQLError):
-    """Raised as soon as the completed values take more than MOST_BYTES of JSON; the whole response is then this error."""
+    """Raised when the completed values exceed MOST_BYTES of JSON. The response is then this error without data."""
 
     def __init__(self, *, mutation: bool) -> None:
-        stands = " Mutations of this request that had run took effect, and later ones did not run." if mutation else ""
+        effect = " Mutations of this request that had run took effect, and later ones did not run." if mutation else ""
         super().__init__(
             f"The response has more than {MOST_BYTES // 1024**2} MB ({MOST_BYTES} bytes). Ask for shorter pages (first)"
-            f" or fewer fields.{stands}",
+            f" or fewer fields.{effect}",
             extensions={"code": "RESPONSE_TOO_LARGE"},
         )
 
 
 class Executor(StrawberryGraphQLCoreExecutionContext):
-    """graphql-core's, which completes by a plan whatever it has one for, and counts the bytes of what it completes.
+    """Extends graphql-core's executor: uses plans, counts the bytes of the response, and completes long lists in slices.
 
-    `plans` outlive the request where every request with the document selects the same, so where it has no directives.
+    `plans` are shared by all requests of a document without directives, whose selections are always the same.
     """
 
     def __init__(self, *arguments: Any, plans: Plans | None = None, **named: Any) -> None:
@@ -79,27 +79,27 @@ class Executor(StrawberryGraphQLCoreExecutionContext):
         self._bytes = 0
 
     def build_per_event_executor(self, payload: Any) -> "Executor":
-        """Each event of a subscription is a response of its own."""
+        """Starts the count of bytes again for each event of a subscription."""
         executor: Executor = super().build_per_event_executor(payload)  # type: ignore[assignment]
         executor._bytes = 0
         return executor
 
     def build_response(self, data: Any) -> Any:
-        """Half a response is none: over the bound there is one error, and no data."""
+        """Over the limit, builds a response with one error and without data."""
         if self._bytes <= MOST_BYTES:
             return super().build_response(data)
         self.run_async_work_finished_hook()
         return ExecutionResult(None, [self._too_large()])
 
     def handle_field_error(self, raw_error: Exception, return_type: Any, details: Any, path: Any) -> None:
-        """Over the bound no field is nulled and passed over: the error ends the whole operation."""
+        """Over the limit, ends the operation instead of setting the field to null."""
         if self._bytes > MOST_BYTES:
             raise self._too_large()
-        self._count(_ERROR + len(str(raw_error)))
+        self._count(_ERROR_BYTES + len(str(raw_error)))
         super().handle_field_error(raw_error, return_type, details, path)
 
     def execute_fields(self, kind: Any, source: Any, path: Any, fields: Any, position: Any) -> Any:
-        self._count(sum(len(name) + _AROUND for name in fields))
+        self._count(sum(len(name) + _FIELD_BYTES for name in fields))
         return super().execute_fields(kind, source, path, fields, position)
 
     def complete_leaf_value(self, kind: Any, found: Any) -> Any:  # type: ignore[override]
@@ -108,7 +108,7 @@ class Executor(StrawberryGraphQLCoreExecutionContext):
         return completed
 
     def _count(self, number: int) -> None:
-        """Raises ResponseTooLarge once all that was counted is over the bound."""
+        """Raises ResponseTooLarge over the limit."""
         self._bytes += number
         if self._bytes > MOST_BYTES:
             raise self._too_large()
@@ -117,7 +117,7 @@ class Executor(StrawberryGraphQLCoreExecutionContext):
         return ResponseTooLarge(mutation=self.operation.operation is OperationType.MUTATION)
 
     def _note_awaitable(self, value: Any) -> bool:
-        """Says whether a value is awaitable, and keeps it for the case that the operation is cancelled (`Context.close`)."""
+        """Whether a value is awaitable. Records awaitables, so that `Context.close` can close them after a cancellation."""
         if not optimized_is_awaitable(value):
             return False
         if self._awaitables is not None:
@@ -125,107 +125,105 @@ class Executor(StrawberryGraphQLCoreExecutionContext):
         return True
 
     def complete_list_value(self, kind: Any, details: Any, info: Any, path: Any, found: Any, position: Any) -> Any:
-        """Completes a list, in slices when it takes long: nobody's answer holds the event loop for more than a moment."""
+        """Completes a list. A long list continues in slices, so that other requests run in between."""
         if type(found) is not list:
             return super().complete_list_value(kind, details, info, path, found, position)
-        rest = _List(self, kind, details, info, path, found, position)
-        if rest.go_on(self.shares.until()):
-            return rest.completed
-        # From now on, and not only once it runs: those whose lists are complete may ask loaders before it does.
+        items = _List(self, kind, details, info, path, found, position)
+        if items.complete_until(self.shares.until()):
+            return items.completed
+        # Loaders must wait from now on: resolvers of complete lists may call them before the first slice runs.
         self.context_value.load.begin_slicing()
-        return rest.in_slices()
+        return items.complete_in_slices()
 
     def complete_object_value(self, kind: Any, details: Any, info: Any, path: Any, found: Any, position: Any) -> Any:
         done, completed = self._by_plan(kind, details, found)
         return completed if done else super().complete_object_value(kind, details, info, path, found, position)
 
     def _by_plan(self, kind: GraphQLOutputType, details: Any, found: Any) -> tuple[bool, Any]:
-        """Whether a plan did it, and what it gave. Attributes have no effects, so reading them twice does no harm."""
+        """Whether a plan completed the value, and the result. Reading attributes twice has no side effects."""
         plan = self._plan(kind, details)
         if plan is None:
             return False, None
         try:
             completed = plan(found)
-        except Exception:  # noqa: BLE001 -- graphql-core meets it again, and says where in the answer it stands
+        except Exception:  # noqa: BLE001 -- graphql-core raises it again, with its path
             return False, None
         self.count_row(completed)
         return True, completed
 
     def plan_of_items(self, kind: GraphQLOutputType, details: Any) -> Complete | None:
-        """How each item of a list of this type is completed; None where it takes more than attributes."""
+        """The plan of the items of a list; None when the selection has more than attributes."""
         key = (id(kind), *(id(each.node) for each in details))
         if key not in self._plans:
             self._plans[key] = self._nullable(kind.of_type, details)  # type: ignore[union-attr]  # a list's
         return self._plans[key]
 
     def count_row(self, completed: Any) -> int:
-        """Counts the bytes of a completed row, and returns them. Encoding it once more to know its length takes a
-        hundredth of the time that completing it takes.
-        """
+        """Counts and returns the bytes of a completed row. Encoding it takes a hundredth of the time of completing it."""
         length = len(orjson.dumps(completed)) + 1
         self._count(length)
         return length
 
     def uncount(self, number: int) -> None:
-        """Takes bytes back that are completed again by graphql-core."""
+        """Subtracts the bytes of rows that graphql-core completes again."""
         self._bytes -= number
 
     def _plan(self, kind: GraphQLOutputType, details: Any) -> Complete | None:
         key = (id(kind), *(id(each.node) for each in details))
         if key not in self._plans:
-            self._plans[key] = self._made(kind, details)
+            self._plans[key] = self._compile(kind, details)
         return self._plans[key]
 
-    def _made(self, kind: GraphQLOutputType, details: Any) -> Complete | None:
-        """How a value of the type is completed that is not null; None where it takes more than attributes."""
+    def _compile(self, kind: GraphQLOutputType, details: Any) -> Complete | None:
+        """The plan of a non-null value of a type; None when the selection has more than attributes."""
         if is_leaf_type(kind):
             return _leaf(kind)
         if is_list_type(kind):
-            # A list of objects inside an object is completed by itself, so that its rows are counted one by one.
+            # Lists of objects are completed separately, so that the bytes of each row are counted.
             item = self._nullable(kind.of_type, details) if is_leaf_type(get_named_type(kind)) else None
             return None if item is None else _list(item)
         return self._object(kind, details) if is_object_type(kind) else None
 
     def _nullable(self, kind: GraphQLOutputType, details: Any) -> Complete | None:
-        inner = self._made(kind.of_type if is_non_null_type(kind) else kind, details)
+        inner = self._compile(kind.of_type if is_non_null_type(kind) else kind, details)
         if inner is None:
             return None
         return _never_null(inner) if is_non_null_type(kind) else _maybe_null(inner)
 
     def _object(self, kind: GraphQLObjectType, details: Any) -> Complete | None:
-        read: list[tuple[str, str, Complete]] = []
+        fields: list[tuple[str, str, Complete]] = []
         for name, field_details in self.collect_subfields(kind, details).grouped_field_set.items():
             field = self._field(kind, name, field_details)
             if field is None:
                 return None
-            read.append(field)
-        return _object(kind.extensions[_DEFINITION].origin, read)
+            fields.append(field)
+        return _object(kind.extensions[_DEFINITION].origin, fields)
 
     def _field(self, kind: GraphQLObjectType, name: str, details: Any) -> tuple[str, str, Complete] | None:
-        """A field's name in the answer, its attribute, and how the attribute is completed."""
-        asked = details[0].node.name.value
-        if asked == "__typename":
+        """The response name of a field, its attribute, and the plan of the attribute."""
+        field_name = details[0].node.name.value
+        if field_name == "__typename":
             return name, "__class__", lambda _: kind.name
-        field = kind.fields[asked]
+        field = kind.fields[field_name]
         complete = self._nullable(field.type, details) if is_attribute(field) else None
         return None if complete is None else (name, field.extensions[_DEFINITION].python_name, complete)
 
 
 class _List:
-    """A list on its way into the answer: by the plan of its items, and otherwise by graphql-core, item by item."""
+    """Completes a list item by item: by the plan of its items, or by graphql-core."""
 
     def __init__(
         self, executor: Executor, kind: Any, details: Any, info: Any, path: Any, found: Any, position: Any
     ) -> None:
-        self._executor, self._asked = executor, (kind.of_type, details, info)
+        self._executor, self._item = executor, (kind.of_type, details, info)
         self._found, self._path, self._position = found, path, position
         self._plan, self._at = executor.plan_of_items(kind, details), 0
         self._awaited: list[int] = []
         self._counted = 0
         self.completed: list[Any] = []
 
-    def go_on(self, until: float) -> bool:
-        """Completes items until an instant; whether all are complete and none is awaited."""
+    def complete_until(self, until: float) -> bool:
+        """Completes items until an instant. Returns whether all are complete and the list has no awaitables."""
         while self._at < len(self._found):
             if perf_counter() > until:
                 return False
@@ -241,7 +239,7 @@ class _List:
             self._executor.uncount(self._counted)
             self.completed.clear()
         except Exception:
-            # Awaitables of other items may fail too, and somebody must look at that.
+            # Python warns about an exception of another item's awaitable that is never retrieved.
             self._executor.settle_in_background([self.completed[index] for index in self._awaited])
             raise
 
@@ -252,31 +250,29 @@ class _List:
             self.completed.append(row)
             return
         path = self._path.add_key(self._at, None)
-        if self._executor.complete_list_item_value(item, self.completed, *self._asked, path, self._position):
+        if self._executor.complete_list_item_value(item, self.completed, *self._item, path, self._position):
             self._awaited.append(self._at)
             self._executor.is_awaitable(self.completed[-1])
 
     @staticmethod
     def _by_plan(plan: Complete, item: Any) -> Any:
-        """Attributes have no effects, so that graphql-core may read again what a plan could not complete; it then says
-        where in the answer the fault stands.
-        """
+        """Raises NotPlain on any exception. graphql-core then completes the list, and adds the path to the error."""
         try:
             return plan(item)
-        except Exception:  # noqa: BLE001 -- whatever it is, graphql-core meets it again
+        except Exception:  # noqa: BLE001 -- graphql-core raises it again
             raise NotPlain from None
 
-    async def in_slices(self) -> list[Any]:
-        """Completes the rest a slice at a time. What items await runs meanwhile, and ends with the list.
+    async def complete_in_slices(self) -> list[Any]:
+        """Completes the rest in slices, while the awaitables of completed items run as tasks.
 
-        The list is among those that wait for their next slice already (`schema.loaders`).
+        The loaders count the list as waiting already (`schema.loaders`).
         """
-        load, tasks = self._executor.context_value.load, dict(self._begun())
+        load, tasks = self._executor.context_value.load, dict(self._start_tasks())
         try:
             while self._at < len(self._found):
                 async with self._executor.shares.slice() as until:
-                    self.go_on(until)
-                    tasks |= self._begun()
+                    self.complete_until(until)
+                    tasks |= self._start_tasks()
         except BaseException:
             for task in tasks.values():
                 task.cancel()
@@ -287,15 +283,15 @@ class _List:
             self.completed[index] = value
         return self.completed
 
-    def _begun(self) -> dict[int, "asyncio.Future[Any]"]:
-        """Begins what the items completed last await; by their place in the list."""
-        begun = {index: asyncio.ensure_future(self.completed[index]) for index in self._awaited}
+    def _start_tasks(self) -> dict[int, "asyncio.Future[Any]"]:
+        """Starts the awaitables of the items completed since the last call, by their index."""
+        tasks = {index: asyncio.ensure_future(self.completed[index]) for index in self._awaited}
         self._awaited.clear()
-        return begun
+        return tasks
 
 
 def is_attribute(field: GraphQLField) -> bool:
-    """Whether a field is read from its object and nothing else; a resolver that somebody wrapped, to guard it, is not."""
+    """Whether a field only reads an attribute. A wrapped resolver, such as one with a check of scopes, does more."""
     definition = field.extensions.get(_DEFINITION)
     if not isinstance(definition, StrawberryField) or not definition.is_basic_field or field.args:
         return False
@@ -303,8 +299,8 @@ def is_attribute(field: GraphQLField) -> bool:
 
 
 def _length(completed: Any) -> int:
-    """The bytes of a leaf in JSON, beside those that `_AROUND` counts."""
-    return len(orjson.dumps(completed)) if type(completed) is str else _AROUND
+    """The bytes of a leaf in JSON, in addition to `_FIELD_BYTES`."""
+    return len(orjson.dumps(completed)) if type(completed) is str else _FIELD_BYTES
 
 
 def _leaf(kind: GraphQLLeafType) -> Complete:
@@ -330,11 +326,11 @@ def _list(item: Complete) -> Complete:
     return complete
 
 
-def _object(origin: type[Any], read: list[tuple[str, str, Complete]]) -> Complete:
+def _object(origin: type[Any], fields: list[tuple[str, str, Complete]]) -> Complete:
     def complete(source: Any) -> dict[str, Any]:
         if type(source) is not origin:
             raise NotPlain
-        return {name: completed(getattr(source, attribute)) for name, attribute, completed in read}
+        return {name: completed(getattr(source, attribute)) for name, attribute, completed in fields}
 
     return complete
 

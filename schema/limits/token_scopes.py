@@ -1,6 +1,6 @@
-"""What an access token may ask for: a table of root fields, and everything that is not in it is refused.
+"""The scope that each root field needs from an access token. Fields outside the table reject access tokens.
 
-Sessions pass. What a token may see inside a field is decided where it is read, by its communities.
+Sessions may use every field. The service limits the results inside a field to the communities of the token.
 """
 
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from graphql import GraphQLResolveInfo
 from schema.cursors import BadArgument
 from service.accounts.access_tokens import Scope
 
-# INVITE includes READ (`service.accounts.access_tokens`), because what was invited is answered, with all around it.
+# INVITE includes READ (`service.accounts.access_tokens`): the result of an invite has the invitation and its community.
 GRANTS: Final[dict[str, dict[str, Scope]]] = {
     "Query": {
         "viewer": Scope.READ,
@@ -32,20 +32,20 @@ GRANTS: Final[dict[str, dict[str, Scope]]] = {
 
 
 def guard(schema: strawberry.Schema) -> None:
-    """Puts the table before every root field of the schema, once, when it is made."""
-    for root, granted in GRANTS.items():
-        kind: Any = schema._schema.get_type(root)  # noqa: SLF001 -- the executor's own schema has no other door
+    """Wraps the resolver of every root field of a new schema with the check of its scope."""
+    for root, scopes in GRANTS.items():
+        kind: Any = schema._schema.get_type(root)  # noqa: SLF001 -- Strawberry has no public access to it
         for name, field in kind.fields.items() if kind is not None else ():
             attribute = "subscribe" if root == "Subscription" else "resolve"
-            setattr(field, attribute, _guarded(getattr(field, attribute), name, granted.get(name)))
+            setattr(field, attribute, _guarded(getattr(field, attribute), name, scopes.get(name)))
 
 
-def _guarded(work: Callable[..., Any], name: str, needed: Scope | None) -> Callable[..., Any]:
-    @wraps(work)
+def _guarded(resolve: Callable[..., Any], name: str, scope: Scope | None) -> Callable[..., Any]:
+    @wraps(resolve)
     def guarded(source: Any, info: "GraphQLResolveInfo[Any]", **arguments: Any) -> Any:
         caller = info.context.caller
-        if caller is not None and caller.grant is not None and needed not in caller.grant.scopes:
+        if caller is not None and caller.grant is not None and scope not in caller.grant.scopes:
             raise BadArgument(f"This access token may not ask for {name}.", code="NOT_GRANTED")
-        return work(source, info, **arguments)
+        return resolve(source, info, **arguments)
 
     return guarded

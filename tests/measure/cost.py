@@ -15,7 +15,7 @@ from typing import Any, Final
 import pytest
 from graphql import OperationDefinitionNode, parse
 
-from schema.limits.cost import Scales
+from schema.limits.cost import CostCounter
 from schema.schema import build
 from service import audit
 from service.models import Community, Invitation, Member, Membership, Role
@@ -89,7 +89,7 @@ def _points(query: str, variables: dict[str, Any]) -> int:
     document = parse(query)
     (operation,) = document.definitions
     assert isinstance(operation, OperationDefinitionNode)
-    return Scales(build(development=True)._schema, document, variables).operation(operation).total
+    return CostCounter(build(development=True)._schema, document, variables).operation(operation).total
 
 
 async def _cost(owner: Browser, query: str, variables: dict[str, Any]) -> tuple[float, float]:

@@ -47,7 +47,7 @@ async def test_a_plan_gives_the_answer_of_the_executor(service: Service) -> None
 
 async def test_a_page_is_completed_by_a_plan(service: Service) -> None:
     """A page's selection has a plan that is made with the first answer and serves the second."""
-    documents = service.app.state.guestlist.graphql._schema.documents
+    documents = service.app.state.guestlist.graphql.schema.documents
     async with service.browser() as owner:
         community = await owner_in(service, owner)
         first = await _rows(owner, _PLANNED, id=community)

@@ -278,7 +278,7 @@ async def test_strangers_take_no_places_of_members(serve: Serve) -> None:
         community = await owner_in(service, owner)
         wanted = {"name": "Watcher", "scopes": ["READ"], "communityIds": [community]}
         token = (await owner.ask(CREATE, input=wanted))["createAccessToken"]["token"]
-        rooms = service.app.state.guestlist.graphql.live.rooms
+        limits = service.app.state.guestlist.graphql.subscriptions.limits
         early = await stack.enter_async_context(_socket(service, owner, greet=False))
         script: dict[str, Any] = {"authorization": f"Bearer {token}"}
         scripted = await stack.enter_async_context(_socket(service, greet=False, **script))
@@ -289,7 +289,7 @@ async def test_strangers_take_no_places_of_members(serve: Serve) -> None:
         ]
         gone = await asyncio.gather(*(_close_code(socket) for socket in strangers[: 400 - MOST_WAITING]))
         assert set(gone) == {1013}
-        assert rooms.taken == 2
+        assert limits.connections == 2
         for waiting in (early, scripted):
             await _say(waiting, {"type": "connection_init"})
             assert await _hear(waiting) == {"type": "connection_ack"}
@@ -338,9 +338,9 @@ async def _much_changes(service: Service, owner: Browser, community: str) -> Non
 
 
 async def _until_nobody_is_connected(service: Service) -> None:
-    rooms = service.app.state.guestlist.graphql.live.rooms
+    limits = service.app.state.guestlist.graphql.subscriptions.limits
     async with asyncio.timeout(WITHIN):
-        while rooms.taken:  # noqa: ASYNC110 -- the server lets go of them by itself
+        while limits.connections:  # noqa: ASYNC110 -- the server lets go of them by itself
             await asyncio.sleep(0.02)
 
 
@@ -364,7 +364,7 @@ async def test_who_stops_reading_is_cut_off(serve: Serve, over: str) -> None:
             )
             await asyncio.get_running_loop().sock_sendall(stalled, head.encode() + body)
         await begun(community, before)
-        assert service.app.state.guestlist.graphql.live.rooms.taken == 1
+        assert service.app.state.guestlist.graphql.subscriptions.limits.connections == 1
         await _much_changes(service, owner, community)
         await _until_nobody_is_connected(service)
         assert (await owner.invite(community, "more@example.com"))["__typename"] == "InviteMemberSuccess"
