@@ -129,7 +129,7 @@ def _refuse_repeated(request: Request) -> None:
     """Rejects duplicates of security headers: one reader would use the first value, another the last."""
     for name in ("authorization", "content-type", "origin", "sec-fetch-site"):
         if len(request.headers.getlist(name)) > 1:
-            raise BadRequest(400, f"The header {name} stands there more than once.")
+            raise BadRequest(400, f"The header {name} was sent more than once.")
 
 
 def bearer_of(request: HTTPConnection) -> str | None:

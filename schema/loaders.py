@@ -118,7 +118,7 @@ class Loaders:
         vars(self).clear()
 
     def run(self, dispatching: Coroutine[Any, Any, None]) -> None:
-        """Runs a loader in a task of its own, at most until the operation ends."""
+        """Runs a loader in a separate task, at most until the operation ends."""
         task = asyncio.create_task(dispatching)
         self._loading.add(task)
         task.add_done_callback(self._loading.discard)

@@ -24,7 +24,7 @@ class Problem:
 
     @classmethod
     def from_error(cls, error: Any) -> Self:
-        """The problem of an error, whose attributes have the names of the problem's fields."""
+        """Reads the fields of the problem from the attributes of the error."""
         return cls(**{field.name: getattr(error, field.name) for field in fields(cls)})
 
 
@@ -82,7 +82,7 @@ class NotSignedIn(Problem):
 
 
 @strawberry.type(
-    description="The session has no sign-in of the last 15 minutes. Sign in again, then repeat the action."
+    description="The last sign-in of the session is older than 15 minutes. Sign in again, then repeat the action."
 )
 class FreshSignInRequired(Problem):
     code: str = strawberry.field(description="Stable, for programs: FRESH_SIGN_IN_REQUIRED.")
@@ -108,7 +108,7 @@ class UnknownProvider(Problem):
     pass
 
 
-@strawberry.type(description="The provider cannot be reached, or is not set up as it should be. Nothing was begun.")
+@strawberry.type(description="The provider cannot be reached, or its configuration is wrong. No sign-in was started.")
 class ProviderUnavailable(Problem):
     pass
 
@@ -125,11 +125,10 @@ class InvalidCode(Problem):
 
 @dataclass(frozen=True)
 class Handler:
-    """An exception handler of Strawberry: converts one error of the service into its problem.
+    """Converts an error of the service into its problem, in every field whose union contains the problem.
 
-    It applies to fields whose union has that problem.
-
-    Each conversion is counted and logged with the member's id, so that operators see attempts at forbidden actions (ASVS 16.3.2).
+    Counts each conversion, and logs it with the member's id: operators see attempts at forbidden actions (ASVS 16.3.2).
+    An error without a problem in the union is unexpected, and masked.
     """
 
     exception_type: type[Exception]
@@ -167,5 +166,5 @@ HANDLERS: Final = tuple(Handler(error, problem) for error, problem in _PROBLEMS.
 
 
 def problem_of(error: errors.ExpectedError) -> Problem:
-    """The problem of an error, for the row of a list."""
+    """The problem of an error, for a row of inviteMembers."""
     return _PROBLEMS[type(error)].from_error(error)

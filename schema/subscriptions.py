@@ -35,7 +35,7 @@ class Subscription:
                 async with context.event_turn():
                     access = await _admin_access(context, str(community_id))
                 if watch.lost:
-                    raise BadArgument("Some changes could not be told. Ask for the list again.", code="LOST")
+                    raise BadArgument("Some changes were lost. Ask for the list again.", code="LOST")
                 ids = await watch.take(most=_MOST_PER_CHECK, seconds=RECHECK)
                 if not ids:
                     continue

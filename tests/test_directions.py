@@ -31,6 +31,7 @@ def copy(tmp_path: Path) -> Path:
         ("service/limits.py", "from service.invitations import manage"),
         ("service/errors.py", "from service.communities.access import Standing"),
         ("service/invitations/views.py", "from service.delivery import worker"),
+        ("schema/cursors.py", "from schema.types import Community"),
     ],
 )
 def test_a_wrong_import_fails_the_linter(copy: Path, module: str, line: str) -> None:

@@ -155,7 +155,7 @@ class Cost:
 
 @dataclass(slots=True)
 class CostCounter:
-    """Computes the cost of a valid operation for given variables, or the maximum over all requests where they are None.
+    """Computes the cost of a valid operation for given variables, or its maximum over all requests when they are None.
 
     `memberships` is the number of the caller's communities, or None for the maximum. `varies` becomes true when a variable or
     this number determines the length of a list, and `needs_memberships` when this number does.

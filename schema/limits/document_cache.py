@@ -43,7 +43,7 @@ class DocumentRefused(Exception):
 class Document:
     """A valid document.
 
-    `plans` is None for a document with directives, because its selections may change with the variables. `varies` is true
+    `plans` is None for a document with directives, because they make its selections depend on variables. `varies` is true
     when the cost exceeds a limit in some requests only: each request is then checked with its variables and the number of
     the caller's communities.
     """
@@ -139,8 +139,8 @@ class Documents:
 
 
 def _unlink_tokens(node: DocumentNode) -> None:
-    """Unlinks the document's tokens, a doubly linked list. Reference counting then frees an evicted document at once;
-    otherwise its memory would stay until the next cyclic garbage collection.
+    """Unlinks the document's tokens, a doubly linked list. Reference counting then frees the memory of an evicted
+    document immediately, before the next cyclic garbage collection.
     """
     token = node.loc.start_token if node.loc else None
     while token is not None:

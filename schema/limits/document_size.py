@@ -84,7 +84,7 @@ class _SizeCounter:
 
     def _field(self, node: FieldNode) -> Size:
         name, below = node.name.value, Size()
-        # Introspection has a rule of its own.
+        # A separate rule covers introspection.
         if node.selection_set is not None and not name.startswith("__"):
             below = self._selections(node.selection_set)
         return Size(

@@ -131,7 +131,7 @@ class Executor(StrawberryGraphQLCoreExecutionContext):
         items = _List(self, kind, details, info, path, found, position)
         if items.complete_until(self.shares.until()):
             return items.completed
-        # Loaders must wait from now on: resolvers of complete lists may call them before the first slice runs.
+        # Loaders wait from here on: resolvers of complete lists may call them before the first slice runs.
         self.context_value.load.begin_slicing()
         return items.complete_in_slices()
 

@@ -182,7 +182,7 @@ class AcceptanceMutations:
         return RequestOtherAddressSuccess(acceptance=await _acceptance_of(flow, info))
 
     @strawberry.mutation(
-        description="Somebody with a live link says no; no sign-in. An admin can reopen it by resending."
+        description="The holder of a live link declines, without a sign-in. An admin can reopen it by resending."
     )
     async def decline_invite(self, info: Info, input: DeclineInviteInput) -> DeclineInviteResult:
         context = info.context

@@ -13,16 +13,18 @@ from service.models import Role
 
 @strawberry.input
 class CreateAccessTokenInput:
-    name: str = strawberry.field(description="What it is for; at most 100 characters.")
+    name: str = strawberry.field(description="The purpose of the token; at most 100 characters.")
     scopes: list[access_tokens.Scope]
-    community_ids: list[strawberry.ID] = strawberry.field(description="The communities that it is for; at least one.")
+    community_ids: list[strawberry.ID] = strawberry.field(
+        description="The communities that the token gives access to; at least one."
+    )
     expires_in_days: int = strawberry.field(default=90, description="1 to 365.")
     highest_role: Role = strawberry.field(
         default=Role.MEMBER, description="The highest role that INVITE may invite to: MEMBER or ADMIN."
     )
 
 
-@strawberry.type(description="The token is shown this once: send it as `Authorization: Bearer`.")
+@strawberry.type(description="The token is returned only here. Send it as `Authorization: Bearer`.")
 class CreateAccessTokenSuccess:
     token: str
     access_token: AccessToken
@@ -43,7 +45,7 @@ CreateAccessTokenResult = Annotated[
 class RevokeAccessTokenInput:
     access_token_id: strawberry.ID
     revoke_invitations: bool = strawberry.field(
-        default=False, description="Also revoke the pending invitations made with it."
+        default=False, description="Also revoke the pending invitations created with the token."
     )
 
 
@@ -61,7 +63,7 @@ RevokeAccessTokenResult = Annotated[
 @strawberry.type
 class AccessTokenMutations:
     @strawberry.mutation(
-        description="A token for a script of one's own: for some of one's communities, to read or to invite, for a while."
+        description="Create a token for a script of the caller. Its communities, its scopes and its lifetime are limited."
     )
     async def create_access_token(self, info: Info, input: CreateAccessTokenInput) -> CreateAccessTokenResult:
         context = info.context
@@ -76,8 +78,8 @@ class AccessTokenMutations:
         return CreateAccessTokenSuccess(token=token, access_token=AccessToken.from_view(view))
 
     @strawberry.mutation(
-        description="Ends one of one's own access tokens at once. With revokeInvitations also for a token that ended"
-        " earlier."
+        description="Revoke an access token of the caller immediately. revokeInvitations also works for a token that"
+        " ended earlier."
     )
     async def revoke_access_token(self, info: Info, input: RevokeAccessTokenInput) -> RevokeAccessTokenResult:
         context = info.context

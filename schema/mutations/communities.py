@@ -17,7 +17,7 @@ from service.models import Role
 class CreateCommunityInput:
     name: str
     locale: str | None = strawberry.field(
-        default=None, description="Language of mails whose invitation names none, BCP 47; null means English."
+        default=None, description="Language of mails for invitations without a locale, BCP 47; null means English."
     )
 
 

@@ -56,12 +56,14 @@ LinkIdentityResult = Annotated[
 class SignOutInput:
     everywhere: bool = False
     session_id: strawberry.ID | None = None
-    access_tokens: bool = strawberry.field(default=False, description="With everywhere: end the access tokens too.")
+    access_tokens: bool = strawberry.field(
+        default=False, description="Also revoke the access tokens. Needs everywhere."
+    )
 
 
 @strawberry.type
 class SignOutSuccess:
-    signed_out: int = strawberry.field(description="The number of sessions that ended; access tokens do not count.")
+    signed_out: int = strawberry.field(description="The number of ended sessions, without access tokens.")
 
 
 SignOutResult = Annotated[SignOutSuccess | problems.InvalidInput | problems.NotFound, strawberry.union("SignOutResult")]

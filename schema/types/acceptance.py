@@ -72,16 +72,16 @@ class Acceptance:
         description="Whether acceptInvite without a token will try again with the same link."
     )
     reason: str | None = strawberry.field(
-        description="Why it was refused, as a stable word for clients that have words of their own: email_unverified,"
-        " access_denied, inviter_not_entitled, ... Null while nothing was refused."
+        description="The reason of a refusal, as a stable code for clients with their own texts: email_unverified,"
+        " access_denied, inviter_not_entitled, ... Null without a refusal."
     )
     can_request_other_address: bool = strawberry.field(
-        description="Whether requestOtherAddress would tell the admins of the address that was signed in with. The first"
-        " address that was asked for stays; a later one is only recorded in the timeline."
+        description="Whether requestOtherAddress would propose the signed-in address to the admins. The first proposed"
+        " address stays; the timeline records later ones."
     )
     other_address_requested: bool = strawberry.field(
-        description="Whether the admins are asked already to invite the address that was signed in with. False after"
-        " requestOtherAddress means that they have a request for another address already, which stays."
+        description="Whether the signed-in address is proposed to the admins. False after requestOtherAddress means"
+        " that another address was proposed before and stays."
     )
 
     @classmethod

@@ -57,12 +57,13 @@ class Identity(Node):
 strawberry.enum(
     access_tokens.Scope,
     name="AccessTokenScope",
-    description="What an access token may do in its communities. INVITE includes READ.",
+    description="The rights of an access token in its communities. INVITE includes READ.",
 )
 
 
 @strawberry.type(
-    description="What a script of the viewer carries instead of a session. The token itself was shown once."
+    description="A credential for a script of the viewer, instead of a session. createAccessToken returned the token"
+    " itself, once."
 )
 class AccessToken(Node):
     name: str

@@ -29,12 +29,10 @@ class AuditEvent(Node):
     actor: Member | None
     summary: str = strawberry.field(description="A sentence for a person.")
     times: int = strawberry.field(
-        description="How often it happened. Repeats of what people without an account do about an invitation are counted"
-        " on one event; nothing else of an event ever changes."
+        description="How often it happened. Repeated actions of people without an account on an invitation increase"
+        " the number of one event. Events are otherwise immutable."
     )
-    last_at: datetime | None = strawberry.field(
-        description="When its last repeat happened; null where it happened once."
-    )
+    last_at: datetime | None = strawberry.field(description="The time of the last repeat; null without a repeat.")
     about: strawberry.Private["Invitation | None"]
     community: strawberry.Private["Community | None"]
     invitation_id: strawberry.Private[str | None]

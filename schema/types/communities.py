@@ -33,7 +33,7 @@ class InvitationPolicy:
     )
     seat_limit: int | None = strawberry.field(description="Members plus pending invitations; null means no limit.")
     locale: str | None = strawberry.field(
-        description="Language of mails whose invitation names none, BCP 47; null means English."
+        description="Language of mails for invitations without a locale, BCP 47; null means English."
     )
 
 
@@ -105,8 +105,8 @@ class Community(Node):
         return InvitationCounts(**{status.lower(): number for status, number in counts.items()})
 
     @strawberry.field(
-        description="How far the invitations of the last weeks came, the oldest week first; admins and owners only. A week"
-        " is seven days back from now; weeks is at most 26."
+        description="The funnel of the last weeks, oldest week first; admins and owners only. A week is seven days,"
+        " counted back from now; weeks is at most 26."
     )
     async def invitation_funnel(self, info: Info, weeks: int = 8) -> list[InvitationWeek] | None:
         if not self.access.is_admin:

@@ -59,7 +59,7 @@ class Invitation(Node):
     revoked_by: Member | None
     accepted_by: Member | None = strawberry.field(description="The member that it became.")
     proposed_email: str | None = strawberry.field(
-        description="Another address that somebody with the link proved and asked to be invited at; an admin decides."
+        description="Another address that the holder of a link proved and asked to be invited at; an admin decides."
     )
     can_resend: bool
     can_resend_at: datetime | None = strawberry.field(
@@ -142,14 +142,14 @@ class InvitationCounts:
 
 
 @strawberry.type(
-    description="The invitations that were created in one week, and how many of them came how far until now: each number"
-    " holds the next."
+    description="The invitations created in one week, and how many of them have reached each stage. Each number"
+    " includes the next one."
 )
 class InvitationWeek:
     starts_at: datetime
     invited: int
-    delivered: int = strawberry.field(description="Taken by the invitee's mail server, as far as that is reported.")
-    opened: int = strawberry.field(description="Somebody went from the link to a sign-in.")
+    delivered: int = strawberry.field(description="Accepted by the invitee's mail server, as far as it reports this.")
+    opened: int = strawberry.field(description="The link led to the start of a sign-in.")
     accepted: int
 
     @classmethod

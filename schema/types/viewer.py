@@ -16,7 +16,7 @@ from service.communities.access import may_create, memberships_of
 class Viewer:
     member: Member
 
-    @strawberry.field(description="By the communities' names; at most 200.")
+    @strawberry.field(description="Sorted by the names of the communities; at most 200.")
     async def memberships(self, info: Info) -> list[Membership]:
         context = info.context
         if context.caller is None:
@@ -37,11 +37,11 @@ class Viewer:
         found = await sessions.of_member(caller, now=context.now, settings=context.settings)
         return [Session.from_view(session, info) for session in found]
 
-    @strawberry.field(description="Whether createCommunity is open to this person.")
+    @strawberry.field(description="Whether the viewer may create communities.")
     async def may_create_communities(self, info: Info) -> bool:
         return may_create(info.context.caller, info.context.settings)
 
-    @strawberry.field(description="The live access tokens of this person's scripts, the newest first.")
+    @strawberry.field(description="The valid access tokens of the viewer's scripts, newest first.")
     async def access_tokens(self, info: Info) -> list[AccessToken]:
         caller = session_caller(info)
         found = [] if caller is None else await access_tokens.of_member(caller, now=info.context.now)

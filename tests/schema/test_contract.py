@@ -39,14 +39,14 @@ _GROWN = {
         "Send a new link; every earlier link of the invitation, and every flow begun with one, dies at once. Reopens a"
         " declined invitation unless the invitee blocked the community. The caller becomes its inviter."
     ),
-    "Another address that somebody with the link proved and asked to be invited at; an admin decides.": (
+    "Another address that the holder of a link proved and asked to be invited at; an admin decides.": (
         "Another address that the invitee proved and asked to be invited at; an admin decides."
     ),
     (
         "No more invitations from this community to this address. Needs the token. The invited mailbox gets a mail about"
         " it, which can lift the block."
     ): "No more invitations from this community to this address.",
-    "Somebody with a live link says no; no sign-in. An admin can reopen it by resending.": (
+    "The holder of a live link declines, without a sign-in. An admin can reopen it by resending.": (
         "The invitee says no. Needs a live link; no sign-in. An admin can reopen it by resending."
     ),
     "A field left out stays as it is; null removes seatLimit and locale, and is InvalidInput anywhere else.": (
