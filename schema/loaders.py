@@ -20,10 +20,10 @@ from service.communities.access import (
     memberships_pages,
 )
 from service.database.shares import Shares
+from service.invitation_status import Status
 from service.invitations import views
 from service.invitations.funnel import FunnelQuery, FunnelWeek, last_weeks
 from service.invitations.search import InvitationFilter
-from service.invitations.status import Status
 from service.invitations.views import InvitationsQuery, InvitationView
 from service.settings import Settings
 

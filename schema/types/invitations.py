@@ -13,8 +13,8 @@ from schema.types.nodes import Node, PageInfo, set_of
 from service.audit_log.log import TimelineQuery
 from service.communities.access import CommunityAccess
 from service.errors import InvalidInput
+from service.invitation_status import Status
 from service.invitations import funnel, search
-from service.invitations.status import Status
 from service.invitations.views import InvitationView
 from service.languages import localized
 from service.models import Delivery, Role

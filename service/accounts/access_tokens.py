@@ -18,6 +18,7 @@ from service.accounts.sessions import Caller, Grant, refuse_stale_sign_in
 from service.changes import announce_many
 from service.database import execute, json_list, select, transaction
 from service.errors import InvalidInput, NotFound, NotPermitted, NotSignedIn
+from service.invitation_status import is_pending
 from service.languages import sentence
 from service.models import AccessToken, Role
 from service.text import NAME, validated_text
@@ -186,12 +187,11 @@ async def revoke(token_id: str, *, invitations: bool = False, caller: Caller | N
     return token_id
 
 
-_REVOKE_INVITATIONS: Final = """
+_REVOKE_INVITATIONS: Final = f"""
 UPDATE invitations SET revoked_at = $1, revoked_by_id = $2 WHERE id IN (
-    SELECT id FROM invitations WHERE access_token_id = $3 AND accepted_at IS NULL AND declined_at IS NULL
-        AND revoked_at IS NULL AND superseded_at IS NULL AND expires_at > $1 ORDER BY id FOR UPDATE)
+    SELECT id FROM invitations WHERE access_token_id = $3 AND {is_pending("$1")} ORDER BY id FOR UPDATE)
 RETURNING id, community_id
-"""
+"""  # noqa: S608 -- constants
 
 
 async def _revoke_invitations(token_id: str, caller: Caller, now: datetime) -> dict[str, list[str]]:

@@ -452,7 +452,7 @@ async def _invite_all(settings: Settings, community: str, rows: "list[ListedInvi
     from rich.progress import Progress  # noqa: PLC0415
 
     from service.communities import access as communities  # noqa: PLC0415
-    from service.invitations.status import Status  # noqa: PLC0415
+    from service.invitation_status import Status  # noqa: PLC0415
 
     tally: Counter[str] = Counter()
     async with _database(settings):

@@ -11,6 +11,7 @@ from service.addresses import Address, domain_of
 from service.database import json_list, select, transaction
 from service.database.shares import concerns
 from service.errors import ExpectedError, NotFound, NotPermitted, NotSignedIn
+from service.invitation_status import is_pending
 from service.languages import Sentence, sentence
 from service.limits import refuse_over
 from service.models import Community, Membership, Role
@@ -211,11 +212,10 @@ async def create(
     return await community_access(caller, community.id, settings)
 
 
-_SEATS_TAKEN = """
+_SEATS_TAKEN = f"""
 SELECT (SELECT count(*) FROM memberships WHERE community_id = $1) AS members,
-    (SELECT count(*) FROM invitations WHERE community_id = $1 AND accepted_at IS NULL AND declined_at IS NULL
-        AND revoked_at IS NULL AND superseded_at IS NULL AND expires_at > $2) AS pending
-"""
+    (SELECT count(*) FROM invitations WHERE community_id = $1 AND {is_pending("$2")}) AS pending
+"""  # noqa: S608 -- constants
 
 
 @dataclass(frozen=True, slots=True)

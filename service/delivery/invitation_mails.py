@@ -13,8 +13,8 @@ from service.addresses import Address
 from service.changes import Changed, notify
 from service.database import execute, select
 from service.delivery.errors import NothingToSend
+from service.invitation_status import Status, is_pending, status_of
 from service.invitations import links
-from service.invitations.status import Status, status_of
 from service.languages import Sentence
 from service.limits import Recipient
 from service.mail.message import Mail, refuse_broken_mail
@@ -45,11 +45,11 @@ UPDATE invitations SET delivery = 'SENT', delivery_reason = NULL, delivery_code 
 WHERE id = $2 AND generation = $3
 """
 _SHOW_SENT_AFTER_REPORT: Final = "UPDATE invitations SET last_sent_at = $1 WHERE id = $2 AND generation = $3"
-_SHOW_FAILED: Final = """
+_SHOW_FAILED: Final = f"""
 UPDATE invitations SET delivery = $1, delivery_reason = NULL, delivery_code = $2, delivery_facts = $3, delivery_at = $4
 WHERE id = $5 AND generation = $6
-    AND accepted_at IS NULL AND declined_at IS NULL AND revoked_at IS NULL AND superseded_at IS NULL AND expires_at > $4
-"""
+    AND {is_pending("$4")}
+"""  # noqa: S608 -- constants
 _SHOW_DEFERRAL: Final = """
 UPDATE invitations SET delivery_reason = NULL, delivery_code = $1, delivery_facts = $2 WHERE delivery = 'QUEUED'
     AND id = (SELECT invitation_id FROM mail_orders WHERE id = $3)

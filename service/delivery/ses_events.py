@@ -20,7 +20,7 @@ from service.delivery import notices
 from service.delivery.invitation_mails import audit_recorder
 from service.delivery.leases import LONGEST_MESSAGE_ID
 from service.delivery.notices import SentNotice
-from service.invitations.status import Status, status_of
+from service.invitation_status import Status, status_of
 from service.languages import Sentence
 from service.mail import suppression
 from service.mail.reasons import delivery_reason, details_of, stored

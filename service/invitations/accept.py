@@ -15,6 +15,7 @@ from service.addresses import Address, AddressInvalid, canonical, domain_of, mas
 from service.changes import Changed, notify
 from service.communities.access import lock_seats
 from service.database import Statement, execute_batch, insert, json_list, select
+from service.invitation_status import is_pending
 from service.invitations.links import LinkFacts
 from service.invitations.views import entitled
 from service.openid import Identity
@@ -245,11 +246,11 @@ def _refuse_namesake(account: _Account, link: LinkFacts) -> None:
         )  # fmt: skip
 
 
-_CONSUME = """
+_CONSUME = f"""
 UPDATE invitations SET accepted_at = $1, accepted_by_id = $2 WHERE id = $3 AND generation = $4
-    AND accepted_at IS NULL AND declined_at IS NULL AND revoked_at IS NULL AND superseded_at IS NULL AND expires_at > $1
+    AND {is_pending("$1")}
 RETURNING id
-"""
+"""  # noqa: S608 -- constants
 
 
 async def _consume(link: LinkFacts, member_id: str, now: datetime, *writes: Statement) -> None:

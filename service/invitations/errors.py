@@ -3,7 +3,7 @@
 from typing import Final
 
 from service.errors import ExpectedError
-from service.invitations.status import Status
+from service.invitation_status import Status
 from service.invitations.views import InvitationView
 from service.languages import Sentence, sentence
 

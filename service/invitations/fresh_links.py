@@ -12,6 +12,7 @@ from service import audit
 from service.changes import Changed, notify, wake
 from service.database import Statement, select
 from service.database.sql import Params
+from service.invitation_status import is_pending
 from service.invitations.links import LinkFacts
 from service.limits import spend
 from service.mail import outbox
@@ -106,15 +107,14 @@ async def _wanting(digests: list[str], now: datetime) -> list[Due]:
     return [Due(row["id"], row["generation"], row["community_id"]) for row in rows]
 
 
-_LOCK: Final = """
+_LOCK: Final = f"""
 SELECT i.id, i.generation, i.community_id FROM invitations i
-WHERE i.id IN (SELECT l.invitation_id FROM links l WHERE l.digest IN ({marks}))
-    AND i.accepted_at IS NULL AND i.declined_at IS NULL AND i.revoked_at IS NULL AND i.superseded_at IS NULL
-    AND i.expires_at > $1
+WHERE i.id IN (SELECT l.invitation_id FROM links l WHERE l.digest IN ({{marks}}))
+    AND {is_pending("$1", "i")}
     AND NOT EXISTS (SELECT 1 FROM suppressions s WHERE s.email = i.email)
     AND NOT EXISTS (SELECT 1 FROM blocks b WHERE b.community_id = i.community_id AND b.email = i.email)
 ORDER BY i.id FOR NO KEY UPDATE OF i
-"""
+"""  # noqa: S608 -- constants
 _LINKLESS: Final = f"""
 SELECT i.id FROM invitations i WHERE i.id IN ({{marks}})
     AND NOT EXISTS (

@@ -30,6 +30,7 @@ from service.errors import (
     NotSignedIn,
     SeatLimitReached,
 )
+from service.invitation_status import is_open
 from service.invitations import views as invitation_views
 from service.invitations.errors import AlreadyInvited
 from service.invitations.views import InvitationView
@@ -103,8 +104,7 @@ SELECT {STANDING_COLUMNS},
     p.name AS inviter_name, p.email AS inviter_email, p.created_at AS inviter_created_at,
     i.id AS open_id, i.expires_at AS open_expires_at, am.id AS known_membership_id
 FROM memberships m JOIN communities c ON c.id = m.community_id JOIN members p ON p.id = m.member_id
-LEFT JOIN invitations i ON i.community_id = c.id AND i.email = $3 AND i.accepted_at IS NULL
-    AND i.declined_at IS NULL AND i.revoked_at IS NULL AND i.superseded_at IS NULL
+LEFT JOIN invitations i ON i.community_id = c.id AND i.email = $3 AND {is_open("i")}
 LEFT JOIN memberships am ON am.community_id = c.id AND am.member_id IN (
     SELECT id FROM members WHERE email = $3
     UNION ALL
@@ -234,8 +234,7 @@ async def _write_invitation(facts: _InviteFacts, invitee: Checked, now: datetime
 
 async def _already_invited(access: CommunityAccess, email: Address, now: datetime, settings: Settings) -> ExpectedError:
     rows = await select(
-        "SELECT id FROM invitations WHERE community_id = $1 AND email = $2 AND accepted_at IS NULL AND declined_at IS NULL"
-        " AND revoked_at IS NULL AND superseded_at IS NULL",
+        f"SELECT id FROM invitations WHERE community_id = $1 AND email = $2 AND {is_open()}",  # noqa: S608 -- constants
         access.community_id, email,
     )  # fmt: skip
     if not rows:

@@ -32,6 +32,7 @@ from service.errors import (
     RateLimited,
     SeatLimitReached,
 )
+from service.invitation_status import is_open
 from service.invitations import views as invitation_views
 from service.invitations.errors import AlreadyInvited
 from service.invitations.invite import ADMINS_ONLY, CHANGED, Checked, Invitee, checked_invitee, refuse_above_own_role
@@ -158,18 +159,17 @@ def _join_duplicates(rows: list[_Row]) -> None:
             row.first = None if first is row else first
 
 
-_KNOWN: Final = """
+_KNOWN: Final = f"""
 SELECT i.email, i.id AS open_id, i.expires_at, NULL AS membership_id FROM invitations i
-WHERE i.community_id = $1 AND i.accepted_at IS NULL AND i.declined_at IS NULL AND i.revoked_at IS NULL
-    AND i.superseded_at IS NULL AND i.email IN ({marks})
+WHERE i.community_id = $1 AND {is_open("i")} AND i.email IN ({{marks}})
 UNION ALL
 SELECT p.email, NULL, NULL, m.id FROM members p JOIN memberships m ON m.member_id = p.id
-WHERE m.community_id = $1 AND p.email IN ({marks})
+WHERE m.community_id = $1 AND p.email IN ({{marks}})
 UNION ALL
 SELECT i.email, NULL, NULL, m.id FROM invitations i
 JOIN memberships m ON m.member_id = i.accepted_by_id AND m.community_id = i.community_id
-WHERE i.community_id = $1 AND i.accepted_at IS NOT NULL AND i.email IN ({marks})
-"""
+WHERE i.community_id = $1 AND i.accepted_at IS NOT NULL AND i.email IN ({{marks}})
+"""  # noqa: S608 -- constants
 
 
 async def _answer_known(access: CommunityAccess, rows: list[_Row], now: datetime) -> None:

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from service.addresses import Address
 from service.database import json_list, select
-from service.invitations.status import Status, status_of
+from service.invitation_status import Status, status_of
 from service.models import Link, Role
 from service.tokens import Token, digest_of, new_id, new_token
 

@@ -21,6 +21,7 @@ from service.errors import (
     NotSignedIn,
     RateLimited,
 )
+from service.invitation_status import Status, is_pending
 from service.invitations import views as invitation_views
 from service.invitations.errors import InvitationClosed
 from service.invitations.invite import (
@@ -31,7 +32,6 @@ from service.invitations.invite import (
     refuse_without_seat,
     view_in,
 )
-from service.invitations.status import Status
 from service.invitations.views import InvitationView
 from service.languages import sentence
 from service.limits import audited
@@ -143,8 +143,7 @@ async def revoke(invitation_id: str, *, caller: Caller | None, now: datetime, se
     _refuse_managing(view)
     async with transaction():
         revoked = await execute(
-            "UPDATE invitations SET revoked_at = $1, revoked_by_id = $2 WHERE id = $3 AND accepted_at IS NULL"
-            " AND declined_at IS NULL AND revoked_at IS NULL AND superseded_at IS NULL AND expires_at > $1",
+            f"UPDATE invitations SET revoked_at = $1, revoked_by_id = $2 WHERE id = $3 AND {is_pending('$1')}",  # noqa: S608 -- constants
             now, view.access.member_id, view.id,
         )  # fmt: skip
         if not revoked:

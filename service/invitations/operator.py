@@ -11,6 +11,7 @@ from service.addresses import Address
 from service.changes import Changed, notify
 from service.database import execute, select, transaction
 from service.errors import NotFound
+from service.invitation_status import is_open
 from service.invitations.invite import INSERT
 from service.languages import Sentence
 from service.mail import outbox
@@ -52,8 +53,7 @@ async def invite_for_operator(
     expires_at = now + timedelta(days=days)
     async with transaction():
         await execute(
-            "UPDATE invitations SET superseded_at = $1 WHERE community_id = $2 AND email = $3 AND accepted_at IS NULL"
-            " AND declined_at IS NULL AND revoked_at IS NULL AND superseded_at IS NULL",
+            f"UPDATE invitations SET superseded_at = $1 WHERE community_id = $2 AND email = $3 AND {is_open()}",  # noqa: S608 -- constants
             now, community_id, email,
         )  # fmt: skip
         await execute(

@@ -8,6 +8,7 @@ from service.database import execute, transaction
 from service.errors import (
     InviteLinkInvalid,
 )
+from service.invitation_status import is_pending
 from service.invitations.links import LinkFacts
 from service.mail import blocks, outbox
 
@@ -27,8 +28,7 @@ async def decline(link: LinkFacts, *, block: bool, now: datetime) -> str:
     """
     async with transaction():
         declined = await execute(
-            "UPDATE invitations SET declined_at = $1 WHERE id = $2 AND generation = $3 AND accepted_at IS NULL"
-            " AND declined_at IS NULL AND revoked_at IS NULL AND superseded_at IS NULL AND expires_at > $1",
+            f"UPDATE invitations SET declined_at = $1 WHERE id = $2 AND generation = $3 AND {is_pending('$1')}",  # noqa: S608 -- constants
             now, link.invitation_id, link.generation,
         )  # fmt: skip
         if not declined:

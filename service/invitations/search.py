@@ -14,7 +14,7 @@ from typing import Final
 
 from service.database.sql import Params
 from service.errors import InvalidInput
-from service.invitations.status import Status
+from service.invitation_status import Status, is_open, is_unended, status_is
 from service.languages import sentence
 from service.models import Delivery, Role
 from service.period import in_utc, refuse_empty_period
@@ -60,8 +60,6 @@ class InvitationFilter:
             )
 
 
-_OPEN: Final = "i.accepted_at IS NULL AND i.declined_at IS NULL AND i.revoked_at IS NULL AND i.superseded_at IS NULL"
-_UNENDED: Final = "i.accepted_at IS NULL AND i.declined_at IS NULL AND i.revoked_at IS NULL"
 _UNENDED_STATUSES: Final = frozenset({Status.PENDING, Status.EXPIRED})
 
 
@@ -120,7 +118,9 @@ def condition(community_id: str, wanted: InvitationFilter, params: Params, *, no
     conditions = [f"i.community_id = {params.add(community_id)}", *_period(wanted, params), *_rest(wanted, params)]
     if wanted.statuses:
         at = params.add(now) if wanted.statuses & {Status.PENDING, Status.EXPIRED} else ""
-        conditions.append("(" + " OR ".join(f"({status_is(status, at)})" for status in sorted(wanted.statuses)) + ")")
+        conditions.append(
+            "(" + " OR ".join(f"({status_is(status, at, 'i')})" for status in sorted(wanted.statuses)) + ")"
+        )
     elif lead := _led_by(wanted):
         column, values = lead
         conditions.append(_is_one_of(column, values))
@@ -142,17 +142,6 @@ def _is_one_of(column: str, values: Iterable[Delivery | Role]) -> str:
     return f"i.{column} IN ({', '.join(repr(value.value) for value in values)})"
 
 
-def status_is(status: Status, now: str) -> str:
-    """The facts that add up to a status, as SQL; `now` is a placeholder."""
-    return {
-        Status.PENDING: f"{_OPEN} AND i.expires_at > {now}",
-        Status.EXPIRED: f"{_UNENDED} AND (i.superseded_at IS NOT NULL OR i.expires_at <= {now})",
-        Status.ACCEPTED: "i.accepted_at IS NOT NULL",
-        Status.DECLINED: "i.declined_at IS NOT NULL",
-        Status.REVOKED: "i.revoked_at IS NOT NULL",
-    }[status]
-
-
 def _led_by(wanted: InvitationFilter) -> tuple[str, Sequence[Delivery | Role]] | None:
     """The condition other than a status that leads the walk."""
     if wanted.deliveries:
@@ -165,7 +154,7 @@ def _led_by(wanted: InvitationFilter) -> tuple[str, Sequence[Delivery | Role]] |
 def _walks(wanted: InvitationFilter, params: Params, now: datetime) -> list[_Walk]:
     """One walk for each value of the leading condition; no row is met by two of them."""
     if wanted.statuses:
-        ended = [_Walk(status_is(status, "")) for status in sorted(wanted.statuses - _UNENDED_STATUSES)]
+        ended = [_Walk(status_is(status, "", "i")) for status in sorted(wanted.statuses - _UNENDED_STATUSES)]
         return [*ended, *(_unended_walks(wanted.statuses, params, now) if wanted.statuses & _UNENDED_STATUSES else [])]
     if lead := _led_by(wanted):
         column, values = lead
@@ -182,12 +171,12 @@ def _unended_walks(statuses: frozenset[Status], params: Params, now: datetime) -
         for days, turn in turns.items()
     ]
     deadline = "" if pending and expired else f" AND i.expires_at {'>' if pending else '<='} {params.add(now)}"
-    reopened = _Walk(f"{_OPEN} AND i.days IS NULL{deadline}")
-    return [*lifetimes, reopened, *([_Walk(f"i.superseded_at IS NOT NULL AND {_UNENDED}")] if expired else [])]
+    reopened = _Walk(f"{is_open('i')} AND i.days IS NULL{deadline}")
+    return [*lifetimes, reopened, *([_Walk(f"i.superseded_at IS NOT NULL AND {is_unended('i')}")] if expired else [])]
 
 
 def _open_for(days: int) -> str:
-    return f"{_OPEN} AND i.days = {days}"
+    return f"{is_open('i')} AND i.days = {days}"
 
 
 def _period(wanted: InvitationFilter, params: Params) -> list[str]:

@@ -13,8 +13,8 @@ from service.communities.access import CommunityAccess, MemberView
 from service.database import select
 from service.database.shares import in_slices
 from service.database.sql import Params
-from service.invitations.search import InvitationFilter, condition, newest, status_is
-from service.invitations.status import Status, status_of
+from service.invitation_status import Status, is_open, status_is, status_of
+from service.invitations.search import InvitationFilter, condition, newest
 from service.languages import Sentence, sentence
 from service.mail import reasons
 from service.models import Delivery, Role
@@ -55,7 +55,7 @@ class InvitationView:
 
 # A person's address is shown to admins only while both belong to the community. A declined invitation stays declined
 # when its address is blocked, or has a newer one, and when nobody knows any more whom it was for.
-_COLUMNS = """
+_COLUMNS = f"""
     i.id, i.email, i.role, i.message, i.locale, i.created_at, i.expires_at, i.accepted_at, i.declined_at, i.revoked_at,
     i.superseded_at, i.delivery, i.delivery_reason, i.delivery_code, i.delivery_facts, i.last_sent_at, i.delivered_at, i.proposed_email, i.resent_at,
     i.resends, i.resends_since_at,
@@ -63,7 +63,7 @@ _COLUMNS = """
         ELSE i.erased_at IS NOT NULL
         OR EXISTS (SELECT 1 FROM blocks b WHERE b.community_id = i.community_id AND b.email = i.email)
         OR EXISTS (SELECT 1 FROM invitations o WHERE o.community_id = i.community_id AND o.email = i.email
-            AND o.accepted_at IS NULL AND o.declined_at IS NULL AND o.revoked_at IS NULL AND o.superseded_at IS NULL)
+            AND {is_open("o")})
         END AS stays_declined,
     v.id AS inviter_id, v.name AS inviter_name, v.created_at AS inviter_created_at, vm.role AS inviter_role,
     CASE WHEN vm.id IS NULL THEN NULL ELSE v.email END AS inviter_email,
@@ -71,7 +71,7 @@ _COLUMNS = """
     CASE WHEN am.id IS NULL THEN NULL ELSE a.email END AS acceptor_email,
     r.id AS revoker_id, r.name AS revoker_name, r.created_at AS revoker_created_at,
     CASE WHEN rm.id IS NULL THEN NULL ELSE r.email END AS revoker_email
-"""
+"""  # noqa: S608 -- constants
 
 _PEOPLE = """
     LEFT JOIN members v ON v.id = i.inviter_id
@@ -129,7 +129,9 @@ async def totals(asked: Sequence[tuple[str, InvitationFilter]], *, now: datetime
 async def counts(community_ids: Sequence[str], *, now: datetime) -> list[dict[Status, int]]:
     """How many invitations of each community stand in each status, in one statement."""
     params = Params(now)
-    columns = ", ".join(f"count(*) FILTER (WHERE {status_is(status, '$1')}) AS {status.lower()}" for status in Status)
+    columns = ", ".join(
+        f"count(*) FILTER (WHERE {status_is(status, '$1', 'i')}) AS {status.lower()}" for status in Status
+    )
     sql = (
         f"SELECT i.community_id, {columns} FROM invitations i"  # noqa: S608 -- constants and placeholders
         f" WHERE i.community_id IN ({params.listed(community_ids)}) GROUP BY i.community_id"

@@ -14,6 +14,7 @@ from service.addresses import Address, masked
 from service.changes import Changed, notify
 from service.database import empty_write_ahead_log, execute, select, transaction
 from service.errors import ExpectedError
+from service.invitation_status import is_pending
 from service.languages import Sentence
 from service.limits import forget_recipient
 from service.models import Role
@@ -132,8 +133,7 @@ async def _erase_invitation(row: dict[str, Any], now: datetime) -> None:
     """Revokes a pending invitation and erases it. Deletes its mail orders first: the worker locks in this order, too."""
     await execute("DELETE FROM mail_orders WHERE invitation_id = $1", row["id"])
     await execute(
-        "UPDATE invitations SET revoked_at = $1 WHERE id = $2 AND accepted_at IS NULL AND declined_at IS NULL"
-        " AND revoked_at IS NULL AND superseded_at IS NULL AND expires_at > $1",
+        f"UPDATE invitations SET revoked_at = $1 WHERE id = $2 AND {is_pending('$1')}",  # noqa: S608 -- constants
         now, row["id"],
     )  # fmt: skip
     await erase_invitation(row["id"], now=now)

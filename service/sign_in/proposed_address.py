@@ -10,6 +10,7 @@ from service.addresses import Address, AddressInvalid, canonical, masked
 from service.changes import Changed, notify
 from service.database import execute, select, transaction
 from service.errors import InviteLinkInvalid
+from service.invitation_status import is_open
 from service.invitations.accept import AcceptanceStatus
 from service.invitations.links import LinkFacts
 from service.models import Flow
@@ -66,8 +67,8 @@ def _proved_address(flow: Flow) -> Address | None:
 
 async def _propose(link: LinkFacts, proved: Address) -> bool:
     return await execute(
-        "UPDATE invitations SET proposed_email = $1 WHERE id = $2 AND generation = $3 AND accepted_at IS NULL"
-        " AND declined_at IS NULL AND revoked_at IS NULL AND superseded_at IS NULL AND proposed_email IS NULL",
+        "UPDATE invitations SET proposed_email = $1"  # noqa: S608 -- constants
+        f" WHERE id = $2 AND generation = $3 AND {is_open()} AND proposed_email IS NULL",
         proved, link.invitation_id, link.generation,
     ) == 1  # fmt: skip
 
@@ -75,8 +76,7 @@ async def _propose(link: LinkFacts, proved: Address) -> bool:
 async def _first_proposal(link: LinkFacts) -> str | None:
     """The first address that was proposed for an open invitation."""
     rows = await select(
-        "SELECT proposed_email FROM invitations WHERE id = $1 AND generation = $2 AND accepted_at IS NULL"
-        " AND declined_at IS NULL AND revoked_at IS NULL AND superseded_at IS NULL",
+        f"SELECT proposed_email FROM invitations WHERE id = $1 AND generation = $2 AND {is_open()}",  # noqa: S608 -- constants
         link.invitation_id, link.generation,
     )  # fmt: skip
     return rows[0]["proposed_email"] if rows else None

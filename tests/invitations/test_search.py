@@ -13,11 +13,11 @@ from service.accounts.sessions import Caller
 from service.communities import access as communities
 from service.database.sql import Params
 from service.errors import InvalidInput
+from service.invitation_status import Status
 from service.invitations import invite
 from service.invitations import invite_many as invite_many_module
 from service.invitations import views as invitation_views
 from service.invitations.search import InvitationFilter, newest
-from service.invitations.status import Status
 from service.models import Community, Delivery, Invitation, Member, Membership, Role
 from service.settings import Settings, load_settings
 from service.tokens import new_id
