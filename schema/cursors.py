@@ -9,19 +9,27 @@ from typing import Final, TypeVar
 
 from graphql import GraphQLError
 
+from service.errors import InvalidInput
+from service.languages import Sentence, gettext_noop, localized
 from service.tokens import is_id
 
 MOST_PER_PAGE: Final = 100
 _DEFAULT_PAGE: Final = 50
 
+_NO_CURSOR: Final = Sentence(
+    gettext_noop(
+        "after is no cursor of this list with this filter; one of its endCursor values was expected, as it was given."
+    )
+)
+
 Row = TypeVar("Row")
 
 
 class BadArgument(GraphQLError):
-    """Raised for an argument of a query that is out of bounds. The client receives its message."""
+    """Raised for an argument of a query that is out of bounds. The client receives its sentence."""
 
-    def __init__(self, message: str, code: str = "BAD_ARGUMENT") -> None:
-        super().__init__(message, extensions={"code": code})
+    def __init__(self, reason: Sentence, code: str = "BAD_ARGUMENT") -> None:
+        super().__init__(localized(reason), extensions={"code": code})
 
 
 def page_size(first: int | None) -> int:
@@ -29,7 +37,7 @@ def page_size(first: int | None) -> int:
     if first is None:
         return _DEFAULT_PAGE
     if not 1 <= first <= MOST_PER_PAGE:
-        raise BadArgument(f"first is {first}; between 1 and {MOST_PER_PAGE} were expected.")
+        raise BadArgument(InvalidInput.out_of_range("first", first, 1, MOST_PER_PAGE).sentence)
     return first
 
 
@@ -59,9 +67,7 @@ def _check(scope: str, position: str) -> str:
 
 
 def _invalid_cursor() -> BadArgument:
-    return BadArgument(
-        "after is no cursor of this list with this filter; one of its endCursor values was expected, as it was given."
-    )
+    return BadArgument(_NO_CURSOR)
 
 
 def cut(rows: Sequence[Row], size: int) -> tuple[Sequence[Row], bool]:

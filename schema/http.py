@@ -17,9 +17,10 @@ from starlette.types import Receive
 from schema.context import Context
 from schema.schema import Schema, format_error
 from schema.subscription_transport import MakeContext, SubscriptionTransport, accepts_event_stream, is_subscription
-from service.database.deadlines import MESSAGE
+from service.database.deadlines import TOOK_TOO_LONG
 from service.database.shares import TooManyAtOnce
 from service.errors import NotSignedIn, RateLimited
+from service.languages import localized
 from service.settings import Settings
 from service.web.cookies import has_cookies
 
@@ -84,9 +85,9 @@ class GraphQLEndpoint:
                     context=context,
                 )
         except TooManyAtOnce as refused:
-            return _failed(429, refused.message, "RATE_LIMITED")
+            return _failed(429, localized(refused.sentence), "RATE_LIMITED")
         except TimeoutError:
-            return _failed(503, MESSAGE, "TIMEOUT")
+            return _failed(503, localized(TOOK_TOO_LONG), "TIMEOUT")
         except ClientDisconnect:
             return Response(status_code=_CLIENT_GONE)
         finally:
@@ -148,9 +149,9 @@ async def refuse_unknown_bearer(context: Context, bearer: str | None) -> None:
     try:
         await context.refuse_unknown_bearer(bearer)
     except RateLimited as limited:
-        raise BadRequest(429, limited.message) from None
+        raise BadRequest(429, localized(limited.sentence)) from None
     except NotSignedIn as refused:
-        raise BadRequest(401, refused.message) from None
+        raise BadRequest(401, localized(refused.sentence)) from None
 
 
 def _answer(result: Any, *, development: bool) -> Response:

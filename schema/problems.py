@@ -14,18 +14,27 @@ from service.communities.access import AlreadyMember as AlreadyMemberError
 from service.invitation_status import Status
 from service.invitations.errors import AlreadyInvited as AlreadyInvitedError
 from service.invitations.errors import InvitationClosed as InvitationClosedError
+from service.languages import localized
 
 log = structlog.get_logger()
+
+_OF_ALL: Final = frozenset({"message", "code"})
 
 
 @strawberry.interface
 class Problem:
-    message: str = strawberry.field(description="For a person to read; never a secret, never an internal detail.")
+    message: str = strawberry.field(
+        description="For a person to read, in the language of the request; never a secret, never an internal detail."
+    )
+    code: str = strawberry.field(
+        description="Stable, for programs: NOT_PERMITTED, EMAIL_INVALID, ... docs/clients.md lists the codes."
+    )
 
     @classmethod
     def from_error(cls, error: Any) -> Self:
-        """Reads the fields of the problem from the attributes of the error."""
-        return cls(**{field.name: getattr(error, field.name) for field in fields(cls)})
+        """The problem of an error: its sentence and code, and its attributes with the names of the problem's fields."""
+        further = {field.name: getattr(error, field.name) for field in fields(cls) if field.name not in _OF_ALL}
+        return cls(message=localized(error.sentence), code=error.sentence.code, **further)
 
 
 @strawberry.type
@@ -34,7 +43,8 @@ class AlreadyInvited(Problem):
 
     @classmethod
     def from_error(cls, error: AlreadyInvitedError) -> Self:
-        return cls(message=error.message, invitation=invitation_with_community(error.invitation))
+        invitation = invitation_with_community(error.invitation)
+        return cls(message=localized(error.sentence), code=error.sentence.code, invitation=invitation)
 
 
 @strawberry.type
@@ -43,7 +53,8 @@ class AlreadyMember(Problem):
 
     @classmethod
     def from_error(cls, error: AlreadyMemberError) -> Self:
-        return cls(message=error.message, membership=membership_with_community(error.membership))
+        membership = membership_with_community(error.membership)
+        return cls(message=localized(error.sentence), code=error.sentence.code, membership=membership)
 
 
 @strawberry.type
@@ -85,7 +96,7 @@ class NotSignedIn(Problem):
     description="The last sign-in of the session is older than 15 minutes. Sign in again, then repeat the action."
 )
 class FreshSignInRequired(Problem):
-    code: str = strawberry.field(description="Stable, for programs: FRESH_SIGN_IN_REQUIRED.")
+    pass
 
 
 @strawberry.type(description="Only ever the caller's own limits: their address, their account, their community.")

@@ -66,7 +66,7 @@ class Query:
         except InviteLinkInvalid:
             return None
         except RateLimited as limited:
-            raise BadArgument(limited.message, code="RATE_LIMITED") from None
+            raise BadArgument(limited.sentence, code="RATE_LIMITED") from None
         return InvitePreview.from_link(link, info)
 
     @strawberry.field(

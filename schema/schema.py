@@ -29,12 +29,11 @@ from schema.problems import HANDLERS
 from schema.queries import Query
 from schema.subscriptions import Subscription
 from schema.types import AccessToken, Community, Identity, Invitation, Member, Membership, Session
-from service.database.deadlines import TookTooLong
+from service.database.deadlines import TOOK_TOO_LONG, TookTooLong
+from service.languages import localized
 from service.web.middleware import INTERNAL_ERROR
 
 log = structlog.get_logger()
-
-MASKED: Final = INTERNAL_ERROR
 
 
 class Schema(strawberry.Schema):
@@ -125,9 +124,9 @@ def format_error(error: GraphQLError, *, development: bool) -> dict[str, Any]:
     which name fields of the schema (H116).
     """
     if isinstance(error.original_error, TookTooLong):
-        error = GraphQLError(error.message, error.nodes, path=error.path, extensions={"code": "TIMEOUT"})
+        error = GraphQLError(localized(TOOK_TOO_LONG), error.nodes, path=error.path, extensions={"code": "TIMEOUT"})
     if not is_expected(error):
-        error = GraphQLError(MASKED, error.nodes, path=error.path, extensions={"code": "INTERNAL"})
+        error = GraphQLError(localized(INTERNAL_ERROR), error.nodes, path=error.path, extensions={"code": "INTERNAL"})
     message = _without_echo(error.message)
     return dict(error.formatted) | {"message": message if development else _SUGGESTION.sub("", message)}
 

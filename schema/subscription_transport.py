@@ -21,6 +21,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 from schema.context import Context
 from schema.limits.document_size import MOST_TOKENS
 from service.errors import NotSignedIn, RateLimited
+from service.languages import current_language, localized, negotiated, override_language, sentence
 from service.limits import client_key
 from service.settings import Settings
 from service.web.cookies import has_cookies
@@ -108,6 +109,11 @@ class ConnectionLimits:
         evict()
 
 
+_TOO_MANY: Final = sentence(
+    "RATE_LIMITED", "There are too many live connections. Close one, and try again in a moment."
+)
+
+
 class SubscriptionTransport:
     """Serves subscriptions by both transports. `mask` formats an error for clients."""
 
@@ -146,8 +152,8 @@ class SubscriptionTransport:
             slots.enter_context(self.limits.process_slot()) and slots.enter_context(self.limits.member_slot(member_id))
         ):
             slots.close()
-            message = "There are too many live connections. Close one, and try again in a moment."
-            return Response(orjson.dumps({"errors": [{"message": message}]}), 429, media_type="application/json")
+            body = {"errors": [{"message": localized(_TOO_MANY)}]}
+            return Response(orjson.dumps(body), 429, media_type="application/json")
         return _EventStream(self._events(operation, context), slots)
 
     async def _events(self, operation: dict[str, Any], context: Context) -> AsyncGenerator[bytes, None]:
@@ -231,6 +237,7 @@ class _Connection:
     def __init__(self, transport: SubscriptionTransport, socket: WebSocket, *, use_cookies: bool) -> None:
         self._transport, self._socket, self._use_cookies = transport, socket, use_cookies
         self._bearer: str | None = None
+        self._language = current_language()
         self._subscriptions: dict[str, asyncio.Task[None]] = {}
         self._send_lock = asyncio.Lock()
         self._failed: asyncio.Future[SocketClosed] = asyncio.get_running_loop().create_future()
@@ -293,7 +300,9 @@ class _Connection:
             raise SocketClosed(4401, "Unauthorized")
         if message["type"] != "connection_init":
             raise SocketClosed(4400, "connection_init was expected first")
-        self._bearer = _bearer_in(message.get("payload")) or self._bearer
+        payload = message.get("payload")
+        self._bearer = _bearer_in(payload) or self._bearer
+        self._language = _language_in(payload) or self._language
         context = await self._valid_context()
         if context.caller is None:
             raise SocketClosed(4401, "Unauthorized")
@@ -305,7 +314,7 @@ class _Connection:
         try:
             await context.refuse_unknown_bearer(self._bearer)
         except RateLimited as limited:
-            raise SocketClosed(4429, limited.message) from None
+            raise SocketClosed(4429, localized(limited.sentence)) from None
         except NotSignedIn:
             raise SocketClosed(4401, "Unauthorized") from None
         return context
@@ -356,14 +365,8 @@ class _Connection:
     async def _send_results(self, name: str, operation: dict[str, Any]) -> None:
         """Sends the results of a subscription. Fails the connection when the client does not read them."""
         try:
-            async with contextlib.aclosing(self._transport.results(operation, await self._context())) as bodies:
-                async for body in bodies:
-                    if body["data"] is None:
-                        await self._send({"type": "error", "id": name, "payload": body.get("errors", [])})
-                        await self._fail_without_caller()
-                        return
-                    await self._send({"type": "next", "id": name, "payload": body})
-            await self._send({"type": "complete", "id": name})
+            with override_language(self._language):
+                await self._send_each(name, operation)
         except (TimeoutError, WebSocketDisconnect):
             self._fail()
         except Exception:
@@ -372,6 +375,16 @@ class _Connection:
         finally:
             if self._subscriptions.get(name) is asyncio.current_task():
                 del self._subscriptions[name]
+
+    async def _send_each(self, name: str, operation: dict[str, Any]) -> None:
+        async with contextlib.aclosing(self._transport.results(operation, await self._context())) as bodies:
+            async for body in bodies:
+                if body["data"] is None:
+                    await self._send({"type": "error", "id": name, "payload": body.get("errors", [])})
+                    await self._fail_without_caller()
+                    return
+                await self._send({"type": "next", "id": name, "payload": body})
+        await self._send({"type": "complete", "id": name})
 
     async def _fail_without_caller(self) -> None:
         """Closes the connection of an ended session or token. One that lost its right to a community may stay."""
@@ -400,11 +413,22 @@ class _Connection:
 
 def _bearer_in(headers: Any) -> str | None:
     """The access token of an Authorization header, or of an entry of that name in connection_init's payload."""
-    if not isinstance(headers, dict):
-        return None
-    header = next((value for name, value in headers.items() if str(name).lower() == "authorization"), None)
-    scheme, _, token = header.partition(" ") if isinstance(header, str) else ("", "", "")
+    scheme, _, token = _entry_in(headers, "authorization").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else None
+
+
+def _language_in(payload: Any) -> str | None:
+    """The language of connection_init's payload: acceptLanguage, or Accept-Language, with the value of that header."""
+    accept_language = _entry_in(payload, "acceptlanguage") or _entry_in(payload, "accept-language")
+    return negotiated(accept_language) if accept_language else None
+
+
+def _entry_in(entries: Any, wanted: str) -> str:
+    """The entry of this name, in any case; an empty text where there is none."""
+    if not isinstance(entries, dict):
+        return ""
+    value = next((value for name, value in entries.items() if str(name).lower() == wanted), None)
+    return value if isinstance(value, str) else ""
 
 
 def _is_operation(payload: Any) -> bool:

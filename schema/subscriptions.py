@@ -17,9 +17,13 @@ from service.changes import hub
 from service.communities.access import CommunityAccess, community_access
 from service.errors import NotFound, NotSignedIn
 from service.invitations.views import named
+from service.languages import sentence
 
 RECHECK: Final = 2.0  # seconds between two checks of the caller's rights (H162)
 _MOST_PER_CHECK: Final = 50
+
+_LOST: Final = sentence("LOST", "Some changes were lost. Ask for the list again.")
+_NOT_ADMINISTERED: Final = sentence("NOT_FOUND", "There is no such community among those that you administer.")
 
 
 @strawberry.type
@@ -35,7 +39,7 @@ class Subscription:
                 async with context.event_turn():
                     access = await _admin_access(context, str(community_id))
                 if watch.lost:
-                    raise BadArgument("Some changes were lost. Ask for the list again.", code="LOST")
+                    raise BadArgument(_LOST, code="LOST")
                 ids = await watch.take(most=_MOST_PER_CHECK, seconds=RECHECK)
                 if not ids:
                     continue
@@ -60,5 +64,5 @@ async def _admin_access(context: Context, community_id: str) -> CommunityAccess:
     except (NotSignedIn, NotFound):
         access = None
     if access is None or not access.is_admin:
-        raise BadArgument("There is no such community among those that you administer.", code="NOT_FOUND")
+        raise BadArgument(_NOT_ADMINISTERED, code="NOT_FOUND")
     return access

@@ -34,7 +34,7 @@ from service.delivery.sns import FetchCertificate
 from service.delivery.worker import Worker
 from service.errors import ExpectedError, NotPermitted
 from service.invitations.accept import Browser
-from service.languages import sentence
+from service.languages import localized, sentence
 from service.mail.errors import MailUnsafe
 from service.mail.senders import MailSender
 from service.openid import RelyingParty
@@ -45,7 +45,7 @@ from service.sign_in.flows import Flows
 from service.tokens import Token
 from service.web import mail_actions, pages
 from service.web.cookies import read_cookie
-from service.web.middleware import AccessLog, ErrorResponses, KnownHosts, SecurityHeaders
+from service.web.middleware import AccessLog, ErrorResponses, KnownHosts, ReaderLanguage, SecurityHeaders
 from service.web.ses_webhook import SesWebhook
 
 log = structlog.get_logger()
@@ -226,7 +226,7 @@ class _Download(StreamingResponse):
             async with self._context.turn():
                 await super().__call__(scope, receive, send)
         except TooManyAtOnce as refused:
-            await PlainTextResponse(refused.message, 429)(scope, receive, send)
+            await PlainTextResponse(localized(refused.sentence), 429)(scope, receive, send)
         finally:
             await self._lines.aclose()
 
@@ -302,6 +302,7 @@ def _middleware(settings: Settings) -> list[Middleware]:
     return [
         *(proxies if settings.trusted_proxies else []),
         Middleware(AccessLog),
+        Middleware(ReaderLanguage),
         Middleware(SecurityHeaders, settings=settings),
         Middleware(KnownHosts, settings=settings),
         Middleware(

@@ -21,11 +21,6 @@ class ExpectedError(Exception):
         """The stable code of the sentence."""
         return self.sentence.code
 
-    @property
-    def message(self) -> str:
-        """The English sentence."""
-        return str(self.sentence)
-
 
 class NotSignedIn(ExpectedError):
     """Raised when a use case needs a session and the caller has none."""

@@ -12,6 +12,7 @@ from graphql import GraphQLResolveInfo
 
 from schema.cursors import BadArgument
 from service.accounts.access_tokens import Scope
+from service.languages import sentence
 
 # INVITE includes READ (`service.accounts.access_tokens`): the result of an invite has the invitation and its community.
 GRANTS: Final[dict[str, dict[str, Scope]]] = {
@@ -45,7 +46,8 @@ def _guarded(resolve: Callable[..., Any], name: str, scope: Scope | None) -> Cal
     def guarded(source: Any, info: "GraphQLResolveInfo[Any]", **arguments: Any) -> Any:
         caller = info.context.caller
         if caller is not None and caller.grant is not None and scope not in caller.grant.scopes:
-            raise BadArgument(f"This access token may not ask for {name}.", code="NOT_GRANTED")
+            reason = sentence("NOT_GRANTED", "This access token may not ask for %(field)s.", field=name)
+            raise BadArgument(reason, code="NOT_GRANTED")
         return resolve(source, info, **arguments)
 
     return guarded

@@ -88,7 +88,7 @@ class AuditFilter:
         try:
             return log.AuditFilter(set_of(self.kinds), actor_id, self.after, self.before)
         except InvalidInput as error:
-            raise BadArgument(error.message) from None
+            raise BadArgument(error.sentence) from None
 
 
 def event_connection(

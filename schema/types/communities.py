@@ -114,7 +114,7 @@ class Community(Node):
         try:
             found = await info.context.load.funnel.load(FunnelQuery(self.access.community_id, weeks))
         except InvalidInput as error:
-            raise BadArgument(error.message) from None
+            raise BadArgument(error.sentence) from None
         return [InvitationWeek.from_view(week) for week in found]
 
     @strawberry.field(description="Who did what, newest first; admins and owners only.")

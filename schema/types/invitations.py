@@ -15,7 +15,7 @@ from service.communities.access import CommunityAccess
 from service.errors import InvalidInput
 from service.invitation_status import Status
 from service.invitations import funnel, search
-from service.invitations.views import InvitationView
+from service.invitations.views import BlockedCode, InvitationView
 from service.languages import localized
 from service.models import Delivery, Role
 
@@ -27,6 +27,7 @@ strawberry.enum(
     name="InvitationStatus",
     description="Derived from what happened (accepted, declined, revoked, the invitation's own deadline), never stored.",
 )
+strawberry.enum(BlockedCode, description="Why a pending invitation cannot be accepted now.")
 strawberry.enum(Delivery, description="What became of the newest mail of the invitation.")
 
 
@@ -41,11 +42,17 @@ class Invitation(Node):
     status: Status
     blocked_reason: str | None = strawberry.field(
         description="Why a pending invitation cannot be accepted now (its inviter lost the right, no seat is left), and"
-        " what helps; null otherwise."
+        " what helps, in the language of the request; null otherwise."
     )
+    blocked_code: BlockedCode | None = strawberry.field(description="The code of blockedReason.")
     delivery: Delivery
     delivery_reason: str | None = strawberry.field(
-        description="A sentence on the delivery, with what the admin can do: the bounce's diagnostic, the next try."
+        description="A sentence on the delivery, with what the admin can do: the bounce's diagnostic, the next try. It is"
+        " in the language of the request, but in English where an earlier version of the service wrote it."
+    )
+    delivery_code: str | None = strawberry.field(
+        description="The code of deliveryReason, such as MAIL_BOUNCED_NO_MAILBOX; docs/clients.md lists the codes. Null where"
+        " an earlier version of the service wrote the reason."
     )
     created_at: datetime
     expires_at: datetime = strawberry.field(
@@ -79,8 +86,10 @@ class Invitation(Node):
             inviter=Member.from_optional(view.inviter),
             status=view.status,
             blocked_reason=localized(view.blocked),
+            blocked_code=None if view.blocked is None else BlockedCode(view.blocked.code),
             delivery=view.delivery,
             delivery_reason=localized(view.delivery_reason),
+            delivery_code=(view.delivery_reason and view.delivery_reason.code) or None,
             created_at=view.created_at,
             expires_at=view.expires_at,
             last_sent_at=view.last_sent_at,
@@ -184,4 +193,4 @@ class InvitationFilter:
                 self.created_before,
             )
         except InvalidInput as error:
-            raise BadArgument(error.message) from None
+            raise BadArgument(error.sentence) from None

@@ -9,14 +9,18 @@ from contextlib import contextmanager
 from contextvars import Context, ContextVar
 from typing import Final
 
-MESSAGE: Final = "This took too long and was stopped. Ask for less at once, or try again later."
+from service.languages import sentence
+
+TOOK_TOO_LONG: Final = sentence(
+    "TIMEOUT", "This took too long and was stopped. Ask for less at once, or try again later."
+)
 
 
 class TookTooLong(Exception):
     """Raised instead of the result of a statement that was cancelled at its bound. Its transaction is rolled back."""
 
     def __init__(self) -> None:
-        super().__init__(MESSAGE)
+        super().__init__(str(TOOK_TOO_LONG))
 
 
 class _Usual:

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Final, Self, TypeVar
 
+from service.languages import sentence
+
 MOST_RUNNING: Final = 4
 MOST_RUNNING_OF_NETWORK: Final = 20  # many people may stand behind one address, and strangers ask for little
 MOST_WAITING: Final = 100
@@ -24,7 +26,7 @@ Item = TypeVar("Item")
 class TooManyAtOnce(Exception):
     """Raised for a request of a caller whose line is full."""
 
-    message: Final = "You have too many requests on their way. Wait for some of them."
+    sentence: Final = sentence("RATE_LIMITED", "You have too many requests on their way. Wait for some of them.")
 
 
 class _Bounded:

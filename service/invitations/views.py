@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Any, Final
 
 from service.communities.access import CommunityAccess, MemberView
@@ -21,6 +22,14 @@ from service.models import Delivery, Role
 from service.settings import RateLimit, Settings
 
 RESEND_PAUSE: Final = timedelta(minutes=1)
+
+
+class BlockedCode(StrEnum):
+    """Why a pending invitation cannot be accepted now."""
+
+    INVITER_NOT_ENTITLED = "INVITER_NOT_ENTITLED"
+    DOMAIN_NOT_ALLOWED = "DOMAIN_NOT_ALLOWED"
+    NO_SEAT_LEFT = "NO_SEAT_LEFT"
 
 
 @dataclass(frozen=True, slots=True)

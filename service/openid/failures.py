@@ -5,13 +5,15 @@ Neither ever carries what the provider sent: no code, token, description or URL 
 
 from typing import Final
 
-_NOT_BELIEVED: Final = (
+from service.languages import Sentence, gettext_noop
+
+_NOT_BELIEVED: Final = gettext_noop(
     "The sign-in provider's answer did not pass our checks, so it was not believed and nothing was changed. Try again;"
-    " if it happens again, tell whoever runs this service: {reason}."
+    " if it happens again, tell whoever runs this service: %(reason)s."
 )
-_UNAVAILABLE: Final = (
+_UNAVAILABLE: Final = gettext_noop(
     "The sign-in provider cannot be used right now; nothing was changed. Try again in a few minutes; if it happens"
-    " again, tell whoever runs this service: {reason}."
+    " again, tell whoever runs this service: %(reason)s."
 )
 
 
@@ -21,12 +23,13 @@ class SignInFailed(Exception):
     `reason` is a stable word of the audit, `message` tells the person what happened and what to do next.
     """
 
-    sentence = _NOT_BELIEVED
+    code, wording = "SIGN_IN_FAILED", _NOT_BELIEVED
 
     def __init__(self, reason: str, message: str | None = None) -> None:
         super().__init__(reason)
         self.reason = reason
-        self.message = message or self.sentence.format(reason=reason)
+        self.sentence = Sentence(self.wording, self.code, {"reason": reason})
+        self.message = message or str(self.sentence)
 
 
 class ProviderUnavailable(SignInFailed):
@@ -35,7 +38,7 @@ class ProviderUnavailable(SignInFailed):
     `detail` is for the operator: a sentence without secrets that says what was found and what was expected.
     """
 
-    sentence = _UNAVAILABLE
+    code, wording = "PROVIDER_UNAVAILABLE", _UNAVAILABLE
 
     def __init__(self, reason: str, message: str | None = None, *, detail: str = "") -> None:
         super().__init__(reason, message)

@@ -16,7 +16,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 
 from service.clock import Clock
-from service.languages import negotiated
+from service.languages import current_language, localized, sentence
 from service.mail import blocks, suppression
 from service.mail.texts import block_words, unsubscribe_words
 from service.templates import templates
@@ -43,16 +43,19 @@ class MailAction:
     action: Action
     clock: Clock
 
-    async def show(self, request: Request) -> Response:
+    async def show(self, _: Request) -> Response:
         """Answers GET with the question, in the reader's language."""
-        return self._page(request, done=False)
+        return self._page(done=False)
 
     async def perform(self, request: Request) -> Response:
         """Answers POST: performs the action, with the same response for each token. Responds 400 without the field."""
         if not await self._is_confirmed(request):
-            return PlainTextResponse(f"The field {self.field}={self.value} was expected.", 400)
+            expected = sentence(
+                "FIELD_MISSING", "The field %(field)s was expected.", field=f"{self.field}={self.value}"
+            )
+            return PlainTextResponse(localized(expected), 400)
         await self.action(request.path_params["token"], now=self.clock())
-        return self._page(request, done=True)
+        return self._page(done=True)
 
     async def _is_confirmed(self, request: Request) -> bool:
         try:
@@ -61,8 +64,8 @@ class MailAction:
         except (HTTPException, ClientDisconnect):
             return False
 
-    def _page(self, request: Request, *, done: bool) -> Response:
-        language = negotiated(*request.headers.getlist("accept-language"))
+    def _page(self, *, done: bool) -> Response:
+        language = current_language()
         template = templates(_PAGES).get_template("mail_action.html")
         facts = {"language": language, "version": static_version(), "field": self.field, "value": self.value}
         return HTMLResponse(template.render(self.texts(language, done), **facts))

@@ -5,12 +5,13 @@ import time
 from typing import Final
 
 import structlog
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service import metrics
-from service.database.deadlines import TookTooLong
+from service.database.deadlines import TOOK_TOO_LONG, TookTooLong
+from service.languages import localized, negotiated, override_language, sentence
 from service.settings import Settings
 from service.settings.origins import host_of
 
@@ -20,7 +21,7 @@ CONTENT_SECURITY_POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self';"
     " base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
 )
-INTERNAL_ERROR: Final = "Something went wrong here. It was logged; try again in a moment."
+INTERNAL_ERROR: Final = sentence("INTERNAL", "Something went wrong here. It was logged; try again in a moment.")
 _ONE_YEAR: Final = 31_536_000
 
 _HOST: Final = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9_.-]+)(:[0-9]{0,5})?", re.IGNORECASE)
@@ -31,6 +32,36 @@ _FOR_ANY_HOST: Final = frozenset({"/healthz", "/readyz", "/metrics"})
 
 # The second rejects a WebSocket handshake.
 _RESPONSE_STARTS: Final = ("http.response.start", "websocket.http.response.start")
+
+_HOST_EXPECTED: Final = sentence("HOST_INVALID", "Name exactly one host in the Host header.")
+_OTHER_HOST: Final = sentence(
+    "HOST_UNKNOWN", "This service has another host name. Use its public URL; a proxy in front of it passes Host on."
+)
+
+
+class ReaderLanguage:
+    """Sets the language of a request or a connection by Accept-Language (`service.languages.negotiated`).
+
+    Responses vary by it, except for scripts and styles.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in {"http", "websocket"}:
+            await self._app(scope, receive, send)
+            return
+
+        async def send_with_vary(message: Message) -> None:
+            if message["type"] == "http.response.start" and not scope["path"].startswith("/static/"):
+                headers = MutableHeaders(scope=message)
+                if "accept-language" not in headers.get("vary", "").lower():
+                    headers.add_vary_header("Accept-Language")
+            await send(message)
+
+        with override_language(negotiated(*Headers(scope=scope).getlist("accept-language"))):
+            await self._app(scope, receive, send_with_vary)
 
 
 class SecurityHeaders:
@@ -86,11 +117,10 @@ class KnownHosts:
         hosts = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
         found = _HOST.fullmatch(hosts[0]) if len(hosts) == 1 else None
         if found is None:
-            return _error_response(scope, 400, "Name exactly one host in the Host header.")
+            return _error_response(scope, 400, localized(_HOST_EXPECTED))
         if found[1].strip("[]").lower() in self._known:
             return None
-        message = "This service has another host name. Use its public URL; a proxy in front of it passes Host on."
-        return _error_response(scope, 421, message)
+        return _error_response(scope, 421, localized(_OTHER_HOST))
 
 
 class AccessLog:
@@ -161,16 +191,16 @@ class ErrorResponses:
 
         try:
             await self._app(scope, receive, send_and_note_start)
-        except TookTooLong as error:
+        except TookTooLong:
             log.warning("request.timeout", route=_route(scope))
             if started:
                 raise
-            await _error_response(scope, 503, str(error), "TIMEOUT")(scope, receive, send)
+            await _error_response(scope, 503, localized(TOOK_TOO_LONG), "TIMEOUT")(scope, receive, send)
         except Exception as error:
             log.error("request.failed", route=_route(scope), exc_info=error)  # noqa: TRY400 -- without its text
             if started:
                 raise
-            await _error_response(scope, 500, INTERNAL_ERROR, "INTERNAL")(scope, receive, send)
+            await _error_response(scope, 500, localized(INTERNAL_ERROR), "INTERNAL")(scope, receive, send)
 
 
 def _error_response(scope: Scope, status: int, message: str, code: str | None = None) -> Response:

@@ -178,7 +178,8 @@ OPEN: dict[str, str] = {
     "Membership": "id member community role joinedAt",
     "Member": "id name createdAt",
     "InvitationPolicy": "linkMinutes invitationDays allowedEmailDomains seatLimit locale",
-    "Invitation": "id community email role message locale inviter status blockedReason delivery deliveryReason createdAt"
+    "Invitation": "id community email role message locale inviter status blockedReason blockedCode delivery deliveryReason"
+    " deliveryCode createdAt"
     " expiresAt lastSentAt deliveredAt acceptedAt declinedAt revokedAt revokedBy acceptedBy proposedEmail canResend"
     " canResendAt canRevoke timeline",
     "InvitationCounts": "pending accepted declined revoked expired",

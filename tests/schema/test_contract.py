@@ -52,6 +52,20 @@ _GROWN = {
     "A field left out stays as it is; null removes seatLimit and locale, and is InvalidInput anywhere else.": (
         "A field left out stays as it is; null removes seatLimit, and is InvalidInput anywhere else."
     ),
+    "For a person to read, in the language of the request; never a secret, never an internal detail.": (
+        "For a person to read; never a secret, never an internal detail."
+    ),
+    (
+        "Why a pending invitation cannot be accepted now (its inviter lost the right, no seat is left), and what helps, in"
+        " the language of the request; null otherwise."
+    ): (
+        "Why a pending invitation cannot be accepted now (its inviter lost the right, no seat is left), and what helps;"
+        " null otherwise."
+    ),
+    (
+        "A sentence on the delivery, with what the admin can do: the bounce's diagnostic, the next try. It is in the"
+        " language of the request, but in English where an earlier version of the service wrote it."
+    ): "A sentence on the delivery, with what the admin can do: the bounce's diagnostic, the next try.",
     "The sign-ins that open this account; at most 100.": "The sign-ins that open this account.",
     "Where this person is signed in; the current session comes first; at most 100.": (
         "Where this person is signed in; the current session comes first."

@@ -17,9 +17,9 @@ from graphql import (
 from prometheus_client.parser import text_string_to_metric_families
 
 from schema.limits.cost import ROWS
-from schema.schema import MASKED
 from service import database
 from service.models import Counter, Flow
+from service.web.middleware import INTERNAL_ERROR
 from tests.conftest import Serve
 from tests.schema.test_contract import RUNNING
 from tests.support.service import Service
@@ -198,7 +198,7 @@ async def test_unexpected_errors_are_masked(serve: Serve) -> None:
         await database.execute("ALTER TABLE counters RENAME TO counters_gone")
         answer = await browser.post('{ invitePreview(token: "x") { role } }')
         assert answer.status_code == 200
-        assert [error["message"] for error in answer.json()["errors"]] == [MASKED]
+        assert [error["message"] for error in answer.json()["errors"]] == [str(INTERNAL_ERROR)]
         assert "counters" not in answer.text
         await database.execute("ALTER TABLE counters_gone RENAME TO counters")
 
@@ -228,7 +228,7 @@ async def test_a_variable_that_does_not_fit_is_named_and_not_repeated(
     messages = " ".join(error["message"] for error in answer.json()["errors"])
     assert words in messages
     assert "SECRET" not in answer.text
-    assert MASKED not in messages
+    assert str(INTERNAL_ERROR) not in messages
 
 
 async def test_attempts_are_counted_by_resolver_call(serve: Serve) -> None:

@@ -414,7 +414,7 @@ async def test_pages_out_of_bounds_are_answered_in_words(service: Service) -> No
         foreign = found["memberships"]["pageInfo"]["endCursor"]
         for first in (0, -1, 101):
             assert await owner.errors(page, id=community, first=first) == [
-                f"first is {first}; between 1 and 100 were expected."
+                f"first is {first}; between 1 and 100 was expected."
             ]
         for after in ("nonsense", "\u0000", foreign, "é", "AAAA"):
             (message,) = await owner.errors(page, id=community, after=after)

@@ -19,7 +19,7 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service.languages import negotiated
+from service.languages import current_language
 
 _HERE: Final = Path(__file__).parent
 _STATIC: Final = _HERE / "static"
@@ -47,7 +47,7 @@ class _File:
 def page(name: str, status: int, request: Request) -> Response:
     """One of the HTML pages, which names the words of the reader's language among the files to load at once."""
     return _answer(
-        _page_file(name, negotiated(*request.headers.getlist("accept-language"))),
+        _page_file(name, current_language()),
         request,
         status,
         {"vary": "accept-language"},
