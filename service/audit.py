@@ -1,4 +1,4 @@
-"""The audit: every decision leaves one event, written in the transaction of what it tells of."""
+"""The audit: each decision writes one event in the transaction that makes it."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -9,16 +9,16 @@ import orjson
 from service.database import Statement, execute, execute_batch, insert
 from service.tokens import digest_of, new_id
 
-_AT_ONCE: Final = 1000  # events in one statement, whose values may be 32,766
-_DISTINCT: Final = 5  # anonymous events of one kind that are told apart, per generation of an invitation
-_MOST: Final = 20  # anonymous events of one invitation that are told apart; a page of its timeline has 50
+_BATCH: Final = 1000  # events in one statement; its parameters are limited to 32,766
+_MOST_OF_A_KIND: Final = 5  # distinct anonymous events of one kind, per generation of an invitation
+_MOST_OF_AN_INVITATION: Final = 20  # distinct anonymous events; a page of the timeline has 50
 _KEY_DIGITS: Final = 16
-OTHERS: Final = "+"  # the repeat_key of the one event per kind that counts all further ones
+OTHERS: Final = "+"  # the repeat_key of the event that counts all further ones of its kind
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """What happened. `kind` is dotted and stable; `details` are short facts, never secrets, with addresses masked."""
+    """An event. `kind` is dotted and stable. `details` are short facts without secrets, with masked addresses."""
 
     kind: str
     community_id: str | None = None
@@ -28,15 +28,13 @@ class Event:
 
 
 async def record(now: datetime, *events: Event) -> None:
-    """Writes the events with the caller's transaction. They are never deleted, and never changed except for being
-    counted (`record_anonymous`).
-    """
-    for start in range(0, len(events), _AT_ONCE):
-        await execute_batch(audit_statement(now, *events[start : start + _AT_ONCE]))
+    """Writes the events in the caller's transaction. Events are never deleted. Only their counts change."""
+    for start in range(0, len(events), _BATCH):
+        await execute_batch(audit_statement(now, *events[start : start + _BATCH]))
 
 
-# An event with the same details in the same generation has the same key, and is counted. The invitation's generation is
-# read in the statement, so that it is that of the transaction.
+# Events with the same details in the same generation have the same key and are counted. The statement reads the
+# invitation's generation, so that it is the transaction's.
 _RECORD_ANONYMOUS: Final = f"""
 INSERT INTO audit_events (id, kind, at, community_id, actor_id, invitation_id, details, repeat_key)
 VALUES ($1, $2, $3, $4, $5, $6, $7, (
@@ -46,9 +44,9 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, (
     ) OR ((
         SELECT count(*) FROM audit_events e WHERE e.invitation_id = i.id AND e.kind = $9
             AND e.repeat_key LIKE CAST(i.generation AS TEXT) || '/%'
-    ) < {_DISTINCT} AND (
+    ) < {_MOST_OF_A_KIND} AND (
         SELECT count(*) FROM audit_events e WHERE e.invitation_id = i.id AND e.repeat_key IS NOT NULL
-    ) < {_MOST})
+    ) < {_MOST_OF_AN_INVITATION})
     THEN CAST(i.generation AS TEXT) || '/' || CAST($10 AS TEXT) ELSE '{OTHERS}' END
     FROM invitations i WHERE i.id = $8
 ))
@@ -58,12 +56,12 @@ DO UPDATE SET times = audit_events.times + 1, last_at = excluded.at
 
 
 async def record_anonymous(now: datetime, event: Event) -> None:
-    """Writes or counts an event about an invitation that people without an account can repeat at will.
+    """Writes or counts an event about an invitation that people without an account can repeat.
 
-    A repeat (same invitation, generation, kind and details) is counted on the event that is there: `times` and `last_at`.
-    Beyond five different ones of a kind in a generation, or twenty of the invitation, all further ones are counted on
-    one event of their kind. The rows that strangers can cause are therefore few, and the invitation's own history stays
-    on the first page of its timeline (H181). Simultaneous events may exceed these numbers by a few.
+    A repetition (same invitation, generation, kind and details) increments `times` of the existing event and sets
+    `last_at`. After five distinct events of a kind in a generation, or twenty of the invitation, one event of each kind
+    counts the rest. Strangers therefore cause few rows, and the invitation's own history remains on the first page of its
+    timeline (H181). Concurrent events may exceed these limits slightly.
     """
     row = _row(event, now)
     details = orjson.dumps(event.details, option=orjson.OPT_SORT_KEYS)
@@ -73,7 +71,7 @@ async def record_anonymous(now: datetime, event: Event) -> None:
 
 
 def audit_statement(now: datetime, *events: Event) -> Statement:
-    """The statement that writes the events, to be run with what they tell of."""
+    """Returns the statement that writes the events, to be run with the changes that they report."""
     return insert("audit_events", *(_row(event, now) for event in events))
 
 

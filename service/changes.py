@@ -1,8 +1,8 @@
-"""Events: that something changed, told to everybody who waits for it, in this process or another.
+"""Changes: notifications that an invitation changed, for listeners in every process.
 
-An event is two ids and no more; whoever hears one reads the facts afresh, with the rights of the moment. On PostgreSQL
-events travel by NOTIFY and are heard when the transaction commits; on SQLite there is one process, whose readers wait
-for the same commit. A notification can be missed (a lost connection), so nobody relies on hearing one.
+A notification contains two ids only. Its listeners read the current facts with their current rights. On PostgreSQL, NOTIFY
+delivers it when the transaction commits. On SQLite there is one process, whose readers wait for the same commit. A lost
+connection can lose notifications, so each listener polls, too.
 """
 
 import asyncio
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 CHANNEL = "guestlist"
-_IN_ONE = 250  # ids in one notification, whose payload may have 7,999 bytes
-_RECONNECT = 1.0  # seconds between two tries to hear again
-_WATCHED = 2000  # changed invitations that a subscription may have waiting before it is ended
-_WAITING = 256  # events that a slow listener may have waiting before it is told to read everything afresh
+_BATCH = 250  # ids in one notification; a payload is limited to 7,999 bytes
+_RECONNECT = 1.0  # seconds between two tries to connect
+_MAX_WATCHED = 2000  # changed invitations that a watch buffers before it is lost
+_MAX_QUEUED = 256  # notifications that a listener buffers; further ones are dropped
 
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """An invitation of a community changed, or mail for it became due."""
+    """A notification that an invitation of a community changed, or that mail for it became due."""
 
     community_id: str
     invitation_id: str
@@ -39,9 +39,9 @@ class Changed:
 
 
 class Watch:
-    """Which invitations of one community changed, each once, until somebody takes them.
+    """Collects the changed invitations of one community, each once, until they are taken.
 
-    Who takes them too slowly does not grow memory: past a bound nothing is kept any more, and `lost` says so.
+    The buffer is bounded. `lost` is set after a change that was not collected.
     """
 
     def __init__(self, community_id: str) -> None:
@@ -50,19 +50,19 @@ class Watch:
         self._changed = asyncio.Event()
 
     def put(self, invitation_id: str) -> None:
-        if len(self._ids) >= _WATCHED and invitation_id not in self._ids:
+        if len(self._ids) >= _MAX_WATCHED and invitation_id not in self._ids:
             self.lost = True
         else:
             self._ids[invitation_id] = None
         self._changed.set()
 
-    def lose(self) -> None:
-        """Changes may have gone by untold."""
+    def mark_lost(self) -> None:
+        """Marks the watch as incomplete."""
         self.lost = True
         self._changed.set()
 
     async def take(self, *, most: int, seconds: float) -> list[str]:
-        """The first few ids, in the order of their changes; nothing when nothing changed for so long."""
+        """Removes and returns up to `most` ids in the order of their changes. Waits for a change up to `seconds`."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._changed.wait(), seconds)
         taken = list(self._ids)[:most]
@@ -74,34 +74,34 @@ class Watch:
 
 
 class Hub:
-    """Passes events on to the listeners of this process; a listener that does not keep up loses events, not memory."""
+    """Dispatches changes to the listeners of this process. A slow listener loses changes; its memory is bounded."""
 
     def __init__(self) -> None:
         self._listeners: set[asyncio.Queue[Changed | None]] = set()
         self._watches: dict[str, set[Watch]] = {}
 
-    def dispatch(self, event: Changed) -> None:
-        for watch in self._watches.get(event.community_id, ()):
-            watch.put(event.invitation_id)
+    def dispatch(self, change: Changed) -> None:
+        for watch in self._watches.get(change.community_id, ()):
+            watch.put(change.invitation_id)
         for queue in self._listeners:
             with contextlib.suppress(asyncio.QueueFull):
-                queue.put_nowait(event)
+                queue.put_nowait(change)
 
     def wake(self) -> None:
-        """Wakes the listeners without an event."""
+        """Wakes the listeners without a change."""
         for queue in self._listeners:
             with contextlib.suppress(asyncio.QueueFull):
                 queue.put_nowait(None)
 
-    def missed(self) -> None:
-        """Events may have been missed: every subscription is told so, and ends."""
+    def mark_all_lost(self) -> None:
+        """Marks every watch as incomplete, after changes may have been missed."""
         for watch in [watch for watches in self._watches.values() for watch in watches]:
-            watch.lose()
+            watch.mark_lost()
 
     @contextlib.asynccontextmanager
     async def listening(self) -> AsyncIterator[asyncio.Queue[Changed | None]]:
-        """A queue of the events from now on, at most a few hundred waiting; None only wakes (`wake`)."""
-        queue: asyncio.Queue[Changed | None] = asyncio.Queue(_WAITING)
+        """Yields a bounded queue of the following changes. None only wakes the listener (`wake`)."""
+        queue: asyncio.Queue[Changed | None] = asyncio.Queue(_MAX_QUEUED)
         self._listeners.add(queue)
         try:
             yield queue
@@ -110,7 +110,7 @@ class Hub:
 
     @contextlib.contextmanager
     def watching(self, community_id: str) -> Iterator[Watch]:
-        """A watch on one community from now on."""
+        """Yields a watch on the following changes of one community."""
         watch = Watch(community_id)
         self._watches.setdefault(community_id, set()).add(watch)
         try:
@@ -125,13 +125,13 @@ class Hub:
 hub = Hub()
 
 
-async def notify(event: Changed, *writes: Statement) -> None:
-    """The last statement of a transaction: its listeners hear of it once it is committed. `writes` are run with it."""
-    await _notify(event.payload(), *writes)
+async def notify(change: Changed, *writes: Statement) -> None:
+    """Notifies the listeners once the transaction is committed. Must be its last statement. Runs `writes` with it."""
+    await _notify(change.payload(), *writes)
 
 
 async def wake(*writes: Statement) -> None:
-    """The same without saying of what: workers look for something to do."""
+    """Wakes the workers once the transaction is committed. Runs `writes` with it."""
     await _notify("", *writes)
 
 
@@ -141,23 +141,21 @@ async def _notify(payload: str, *writes: Statement) -> None:
         return
     if writes:
         await execute_batch(*writes)
-    heard(payload)
+    dispatch_payload(payload)
 
 
-async def announce_many(community_id: str, invitation_ids: list[str]) -> None:
-    """The same for many invitations of one community, in as few notifications as their payload's size allows."""
+async def notify_many(community_id: str, invitation_ids: list[str]) -> None:
+    """Notifies the listeners of many invitations of one community, in as few notifications as possible."""
     if not is_postgres():
-        heard(" ".join([community_id, *invitation_ids]))
+        dispatch_payload(" ".join([community_id, *invitation_ids]))
         return
-    for start in range(0, len(invitation_ids), _IN_ONE):
-        payload = " ".join([community_id, *invitation_ids[start : start + _IN_ONE]])
+    for start in range(0, len(invitation_ids), _BATCH):
+        payload = " ".join([community_id, *invitation_ids[start : start + _BATCH]])
         await select("SELECT pg_notify($1, $2)", CHANNEL, payload)
 
 
-def heard(payload: str) -> None:
-    """Takes in what PostgreSQL notified: a community's id and those of its invitations that changed; or nothing, which
-    wakes the workers.
-    """
+def dispatch_payload(payload: str) -> None:
+    """Dispatches a notification: the ids of a community and of its changed invitations. An empty one wakes the workers."""
     if not payload:
         hub.wake()
     community_id, *invitation_ids = payload.split(" ")
@@ -166,36 +164,36 @@ def heard(payload: str) -> None:
 
 
 async def listen(stopping: asyncio.Event) -> None:
-    """Hears what other processes announce, on one connection of its own; opens another when that one is lost."""
+    """Listens for notifications of other processes on a dedicated connection, and reconnects when it is lost."""
     while not stopping.is_set():
         try:
-            async with connection().acquire_connection() as held:
-                await _hear(held, stopping)
-        except Exception as error:  # noqa: BLE001 -- a breaking connection raises anything, and silence is worse
+            async with connection().acquire_connection() as client:
+                await _listen(client, stopping)
+        except Exception as error:  # noqa: BLE001 -- a broken connection raises any error
             log.warning("events.lost", error=type(error).__name__)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stopping.wait(), _RECONNECT)
 
 
-async def _hear(held: "asyncpg.Connection", stopping: asyncio.Event) -> None:
+async def _listen(client: "asyncpg.Connection", stopping: asyncio.Event) -> None:
     lost = asyncio.Event()
 
     def on_lost(_: object) -> None:
         lost.set()
 
     def on_notify(_connection: object, _pid: int, _channel: str, payload: object) -> None:
-        heard(str(payload))
+        dispatch_payload(str(payload))
 
-    held.add_termination_listener(on_lost)
-    await held.add_listener(CHANNEL, on_notify)
-    # Whoever subscribed during a silence, or before the first word, may have missed something.
-    hub.missed()
-    waiting = [asyncio.create_task(event.wait()) for event in (stopping, lost)]
+    client.add_termination_listener(on_lost)
+    await client.add_listener(CHANNEL, on_notify)
+    # Watches that began while this process did not listen may have missed changes.
+    hub.mark_all_lost()
+    waits = [asyncio.create_task(event.wait()) for event in (stopping, lost)]
     try:
-        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        for task in waiting:
+        for task in waits:
             task.cancel()
         if not lost.is_set():
-            held.remove_termination_listener(on_lost)
-            await held.remove_listener(CHANNEL, on_notify)
+            client.remove_termination_listener(on_lost)
+            await client.remove_listener(CHANNEL, on_notify)

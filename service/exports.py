@@ -1,4 +1,4 @@
-"""Invitations and the audit log as CSV: read in pages however long, and safe to open in a spreadsheet."""
+"""Export of invitations and the audit log as CSV, page by page. Spreadsheets execute no cell as a formula."""
 
 import csv
 import io
@@ -22,17 +22,18 @@ AccessCheck = Callable[[], Awaitable[CommunityAccess]]
 
 
 class Export(StrEnum):
-    """What can be exported of a community."""
+    """The subjects of an export."""
 
     INVITATIONS = "invitations"
     AUDIT = "audit"
 
 
-def export(what: Export, check: AccessCheck, *, now: datetime, settings: Settings) -> AsyncGenerator[str, None]:
-    """The lines of a CSV file, header first. `place` is asked before every page, so that who loses the right while it
-    is read gets no more; it raises NotFound or NotPermitted then.
+def export(subject: Export, check: AccessCheck, *, now: datetime, settings: Settings) -> AsyncGenerator[str, None]:
+    """Yields the lines of a CSV file, header first.
+
+    `check` runs before each page and raises NotFound or NotPermitted. A person who loses the right receives no further page.
     """
-    return _invitations(check, now, settings) if what is Export.INVITATIONS else _audit(check)
+    return _invitations(check, now, settings) if subject is Export.INVITATIONS else _audit(check)
 
 
 _INVITATIONS: Final = (
@@ -44,12 +45,12 @@ _AUDIT: Final = ("id", "at", "kind", "actor", "invitation", "summary")
 
 
 async def _invitations(check: AccessCheck, now: datetime, settings: Settings) -> AsyncGenerator[str, None]:
-    yield line(_INVITATIONS)
+    yield csv_line(_INVITATIONS)
     after = None
     while True:
-        asked = InvitationsQuery(await check(), _PAGE, after)
-        (views,) = await invitation_views.pages([asked], now=now, settings=settings)
-        yield "".join(line(_invitation_cells(view)) for view in views)
+        query = InvitationsQuery(await check(), _PAGE, after)
+        (views,) = await invitation_views.pages([query], now=now, settings=settings)
+        yield "".join(csv_line(_invitation_cells(view)) for view in views)
         if len(views) < _PAGE:
             return
         after = views[-1].created_at, views[-1].id
@@ -65,12 +66,12 @@ def _invitation_cells(view: InvitationView) -> Iterable[Any]:
 
 
 async def _audit(check: AccessCheck) -> AsyncGenerator[str, None]:
-    yield line(_AUDIT)
+    yield csv_line(_AUDIT)
     after = None
     while True:
         community_id = (await check()).community_id
         (events,) = await audit_log.of_communities([AuditLogQuery(community_id, _PAGE, after)])
-        yield "".join(line(_event_cells(event)) for event in events)
+        yield "".join(csv_line(_event_cells(event)) for event in events)
         if len(events) < _PAGE:
             return
         after = events[-1].at, events[-1].id
@@ -84,15 +85,15 @@ def _person(member: MemberView | None) -> str | None:
     return None if member is None else member.email or member.name or member.id
 
 
-def line(cells: Iterable[Any]) -> str:
-    """One line of CSV (RFC 4180), each field in quotation marks."""
+def csv_line(cells: Iterable[Any]) -> str:
+    """Returns a line of CSV (RFC 4180) with quoted fields."""
     text = io.StringIO()
     csv.writer(text, quoting=csv.QUOTE_ALL).writerow([_cell(cell) for cell in cells])
     return text.getvalue()
 
 
 def _cell(value: Any) -> str:
-    """A cell that no spreadsheet runs as a formula."""
+    """Returns the text of a cell, guarded against execution as a formula."""
     if value is None:
         return ""
     if isinstance(value, datetime):

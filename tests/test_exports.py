@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from service.csv_cells import unguarded
-from service.exports import line
+from service.exports import csv_line
 from service.invitations.invitee_csv import read_list
 from service.models import Invitation, Role
 from service.tokens import new_id
@@ -59,7 +59,7 @@ async def test_admins_download_what_they_see(service: Service) -> None:
 )
 def test_no_cell_is_a_formula(text: str) -> None:
     """What begins like a formula gets an apostrophe before it; other text stays as it is."""
-    guarded, other = next(csv.reader(io.StringIO(line([text, "a=1"]), newline="")))
+    guarded, other = next(csv.reader(io.StringIO(csv_line([text, "a=1"]), newline="")))
     assert (guarded.startswith("'"), other) == (True, "a=1")
     assert guarded.replace("'", "") == text
 
@@ -91,7 +91,7 @@ def test_no_split_of_a_line_makes_a_formula(cells: list[str]) -> None:
     """H193: each field is quoted; split at commas, semicolons or tabs, by readers that honour quotation marks and, for the
     other marks than the file's, by those that do not, no field begins with a formula; the cells read back as they were.
     """
-    written = line(cells)
+    written = csv_line(cells)
     assert written.startswith('"')
     assert written.endswith('"\r\n')
     (read,) = csv.reader(io.StringIO(written, newline=""), strict=True)

@@ -15,7 +15,7 @@ from typing import Any, Final
 from service import audit
 from service.accounts import sessions
 from service.accounts.sessions import Caller, Grant, refuse_stale_sign_in
-from service.changes import announce_many
+from service.changes import notify_many
 from service.database import execute, json_list, select, transaction
 from service.errors import InvalidInput, NotFound, NotPermitted, NotSignedIn
 from service.invitation_status import is_pending
@@ -210,7 +210,7 @@ async def _revoke_invitations(token_id: str, caller: Caller, now: datetime) -> d
         for community_id, invitation_ids in revoked.items() for invitation_id in invitation_ids
     ))  # fmt: skip
     for community_id, invitation_ids in revoked.items():
-        await announce_many(community_id, invitation_ids)
+        await notify_many(community_id, invitation_ids)
     return revoked
 
 

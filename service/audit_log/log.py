@@ -1,4 +1,4 @@
-"""Audit events as people read them: the timeline of an invitation, and the log of a community."""
+"""Pages of audit events with their sentences: the timeline of an invitation, and the log of a community."""
 
 import re
 from collections.abc import Sequence
@@ -25,9 +25,9 @@ _KIND: Final = re.compile(r"[a-z_.]{1,50}")
 
 @dataclass(frozen=True, slots=True)
 class EventView:
-    """One event; `seq` is its place in the order in which things were decided.
+    """An event; `seq` is its position in the order of decisions.
 
-    `times` counts it and its repeats, of which the last happened at `last_at`; the first happened at `at`.
+    `times` counts the event and its repetitions. The first happened at `at`, the last at `last_at`.
     """
 
     seq: int
@@ -43,7 +43,7 @@ class EventView:
 
 @dataclass(frozen=True, slots=True)
 class AuditFilter:
-    """Conditions, joined by AND; None asks nothing. `after` and `before` are exclusive."""
+    """Conditions, joined by AND. A field that is None adds no condition. `after` and `before` are exclusive."""
 
     kinds: frozenset[str] | None = None
     actor_id: str | None = None
@@ -52,13 +52,13 @@ class AuditFilter:
 
     @property
     def signature(self) -> str:
-        """The same text for equal filters, in every process: a page's cursor is for one filter."""
+        """Returns the same text for equal filters in every process. A page's cursor is bound to it."""
         return "/".join(
             [",".join(sorted(self.kinds or ())), self.actor_id or "", in_utc(self.after), in_utc(self.before)]
         )
 
     def __post_init__(self) -> None:
-        """Raises InvalidInput where nothing could ever match, because that is never what was meant."""
+        """Raises InvalidInput for conditions that no event can match."""
         if self.kinds is not None and not 1 <= len(self.kinds) <= _MOST_KINDS:
             raise InvalidInput.wrong_length("kinds", len(self.kinds), _MOST_KINDS)
         if not all(_KIND.fullmatch(kind) for kind in self.kinds or ()):
@@ -82,7 +82,7 @@ _PEOPLE = """
 
 @dataclass(frozen=True, slots=True)
 class TimelineQuery:
-    """A page of what happened to an invitation, oldest first, after an event of it."""
+    """A page of an invitation's events, oldest first, after a given event."""
 
     invitation_id: str
     limit: int
@@ -91,81 +91,82 @@ class TimelineQuery:
 
 @dataclass(frozen=True, slots=True)
 class AuditLogQuery:
-    """A page of what happened in a community, newest first, after an event of it."""
+    """A page of a community's events, newest first, after a given event."""
 
     community_id: str
     limit: int
     after: tuple[datetime, str] | None = None
-    wanted: AuditFilter = field(default_factory=AuditFilter)
+    conditions: AuditFilter = field(default_factory=AuditFilter)
 
 
-async def of_invitations(asked: Sequence[TimelineQuery]) -> list[list[EventView]]:
-    """All these pages, in one statement and one for names; for admins of the invitations' communities only."""
+async def of_invitations(queries: Sequence[TimelineQuery]) -> list[list[EventView]]:
+    """Returns the pages, with one statement for events and one for names. The caller must be an admin."""
     params = Params()
-    pages = [_timeline_sql(page, params) for page in asked]
+    pages = [_timeline_sql(query, params) for query in queries]
     return await _pages(pages, "e.seq", params)
 
 
-def _timeline_sql(page: TimelineQuery, params: Params) -> str:
-    invitation = params.add(page.invitation_id)
+def _timeline_sql(query: TimelineQuery, params: Params) -> str:
+    invitation = params.add(query.invitation_id)
     after = ""
-    if page.after is not None:
-        event = f"SELECT a.seq FROM audit_events a WHERE a.id = {params.add(page.after[1])} AND a.invitation_id = {invitation}"  # noqa: S608 -- placeholders
+    if query.after is not None:
+        event = f"SELECT a.seq FROM audit_events a WHERE a.id = {params.add(query.after[1])} AND a.invitation_id = {invitation}"  # noqa: S608 -- placeholders
         after = f" AND e.seq > COALESCE(({event}), 0)"
     return (
         f"SELECT e.seq FROM audit_events e WHERE e.invitation_id = {invitation}{after}"  # noqa: S608 -- placeholders
-        f" ORDER BY e.seq LIMIT {int(page.limit)}"
+        f" ORDER BY e.seq LIMIT {int(query.limit)}"
     )
 
 
-async def of_communities(asked: Sequence[AuditLogQuery]) -> list[list[EventView]]:
-    """All these pages, in one statement, one for names and one for the positions to go on from; for admins only.
+async def of_communities(queries: Sequence[AuditLogQuery]) -> list[list[EventView]]:
+    """Returns the pages, with one statement for events, one for names and one for positions. The caller must be an admin.
 
-    Each kind asked for is one walk along an index, newest first, so that a page costs the same however long the log is.
+    Each kind of the filter is one scan along an index, newest first. The cost of a page does not depend on the length of
+    the log.
     """
-    params, positions = Params(), await _positions(asked)
-    pages = [_log_sql(page, positions, params) for page in asked]
+    params, positions = Params(), await _positions(queries)
+    pages = [_log_sql(query, positions, params) for query in queries]
     return await _pages(pages, "e.at DESC, e.seq DESC", params)
 
 
-def _log_sql(page: AuditLogQuery, positions: dict[str, int], params: Params) -> str:
-    wanted, position = page.wanted, None
-    if page.after is not None:
-        # Events are never deleted; an id that is none's is forged, and the page begins at the instant beside it.
-        position = page.after[0], positions.get(page.after[1], 0)
-    conditions = [f"e.community_id = {params.add(page.community_id)}", *_bounds(wanted, position, params)]
-    if wanted.actor_id is not None:
-        conditions.append(f"e.actor_id = {params.add(wanted.actor_id if is_id(wanted.actor_id) else '')}")
-    leads = [f"e.kind = {params.add(kind)}" for kind in sorted(wanted.kinds or ())] or ["e.seq > 0"]
-    tail = f"ORDER BY at DESC, seq DESC LIMIT {int(page.limit)}"
-    walks = " UNION ALL ".join(
-        f"SELECT * FROM (SELECT e.seq, e.at FROM audit_events e WHERE {' AND '.join([*conditions, lead])} {tail}) w{number}"  # noqa: S608 -- constants and placeholders
-        for number, lead in enumerate(leads)
+def _log_sql(query: AuditLogQuery, positions: dict[str, int], params: Params) -> str:
+    conditions, position = query.conditions, None
+    if query.after is not None:
+        # Events are never deleted, so an unknown id is forged. The page then begins at the cursor's instant.
+        position = query.after[0], positions.get(query.after[1], 0)
+    terms = [f"e.community_id = {params.add(query.community_id)}", *_bounds(conditions, position, params)]
+    if conditions.actor_id is not None:
+        terms.append(f"e.actor_id = {params.add(conditions.actor_id if is_id(conditions.actor_id) else '')}")
+    kinds = [f"e.kind = {params.add(kind)}" for kind in sorted(conditions.kinds or ())] or ["e.seq > 0"]
+    tail = f"ORDER BY at DESC, seq DESC LIMIT {int(query.limit)}"
+    scans = " UNION ALL ".join(
+        f"SELECT * FROM (SELECT e.seq, e.at FROM audit_events e WHERE {' AND '.join([*terms, kind])} {tail}) w{number}"  # noqa: S608 -- constants and placeholders
+        for number, kind in enumerate(kinds)
     )
-    return f"SELECT u.seq FROM ({walks}) u {tail}"  # noqa: S608 -- our own SQL
+    return f"SELECT u.seq FROM ({scans}) u {tail}"  # noqa: S608 -- our own SQL
 
 
-async def _positions(asked: Sequence[AuditLogQuery]) -> dict[str, int]:
-    """The places in the log of the events to go on from."""
+async def _positions(queries: Sequence[AuditLogQuery]) -> dict[str, int]:
+    """Returns the position of each event after which a page begins."""
     params = Params()
-    if not (marks := params.listed({page.after[1] for page in asked if page.after is not None})):
+    if not (marks := params.listed({query.after[1] for query in queries if query.after is not None})):
         return {}
     rows = await select(f"SELECT id, seq FROM audit_events WHERE id IN ({marks})", *params.values)  # noqa: S608 -- placeholders
     return {row["id"]: row["seq"] for row in rows}
 
 
-def _bounds(wanted: AuditFilter, position: tuple[datetime, int] | None, params: Params) -> list[str]:
-    """The tightest bound on either side, and no other (`service.invitations.search`)."""
-    bounds = [] if wanted.after is None else [f"e.at > {params.add(wanted.after)}"]
-    if wanted.before is not None and (position is None or wanted.before <= position[0]):
-        return [*bounds, f"e.at < {params.add(wanted.before)}"]
+def _bounds(conditions: AuditFilter, position: tuple[datetime, int] | None, params: Params) -> list[str]:
+    """Returns only the tightest bound on each side (`service.invitations.search`)."""
+    bounds = [] if conditions.after is None else [f"e.at > {params.add(conditions.after)}"]
+    if conditions.before is not None and (position is None or conditions.before <= position[0]):
+        return [*bounds, f"e.at < {params.add(conditions.before)}"]
     if position is not None:
         return [*bounds, f"(e.at, e.seq) < ({params.add(position[0])}, {params.add(position[1])})"]
     return bounds
 
 
 async def _pages(pages: list[str], order: str, params: Params) -> list[list[EventView]]:
-    """The events of each page; what a page finds are their places in the log."""
+    """Returns the events of each page. The SQL of a page selects their positions."""
     found = " UNION ALL ".join(
         f"SELECT {number} AS page, p{number}.seq FROM ({sql}) p{number}"  # noqa: S608 -- our own SQL
         for number, sql in enumerate(pages)
@@ -179,7 +180,7 @@ async def _pages(pages: list[str], order: str, params: Params) -> list[list[Even
 
 
 async def one(event_id: str, community_ids: list[str]) -> EventView | None:
-    """The event of that id, if it belongs to one of these communities."""
+    """Returns an event of one of these communities, or None."""
     if not community_ids:
         return None
     params = Params(event_id)
@@ -190,10 +191,10 @@ async def one(event_id: str, community_ids: list[str]) -> EventView | None:
 
 
 async def _views(rows: list[dict[str, Any]]) -> list[EventView]:
-    """The events with their sentences; the people whom they were done to are named in one further statement."""
+    """Returns the events with their sentences. A second statement reads the names of the affected members."""
     facts = [_facts(row["details"]) async for row in in_slices(rows)]
-    names = await _names({found["member_id"] for found in facts if "member_id" in found})
-    return [_view(row, found, names) async for row, found in in_slices(zip(rows, facts, strict=True))]
+    names = await _names({event["member_id"] for event in facts if "member_id" in event})
+    return [_view(row, event, names) async for row, event in in_slices(zip(rows, facts, strict=True))]
 
 
 def _facts(details: Any) -> dict[str, str]:

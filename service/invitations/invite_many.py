@@ -12,7 +12,7 @@ from service import audit
 from service.accounts import access_tokens
 from service.accounts.sessions import Caller
 from service.addresses import Address
-from service.changes import announce_many
+from service.changes import notify_many
 from service.communities.access import (
     AlreadyMember,
     CommunityAccess,
@@ -255,7 +255,7 @@ async def _write(access: CommunityAccess, rows: list[_Row], inviter_id: str | No
     ids = list(written.values())
     await outbox.order_many(ids, now=now)
     await audit.record(now, *(_event(access, row, inviter_id) for row in new if row.written_id is not None))
-    await announce_many(access.community_id, ids)
+    await notify_many(access.community_id, ids)
     await _answer_losers(access, [row for row in new if row.written_id is None])
 
 

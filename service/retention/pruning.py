@@ -1,6 +1,6 @@
 """Deletes expired rows. Any worker may run it. A database counter limits it to once every ten minutes.
 
-Each transaction deletes one batch of rows, so that no other statement waits for long.
+Each transaction deletes one small batch of rows, so that other statements wait only briefly.
 """
 
 from datetime import datetime, timedelta

@@ -7,7 +7,7 @@ import orjson
 import pytest
 from playwright.async_api import Route, expect
 
-from service.exports import line
+from service.exports import csv_line
 from service.models import Invitation, Membership, Role
 from tests.support.chromium import (
     GUEST,
@@ -35,7 +35,7 @@ carol@example.com;
 
 async def test_an_exported_list_is_read_as_it_was(stage: Stage) -> None:
     """H193: the console takes the apostrophes off that exports put before formulas."""
-    exported = line(("email", "role", "message")) + line(("+tag@example.com", "MEMBER", "=1;=2\n- one '=two"))
+    exported = csv_line(("email", "role", "message")) + csv_line(("+tag@example.com", "MEMBER", "=1;=2\n- one '=two"))
     assert "'+tag" in exported
     async with stage.invited() as (owner, _):
         page = await many(stage, owner)

@@ -17,7 +17,7 @@ from websockets.typing import Subprotocol
 
 from schema.subscription_transport import MOST_OF_MEMBER, MOST_ON_SOCKET, MOST_WAITING, MOST_WAITING_OF_CLIENT
 from service import database, logs
-from service.changes import Hub, Watch, heard
+from service.changes import Hub, Watch, dispatch_payload
 from tests.accounts.test_access_tokens import CREATE
 from tests.conftest import Serve
 from tests.invitations.test_invite_many import INVITE_MANY
@@ -383,8 +383,8 @@ async def test_a_slow_listener_loses_events_and_not_memory() -> None:
     assert hub._watches == {}
     quiet = Watch("com_x")
     assert await quiet.take(most=2, seconds=0) == []
-    heard("com_x inv_1 inv_2")
-    heard("nonsense")
+    dispatch_payload("com_x inv_1 inv_2")
+    dispatch_payload("nonsense")
 
 
 async def test_what_a_socket_says_is_logged_nowhere(service: Service, capfd: pytest.CaptureFixture[str]) -> None:
