@@ -65,12 +65,12 @@ class Watch:
         """Removes and returns up to `most` ids in the order of their changes. Waits for a change up to `seconds`."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._changed.wait(), seconds)
-        taken = list(self._ids)[:most]
-        for invitation_id in taken:
+        ids = list(self._ids)[:most]
+        for invitation_id in ids:
             del self._ids[invitation_id]
         if not self._ids and not self.lost:
             self._changed.clear()
-        return taken
+        return ids
 
 
 class Hub:

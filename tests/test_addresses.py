@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from service.addresses import Address, AddressInvalid, canonical, domain_of, mailbox_of, masked, same
 from service.mail.message import Mail
 from service.mail.senders import parse_mail_from
-from service.mail.smtp import message
+from service.mail.smtp import build_message
 from service.models import Invitation, MailOrder
 from tests.cli.test_invite_command import _guestlist
 from tests.support.members import owner_in
@@ -170,7 +170,7 @@ def _readings(address: Address) -> dict[str, list[str]]:
     assert isinstance(header, AddressHeader)
     sender = parse_mail_from("Guestlist <invites@example.com>")
     mail = Mail(to=address, subject="Hello", text="Hello", html="<p>Hello</p>")
-    content = message(mail, sender, "1@example.com", datetime.now(UTC)).as_bytes()
+    content = build_message(mail, sender, "1@example.com", datetime.now(UTC)).as_bytes()
     smtpd: Any = SMTP._getaddr  # aiosmtpd's reading of RCPT TO, of which the server is needed for a limit only
     readings = {
         "header": [one.addr_spec for one in header.addresses],

@@ -1,4 +1,4 @@
-"""Reasons for not sending the mail of an order now. None of them is a failed try."""
+"""Reasons for not sending the mail of an order now. They do not count as failed tries."""
 
 from datetime import timedelta
 
@@ -16,7 +16,7 @@ class RecipientLimited(Exception):
 
 
 class NothingToSend(Exception):
-    """Raised when the mail has no purpose any more, or its address accepts no mail.
+    """Raised when the mail has lost its purpose, or its address accepts no mail.
 
     `suppressed` is set when the order's subject shows the mail as SUPPRESSED.
     """

@@ -90,7 +90,7 @@ class InvitationOrder:
     def refuse_pointless(self) -> None:
         """Raises NothingToSend for an invitation that is closed or was resent, and for an address that accepts no mail.
 
-        An unsubscribed address still receives the code of its own sign-in. Admins do not see that a fresh link was
+        An unsubscribed address still receives codes. Admins do not see that a fresh link was
         suppressed (H180).
         """
         if not self.is_current:
@@ -120,8 +120,8 @@ class InvitationOrder:
         if self.kind is MailKind.CODE:
             await mailbox_codes.give_up(self.flow_id or "", self.community_id, self.invitation_id, now=now)
             return
-        shown = await execute(_SHOW_FAILED, delivery, *stored(reason), now, self.invitation_id, self.generation)
-        if shown:
+        updated = await execute(_SHOW_FAILED, delivery, *stored(reason), now, self.invitation_id, self.generation)
+        if updated:
             kind = "invitation.suppressed" if delivery is Delivery.SUPPRESSED else "invitation.delivery_failed"
             await self._record_event(kind, details_of(reason), now)
 

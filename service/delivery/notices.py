@@ -52,7 +52,7 @@ LEFT JOIN blocks b ON b.community_id = x.community_id AND b.email = x.email
 class NoticeOrder:
     """An order of a notice, with the facts for its text.
 
-    `email` is None when the account has no verified address. `block_id` is the block of the invited address, if it still
+    `email` is None for an account without a verified address. `block_id` is the block of the invited address, if it still
     exists. Notices about an account have no invitation and no community.
     """
 

@@ -1,6 +1,6 @@
 """One attempt to send the mail of an order: compose, hand over, record, or retry later.
 
-A crash at any point loses nothing. The lease expires, and the next attempt creates a link of its own.
+A crash at any point loses nothing. The lease expires, and the next attempt creates a new link.
 """
 
 import asyncio

@@ -207,7 +207,7 @@ SELECT o.id FROM mail_orders o JOIN invitations i ON i.id = o.invitation_id WHER
 class SentMail:
     """A mail about an invitation that was sent.
 
-    `is_current` is set while the invitation is pending and was not resent since. `email` is None when it was erased.
+    `is_current` is set while the invitation is pending and was not resent since. `email` is None after an erasure.
     """
 
     order_id: str
@@ -289,9 +289,9 @@ async def _read_sent(order_id: str, now: datetime) -> SentMail:
     )
 
 
-def _is_further(outcome: DeliveryOutcome, known: Delivery | None) -> bool:
-    """Returns whether the event reports a later stage of delivery than the known one."""
-    before = known or Delivery.SENT
+def _is_further(outcome: DeliveryOutcome, before: Delivery | None) -> bool:
+    """Returns whether the event reports a later stage of delivery than the earlier events."""
+    before = before or Delivery.SENT
     if outcome.transient and before is Delivery.DELIVERED:
         return False
     return _STAGES[outcome.delivery] > _STAGES[before]

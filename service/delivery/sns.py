@@ -1,7 +1,7 @@
 """Amazon SNS: verification of notifications, and confirmation of subscriptions.
 
-A notification is valid if the operator has configured its topic, its timestamp is recent, and its signature (version 2:
-RSA with SHA-256) matches a certificate from the host of Amazon SNS. No other URL in a message is fetched: an API call
+A notification is valid if the operator has configured its topic and its timestamp is recent. Its signature (version 2: RSA
+with SHA-256) must match a certificate from the host of Amazon SNS. Other URLs in a message are never fetched. An API call
 confirms a subscription, not its SubscribeURL (H145).
 """
 
@@ -120,7 +120,7 @@ class Certificates:
         return url in self._cache and self._cache[url][1] > now
 
     async def _refresh(self, url: str, now: datetime) -> None:
-        self._cache = {known: entry for known, entry in self._cache.items() if entry[0] is not None or entry[1] > now}
+        self._cache = {cached: entry for cached, entry in self._cache.items() if entry[0] is not None or entry[1] > now}
         earlier = self._cache[url][0] if url in self._cache else None
         if earlier is None and sum(entry[0] is None for entry in self._cache.values()) >= _MAX_FAILED_URLS:
             raise RetryLater

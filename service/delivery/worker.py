@@ -1,7 +1,7 @@
 """The worker that empties the outbox (`service.mail.outbox`).
 
-It leases orders, reserves a send slot for each, and runs their attempts as concurrent tasks. Every mail is sent at least
-once: after a crash, the lease expires and the next attempt creates a link of its own.
+It leases orders, reserves a send slot for each, and runs their attempts as concurrent tasks. After a crash, the lease
+expires and the next attempt creates a new link, so every mail is sent at least once.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ from service.settings import Settings
 log = structlog.get_logger()
 
 _POLL: Final = 2.0  # seconds between polls; bounds the delay after a missed notification
-_CONCURRENCY: Final = 10  # mails in progress at once
+_CONCURRENCY: Final = 10  # mails in progress
 _SLOTS_AHEAD: Final = 3.0  # seconds; later send slots stay free for more urgent mails
 _REQUEST_BATCHES: Final = 10  # batches of requests for fresh links that are decided between two reads of the outbox
 _STATEMENT_SECONDS: Final = 60.0  # more than requests get: pruning reads whole tables
@@ -35,7 +35,7 @@ _PRUNE_INTERVAL: Final = 60.0  # seconds between two tries to prune
 
 
 class Worker:
-    """Sends the mails that are due. On PostgreSQL, any number of workers may run at once."""
+    """Sends the mails that are due. On PostgreSQL, any number of workers may run concurrently."""
 
     def __init__(self, settings: Settings, sender: MailSender, clock: Clock) -> None:
         self._settings, self._sender, self._clock = settings, sender, clock
@@ -49,7 +49,7 @@ class Worker:
         refuse_unsafe(findings)
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Sends mail until `stopping` is set. New orders wake it at once. Attempts in progress are finished first."""
+        """Sends mail until `stopping` is set. New orders wake it. Attempts in progress are finished first."""
         with statements_within(_STATEMENT_SECONDS):
             await self._run(stopping)
 
@@ -77,10 +77,10 @@ class Worker:
                 return
             async with transaction():
                 now = self._clock()
-                taken = await fresh_links.take(now=now, settings=self._settings)
-                for due in taken.due:
+                batch = await fresh_links.take(now=now, settings=self._settings)
+                for due in batch.due:
                     await outbox.order(due.invitation_id, generation=due.generation, kind=MailKind.FRESH_LINK, now=now)
-            if not taken.is_full:
+            if not batch.is_full:
                 return
 
     async def _rate(self) -> float | None:

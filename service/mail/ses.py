@@ -1,10 +1,10 @@
-"""Mail through Amazon SES v2, with boto3 in threads of its own.
+"""Mail through Amazon SES v2, with boto3 in a thread pool.
 
-SES is given the two parts and builds the message itself (Content.Simple): exactly one recipient, and no MIME of ours to get
-wrong. Tracking would put the link into the hands of a redirector and a pixel into the mail (H095), so each mail switches
-it off (ConfigurationOverrides), each anchor says `ses:no-track`, and findings() names whatever would switch it on.
+SES receives the two parts and builds the MIME message (Content.Simple), which has exactly one recipient. Tracking would
+pass the link to a redirector and add a pixel to the mail (H095). Each mail switches it off (ConfigurationOverrides), each
+anchor has `ses:no-track`, and findings() reports configurations that switch it on.
 
-SendEmail knows no idempotency token: a mail can arrive twice, which the outbox allows for.
+SendEmail has no idempotency token: a mail can arrive twice.
 """
 
 import asyncio
@@ -50,22 +50,22 @@ if TYPE_CHECKING:
     from types_boto3_sesv2.client import SESV2Client
     from types_boto3_sesv2.type_defs import GetEmailIdentityResponseTypeDef, SendEmailRequestTypeDef
 
-Answer = TypeVar("Answer")
+Response = TypeVar("Response")
 
 _THREADS: Final = 16
 _REGION: Final = re.compile(r"[a-z]{2}(-[a-z]+)+-\d")
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _EXPECTED: Final = "expected ses://REGION or ses://REGION?configuration_set=NAME, such as ses://eu-west-1"
-_RATE_HOLDS: Final = timedelta(minutes=10)
+_RATE_LIFETIME: Final = timedelta(minutes=10)
 
 _FORBIDDEN: Final = 403
-_BROKEN: Final = 500
-_TOO_FAST: Final = timedelta(seconds=5)
+_SERVER_ERROR: Final = 500
+_THROTTLE_PAUSE: Final = timedelta(seconds=5)
 _PAUSED: Final = timedelta(minutes=15)
 _OUT_OF_QUOTA: Final = timedelta(hours=1)
 
 _CREDENTIALS: Final = delivery_reason("SES_CREDENTIALS")
-_BAD_CREDENTIALS: Final = frozenset(
+_CREDENTIAL_ERRORS: Final = frozenset(
     {
         "ExpiredToken",
         "ExpiredTokenException",
@@ -78,7 +78,7 @@ _BAD_CREDENTIALS: Final = frozenset(
         "UnrecognizedClientException",
     }
 )
-_REFUSALS: Final = {
+_PERMANENT_ERRORS: Final = {
     "AccountSuspendedException": "SES_ACCOUNT_SUSPENDED",
     "MailFromDomainNotVerifiedException": "SES_MAIL_FROM_NOT_VERIFIED",
     "BadRequestException": "SES_MAIL_MALFORMED",
@@ -90,27 +90,27 @@ _UNNAMED_SET: Final = (
 
 
 def open_ses(url: str, mail_from: str, *, topic_arns: tuple[str, ...], clock: Clock) -> "SesSender":
-    """Raises MailSettingsInvalid; connects to nothing yet."""
-    region, configuration_set = ses_place(url)
+    """Returns the sender of a ses:// URL. Opens no connection. Raises MailSettingsInvalid."""
+    region, configuration_set = parse_ses_url(url)
     return SesSender(region, configuration_set, parse_mail_from(mail_from), topic_arns=topic_arns, clock=clock)
 
 
-def ses_place(url: str) -> tuple[str, str | None]:
-    """The region and the configuration set of a ses:// URL. Raises MailSettingsInvalid."""
+def parse_ses_url(url: str) -> tuple[str, str | None]:
+    """Returns the region and the configuration set of a ses:// URL. Raises MailSettingsInvalid."""
     try:
         parts = urlsplit(url)
-        wishes = dict(parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query)))
+        options = dict(parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query)))
     except ValueError:
         raise MailSettingsInvalid(f"GUESTLIST_MAIL_URL is not understood: {_EXPECTED}.") from None
-    configuration_set = wishes.pop("configuration_set", None)
-    well_named = configuration_set is None or _NAME.fullmatch(configuration_set)
-    if not _REGION.fullmatch(parts.netloc) or parts.path not in {"", "/"} or wishes or not well_named:
+    configuration_set = options.pop("configuration_set", None)
+    valid_name = configuration_set is None or _NAME.fullmatch(configuration_set)
+    if not _REGION.fullmatch(parts.netloc) or parts.path not in {"", "/"} or options or not valid_name:
         raise MailSettingsInvalid(f"GUESTLIST_MAIL_URL is not understood: {_EXPECTED}.")
     return parts.netloc, configuration_set
 
 
 class SesSender:
-    """A MailSender and SuppressionList on Amazon SES v2. Credentials and endpoint come the way AWS tools find them."""
+    """A MailSender and SuppressionList for Amazon SES v2. Reads credentials and endpoint from the usual AWS sources."""
 
     def __init__(
         self,
@@ -120,58 +120,58 @@ class SesSender:
         *,
         topic_arns: tuple[str, ...],
         clock: Clock,
-        patience: float = 10.0,
+        timeout: float = 10.0,
     ) -> None:
-        """`patience` is how many seconds SES may take to connect, and again to answer."""
-        self._patience = patience
+        """`timeout` is the limit in seconds for connecting, and for reading a response."""
+        self._timeout = timeout
         self._region = region
         self._configuration_set = configuration_set
         self._sender = sender
         self._topic_arns = frozenset(topic_arns)
         self._clock = clock
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="ses")
-        self._opening = Lock()
-        self._opened: SESV2Client | None = None
-        self._known_rate: _Rate | None = None
-        self._asking_rate = asyncio.Lock()
+        self._client_lock = Lock()
+        self._cached_client: SESV2Client | None = None
+        self._cached_rate: _Rate | None = None
+        self._rate_lock = asyncio.Lock()
 
     async def send(self, mail: Mail) -> str:
         with refuse_broken_mail():
             request = self._request(mail)
-        answer = await self._ask(lambda client: client.send_email(**request))
-        # Half an answer, or a proxy's page, comes out of botocore as an answer without members.
-        message_id = answer.get("MessageId")
+        response = await self._call(lambda client: client.send_email(**request))
+        # botocore returns a truncated response, or the page of a proxy, as a response without members.
+        message_id = response.get("MessageId")
         if not message_id:
             raise MailDeferred(self._unreachable())
         return message_id
 
     async def rate(self) -> float | None:
-        """SES's MaxSendRate, asked for every ten minutes; None as well when SES did not say."""
-        async with self._asking_rate:
-            if self._known_rate is None or self._clock() >= self._known_rate.good_until:
-                self._known_rate = _Rate(await self._current_rate(), self._clock() + _RATE_HOLDS)
-        return self._known_rate.mails_a_second
+        """Returns the MaxSendRate of SES, cached for ten minutes, or None when it is unknown."""
+        async with self._rate_lock:
+            if self._cached_rate is None or self._clock() >= self._cached_rate.expires_at:
+                self._cached_rate = _Rate(await self._current_rate(), self._clock() + _RATE_LIFETIME)
+        return self._cached_rate.mails_a_second
 
     async def findings(self) -> list[str]:
         groups = await asyncio.gather(
-            self._findings(self._of_account),
-            self._findings(self._of_sender),
-            self._findings(self._of_configuration_set),
+            self._findings(self._account_findings),
+            self._findings(self._sender_findings),
+            self._findings(self._configuration_set_findings),
         )
         return list(dict.fromkeys(finding for group in groups for finding in group))
 
     async def on_suppression_list(self, address: Address) -> bool:
-        entry = await self._ask_if_found(lambda client: client.get_suppressed_destination(EmailAddress=address))
+        entry = await self._call_if_found(lambda client: client.get_suppressed_destination(EmailAddress=address))
         return entry is not None
 
     async def remove_from_suppression_list(self, address: Address) -> None:
-        await self._ask_if_found(lambda client: client.delete_suppressed_destination(EmailAddress=address))
+        await self._call_if_found(lambda client: client.delete_suppressed_destination(EmailAddress=address))
 
     async def close(self) -> None:
-        """Waits for the mails that are under way: each has its own timeouts."""
+        """Waits for the mails in progress, which have timeouts."""
         await asyncio.to_thread(self._threads.shutdown, wait=True)
-        if self._opened is not None:
-            self._opened.close()
+        if self._cached_client is not None:
+            self._cached_client.close()
 
     def _request(self, mail: Mail) -> "SendEmailRequestTypeDef":
         headers = {"Auto-Submitted": "auto-generated", **mail.headers}
@@ -199,49 +199,49 @@ class SesSender:
 
     async def _current_rate(self) -> float | None:
         try:
-            account = await self._ask(lambda client: client.get_account())
+            account = await self._call(lambda client: client.get_account())
         except (MailDeferred, MailRefused):
-            return self._known_rate.mails_a_second if self._known_rate else None
+            return self._cached_rate.mails_a_second if self._cached_rate else None
         rate = account.get("SendQuota", {}).get("MaxSendRate", 0)
         return rate if rate > 0 else None
 
-    async def _ask(self, question: "Callable[[SESV2Client], Answer]") -> Answer:
-        """Runs one call in a thread of ours. Raises MailRefused or MailDeferred, without SES's own words."""
+    async def _call(self, operation: "Callable[[SESV2Client], Response]") -> Response:
+        """Runs a call in a thread. Raises MailRefused or MailDeferred; neither repeats the message of SES."""
         loop = asyncio.get_running_loop()
         try:
-            return await loop.run_in_executor(self._threads, lambda: question(self._client()))
+            return await loop.run_in_executor(self._threads, lambda: operation(self._client()))
         except (ClientError, BotoCoreError, ResponseParserError) as error:
-            raise self._verdict(error) from None
+            raise self._mail_error(error) from None
 
-    async def _ask_if_found(self, question: "Callable[[SESV2Client], Answer]") -> Answer | None:
-        """The same, and None where SES knows no such thing."""
+    async def _call_if_found(self, operation: "Callable[[SESV2Client], Response]") -> Response | None:
+        """Runs a call in a thread. Returns None when SES does not find its subject."""
 
-        def answer_or_none(client: "SESV2Client") -> Answer | None:
+        def response_or_none(client: "SESV2Client") -> Response | None:
             try:
-                return question(client)
+                return operation(client)
             except client.exceptions.NotFoundException:
                 return None
 
-        return await self._ask(answer_or_none)
+        return await self._call(response_or_none)
 
     def _client(self) -> "SESV2Client":
-        """Made in the first thread that needs it: that takes a quarter of a second. Afterwards all share it."""
-        with self._opening:
-            if self._opened is None:
+        """Creates the client in the first thread that uses it, which takes a quarter of a second, and caches it."""
+        with self._client_lock:
+            if self._cached_client is None:
                 silence_requests()
                 config = Config(
-                    connect_timeout=self._patience,
-                    read_timeout=self._patience,
+                    connect_timeout=self._timeout,
+                    read_timeout=self._timeout,
                     max_pool_connections=_THREADS,
-                    # The outbox tries again, with a new link; a second try in here would only send the same mail twice.
+                    # The outbox retries with a new link. A retry in boto3 would send the same mail twice.
                     retries={"mode": "standard", "total_max_attempts": 1},
                 )
-                self._opened = boto3.session.Session().client("sesv2", region_name=self._region, config=config)
-            return self._opened
+                self._cached_client = boto3.session.Session().client("sesv2", region_name=self._region, config=config)
+            return self._cached_client
 
-    def _verdict(self, error: Exception) -> MailRefused | MailDeferred:
+    def _mail_error(self, error: Exception) -> MailRefused | MailDeferred:
         if isinstance(error, ClientError):
-            return _verdict_of_ses(error, self._configuration_set)
+            return _mail_error_of_ses(error, self._configuration_set)
         if isinstance(error, NoCredentialsError | PartialCredentialsError | ProfileNotFound):
             return MailDeferred(_CREDENTIALS)
         if isinstance(error, ParamValidationError):
@@ -254,14 +254,14 @@ class SesSender:
     async def _findings(self, check: "Callable[[], Awaitable[list[str]]]") -> list[str]:
         try:
             return await check()
-        except (MailDeferred, MailRefused) as trouble:
-            return [str(trouble.reason)]
+        except (MailDeferred, MailRefused) as error:
+            return [str(error.reason)]
 
-    async def _of_account(self) -> list[str]:
-        return account_findings(await self._ask(lambda client: client.get_account()), self._region)
+    async def _account_findings(self) -> list[str]:
+        return account_findings(await self._call(lambda client: client.get_account()), self._region)
 
-    async def _of_sender(self) -> list[str]:
-        """The identity of the sender's very address, else that of its domain, else that of a parent domain."""
+    async def _sender_findings(self) -> list[str]:
+        """Checks the identity of the sender's address, of its domain, or of a parent domain: the first that exists."""
         for name in _identities(self._sender):
             identity = await self._identity(name)
             if identity is not None:
@@ -270,16 +270,16 @@ class SesSender:
         return [f"{unknown}: verify the domain {self._sender.domain} there."]
 
     async def _identity(self, name: str) -> "GetEmailIdentityResponseTypeDef | None":
-        return await self._ask_if_found(lambda client: client.get_email_identity(EmailIdentity=name))
+        return await self._call_if_found(lambda client: client.get_email_identity(EmailIdentity=name))
 
-    async def _of_configuration_set(self) -> list[str]:
+    async def _configuration_set_findings(self) -> list[str]:
         name = self._configuration_set
         if name is None:
             return [_UNNAMED_SET]
-        found = await self._ask_if_found(lambda client: client.get_configuration_set(ConfigurationSetName=name))
+        found = await self._call_if_found(lambda client: client.get_configuration_set(ConfigurationSetName=name))
         if found is None:
             return [str(_no_configuration_set(name))]
-        events = await self._ask(
+        events = await self._call(
             lambda client: client.get_configuration_set_event_destinations(ConfigurationSetName=name)
         )
         return [
@@ -291,56 +291,56 @@ class SesSender:
 @dataclass(frozen=True, slots=True)
 class _Rate:
     mails_a_second: float | None
-    good_until: datetime
+    expires_at: datetime
 
 
 def _identities(sender: MailAddress) -> list[str]:
-    """A verified domain speaks for its subdomains too; a top-level domain is nobody's identity."""
+    """Returns the address, its domain and the parent domains: verification of a domain covers its subdomains."""
     labels = sender.domain.split(".")
     domains = [".".join(labels[start:]) for start in range(len(labels) - 1)]
     return [sender.addr_spec, *(domains or [sender.domain])]
 
 
-def _verdict_of_ses(error: ClientError, configuration_set: str | None) -> MailRefused | MailDeferred:
-    """What an error of SES means for the mail. Its message is read here and goes no further: it repeats addresses."""
+def _mail_error_of_ses(error: ClientError, configuration_set: str | None) -> MailRefused | MailDeferred:
+    """Converts an error of SES. Only this function reads its message, because it repeats addresses."""
     code = error.response.get("Error", {}).get("Code", "")
-    complaint = error.response.get("Error", {}).get("Message", "").lower()
+    text = error.response.get("Error", {}).get("Message", "").lower()
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     if code == "MessageRejected":
-        return _rejected(complaint)
-    if code in _REFUSALS:
-        return MailRefused(delivery_reason(_REFUSALS[code]))
+        return _rejection(text)
+    if code in _PERMANENT_ERRORS:
+        return MailRefused(delivery_reason(_PERMANENT_ERRORS[code]))
     if code == "NotFoundException" and configuration_set:
         return MailDeferred(_no_configuration_set(configuration_set))
-    return _throttled(code, complaint) or _turned_away(code, status, error.operation_name)
+    return _throttling(code, text) or _other_error(code, status, error.operation_name)
 
 
-def _rejected(complaint: str) -> MailRefused:
-    if "not verified" in complaint:
+def _rejection(text: str) -> MailRefused:
+    if "not verified" in text:
         return MailRefused(delivery_reason("SES_SENDER_NOT_VERIFIED"))
-    if "suppress" in complaint or "blacklisted" in complaint:
+    if "suppress" in text or "blacklisted" in text:
         return MailRefused(delivery_reason("SES_ADDRESS_SUPPRESSED"), suppressed=True)
     return MailRefused(delivery_reason("MAIL_CONTENT_REFUSED"))
 
 
-def _throttled(code: str, complaint: str) -> MailDeferred | None:
+def _throttling(code: str, text: str) -> MailDeferred | None:
     if code == "SendingPausedException":
         return MailDeferred(delivery_reason("SES_PAUSED"), retry_after=_PAUSED, throttled=True)
     if "Throttl" not in code and code not in {"TooManyRequestsException", "LimitExceededException"}:
         return None
-    if "daily" in complaint:
+    if "daily" in text:
         return MailDeferred(delivery_reason("SES_QUOTA_REACHED"), retry_after=_OUT_OF_QUOTA, throttled=True)
-    return MailDeferred(delivery_reason("SES_TOO_FAST"), retry_after=_TOO_FAST, throttled=True)
+    return MailDeferred(delivery_reason("SES_TOO_FAST"), retry_after=_THROTTLE_PAUSE, throttled=True)
 
 
-def _turned_away(code: str, status: int, operation: str) -> MailRefused | MailDeferred:
-    if code in _BAD_CREDENTIALS:
+def _other_error(code: str, status: int, operation: str) -> MailRefused | MailDeferred:
+    if code in _CREDENTIAL_ERRORS:
         return MailDeferred(_CREDENTIALS)
     if code in {"RequestTimeTooSkewed", "RequestExpired"}:
         return MailDeferred(delivery_reason("SES_CLOCK_WRONG"))
     if status == _FORBIDDEN or code.startswith("AccessDenied"):
         return MailDeferred(delivery_reason("SES_NOT_ALLOWED", operation=operation))
-    if status >= _BROKEN:
+    if status >= _SERVER_ERROR:
         return MailDeferred(delivery_reason("SES_FAULT", status=status))
     return MailRefused(delivery_reason("SES_REFUSED", status=code if _NAME.fullmatch(code) else status))
 
@@ -350,10 +350,10 @@ def _no_configuration_set(name: str) -> Sentence:
 
 
 def silence_requests() -> None:
-    """Keeps these libraries' loggers from saying anything below a warning, whatever the level elsewhere.
+    """Suppresses all records of these libraries below a warning, independently of other log levels.
 
-    At DEBUG botocore prints the body of each request, and with it the link (H155). Their records stop at a handler that lets
-    warnings through to the root logger, so a logger below them that was set to DEBUG by hand stays silent too.
+    At DEBUG, botocore logs the body of each request, including the link (H155). A handler passes only warnings on to the
+    root logger, so it also covers child loggers that were set to DEBUG.
     """
     for name in ("boto3", "botocore", "s3transfer", "urllib3"):
         logger = logging.getLogger(name)
@@ -364,7 +364,7 @@ def silence_requests() -> None:
 
 
 class _WarningsOnly(logging.Handler):
-    """Hands records on to the root logger."""
+    """Passes records on to the root logger."""
 
     def emit(self, record: logging.LogRecord) -> None:
         logging.getLogger().handle(record)

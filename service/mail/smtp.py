@@ -1,4 +1,4 @@
-"""Mail through an SMTP server: one connection a mail, encrypted unless the server is on this very machine."""
+"""Mail through an SMTP server: one connection for each mail, encrypted unless the server runs on this machine."""
 
 import asyncio
 import re
@@ -35,7 +35,7 @@ from service.mail.senders import parse_mail_from
 
 Encryption = Literal["tls", "starttls", "starttls where offered", "none"]
 
-_AT_ONCE: Final = 4
+_CONCURRENCY: Final = 4
 _SUBMISSION_PORT: Final = 587  # RFC 6409
 _SUBMISSIONS_PORT: Final = 465  # RFC 8314
 _PERMANENT: Final = range(500, 600)
@@ -43,8 +43,8 @@ _BUSY: Final = 421
 _ENHANCED: Final = re.compile(r"[245]\.(\d{1,3}\.\d{1,3})\b")
 _EXPECTED: Final = "expected smtp://user:pass@host:port or smtps://user:pass@host:port, the password percent-encoded"
 
-# RFC 3463: what a status code behind its class says. The server's own words are never shown: see service.mail.
-_REFUSALS: Final = {
+# The detail of an enhanced status code (RFC 3463). Admins never see the server's words: see `service.mail.errors`.
+_CODES_BY_DETAIL: Final = {
     "1.1": "SMTP_REFUSED_NO_MAILBOX",
     "1.2": "SMTP_REFUSED_NO_DOMAIN",
     "1.3": "SMTP_REFUSED_MALFORMED",
@@ -54,8 +54,8 @@ _REFUSALS: Final = {
     "2.2": "SMTP_REFUSED_MAILBOX_FULL",
 }
 
-# The first that fits the error.
-_TROUBLES: Final[tuple[tuple[type[Exception] | tuple[type[Exception], ...], str], ...]] = (
+# The code of the first matching type.
+_CODES_BY_ERROR: Final[tuple[tuple[type[Exception] | tuple[type[Exception], ...], str], ...]] = (
     (SMTPAuthenticationError, "SMTP_LOGIN_REFUSED"),
     (SMTPSenderRefused, "SMTP_SENDER_REFUSED"),
     (SMTPResponseException, "SMTP_UNAVAILABLE"),
@@ -67,7 +67,7 @@ _TROUBLES: Final[tuple[tuple[type[Exception] | tuple[type[Exception], ...], str]
 
 @dataclass(frozen=True, slots=True)
 class SmtpServer:
-    """Where MAIL_URL points to."""
+    """The server that MAIL_URL names."""
 
     host: str
     port: int
@@ -77,27 +77,27 @@ class SmtpServer:
 
 
 def open_smtp(url: str, mail_from: str, *, clock: Clock) -> "SmtpSender":
-    """Raises MailSettingsInvalid; connects to nothing yet."""
-    return SmtpSender(smtp_server(url), parse_mail_from(mail_from), clock)
+    """Returns the sender of an SMTP URL. Opens no connection. Raises MailSettingsInvalid."""
+    return SmtpSender(parse_smtp_url(url), parse_mail_from(mail_from), clock)
 
 
 class SmtpSender:
-    """A MailSender that speaks to one SMTP server. It reports no deliveries, and keeps no list of its own."""
+    """A MailSender for one SMTP server, which reports no deliveries and has no suppression list."""
 
-    def __init__(self, server: SmtpServer, sender: MailAddress, clock: Clock, *, patience: float = 15.0) -> None:
-        """`patience` is how many seconds one answer may take; a whole conversation may take three times that."""
-        self._patience = patience
+    def __init__(self, server: SmtpServer, sender: MailAddress, clock: Clock, *, timeout: float = 15.0) -> None:
+        """`timeout` is the limit in seconds for each reply. A whole session may take three times as long."""
+        self._timeout = timeout
         self._server = server
         self._sender = sender
         self._clock = clock
-        self._turns = asyncio.Semaphore(_AT_ONCE)
+        self._sessions = asyncio.Semaphore(_CONCURRENCY)
 
     async def send(self, mail: Mail) -> str:
         message_id = f"{secrets.token_hex(16)}@{self._sender.domain}"
         with refuse_broken_mail():
-            content = message(mail, self._sender, message_id, self._clock()).as_bytes()
-        async with self._turns:
-            await self._converse(mail, content)
+            content = build_message(mail, self._sender, message_id, self._clock()).as_bytes()
+        async with self._sessions:
+            await self._run_session(mail, content)
         return message_id
 
     async def rate(self) -> float | None:
@@ -111,29 +111,29 @@ class SmtpSender:
                 "That is for a mail catcher on a private network only."
             )
         try:
-            await self._converse(None, b"")
+            await self._run_session(None, b"")
         except MailDeferred as deferred:
             found.append(str(deferred.reason))
         return found
 
     async def close(self) -> None:
-        """Every connection ends with its mail."""
+        """Does nothing: each connection ends with its mail."""
 
-    async def _converse(self, mail: Mail | None, content: bytes) -> None:
-        """One connection from greeting to leave-taking, and in it at most one mail."""
+    async def _run_session(self, mail: Mail | None, content: bytes) -> None:
+        """Opens a connection, sends at most one mail, and quits."""
         client = self._client()
         try:
-            async with asyncio.timeout(3 * self._patience):
+            async with asyncio.timeout(3 * self._timeout):
                 await client.connect()
                 if mail is not None:
                     await client.sendmail(self._sender.addr_spec, [mail.to], content)
         except (SMTPException, OSError, TimeoutError) as error:
             client.close()
-            raise self._verdict(error) from None
+            raise self._mail_error(error) from None
         except BaseException:
             client.close()
             raise
-        await _take_leave(client)
+        await _quit(client)
 
     def _client(self) -> SMTP:
         encryption = self._server.encryption
@@ -143,7 +143,7 @@ class SmtpSender:
             port=self._server.port,
             username=self._server.username,
             password=self._server.password,
-            timeout=self._patience,
+            timeout=self._timeout,
             use_tls=encryption == "tls",
             start_tls=start_tls,
             tls_context=self._tls,
@@ -152,37 +152,37 @@ class SmtpSender:
 
     @cached_property
     def _tls(self) -> ssl.SSLContext:
-        """The system's certificates; SSL_CERT_FILE names others. Built once: it takes a twentieth of a second."""
+        """Trusts the certificates of the system or of SSL_CERT_FILE. Cached, because loading takes 50 ms."""
         return ssl.create_default_context()
 
-    def _verdict(self, error: Exception) -> MailRefused | MailDeferred:
+    def _mail_error(self, error: Exception) -> MailRefused | MailDeferred:
         if isinstance(error, SMTPRecipientsRefused):
-            return _answered(error.recipients[0])
+            return _reply_error(error.recipients[0])
         if isinstance(error, SMTPDataError):
-            return _answered(error)
-        return MailDeferred(self._trouble(error), throttled=getattr(error, "code", None) == _BUSY)
+            return _reply_error(error)
+        return MailDeferred(self._session_error(error), throttled=getattr(error, "code", None) == _BUSY)
 
-    def _trouble(self, error: Exception) -> Sentence:
-        """The reason why no mail could be handed over at all; the operator has to put it right."""
+    def _session_error(self, error: Exception) -> Sentence:
+        """Returns the reason of an error that concerns all mails, with the remedy for the operator."""
         server = f"{self._server.host}:{self._server.port}"
-        return delivery_reason(_trouble_code(error), server=server, status=getattr(error, "code", ""))
+        return delivery_reason(_session_error_code(error), server=server, status=getattr(error, "code", ""))
 
 
-def _trouble_code(error: Exception) -> str:
+def _session_error_code(error: Exception) -> str:
     if isinstance(error.__cause__ or error, ssl.SSLError):
         return "SMTP_CERTIFICATE"
-    fitting = (code for kinds, code in _TROUBLES if isinstance(error, kinds))
-    return next(fitting, None) or _missing(str(error).upper())
+    matching = (code for kinds, code in _CODES_BY_ERROR if isinstance(error, kinds))
+    return next(matching, None) or _unsupported(str(error).upper())
 
 
-def _missing(complaint: str) -> str:
-    if "STARTTLS" in complaint:
+def _unsupported(text: str) -> str:
+    if "STARTTLS" in text:
         return "SMTP_NO_STARTTLS"
-    return "SMTP_NO_LOGIN" if "AUTH" in complaint else "SMTP_NOT_SMTP"
+    return "SMTP_NO_LOGIN" if "AUTH" in text else "SMTP_NOT_SMTP"
 
 
-def smtp_server(url: str) -> SmtpServer:
-    """Reads smtp:// and smtps:// URLs. Raises MailSettingsInvalid, in words without the URL: it holds the password."""
+def parse_smtp_url(url: str) -> SmtpServer:
+    """Parses smtp:// and smtps:// URLs. Raises MailSettingsInvalid without the URL, which contains the password."""
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -205,12 +205,12 @@ def smtp_server(url: str) -> SmtpServer:
 
 
 def _encryption(parts: SplitResult) -> Encryption:
-    wishes = dict(parse_qsl(parts.query, keep_blank_values=True))
-    if parts.scheme == "smtps" and not wishes:
+    options = dict(parse_qsl(parts.query, keep_blank_values=True))
+    if parts.scheme == "smtps" and not options:
         return "tls"
-    if parts.scheme == "smtp" and wishes == {"starttls": "never"}:
+    if parts.scheme == "smtp" and options == {"starttls": "never"}:
         return "none"
-    if parts.scheme == "smtp" and not wishes:
+    if parts.scheme == "smtp" and not options:
         return "starttls where offered" if _is_loopback(parts.hostname or "") else "starttls"
     raise MailSettingsInvalid(
         "GUESTLIST_MAIL_URL has an unknown option: smtp:// knows ?starttls=never, and smtps:// none."
@@ -227,8 +227,10 @@ def _is_loopback(host: str) -> bool:
 
 
 class _UnfoldedAscii(EmailPolicy):
-    """Folds only what has to be encoded: Python's folding turns a long URL in List-Unsubscribe into encoded words, and
-    in a subject of mixed scripts it loses spaces; the older Header keeps them.
+    """Folds only headers that must be encoded.
+
+    Python's folding converts a long URL in List-Unsubscribe to encoded words. In a subject of mixed scripts it loses spaces,
+    which the older Header class keeps.
     """
 
     def fold_binary(self, name: str, value: Any) -> bytes:
@@ -244,40 +246,40 @@ class _UnfoldedAscii(EmailPolicy):
 _POLICY_OF_MESSAGES: Final = _UnfoldedAscii(linesep="\r\n")
 
 
-def message(mail: Mail, sender: MailAddress, message_id: str, now: datetime) -> EmailMessage:
-    """The mail as RFC 5322 wants it: one From, one To, both parts as UTF-8 in quoted-printable, so ASCII on the wire."""
-    built = EmailMessage(policy=_POLICY_OF_MESSAGES)
-    built["From"] = sender
-    # Given as text, the header would be parsed, and encoded words in the local part decoded.
+def build_message(mail: Mail, sender: MailAddress, message_id: str, now: datetime) -> EmailMessage:
+    """Builds an RFC 5322 message with one From, one To and both parts as UTF-8 in quoted-printable."""
+    message = EmailMessage(policy=_POLICY_OF_MESSAGES)
+    message["From"] = sender
+    # A header set as text would be parsed, which decodes encoded words in the local part.
     local, _, domain = mail.to.rpartition("@")
-    built["To"] = MailAddress(username=local, domain=domain)
-    built["Subject"] = mail.subject
-    built["Date"] = now.astimezone(UTC)
-    built["Message-ID"] = f"<{message_id}>"
-    built["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office replies, please
+    message["To"] = MailAddress(username=local, domain=domain)
+    message["Subject"] = mail.subject
+    message["Date"] = now.astimezone(UTC)
+    message["Message-ID"] = f"<{message_id}>"
+    message["Auto-Submitted"] = "auto-generated"  # RFC 3834: suppresses automatic replies
     for name, value in mail.headers.items():
-        built[name] = value
-    built.set_content(mail.text, cte="quoted-printable")
-    built.add_alternative(mail.html, subtype="html", cte="quoted-printable")
-    return built
+        message[name] = value
+    message.set_content(mail.text, cte="quoted-printable")
+    message.add_alternative(mail.html, subtype="html", cte="quoted-printable")
+    return message
 
 
-def _answered(answer: SMTPResponseException) -> MailRefused | MailDeferred:
-    """What the server said about this very recipient or mail: 5xx is for good, anything else may pass (RFC 5321 4.2.1)."""
-    found = _ENHANCED.match(answer.message.strip())
-    status = f"{answer.code} {found.group()}" if found else str(answer.code)
-    if answer.code in _PERMANENT:
-        return MailRefused(delivery_reason(_refusal_code(found), status=status))
-    return MailDeferred(delivery_reason("SMTP_NOT_YET", status=status), throttled=answer.code == _BUSY)
+def _reply_error(reply: SMTPResponseException) -> MailRefused | MailDeferred:
+    """Converts a reply about the recipient or the mail. A 5xx reply is permanent (RFC 5321 section 4.2.1)."""
+    found = _ENHANCED.match(reply.message.strip())
+    status = f"{reply.code} {found.group()}" if found else str(reply.code)
+    if reply.code in _PERMANENT:
+        return MailRefused(delivery_reason(_reply_code(found), status=status))
+    return MailDeferred(delivery_reason("SMTP_NOT_YET", status=status), throttled=reply.code == _BUSY)
 
 
-def _refusal_code(found: re.Match[str] | None) -> str:
+def _reply_code(found: re.Match[str] | None) -> str:
     detail = "" if found is None else found.group(1)
-    return "SMTP_REFUSED_POLICY" if detail.startswith("7.") else _REFUSALS.get(detail, "SMTP_REFUSED")
+    return "SMTP_REFUSED_POLICY" if detail.startswith("7.") else _CODES_BY_DETAIL.get(detail, "SMTP_REFUSED")
 
 
-async def _take_leave(client: SMTP) -> None:
-    """The mail is accepted by now: a server that cannot say goodbye changes nothing."""
+async def _quit(client: SMTP) -> None:
+    """Quits and closes. Ignores errors, because the server has accepted the mail."""
     try:
         await client.quit()
     except (SMTPException, OSError, TimeoutError):

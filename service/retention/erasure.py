@@ -61,8 +61,8 @@ async def _erase(address: Address, *, even_last_owner: bool, now: datetime) -> E
     invitations = await _invitations_of(address, members)
     for row in invitations:
         await _erase_invitation(row, now)
-    for known in {address, *(Address(row["email"]) for row in invitations)}:
-        await _erase_traces(known)
+    for each in {address, *(Address(row["email"]) for row in invitations)}:
+        await _erase_traces(each)
     await audit.record(now, audit.Event("person.erased", details={"email": masked(address)}))
     return Erasure(
         len(members), memberships, len(invitations),

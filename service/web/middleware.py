@@ -104,7 +104,7 @@ class KnownHosts:
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self._app = app
-        self._known = {host_of(settings.public_url)} | (_LOOPBACK if settings.development else frozenset())
+        self._hosts = {host_of(settings.public_url)} | (_LOOPBACK if settings.development else frozenset())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         error = None
@@ -118,7 +118,7 @@ class KnownHosts:
         found = _HOST.fullmatch(hosts[0]) if len(hosts) == 1 else None
         if found is None:
             return _error_response(scope, 400, localized(_HOST_EXPECTED))
-        if found[1].strip("[]").lower() in self._known:
+        if found[1].strip("[]").lower() in self._hosts:
             return None
         return _error_response(scope, 421, localized(_OTHER_HOST))
 

@@ -13,7 +13,7 @@ from service.addresses import Address
 from service.mail.errors import MailDeferred, MailRefused, MailSettingsInvalid
 from service.mail.message import Mail
 from service.mail.senders import SuppressionList, parse_mail_from
-from service.mail.ses import SesSender, open_ses, ses_place, silence_requests
+from service.mail.ses import SesSender, open_ses, parse_ses_url, silence_requests
 from tests.support.mail_servers import SesFault, SesOnLoopback, ses_on_loopback
 
 pytestmark = pytest.mark.anyio
@@ -65,14 +65,14 @@ def ses(monkeypatch: pytest.MonkeyPatch) -> Iterator[SesOnLoopback]:
         yield ses
 
 
-def sender_with(clock: Hand, patience: float) -> SesSender:
+def sender_with(clock: Hand, timeout: float) -> SesSender:
     mail_from = parse_mail_from("Das Büro <invites@id.example.com>")
-    return SesSender("eu-west-1", "guestlist", mail_from, topic_arns=(TOPIC,), clock=clock, patience=patience)
+    return SesSender("eu-west-1", "guestlist", mail_from, topic_arns=(TOPIC,), clock=clock, timeout=timeout)
 
 
 @pytest.fixture
 async def sender(ses: SesOnLoopback, clock: Hand) -> AsyncIterator[SesSender]:
-    sender = sender_with(clock, patience=5)
+    sender = sender_with(clock, timeout=5)
     yield sender
     await sender.close()
 
@@ -200,7 +200,7 @@ async def test_silence_half_an_answer_and_nonsense_defer_the_mail(
 ) -> None:
     """A mail whose sending got no proper answer is tried again: it may have been sent, it must not be lost."""
     ses.faults["/v2/email/outbound-emails"] = order
-    sender = sender_with(clock, patience=0.2)
+    sender = sender_with(clock, timeout=0.2)
     with pytest.raises(MailDeferred, match="cannot be reached"):
         await sender.send(MAIL)
     ses.released.set()
@@ -392,7 +392,7 @@ def test_silencing_twice_hands_each_warning_on_once() -> None:
 )
 def test_a_ses_url_is_read(url: str, place: tuple[str, str | None]) -> None:
     """Region and configuration set stand in the URL."""
-    assert ses_place(url) == place
+    assert parse_ses_url(url) == place
 
 
 @pytest.mark.parametrize(
@@ -409,5 +409,5 @@ def test_a_ses_url_is_read(url: str, place: tuple[str, str | None]) -> None:
 def test_a_ses_url_that_cannot_work_is_refused(url: str) -> None:
     """A misspelt region or option is refused in words that show the right form, and no part of the URL."""
     with pytest.raises(MailSettingsInvalid, match=r"expected ses://REGION") as caught:
-        ses_place(url)
+        parse_ses_url(url)
     assert "secret" not in str(caught.value)

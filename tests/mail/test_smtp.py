@@ -12,7 +12,7 @@ from service.mail.errors import MailDeferred, MailRefused, MailSettingsInvalid
 from service.mail.mailbox import Mailbox
 from service.mail.message import Mail
 from service.mail.senders import open_sender, parse_mail_from
-from service.mail.smtp import Encryption, SmtpSender, SmtpServer, open_smtp, smtp_server
+from service.mail.smtp import Encryption, SmtpSender, SmtpServer, open_smtp, parse_smtp_url
 from service.mail.texts import plain_name
 from service.settings import Settings
 from tests.support.mail_servers import Certificates, SmtpServerOnLoopback, make_certificates, smtp_on_loopback
@@ -46,11 +46,11 @@ def sender_to(
     server: SmtpServerOnLoopback,
     encryption: Encryption = "starttls where offered",
     login: tuple[str, str] | None = None,
-    patience: float = 5,
+    timeout: float = 5,
 ) -> SmtpSender:
     user, password = login or (None, None)
     place = SmtpServer("127.0.0.1", server.port, encryption, user, password)
-    return SmtpSender(place, parse_mail_from("Das Büro <invites@example.com>"), lambda: NOW, patience=patience)
+    return SmtpSender(place, parse_mail_from("Das Büro <invites@example.com>"), lambda: NOW, timeout=timeout)
 
 
 async def test_a_mail_arrives_as_one_message_with_both_parts_and_the_unsubscribe_headers() -> None:
@@ -218,7 +218,7 @@ async def test_a_server_that_hangs_or_closes_in_mid_answer_defers_the_mail(step:
         server.orders = {step: order}  # type: ignore[dict-item]
         with pytest.raises(MailDeferred, match=words):
             async with asyncio.timeout(20):
-                await sender_to(server, patience=0.2 if order == "hang" else 5).send(MAIL)
+                await sender_to(server, timeout=0.2 if order == "hang" else 5).send(MAIL)
     assert server.received == []
 
 
@@ -279,7 +279,7 @@ async def test_smtp_knows_no_rate() -> None:
 )
 def test_a_mail_url_is_read(url: str, expected: SmtpServer) -> None:
     """Ports, percent-encoded credentials and encryption follow from the URL, encryption by default."""
-    assert smtp_server(url) == expected
+    assert parse_smtp_url(url) == expected
 
 
 @pytest.mark.parametrize(
@@ -297,14 +297,14 @@ def test_a_mail_url_is_read(url: str, expected: SmtpServer) -> None:
 def test_a_mail_url_that_cannot_work_is_refused_without_its_password(url: str) -> None:
     """The refusal names the setting, and no part of the password."""
     with pytest.raises(MailSettingsInvalid, match="GUESTLIST_MAIL_URL") as caught:
-        smtp_server(url)
+        parse_smtp_url(url)
     assert "secret" not in str(caught.value)
     assert "cret" not in str(caught.value)
 
 
 def test_a_server_shows_no_credentials() -> None:
     """The repr of a server, which lands in tracebacks, holds neither user nor password."""
-    shown = repr(smtp_server("smtp://someone:secret@mail.example.com"))
+    shown = repr(parse_smtp_url("smtp://someone:secret@mail.example.com"))
     assert "secret" not in shown
     assert "someone" not in shown
 
