@@ -1,4 +1,4 @@
-"""The stage: databases of both engines, and the real application served on loopback."""
+"""Fixtures: databases of both engines, and the real application on loopback."""
 
 import asyncio
 import logging
@@ -48,7 +48,7 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture(autouse=True)
-def logs_as_they_were() -> Iterator[None]:
+def restore_logging() -> Iterator[None]:
     """Short tracebacks; and what a test configured of the logs ends with it, because its stream is closed then."""
     root = logging.getLogger()
     level = root.level

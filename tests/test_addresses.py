@@ -24,7 +24,7 @@ from service.mail.senders import parse_mail_from
 from service.mail.smtp import build_message
 from service.models import Invitation, MailOrder
 from tests.cli.test_invite_command import _guestlist
-from tests.support.members import owner_in
+from tests.support.members import join_owner
 from tests.support.service import Service
 
 _LOCAL = st.text(string.ascii_letters + string.digits + "#$&'*+=^_`{}~", min_size=1, max_size=30)
@@ -192,7 +192,7 @@ def _readings(address: Address) -> dict[str, list[str]]:
 async def test_an_encoded_word_is_not_invited(service: Service) -> None:
     """H185: inviteMember refuses the spelling; no invitation and no mail exist afterwards."""
     async with service.browser() as owner:
-        community = await owner_in(service, owner)
+        community = await join_owner(service, owner)
         before = await Invitation.all().count(), await MailOrder.all().count()
         for email in ("=?utf-8?q?victim?=@corp.example", "victim%corp.example@relay.example"):
             answer = await owner.invite(community, email)
@@ -205,7 +205,7 @@ async def test_an_address_of_an_earlier_version_can_be_erased(service: Service) 
     """H185: `guestlist erase` still finds rows whose address would be refused today."""
     stored = "victim%corp.example@relay.example"
     async with service.browser() as owner:
-        invited = await owner.invite(await owner_in(service, owner), "bob@example.com")
+        invited = await owner.invite(await join_owner(service, owner), "bob@example.com")
     await Invitation.filter(id=invited["invitation"]["id"]).update(email=stored)
     url = service.settings.database_url.get_secret_value()
     code, out, said = await _guestlist("erase", stored.upper(), url=url)

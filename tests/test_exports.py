@@ -16,7 +16,7 @@ from service.models import Invitation, Role
 from service.tokens import new_id
 from tests.accounts.test_access_tokens import CREATE
 from tests.cli.test_invite_command import _guestlist
-from tests.support.members import let_in, owner_in
+from tests.support.members import invite_and_join, join_owner
 from tests.support.service import Service
 
 pytestmark = pytest.mark.anyio
@@ -25,8 +25,8 @@ pytestmark = pytest.mark.anyio
 async def test_admins_download_what_they_see(service: Service) -> None:
     """Every invitation and event is a line, over more than one page; members, strangers and others get 404."""
     async with service.browser() as owner, service.browser() as guest, service.browser() as stranger:
-        community = await owner_in(service, owner)
-        await let_in(service, owner, guest, "guest@example.com")
+        community = await join_owner(service, owner)
+        await invite_and_join(service, owner, guest, "guest@example.com")
         await owner.invite(community, "more@example.com", message="=1+1")
         await Invitation.bulk_create(
             Invitation(
@@ -110,7 +110,7 @@ async def test_an_export_is_a_list_that_can_be_invited(service: Service, tmp_pat
     """H193: what was guarded for spreadsheets is read back as it was, by `guestlist invite --csv` too."""
     told = "=1+1;=2\n- one\n\t@two '=three"
     async with service.browser() as owner:
-        community = await owner_in(service, owner)
+        community = await join_owner(service, owner)
         for email in ("+tag@example.com", "=eq@example.com", "'+quoted@example.com", "o'neil@example.com"):
             assert (await owner.invite(community, email, message=told))["__typename"] == "InviteMemberSuccess"
         exported = (await owner.client.get(f"/export/{community}/invitations.csv")).text

@@ -25,7 +25,7 @@ from packaging.version import Version
 
 from service.settings import load_settings
 from tests import ROOT
-from tests.support.requirements import leave_out
+from tests.support.requirements import skip_without
 
 TOOLS: Final = Path(sys.executable).parent
 LOCKS: Final = ("requirements.lock", "requirements-dev.lock", "requirements-build.lock")
@@ -132,7 +132,7 @@ def test_dependencies_are_above_their_floors(name: str, floor: str) -> None:
 def test_the_wheel_carries_everything_that_the_service_reads(tmp_path: Path) -> None:
     """Templates, catalogues and static files are in the package, and nothing of the tests is."""
     if importlib.util.find_spec("hatchling") is None:
-        leave_out("hatchling (pip install -r requirements-build.lock)")
+        skip_without("hatchling (pip install -r requirements-build.lock)")
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "wheel", "--no-deps", "--no-index"]
     subprocess.run(  # noqa: S603 -- pip of this very environment
         [*pip, "--no-build-isolation", "--wheel-dir", tmp_path, ROOT], check=True, capture_output=True

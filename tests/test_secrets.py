@@ -12,8 +12,8 @@ import pytest
 from service import database, logs
 from service.models import Invitation
 from service.tokens import digest_of
-from tests.support.members import let_in, owner_in
-from tests.support.requirements import leave_out
+from tests.support.members import invite_and_join, join_owner
+from tests.support.requirements import skip_without
 from tests.support.service import Browser, Service, query_of
 
 pytestmark = pytest.mark.anyio
@@ -126,7 +126,7 @@ async def test_no_stored_file_has_a_token(service: Service) -> None:
         secrets = [token, *_tokens_of(owner)]
     files = await _stored_files(service)
     if not files:
-        leave_out("a PostgreSQL server whose files can be read")
+        skip_without("a PostgreSQL server whose files can be read")
     wanted = [form.encode() for secret in secrets for form in _forms(secret)] + [_decoded(secret) for secret in secrets]
     digest, read = digest_of(token).encode(), False
     for file in files:
@@ -154,8 +154,8 @@ async def _keep(response: Any, answers: list[str]) -> None:
 async def test_who_tries_what_they_may_not_leaves_a_line(service: Service, log_lines: list[str]) -> None:
     """A refused mutation is one line and one count, with the member's id and without the address; nobody was invited."""
     async with service.browser() as owner, service.browser() as guest, service.browser() as stranger:
-        community = await owner_in(service, owner)
-        await let_in(service, owner, guest, "guest@example.com")
+        community = await join_owner(service, owner)
+        await invite_and_join(service, owner, guest, "guest@example.com")
         before = (await owner.client.get("/metrics")).text
         log_lines.clear()
         for browser in (guest, stranger):

@@ -11,7 +11,7 @@ from service import database
 from service.app import printed_schema
 from tests.conftest import Serve
 from tests.schema.test_contract import RUNNING
-from tests.support.members import let_in, members, owner_in
+from tests.support.members import invite_and_join, join_owner, members
 from tests.support.service import INVITE, Browser, Service, http_client
 
 pytestmark = pytest.mark.anyio
@@ -48,7 +48,7 @@ async def _ask(service: Service, token: str, query: str, **variables: Any) -> An
 async def test_a_script_reads_and_invites(service: Service) -> None:
     """A token with INVITE invites as its member does and reads its community; without Origin, for it has no cookies."""
     async with service.browser() as owner:
-        community = await owner_in(service, owner)
+        community = await join_owner(service, owner)
         created = await _create(owner, community, scopes=["INVITE"])
         token = created["token"]
         assert created["accessToken"]["scopes"] == ["INVITE", "READ"]
@@ -70,7 +70,7 @@ async def test_a_script_reads_and_invites(service: Service) -> None:
 async def test_a_token_is_bounded_by_its_scopes_and_communities(service: Service) -> None:
     """READ does not invite; another community, sessions, sign-ins and tokens are not there for it."""
     async with service.browser() as owner:
-        community = await owner_in(service, owner)
+        community = await join_owner(service, owner)
         made = (
             'mutation { createCommunity(input: {name: "Other"}) { ...on CreateCommunitySuccess { community { id } } } }'
         )
@@ -99,7 +99,7 @@ async def test_a_token_is_bounded_by_its_scopes_and_communities(service: Service
 async def test_nothing_that_is_not_in_the_table_is_granted(service: Service) -> None:
     """Deny by default: every root field outside the table of grants refuses a token with every scope."""
     async with service.browser() as owner:
-        community = await owner_in(service, owner)
+        community = await join_owner(service, owner)
         token = (await _create(owner, community, scopes=["READ", "INVITE"]))["token"]
     tried = 0
     for root, operation in (("Query", "query"), ("Mutation", "mutation")):
@@ -138,8 +138,8 @@ _FILLED: dict[str, Any] = {
 async def test_a_token_ends_and_what_it_loses(service: Service) -> None:
     """Revoked and expired tokens are 401; sessions' ends leave it; with the membership it loses the community at once."""
     async with service.browser() as owner, service.browser() as admin:
-        community = await owner_in(service, owner)
-        place = await let_in(service, owner, admin, "admin@example.com", "ADMIN")
+        community = await join_owner(service, owner)
+        place = await invite_and_join(service, owner, admin, "admin@example.com", "ADMIN")
         first, second = [(await _create(admin, community, expiresInDays=days)) for days in (1, 30)]
         query = "query($id: ID!) { community(id: $id) { name } }"
         await admin.do("signOut", everywhere=True)
@@ -160,7 +160,7 @@ async def test_a_token_ends_and_what_it_loses(service: Service) -> None:
 async def test_making_a_token_has_bounds(service: Service) -> None:
     """Names, scopes, communities and days out of bounds are named; so is a community that is not one's own."""
     async with service.browser() as owner, service.browser() as stranger:
-        community = await owner_in(service, owner)
+        community = await join_owner(service, owner)
         for given, field in (
             ({"name": " "}, "name"), ({"scopes": []}, "scopes"), ({"communityIds": []}, "communityIds"),
             ({"expiresInDays": 0}, "expiresInDays"), ({"expiresInDays": 366}, "expiresInDays"),
@@ -189,7 +189,7 @@ async def test_wrong_tokens_are_throttled(serve: Serve) -> None:
 async def test_cookies_do_not_count_beside_a_token(service: Service) -> None:
     """A request with a cookie and a wrong token is nobody's, from whatever page it comes."""
     async with service.browser() as owner:
-        await owner_in(service, owner)
+        await join_owner(service, owner)
         owner.client.headers["authorization"] = "Bearer guestlist_wrong"
         assert (await owner.post("{ viewer { member { email } } }")).status_code == 401
         owner.client.headers["authorization"] = "Basic abc"

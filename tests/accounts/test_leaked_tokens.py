@@ -13,9 +13,17 @@ from tests.accounts.test_access_tokens import LIST, _ask, _create, _send
 from tests.conftest import Serve
 from tests.invitations.test_invite_many import INVITE_MANY, _kinds
 from tests.schema.test_subscriptions import CHANGED, _close_code, _hear, _say, _socket, _subscribe
-from tests.support.members import audit_kinds, audit_sentences, change_role, let_in, members, owner_in, update_policy
-from tests.support.postgres import holding
-from tests.support.processes import until
+from tests.support.members import (
+    audit_kinds,
+    audit_sentences,
+    change_role,
+    invite_and_join,
+    join_owner,
+    members,
+    update_policy,
+)
+from tests.support.postgres import hold_lock
+from tests.support.processes import wait_until
 from tests.support.service import INVITE, Browser, Service, http_client
 from tests.test_budgets import counted
 
@@ -54,7 +62,7 @@ async def test_a_token_invites_to_member_only_unless_created_with_more(service: 
     OWNER. No other ceiling exists, and a refusal writes and sends nothing.
     """
     async with service.browser() as owner:
-        community = await owner_in(service, owner)
+        community = await join_owner(service, owner)
         usual, higher = await _token(owner, community), await _token(owner, community, highestRole="ADMIN")
         refused = await _create(owner, community, highestRole="OWNER")
         assert (refused["__typename"], refused["field"]) == ("InvalidInput", "highestRole")
@@ -83,7 +91,7 @@ async def test_a_token_touches_no_invitation_above_its_ceiling(service: Service)
     beforehand, and both are false for a token that only reads.
     """
     async with service.browser() as owner:
-        community = await owner_in(service, owner)
+        community = await join_owner(service, owner)
         usual, higher = await _token(owner, community), await _token(owner, community, highestRole="ADMIN")
         reader = await _token(owner, community, scopes=["READ"], highestRole="ADMIN")
         admin = (await owner.invite(community, "admin@example.com", role="ADMIN"))["invitation"]["id"]
@@ -115,8 +123,8 @@ async def test_a_token_never_has_more_than_its_member(service: Service) -> None:
     nobody in; an admin's token never touches an owner's invitation.
     """
     async with service.browser() as owner, service.browser() as admin, service.browser() as guest:
-        community = await owner_in(service, owner)
-        place = await let_in(service, owner, admin, "admin@example.com", "ADMIN")
+        community = await join_owner(service, owner)
+        place = await invite_and_join(service, owner, admin, "admin@example.com", "ADMIN")
         token = await _token(admin, community, highestRole="ADMIN")
         top = (await owner.invite(community, "top@example.com", role="OWNER"))["invitation"]["id"]
         answer = (await _ask(service, token, TAKE_BACK, input={"invitationId": top}))["revokeInvite"]
@@ -135,7 +143,7 @@ async def test_a_token_never_has_more_than_its_member(service: Service) -> None:
 async def test_a_token_of_an_earlier_release_invites_to_member(service: Service) -> None:
     """H196: a token that was written without a ceiling has the lowest one."""
     async with service.browser() as owner:
-        community = await owner_in(service, owner)
+        community = await join_owner(service, owner)
         token = await _token(owner, community, highestRole="ADMIN")
         columns = "member_id, name, scopes, community_ids, created_at, expires_at"
         digest = (await select("SELECT digest FROM access_tokens"))[0]["digest"]
@@ -153,7 +161,7 @@ async def test_invitations_of_a_leaked_token_are_revoked_with_it(service: Servic
     their flows are dead, listeners hear of each, and the audit has one event for each, with the reason.
     """
     async with service.browser() as owner, service.browser() as guest:
-        community = await owner_in(service, owner)
+        community = await join_owner(service, owner)
         leaked = await _create(owner, community, scopes=["INVITE"])
         token, other = leaked["token"], await _token(owner, community)
         made = await _invited(service, token, community, "made@example.com")
@@ -197,7 +205,7 @@ async def _next_email(socket: Any, **facts: str) -> str:
 async def test_the_audit_says_which_invitations_came_from_a_token(service: Service) -> None:
     """H197: the log tells invitations, resends and revocations with an access token from those in a session."""
     async with service.browser() as owner:
-        community = await owner_in(service, owner)
+        community = await join_owner(service, owner)
         token = await _token(owner, community, highestRole="ADMIN")
         first = await _invited(service, token, community, "first@example.com", "ADMIN")
         rows = [{"email": "second@example.com"}]
@@ -226,8 +234,8 @@ async def test_the_audit_says_which_invitations_came_from_a_token(service: Servi
 async def test_a_leak_is_noticed_after_the_token_ended(service: Service, end: str) -> None:
     """H197: the invitations of a token that ended earlier can still be revoked, by its member and nobody else."""
     async with service.browser() as owner, service.browser() as admin:
-        community = await owner_in(service, owner)
-        await let_in(service, owner, admin, "admin@example.com", "ADMIN")
+        community = await join_owner(service, owner)
+        await invite_and_join(service, owner, admin, "admin@example.com", "ADMIN")
         created = await _create(owner, community, scopes=["INVITE"], expiresInDays=1)
         made = await _invited(service, created["token"], community, "guest@example.com")
         wanted = {"accessTokenId": created["accessToken"]["id"]}
@@ -256,7 +264,7 @@ async def test_thousands_of_invitations_are_revoked_at_once(service: Service, en
     audit and one for each notification of 250; closed ones stay as they were.
     """
     async with service.browser() as owner:
-        community = await owner_in(service, owner)
+        community = await join_owner(service, owner)
         used = []
         for number in (10, 3000):
             token = (await _create(owner, community, scopes=["INVITE"]))["accessToken"]["id"]
@@ -291,7 +299,7 @@ async def test_no_invitation_slips_through_while_its_token_is_revoked(
 ) -> None:
     """H197: an invitation or a resend whose request was admitted before its token ended is not made after it."""
     async with service.browser() as owner, service.browser() as guest:
-        community = await owner_in(service, owner)
+        community = await join_owner(service, owner)
         created = await _create(owner, community, scopes=["INVITE"])
         await update_policy(owner, community, seatLimit=50)
         declined = (await owner.invite(community, "declined@example.com"))["invitation"]["id"]
@@ -301,9 +309,9 @@ async def test_no_invitation_slips_through_while_its_token_is_revoked(
             "inviteMembers": (INVITE_MANY, {"communityId": community, "invitees": [{"email": "late@example.com"}]}),
             "resendInvite": (RESEND, {"invitationId": declined}),
         }[way]
-        async with holding(database_url, "SELECT id FROM communities FOR UPDATE") as held:
+        async with hold_lock(database_url, "SELECT id FROM communities FOR UPDATE") as held:
             late = asyncio.create_task(_ask(service, created["token"], mutation, input=wanted))
-            await until(held.awaited(), "the request waits for the community")
+            await wait_until(held.awaited(), "the request waits for the community")
             answer = await owner.do(
                 "revokeAccessToken", accessTokenId=created["accessToken"]["id"], revokeInvitations=True
             )
@@ -318,8 +326,8 @@ async def test_signing_out_everywhere_ends_tokens_too(service: Service) -> None:
     Without it, and for others, tokens stay.
     """
     async with service.browser() as owner, service.browser() as elsewhere, service.browser() as admin:
-        community = await owner_in(service, owner)
-        await let_in(service, owner, admin, "admin@example.com", "ADMIN")
+        community = await join_owner(service, owner)
+        await invite_and_join(service, owner, admin, "admin@example.com", "ADMIN")
         first, second = await _token(owner, community), await _token(owner, community)
         others = await _token(admin, community)
         await owner.do("signOut", everywhere=True)
@@ -341,7 +349,7 @@ async def test_signing_out_everywhere_ends_tokens_too(service: Service) -> None:
 async def test_signing_out_of_tokens_alone_is_refused(service: Service) -> None:
     """H198: accessTokens without everywhere is InvalidInput and ends nothing; nobody signed in ends nothing."""
     async with service.browser() as owner, service.browser() as stranger:
-        community = await owner_in(service, owner)
+        community = await join_owner(service, owner)
         token = await _token(owner, community)
         for wanted in ({}, {"sessionId": "ses_AAAAAAAAAAAAAAAAAAAAAA"}):
             refused = await owner.do("signOut", accessTokens=True, **wanted)
@@ -399,7 +407,7 @@ async def test_wrong_tokens_are_throttled_at_every_way_in(serve: Serve, way: Any
     """
     welcome, wrong, throttled = answers
     async with serve(rate_limits={"attempts_per_client": "4/1m"}) as service, service.browser() as owner:
-        community = await owner_in(service, owner)
+        community = await join_owner(service, owner)
         token = await _token(owner, community)
         service.clock.advance(minutes=2)
         for guess in ("guestlist_wrong", "x", f"{token}x", "guestlist_-"):
@@ -414,7 +422,7 @@ async def test_wrong_tokens_are_throttled_at_every_way_in(serve: Serve, way: Any
 async def test_a_wrong_token_in_a_handshake_counts_whatever_follows(serve: Serve) -> None:
     """H199: a wrong token in a handshake counts although no connection_init follows, or one with a right token."""
     async with serve(rate_limits={"attempts_per_client": "3/1m"}) as service, service.browser() as owner:
-        community = await owner_in(service, owner)
+        community = await join_owner(service, owner)
         token = await _token(owner, community)
         service.clock.advance(minutes=2)
         for _ in range(2):
@@ -431,7 +439,7 @@ async def test_a_wrong_token_in_a_handshake_counts_whatever_follows(serve: Serve
 async def test_sockets_without_a_token_are_no_guesses(serve: Serve) -> None:
     """H199: a socket or an export of somebody without any token costs no attempt."""
     async with serve(rate_limits={"attempts_per_client": "2/1m"}) as service, service.browser() as owner:
-        community = await owner_in(service, owner)
+        community = await join_owner(service, owner)
         service.clock.advance(minutes=2)
         async with http_client(service.url) as client:
             for _ in range(4):

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from service.models import AuditEvent
-from tests.support.members import owner_in
+from tests.support.members import join_owner
 from tests.support.service import Browser, Service
 
 pytestmark = pytest.mark.anyio
@@ -29,7 +29,7 @@ async def _timeline(owner: Browser, invitation: str) -> list[dict[str, Any]]:
 
 async def _invited(service: Service, owner: Browser) -> tuple[str, str]:
     """The guest's invitation and the token of their link."""
-    community = await owner_in(service, owner)
+    community = await join_owner(service, owner)
     invited = await owner.invite(community, GUEST)
     return str(invited["invitation"]["id"]), await service.token_for(GUEST)
 

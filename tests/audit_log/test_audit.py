@@ -12,7 +12,7 @@ from service.addresses import Address
 from service.app import printed_schema
 from service.invitations import operator
 from service.models import AuditEvent, Community, Member
-from tests.support.members import let_in, owner_in
+from tests.support.members import invite_and_join, join_owner
 from tests.support.service import Service, query_of, token_in
 
 pytestmark = pytest.mark.anyio
@@ -67,8 +67,8 @@ async def test_roles_and_sign_ins_leave_one_event_each(service: Service) -> None
     who and when; whoever is refused changes nothing else.
     """
     async with service.browser() as owner, service.browser() as guest, service.browser() as stranger:
-        await owner_in(service, owner)
-        membership = await let_in(service, owner, guest, GUEST)
+        await join_owner(service, owner)
+        membership = await invite_and_join(service, owner, guest, GUEST)
         ids = [str(member.id) for member in await Member.all().order_by("created_at", "email")]
         before = await AuditEvent.all().count()
         await owner.do("changeRole", membershipId=membership, role="ADMIN")

@@ -10,7 +10,7 @@ import pytest
 from service.invitations.invitee_csv import ListUnreadable, read_list
 from service.models import Invitation, MailOrder, Role
 from tests.conftest import Serve
-from tests.support.members import let_in, owner_in
+from tests.support.members import invite_and_join, join_owner
 from tests.support.service import TestClock
 
 pytestmark = pytest.mark.anyio
@@ -55,9 +55,9 @@ async def test_a_list_run_again_writes_to_nobody_twice(serve: Serve, clock: Test
     clock.advance(days=-20)
     async with serve() as service, AsyncExitStack() as stack:
         owner, guest, leaver, decliner = [await stack.enter_async_context(service.browser()) for _ in range(4)]
-        community = await owner_in(service, owner)
-        await let_in(service, owner, guest, "guest@example.com")
-        place = await let_in(service, owner, leaver, "left@example.com")
+        community = await join_owner(service, owner)
+        await invite_and_join(service, owner, guest, "guest@example.com")
+        place = await invite_and_join(service, owner, leaver, "left@example.com")
         assert (await leaver.do("removeMember", membershipId=place))["__typename"] == "RemoveMemberSuccess"
         ids = [
             (await owner.invite(community, f"{name}@example.com"))["invitation"]["id"]

@@ -21,7 +21,7 @@ from service.models import Member
 from tests import ROOT
 from tests.support.mail_servers import SmtpServerOnLoopback, smtp_on_loopback
 from tests.support.openid_provider import PUBLIC_URL, running_provider
-from tests.support.processes import WorkerProcess, environment, run, until
+from tests.support.processes import WorkerProcess, environment, run, wait_until
 from tests.support.service import ACCEPT, Service, http_client
 
 pytestmark = pytest.mark.anyio
@@ -124,7 +124,7 @@ async def test_the_road_over_several_processes(tmp_path: Path, database_url: str
         settings = {name: value for name, value in env.items() if name.startswith("GUESTLIST_")}
         assert (await run("community", "create", "Yard", "--owner", OWNER, env=env))[0] == 0
         worker = await WorkerProcess.start(env)
-        await until(lambda: _has_come(smtp), "the owner's mail")
+        await wait_until(lambda: _has_come(smtp), "the owner's mail")
         token = re.findall(r"/confirm#([A-Za-z0-9_-]+)", smtp.received[0].content.decode())[0]
         async with (
             serving("serve", folder=tmp_path, **settings) as one,

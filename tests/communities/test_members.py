@@ -2,7 +2,15 @@
 
 import pytest
 
-from tests.support.members import audit_kinds, audit_sentences, change_role, let_in, members, owner_in, update_policy
+from tests.support.members import (
+    audit_kinds,
+    audit_sentences,
+    change_role,
+    invite_and_join,
+    join_owner,
+    members,
+    update_policy,
+)
 from tests.support.service import Service
 
 pytestmark = pytest.mark.anyio
@@ -11,9 +19,9 @@ pytestmark = pytest.mark.anyio
 async def test_nobody_changes_a_role_above_their_own(service: Service) -> None:
     """H128: admins move members and admins, not owners and not to owner; members move nobody, themselves included."""
     async with service.browser() as owner, service.browser() as admin, service.browser() as guest:
-        community = await owner_in(service, owner)
-        own_place = await let_in(service, owner, admin, "admin@example.com", "ADMIN")
-        place = await let_in(service, owner, guest, "guest@example.com")
+        community = await join_owner(service, owner)
+        own_place = await invite_and_join(service, owner, admin, "admin@example.com", "ADMIN")
+        place = await invite_and_join(service, owner, guest, "guest@example.com")
         seen = await members(admin, community)
         assert {email: node["viewerCanChange"] for email, node in seen.items()} == {
             "owner@example.com": False, "admin@example.com": True, "guest@example.com": True,
@@ -40,11 +48,11 @@ async def test_nobody_changes_a_role_above_their_own(service: Service) -> None:
 async def test_a_community_keeps_an_owner(service: Service) -> None:
     """The last owner can neither leave nor be lowered; once there is another, they can."""
     async with service.browser() as owner, service.browser() as other:
-        community = await owner_in(service, owner)
+        community = await join_owner(service, owner)
         mine = (await members(owner, community))["owner@example.com"]["id"]
         assert (await change_role(owner, mine, "ADMIN"))["__typename"] == "LastOwner"
         assert (await owner.do("removeMember", membershipId=mine))["__typename"] == "LastOwner"
-        await let_in(service, owner, other, "other@example.com", "OWNER")
+        await invite_and_join(service, owner, other, "other@example.com", "OWNER")
         assert (await change_role(owner, mine, "MEMBER"))["membership"]["role"] == "MEMBER"
         assert (await owner.do("removeMember", membershipId=mine))["__typename"] == "RemoveMemberSuccess"
         assert list(await members(other, community)) == ["other@example.com"]
@@ -54,8 +62,8 @@ async def test_a_community_keeps_an_owner(service: Service) -> None:
 async def test_a_removed_member_is_out_at_once(service: Service) -> None:
     """H106: the very next request of a removed member finds no such community; their account and session stay."""
     async with service.browser() as owner, service.browser() as guest, service.browser() as stranger:
-        community = await owner_in(service, owner)
-        place = await let_in(service, owner, guest, "guest@example.com", "ADMIN")
+        community = await join_owner(service, owner)
+        place = await invite_and_join(service, owner, guest, "guest@example.com", "ADMIN")
         invited = (await guest.invite(community, "later@example.com"))["invitation"]["id"]
         for nobody in (stranger,):
             assert (await nobody.do("removeMember", membershipId=place))["__typename"] == "NotSignedIn"
@@ -72,7 +80,7 @@ async def test_a_removed_member_is_out_at_once(service: Service) -> None:
 async def test_a_rule_that_is_left_out_stays(service: Service) -> None:
     """Left-out fields stay, null removes the seat limit and is InvalidInput elsewhere, bounds are named."""
     async with service.browser() as owner:
-        community = await owner_in(service, owner)
+        community = await join_owner(service, owner)
         first = await update_policy(owner, community, linkMinutes=15, seatLimit=9, allowedEmailDomains=["@Example.com"])
         assert first["community"]["policy"] == {
             "linkMinutes": 15, "invitationDays": 7, "allowedEmailDomains": ["example.com"], "seatLimit": 9, "locale": None,
@@ -98,7 +106,7 @@ async def test_a_rule_that_is_left_out_stays(service: Service) -> None:
 async def test_the_rules_hold_at_inviting_and_at_the_door(service: Service) -> None:
     """Domains and seats refuse invitations, and an invitee whose domain or seat went away meanwhile; then let them in."""
     async with service.browser() as owner, service.browser() as guest:
-        community = await owner_in(service, owner)
+        community = await join_owner(service, owner)
         await owner.invite(community, "guest@example.org")
         token = await service.token_for("guest@example.org")
         await update_policy(owner, community, allowedEmailDomains=["example.com"])

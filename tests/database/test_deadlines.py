@@ -14,7 +14,7 @@ import pytest
 
 from service import database
 from tests.conftest import Serve
-from tests.support.members import let_in, owner_in
+from tests.support.members import invite_and_join, join_owner
 from tests.support.service import INVITE, Browser, Service
 
 pytestmark = pytest.mark.anyio
@@ -51,7 +51,7 @@ async def _facts(community: str) -> list[int]:
 async def test_a_statement_that_takes_too_long_is_stopped(serve: Serve) -> None:
     """H205: the answer says TIMEOUT and nothing happened, many times over; the connections go on working."""
     async with serve(statement_seconds=_SECONDS) as service, service.browser() as owner:
-        community = await owner_in(service, owner)
+        community = await join_owner(service, owner)
         await make_slow()
         before = await _facts(community)
         for _ in range(2):
@@ -106,7 +106,7 @@ async def test_a_client_that_leaves_takes_its_statement_along(serve: Serve, data
     """
     watcher = await asyncpg.connect(database_url)
     async with serve(statement_seconds=60) as service, service.browser() as owner:
-        community = await owner_in(service, owner)
+        community = await join_owner(service, owner)
         await make_slow()
         before = await _facts(community)
         for _ in range(12):
@@ -126,7 +126,7 @@ async def test_a_client_may_leave_at_any_moment(serve: Serve) -> None:
         " timeline(first: 20) { nodes { summary actor { name } invitation { email } } } community { memberCount } } } } }"
     )
     async with serve() as service, service.browser() as owner:
-        community = await owner_in(service, owner)
+        community = await join_owner(service, owner)
         await database.execute(_MANY, community, service.clock(), service.clock().replace(year=2999))
         shares = service.app.state.guestlist.shares
         for rounds in (*range(0, 60, 4), *range(60, 600, 36)):
@@ -147,7 +147,7 @@ async def _is(answer: Awaitable[bool], *, wanted: bool) -> bool:
 async def test_a_client_that_leaves_frees_the_file(serve: Serve) -> None:
     """H205: SQLite's statement is interrupted when its client disconnects, and the next one runs at once."""
     async with serve(statement_seconds=60) as service, service.browser() as owner, service.browser() as other:
-        community = await owner_in(service, owner)
+        community = await join_owner(service, owner)
         await make_slow()
         before = await _facts(community)
         for _ in range(3):
@@ -176,9 +176,9 @@ async def test_a_lock_that_is_held_keeps_one_community_waiting(serve: Serve, dat
     async with AsyncExitStack() as stack:
         service = await stack.enter_async_context(serve(statement_seconds=3))
         owner, other, *admins = [await stack.enter_async_context(service.browser()) for _ in range(5)]
-        community = await owner_in(service, owner)
+        community = await join_owner(service, owner)
         for number, admin in enumerate(admins):
-            await let_in(service, owner, admin, f"admin{number}@example.com", "ADMIN")
+            await invite_and_join(service, owner, admin, f"admin{number}@example.com", "ADMIN")
         await database.execute("UPDATE communities SET seat_limit = 100 WHERE id = $1", community)
         before, lock = await _facts(community), holder.transaction()
         await lock.start()
@@ -210,7 +210,7 @@ async def _waits_for_a_lock(watcher: asyncpg.Connection) -> bool:
 async def test_an_export_ends_with_its_reader(serve: Serve, engine: str) -> None:
     """H205: a reader who disconnects in the middle of an export stops it, and its place is free."""
     async with serve() as service, service.browser() as owner:
-        community = await owner_in(service, owner)
+        community = await join_owner(service, owner)
         await database.execute(_MANY, community, service.clock(), service.clock().replace(year=2999))
         callers = service.app.state.guestlist.shares._callers
         with network.socket() as reader:

@@ -12,7 +12,7 @@ from service import database
 from service.database.shares import MOST_RUNNING, MOST_WAITING
 from tests.conftest import Serve
 from tests.database.test_deadlines import make_slow, sent
-from tests.support.members import let_in, owner_in
+from tests.support.members import invite_and_join, join_owner
 from tests.support.service import INVITE, Browser, Service
 
 pytestmark = pytest.mark.anyio
@@ -95,8 +95,8 @@ async def _median(browser: Browser, number: int) -> float:
 async def test_one_members_load_leaves_others_their_latency(serve: Serve) -> None:
     """H206: while one member runs forty of the heaviest operations at once, another's small query takes little longer."""
     async with serve() as service, service.browser() as owner, service.browser() as other:
-        community = await owner_in(service, owner)
-        await let_in(service, owner, other, "other@example.com")
+        community = await join_owner(service, owner)
+        await invite_and_join(service, owner, other, "other@example.com")
         await _fill(community, service)
         before = await _median(other, 21)
         async with _loading(service, owner, community, at_once=40) as statuses:
@@ -110,8 +110,8 @@ async def test_one_members_load_leaves_others_their_latency(serve: Serve) -> Non
 async def test_a_line_has_an_end(serve: Serve) -> None:
     """H206: a member with too many requests on their way is refused, and nothing happens; once these are gone they go on."""
     async with serve(statement_seconds=60) as service, service.browser() as owner, service.browser() as other:
-        community = await owner_in(service, owner)
-        await let_in(service, owner, other, "other@example.com")
+        community = await join_owner(service, owner)
+        await invite_and_join(service, owner, other, "other@example.com")
         await make_slow()
         async with AsyncExitStack() as waiting:
             for _ in range(MOST_RUNNING + MOST_WAITING):

@@ -16,8 +16,8 @@ from service.addresses import canonical
 from service.invitations import links, operator
 from service.settings import Settings, load_settings
 from tests.support.mail_servers import Received, SmtpServerOnLoopback, smtp_on_loopback
-from tests.support.postgres import PostgresServer, holding
-from tests.support.processes import WorkerProcess, environment, until
+from tests.support.postgres import PostgresServer, hold_lock
+from tests.support.processes import WorkerProcess, environment, wait_until
 
 pytestmark = pytest.mark.anyio
 
@@ -28,7 +28,7 @@ _LINK = re.compile(r"/confirm#([A-Za-z0-9_-]{43})")
 
 
 @dataclass
-class Yard:
+class Deployment:
     """A database, a mail server, and the workers between them."""
 
     url: str
@@ -69,7 +69,7 @@ class Yard:
 
 
 @pytest.fixture
-async def yard(postgres: PostgresServer, postgres_template: str) -> AsyncIterator[Yard]:
+async def deployment(postgres: PostgresServer, postgres_template: str) -> AsyncIterator[Deployment]:
     name = await postgres.copy(postgres_template)
     url = postgres.url_for(name)
     settings = load_settings(environ={}, database_url=url)
@@ -79,9 +79,9 @@ async def yard(postgres: PostgresServer, postgres_template: str) -> AsyncIterato
         community_id = await operator.create_community_as_operator(
             "Yard", owner, now=datetime.now(UTC), settings=settings
         )
-        yard = Yard(url, smtp, settings, community_id)
-        yield yard
-        for worker in yard.workers:
+        deployment = Deployment(url, smtp, settings, community_id)
+        yield deployment
+        for worker in deployment.workers:
             if worker.process.returncode is None:
                 await worker.kill()
     await database.disconnect()
@@ -99,47 +99,47 @@ async def _opens(mail: Received) -> bool:
 
 
 async def test_workers_killed_at_random_lose_nothing(
-    yard: Yard, record_testsuite_property: Callable[[str, object], None]
+    deployment: Deployment, record_testsuite_property: Callable[[str, object], None]
 ) -> None:
     """With three workers, a thousand invitations and fifteen kill -9, three of them at each step of a send in an order
     that chance makes, every invitation ends SENT with links that open; what arrived twice is counted.
     """
     names = [f"guest{number}" for number in range(MANY)]
-    await yard.invite(*names)
-    workers = [await yard.start_worker() for _ in range(3)]
+    await deployment.invite(*names)
+    workers = [await deployment.start_worker() for _ in range(3)]
     for kill, step in enumerate(random.sample(STEPS * 3, KILLS)):
-        await until(_received(yard, (kill + 1) * MANY // (KILLS + 2)), f"enough mails for kill {kill}")
-        await until(await _further(yard, step, random.randrange(1, 9)), f"a worker at {step}")  # noqa: S311
+        await wait_until(_received(deployment, (kill + 1) * MANY // (KILLS + 2)), f"enough mails for kill {kill}")
+        await wait_until(await _further(deployment, step, random.randrange(1, 9)), f"a worker at {step}")  # noqa: S311
         victim = random.randrange(3)  # noqa: S311
         await workers[victim].kill()
-        await yard.end_leases()
-        workers[victim] = await yard.start_worker()
-    await until(_received(yard, MANY), "all mails")
-    await yard.end_leases()
-    await until(yard.all_sent, "all orders sent")
+        await deployment.end_leases()
+        workers[victim] = await deployment.start_worker()
+    await wait_until(_received(deployment, MANY), "all mails")
+    await deployment.end_leases()
+    await wait_until(deployment.all_sent, "all orders sent")
     statuses = await database.select("SELECT delivery, count(*) AS rows FROM invitations GROUP BY delivery")
     assert [(row["delivery"], row["rows"]) for row in statuses] == [("SENT", MANY + 1)]
-    reached = Counter(mail.recipients[0] for mail in yard.smtp.received)
+    reached = Counter(mail.recipients[0] for mail in deployment.smtp.received)
     assert set(reached) == {f"{name}@example.com" for name in [*names, "first"]}
-    assert all([await _opens(mail) for mail in yard.smtp.received])
-    twice = len(yard.smtp.received) - len(reached)
+    assert all([await _opens(mail) for mail in deployment.smtp.received])
+    twice = len(deployment.smtp.received) - len(reached)
     record_testsuite_property(f"mails sent twice, of {MANY}, after {KILLS} kills", twice)
-    print(f"{len(yard.smtp.received)} mails for {len(reached)} invitations after {KILLS} kills")  # noqa: T201
+    print(f"{len(deployment.smtp.received)} mails for {len(reached)} invitations after {KILLS} kills")  # noqa: T201
 
 
-def _received(yard: Yard, number: int) -> Callable[[], Awaitable[bool]]:
+def _received(deployment: Deployment, number: int) -> Callable[[], Awaitable[bool]]:
     async def enough() -> bool:
-        return len(yard.smtp.received) >= number
+        return len(deployment.smtp.received) >= number
 
     return enough
 
 
-async def _further(yard: Yard, step: str, times: int) -> Callable[[], Awaitable[bool]]:
+async def _further(deployment: Deployment, step: str, times: int) -> Callable[[], Awaitable[bool]]:
     """Whether workers begin this step so many times more: orders leased, or commands that the mail server is given."""
 
     async def count() -> int:
         if step != "lease":
-            return yard.smtp.reached[step]
+            return deployment.smtp.reached[step]
         return int((await database.select("SELECT sum(attempt) AS leases FROM mail_orders"))[0]["leases"])
 
     goal = await count() + times
@@ -150,119 +150,123 @@ async def _further(yard: Yard, step: str, times: int) -> Callable[[], Awaitable[
     return enough
 
 
-def _at(yard: Yard, step: str, count: int) -> Callable[[], Awaitable[bool]]:
+def _at(deployment: Deployment, step: str, count: int) -> Callable[[], Awaitable[bool]]:
     async def there() -> bool:
-        return yard.smtp.reached[step] >= count
+        return deployment.smtp.reached[step] >= count
 
     return there
 
 
-async def test_a_worker_killed_at_any_step_loses_nothing(yard: Yard) -> None:
+async def test_a_worker_killed_at_any_step_loses_nothing(deployment: Deployment) -> None:
     """Killed while leasing, composing, at each SMTP command, after the mail was taken, and while recording: the mail
     comes, from the next worker, and each mail that came has a link that opens.
     """
-    worker = await yard.start_worker()
-    await until(yard.all_sent, "the first mail")
+    worker = await deployment.start_worker()
+    await wait_until(deployment.all_sent, "the first mail")
     # Leasing, and composing: the transaction waits for a lock.
     for number, table in enumerate(("mail_orders", "links")):
-        async with holding(yard.url, f"LOCK TABLE {table} IN SHARE MODE") as held:
-            ordered = asyncio.create_task(yard.invite(f"locked{number}"), name=table) if table == "links" else None
+        async with hold_lock(deployment.url, f"LOCK TABLE {table} IN SHARE MODE") as held:
+            ordered = (
+                asyncio.create_task(deployment.invite(f"locked{number}"), name=table) if table == "links" else None
+            )
             if ordered is None:
                 await database.execute("NOTIFY guestlist, 'com_x inv_x'")
             else:
                 await ordered
-            await until(held.awaited(), f"a worker at {table}")
+            await wait_until(held.awaited(), f"a worker at {table}")
             await worker.kill()
         if table == "mail_orders":
-            await yard.invite(f"locked{number}")
-        worker = await _next_worker(yard)
-        assert len(yard.mails_to(f"locked{number}")) == 1
+            await deployment.invite(f"locked{number}")
+        worker = await _next_worker(deployment)
+        assert len(deployment.mails_to(f"locked{number}")) == 1
     for step in ("EHLO", "MAIL", "RCPT", "DATA"):
-        await _kill_at(yard, worker, step, "hang")
-        worker = await _next_worker(yard)
-        assert len(yard.mails_to(step.lower())) == 1
+        await _kill_at(deployment, worker, step, "hang")
+        worker = await _next_worker(deployment)
+        assert len(deployment.mails_to(step.lower())) == 1
     # The server took the mail and the worker never heard of it: the second mail is the price of losing none.
-    await _kill_at(yard, worker, "DATA", "accept and hang", name="taken")
-    worker = await _next_worker(yard)
-    assert len(yard.mails_to("taken")) == 2
+    await _kill_at(deployment, worker, "DATA", "accept and hang", name="taken")
+    worker = await _next_worker(deployment)
+    assert len(deployment.mails_to("taken")) == 2
     # Recording waits, so the mail was sent and nobody knows.
-    yard.smtp.orders["DATA"] = "accept and wait"
-    await yard.invite("recorded")
-    await until(_at(yard, "DATA", yard.smtp.reached["DATA"] + 1), "the mail that is not recorded")
-    async with holding(yard.url, "LOCK TABLE mail_orders IN SHARE MODE") as held:
-        yard.smtp.orders.clear()
-        yard.smtp.released.set()
-        await until(held.awaited(), "a worker that records")
+    deployment.smtp.orders["DATA"] = "accept and wait"
+    await deployment.invite("recorded")
+    await wait_until(_at(deployment, "DATA", deployment.smtp.reached["DATA"] + 1), "the mail that is not recorded")
+    async with hold_lock(deployment.url, "LOCK TABLE mail_orders IN SHARE MODE") as held:
+        deployment.smtp.orders.clear()
+        deployment.smtp.released.set()
+        await wait_until(held.awaited(), "a worker that records")
         await worker.kill()
-    await _next_worker(yard)
-    assert len(yard.mails_to("recorded")) == 2
-    assert all([await _opens(mail) for mail in yard.smtp.received])
+    await _next_worker(deployment)
+    assert len(deployment.mails_to("recorded")) == 2
+    assert all([await _opens(mail) for mail in deployment.smtp.received])
 
 
-async def _kill_at(yard: Yard, worker: WorkerProcess, step: Any, order: str, *, name: str | None = None) -> None:
-    yard.smtp.orders[step] = order
-    before = yard.smtp.reached[step]
-    await yard.invite(name or step.lower())
-    await until(_at(yard, step, before + 1), f"a worker at {step}")
+async def _kill_at(
+    deployment: Deployment, worker: WorkerProcess, step: Any, order: str, *, name: str | None = None
+) -> None:
+    deployment.smtp.orders[step] = order
+    before = deployment.smtp.reached[step]
+    await deployment.invite(name or step.lower())
+    await wait_until(_at(deployment, step, before + 1), f"a worker at {step}")
     await worker.kill()
-    yard.smtp.orders.clear()
+    deployment.smtp.orders.clear()
 
 
-async def _next_worker(yard: Yard) -> WorkerProcess:
-    worker = await yard.start_worker()
-    await yard.end_leases()
-    await until(yard.all_sent, "the next worker's mail")
+async def _next_worker(deployment: Deployment) -> WorkerProcess:
+    worker = await deployment.start_worker()
+    await deployment.end_leases()
+    await wait_until(deployment.all_sent, "the next worker's mail")
     return worker
 
 
-async def test_a_worker_wakes_at_once_and_drains_at_the_end(yard: Yard) -> None:
+async def test_a_worker_wakes_at_once_and_drains_at_the_end(deployment: Deployment) -> None:
     """An idle worker sends within less than its poll; SIGTERM lets it finish the mail under way, then it ends with 0."""
-    worker = await yard.start_worker()
-    await until(yard.all_sent, "the first mail")
-    took = [await _time_to_send(yard, f"quick{number}") for number in range(5)]
+    worker = await deployment.start_worker()
+    await wait_until(deployment.all_sent, "the first mail")
+    took = [await _time_to_send(deployment, f"quick{number}") for number in range(5)]
     assert min(took) < 0.5, took
-    yard.smtp.orders["DATA"] = "wait"
-    before = yard.smtp.reached["DATA"]
-    await yard.invite("last")
-    await until(_at(yard, "DATA", before + 1), "the last mail")
+    deployment.smtp.orders["DATA"] = "wait"
+    before = deployment.smtp.reached["DATA"]
+    await deployment.invite("last")
+    await wait_until(_at(deployment, "DATA", before + 1), "the last mail")
     await worker.terminate()
-    await yard.invite("after")
-    yard.smtp.released.set()
+    await deployment.invite("after")
+    deployment.smtp.released.set()
     status, said = await worker.ended()
     assert status == 0, said
-    assert len(yard.mails_to("last")) == 1
-    assert yard.mails_to("after") == []
-    assert await yard.unsent() == 1
+    assert len(deployment.mails_to("last")) == 1
+    assert deployment.mails_to("after") == []
+    assert await deployment.unsent() == 1
 
 
-async def _time_to_send(yard: Yard, name: str) -> float:
+async def _time_to_send(deployment: Deployment, name: str) -> float:
     loop = asyncio.get_running_loop()
     began = loop.time()
-    await yard.invite(name)
-    await until(_received(yard, len(yard.smtp.received) + 1), name)
+    await deployment.invite(name)
+    await wait_until(_received(deployment, len(deployment.smtp.received) + 1), name)
     took = loop.time() - began
-    await until(yard.all_sent, name)
+    await wait_until(deployment.all_sent, name)
     return took
 
 
-async def test_a_database_that_breaks_off_costs_no_second_mail(yard: Yard) -> None:
+async def test_a_database_that_breaks_off_costs_no_second_mail(deployment: Deployment) -> None:
     """The worker's connection breaks while it records a mail as sent: it records it on another one, and sends no more."""
-    await yard.start_worker()
-    await until(yard.all_sent, "the first mail")
-    yard.smtp.orders["DATA"] = "wait"
-    await yard.invite("once")
-    await until(_at(yard, "DATA", yard.smtp.reached["DATA"] + 1), "the mail")
-    async with holding(yard.url, "LOCK TABLE mail_orders IN SHARE MODE") as held:
-        yard.smtp.released.set()
-        await until(held.awaited(), "a worker that records")
+    await deployment.start_worker()
+    await wait_until(deployment.all_sent, "the first mail")
+    deployment.smtp.orders["DATA"] = "wait"
+    await deployment.invite("once")
+    await wait_until(_at(deployment, "DATA", deployment.smtp.reached["DATA"] + 1), "the mail")
+    async with hold_lock(deployment.url, "LOCK TABLE mail_orders IN SHARE MODE") as held:
+        deployment.smtp.released.set()
+        await wait_until(held.awaited(), "a worker that records")
         broken = await database.select(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
             " AND datname = current_database()"
         )
         assert broken
-    await until(yard.all_sent, "the record")
+    await wait_until(deployment.all_sent, "the record")
     attempts = await database.select("SELECT max(attempt) AS most FROM mail_orders")
-    assert (len(yard.mails_to("once")), attempts[0]["most"]) == (1, 1)
+    assert (len(deployment.mails_to("once")), attempts[0]["most"]) == (1, 1)
 
 
 async def _ears() -> set[int]:
@@ -273,10 +277,10 @@ async def _ears() -> set[int]:
     return {row["pid"] for row in rows}
 
 
-async def test_a_worker_whose_connections_broke_hears_again(yard: Yard) -> None:
+async def test_a_worker_whose_connections_broke_hears_again(deployment: Deployment) -> None:
     """PostgreSQL ends every connection of an idle worker, as a restart does: it goes on, and wakes at once again."""
-    await yard.start_worker()
-    await until(yard.all_sent, "the first mail")
+    await deployment.start_worker()
+    await wait_until(deployment.all_sent, "the first mail")
     deaf = await _ears()
     await database.select(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
@@ -286,6 +290,6 @@ async def test_a_worker_whose_connections_broke_hears_again(yard: Yard) -> None:
     async def hears_again() -> bool:
         return bool(await _ears() - deaf)
 
-    await until(hears_again, "a worker that hears again")
-    took = [await _time_to_send(yard, f"again{number}") for number in range(5)]
+    await wait_until(hears_again, "a worker that hears again")
+    took = [await _time_to_send(deployment, f"again{number}") for number in range(5)]
     assert min(took) < 0.5, took

@@ -18,7 +18,7 @@ from service.mail.suppression import Reason
 from service.retention import erasure, pruning
 from service.settings import load_settings
 from tests.conftest import Serve
-from tests.support.members import let_in, owner_in
+from tests.support.members import invite_and_join, join_owner
 from tests.support.service import Service
 from tests.support.sns import TOPIC, Sns, event
 
@@ -28,7 +28,7 @@ MEMBER = "member@example.com"
 
 
 @dataclass
-class Scene:
+class Recipient:
     service: Service
     member_id: str
 
@@ -48,76 +48,78 @@ class Scene:
 
 
 @pytest.fixture
-async def scene(service: Service) -> AsyncIterator[Scene]:
+async def recipient(service: Service) -> AsyncIterator[Recipient]:
     async with service.browser() as owner, service.browser() as member:
-        await owner_in(service, owner)
-        await let_in(service, owner, member, MEMBER)
+        await join_owner(service, owner)
+        await invite_and_join(service, owner, member, MEMBER)
         viewer = await member.ask("{ viewer { member { id } } }")
-        yield Scene(service, viewer["viewer"]["member"]["id"])
+        yield Recipient(service, viewer["viewer"]["member"]["id"])
 
 
-async def test_a_notice_reaches_the_accounts_own_address(scene: Scene) -> None:
+async def test_a_notice_reaches_the_accounts_own_address(recipient: Recipient) -> None:
     """The mail goes to the account's address, not to that of a sign-in added later, and no link in it acts."""
-    await database.execute("UPDATE identities SET email = $1 WHERE member_id = $2", "new@example.com", scene.member_id)
-    await scene.order()
-    mail = await scene.service.mail_to(MEMBER)
+    await database.execute(
+        "UPDATE identities SET email = $1 WHERE member_id = $2", "new@example.com", recipient.member_id
+    )
+    await recipient.order()
+    mail = await recipient.service.mail_to(MEMBER)
     assert mail.subject == "A sign-in was added to your account"
     assert "Example ID" in mail.text
-    assert f"{scene.service.clock():%H:%M} (UTC)" in mail.text
-    assert re.findall(r"https?://\S+", mail.text) == [scene.service.settings.public_url]
-    assert len(scene.mails()) == 1
-    (order,) = await scene.orders()
+    assert f"{recipient.service.clock():%H:%M} (UTC)" in mail.text
+    assert re.findall(r"https?://\S+", mail.text) == [recipient.service.settings.public_url]
+    assert len(recipient.mails()) == 1
+    (order,) = await recipient.orders()
     assert order["sent_at"] is not None
-    await scene.service.deliver()
-    assert len(scene.mails()) == 1
+    await recipient.service.deliver()
+    assert len(recipient.mails()) == 1
 
 
-async def test_a_notice_speaks_the_language_of_its_facts(scene: Scene) -> None:
+async def test_a_notice_speaks_the_language_of_its_facts(recipient: Recipient) -> None:
     """The order's own language wins over that of the account's community."""
     await database.execute("UPDATE communities SET locale = 'fr'")
-    await scene.order()
-    assert 'lang="fr"' in (await scene.service.mail_to(MEMBER)).html
-    await scene.order(locale="de-AT")
-    assert 'lang="de"' in (await scene.service.mail_to(MEMBER)).html
+    await recipient.order()
+    assert 'lang="fr"' in (await recipient.service.mail_to(MEMBER)).html
+    await recipient.order(locale="de-AT")
+    assert 'lang="de"' in (await recipient.service.mail_to(MEMBER)).html
 
 
 @pytest.mark.parametrize(("reason", "sent"), [(Reason.BOUNCED, 0), (Reason.COMPLAINED, 0), (Reason.UNSUBSCRIBED, 1)])
-async def test_a_notice_respects_the_suppression_list(scene: Scene, reason: Reason, sent: int) -> None:
+async def test_a_notice_respects_the_suppression_list(recipient: Recipient, reason: Reason, sent: int) -> None:
     """A bounced or complained address gets no notice; unsubscribing from invitations does not stop it."""
     async with database.transaction():
-        await suppression.add(canonical(MEMBER), reason, now=scene.service.clock())
-    await scene.order()
-    await scene.service.deliver()
-    assert len(scene.mails()) == sent
-    (order,) = await scene.orders()
+        await suppression.add(canonical(MEMBER), reason, now=recipient.service.clock())
+    await recipient.order()
+    await recipient.service.deliver()
+    assert len(recipient.mails()) == sent
+    (order,) = await recipient.orders()
     assert (order["sent_at"] is None, order["cancelled_at"] is None) == (not sent, bool(sent))
 
 
-async def test_an_account_without_an_address_gets_no_notice(scene: Scene) -> None:
+async def test_an_account_without_an_address_gets_no_notice(recipient: Recipient) -> None:
     """Without an address of its own, the account's oldest proved sign-in counts, and without one nothing is sent."""
-    await database.execute("UPDATE members SET email = NULL WHERE id = $1", scene.member_id)
-    await scene.order()
-    assert "Example ID" in (await scene.service.mail_to(MEMBER)).text
-    await database.execute("UPDATE identities SET email_proven = FALSE WHERE member_id = $1", scene.member_id)
-    await scene.order()
-    await scene.service.deliver()
-    assert len(scene.mails()) == 1
-    assert [order["cancelled_at"] is None for order in await scene.orders()].count(False) == 1
+    await database.execute("UPDATE members SET email = NULL WHERE id = $1", recipient.member_id)
+    await recipient.order()
+    assert "Example ID" in (await recipient.service.mail_to(MEMBER)).text
+    await database.execute("UPDATE identities SET email_proven = FALSE WHERE member_id = $1", recipient.member_id)
+    await recipient.order()
+    await recipient.service.deliver()
+    assert len(recipient.mails()) == 1
+    assert [order["cancelled_at"] is None for order in await recipient.orders()].count(False) == 1
 
 
-async def test_a_notice_is_tried_again(scene: Scene) -> None:
+async def test_a_notice_is_tried_again(recipient: Recipient) -> None:
     """A mail server that is down delays the notice, as it does every mail."""
-    await scene.order()
+    await recipient.order()
     settings = load_settings(environ={}, mail_url="smtp://127.0.0.1:9", mail_from="a@example.com")
-    sender = open_sender(settings, clock=scene.service.clock)
+    sender = open_sender(settings, clock=recipient.service.clock)
     try:
-        assert await Worker(scene.service.settings, sender, scene.service.clock).deliver_due() == 1
+        assert await Worker(recipient.service.settings, sender, recipient.service.clock).deliver_due() == 1
     finally:
         await sender.close()
-    (order,) = await scene.orders()
+    (order,) = await recipient.orders()
     assert (order["tries"], order["sent_at"], order["failed_at"]) == (1, None, None)
-    scene.service.clock.advance(minutes=1)
-    assert "Example ID" in (await scene.service.mail_to(MEMBER)).text
+    recipient.service.clock.advance(minutes=1)
+    assert "Example ID" in (await recipient.service.mail_to(MEMBER)).text
 
 
 async def test_a_bounced_notice_suppresses_the_address_that_it_went_to(serve: Serve) -> None:
@@ -128,14 +130,14 @@ async def test_a_bounced_notice_suppresses_the_address_that_it_went_to(serve: Se
         service.browser() as owner,
         service.browser() as member,
     ):
-        await owner_in(service, owner)
-        await let_in(service, owner, member, MEMBER)
+        await join_owner(service, owner)
+        await invite_and_join(service, owner, member, MEMBER)
         viewer = await member.ask("{ viewer { member { id } } }")
-        scene = Scene(service, viewer["viewer"]["member"]["id"])
-        await scene.order()
+        recipient = Recipient(service, viewer["viewer"]["member"]["id"])
+        await recipient.order()
         await service.deliver()
-        await database.execute("UPDATE members SET email = 'later@example.com' WHERE id = $1", scene.member_id)
-        (order,) = await scene.orders()
+        await database.execute("UPDATE members SET email = 'later@example.com' WHERE id = $1", recipient.member_id)
+        (order,) = await recipient.orders()
         about = event("Bounce", order["id"], bounceType="Permanent", bounceSubType="NoEmail")
         for _ in range(2):
             answer = await owner.client.post(
@@ -144,38 +146,38 @@ async def test_a_bounced_notice_suppresses_the_address_that_it_went_to(serve: Se
             )  # fmt: skip
             assert answer.status_code == 200, answer.text
         assert [(row.email, row.reason) for row in await suppression.list_all()] == [(MEMBER, "bounced")]
-        assert [row["delivery"] for row in await scene.orders()] == ["BOUNCED"]
+        assert [row["delivery"] for row in await recipient.orders()] == ["BOUNCED"]
 
 
-async def test_notices_go_with_their_account_and_with_time(scene: Scene) -> None:
+async def test_notices_go_with_their_account_and_with_time(recipient: Recipient) -> None:
     """Erasing a person removes their notices; a sent one is removed after the time of retention, a waiting one is not."""
-    service = scene.service
-    await scene.order()
+    service = recipient.service
+    await recipient.order()
     await service.deliver()
-    await scene.order()
+    await recipient.order()
     service.clock.advance(days=service.settings.retention_days, seconds=1)
     assert (await pruning.prune(now=service.clock(), settings=service.settings))["notices"] == 1
-    assert [order["sent_at"] for order in await scene.orders()] == [None]
+    assert [order["sent_at"] for order in await recipient.orders()] == [None]
     await erasure.erase(canonical(MEMBER), even_last_owner=False, now=service.clock())
-    assert await scene.orders() == []
+    assert await recipient.orders() == []
 
 
 @pytest.mark.parametrize(
     "change",
     ["kind = 'invitation'", "notice = NULL", "member_id = NULL", "generation = 1", "kind = 'surprise'"],
 )
-async def test_impossible_orders_are_refused(scene: Scene, change: str) -> None:
+async def test_impossible_orders_are_refused(recipient: Recipient, change: str) -> None:
     """The database refuses an order without a recipient, without a subject, or of an unknown kind."""
-    await scene.order()
+    await recipient.order()
     with pytest.raises(IntegrityError):
         await database.execute(f"UPDATE mail_orders SET {change} WHERE kind = 'notice'")  # noqa: S608 -- our own
-    assert [order["notice"] for order in await scene.orders()] == ["identity_linked"]
+    assert [order["notice"] for order in await recipient.orders()] == ["identity_linked"]
 
 
-async def test_a_notice_that_cannot_be_composed_fails_at_once(scene: Scene) -> None:
+async def test_a_notice_that_cannot_be_composed_fails_at_once(recipient: Recipient) -> None:
     """H185: a notice whose facts make no mail is given up at its first try, as every other mail is."""
-    await scene.order()
+    await recipient.order()
     await database.execute("UPDATE mail_orders SET facts = '{}' WHERE kind = 'notice'")
-    await scene.service.deliver()
-    (order,) = await scene.orders()
-    assert (order["failed_at"], order["tries"], scene.mails()) == (scene.service.clock(), 1, [])
+    await recipient.service.deliver()
+    (order,) = await recipient.orders()
+    assert (order["failed_at"], order["tries"], recipient.mails()) == (recipient.service.clock(), 1, [])

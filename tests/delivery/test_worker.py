@@ -19,7 +19,7 @@ from service.mail.senders import MailSender, open_sender
 from service.settings import load_settings
 from tests.support.mail_servers import SesFault, SesOnLoopback, ses_on_loopback, smtp_on_loopback
 from tests.support.members import audit_sentences, update_policy
-from tests.support.processes import until
+from tests.support.processes import wait_until
 from tests.support.service import Browser, Service
 
 pytestmark = pytest.mark.anyio
@@ -332,7 +332,7 @@ async def test_a_slow_pace_does_not_hold_up_the_end(service: Service) -> None:
         async def one_was_sent() -> bool:
             return len(service.mailbox.entries) > sent
 
-        await until(one_was_sent, "the first mail")
+        await wait_until(one_was_sent, "the first mail")
         stopping.set()
         await asyncio.wait_for(running, 20)
         assert len(service.mailbox.entries) == sent + 1

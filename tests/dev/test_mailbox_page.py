@@ -27,7 +27,7 @@ TOKEN = "k" * 43
 
 
 @dataclass
-class Place:
+class MailboxSite:
     """The mailbox, and where its page is served."""
 
     url: str
@@ -54,7 +54,7 @@ def an_invitation(url: str, community: str = "Book Club") -> Mail:
 
 
 @pytest.fixture
-async def place() -> AsyncIterator[Place]:
+async def site() -> AsyncIterator[MailboxSite]:
     mailbox = Mailbox()
     visits: list[str] = []
 
@@ -66,7 +66,7 @@ async def place() -> AsyncIterator[Place]:
     app = Starlette(routes=[*routes(mailbox), Route("/confirm", confirm)])
     with bound_socket() as listening:
         async with running(app, listening):
-            yield Place(f"http://127.0.0.1:{listening.getsockname()[1]}", mailbox, visits)
+            yield MailboxSite(f"http://127.0.0.1:{listening.getsockname()[1]}", mailbox, visits)
 
 
 @pytest.fixture
@@ -76,17 +76,17 @@ async def page(browser: Browser) -> AsyncIterator[Page]:
     await context.close()
 
 
-async def test_the_json_holds_exactly_what_the_contract_says_newest_first(place: Place) -> None:
+async def test_the_json_holds_exactly_what_the_contract_says_newest_first(site: MailboxSite) -> None:
     """GET /dev/mailbox.json gives id, to, subject, text, html and sent_at of each mail, and nothing else."""
-    async with http_client(place.url) as client:
+    async with http_client(site.url) as client:
         assert (await client.get("/dev/mailbox.json")).json() == []
-        place.deliver("First")
-        place.deliver("Second", after=1)
+        site.deliver("First")
+        site.deliver("Second", after=1)
         answer = await client.get("/dev/mailbox.json")
     second, first = answer.json()
-    mail = an_invitation(place.url, "First")
+    mail = an_invitation(site.url, "First")
     assert first == {
-        "id": place.mailbox.entries[1].id,
+        "id": site.mailbox.entries[1].id,
         "to": "bob@example.com",
         "subject": "Alice invites you to join First",
         "text": mail.text,
@@ -94,13 +94,13 @@ async def test_the_json_holds_exactly_what_the_contract_says_newest_first(place:
         "sent_at": "2026-11-24T12:30:05Z",
     }
     assert second["sent_at"] == "2026-11-24T12:30:06Z"
-    assert f"{place.url}/confirm#{TOKEN}" in first["text"].splitlines()
+    assert f"{site.url}/confirm#{TOKEN}" in first["text"].splitlines()
 
 
-async def test_every_answer_is_private_and_runs_under_a_strict_policy(place: Place) -> None:
+async def test_every_answer_is_private_and_runs_under_a_strict_policy(site: MailboxSite) -> None:
     """No answer is stored or leaks a referrer; the page allows no inline code, and the mail no code at all."""
-    mail_id = place.deliver()
-    async with http_client(place.url) as client:
+    mail_id = site.deliver()
+    async with http_client(site.url) as client:
         paths = ["", ".json", ".css", ".js", f"/{mail_id}.html", "/unknown.html"]
         answers = [await client.get(f"/dev/mailbox{path}") for path in paths]
     assert [answer.status_code for answer in answers] == [200, 200, 200, 200, 200, 404]
@@ -117,19 +117,19 @@ async def test_every_answer_is_private_and_runs_under_a_strict_policy(place: Pla
     assert "allow-same-origin" not in policy
 
 
-async def test_the_mail_is_served_byte_for_byte_but_for_its_base(place: Place) -> None:
+async def test_the_mail_is_served_byte_for_byte_but_for_its_base(site: MailboxSite) -> None:
     """What is shown is the mail that was sent, with nothing added but where its links open."""
-    mail_id = place.deliver()
-    async with http_client(place.url) as client:
+    mail_id = site.deliver()
+    async with http_client(site.url) as client:
         html = (await client.get(f"/dev/mailbox/{mail_id}.html")).text
-    assert html.replace('<base target="_blank">', "") == an_invitation(place.url).html
+    assert html.replace('<base target="_blank">', "") == an_invitation(site.url).html
 
 
-async def test_names_in_a_mail_cannot_break_the_page(place: Place) -> None:
+async def test_names_in_a_mail_cannot_break_the_page(site: MailboxSite) -> None:
     """H088: markup in subject and text is text on the page, also where a link stands beside it."""
     mail = Mail(Address("bob@example.com"), '<img src=x> "quoted"', 'See http://a.example/"><script> & more', "<p></p>")
-    place.mailbox.deliver(mail, NOW)
-    async with http_client(place.url) as client:
+    site.mailbox.deliver(mail, NOW)
+    async with http_client(site.url) as client:
         page = (await client.get("/dev/mailbox")).text
     assert "<img" not in page
     assert "<script>" not in page
@@ -149,43 +149,43 @@ async def test_the_mailbox_keeps_the_newest_mails_only() -> None:
     await sender.close()
 
 
-async def test_the_button_in_a_mail_opens_the_link_in_a_new_tab(place: Place, page: Page) -> None:
+async def test_the_button_in_a_mail_opens_the_link_in_a_new_tab(site: MailboxSite, page: Page) -> None:
     """A click on the invitation's button reaches the confirm page with its fragment, and no request or referrer holds the token."""
-    place.deliver()
+    site.deliver()
     requests: list[BrowserRequest] = []
     page.context.on("request", lambda request: requests.append(request))  # noqa: PLW0108 -- Playwright wants a function
     complaints: list[str] = []
     page.on("console", lambda message: complaints.append(message.text))
-    await page.goto(f"{place.url}/dev/mailbox")
+    await page.goto(f"{site.url}/dev/mailbox")
     async with page.context.expect_page() as opening:
         await page.frame_locator("iframe").get_by_role("link", name="Open the invitation").click()
     opened = await opening.value
     await expect(opened).to_have_title(f"#{TOKEN}")
-    assert page.url == f"{place.url}/dev/mailbox"
+    assert page.url == f"{site.url}/dev/mailbox"
     assert [request.url for request in requests if TOKEN in request.url.partition("#")[0]] == []
-    assert [request.url for request in requests if not request.url.startswith(place.url)] == []
+    assert [request.url for request in requests if not request.url.startswith(site.url)] == []
     referrers = [(await request.all_headers()).get("referer", "") for request in requests]
     assert [referrer for referrer in referrers if "dev/mailbox/" in referrer] == []
     assert complaints == []
 
 
-async def test_the_plain_text_is_there_and_its_links_work(place: Place, page: Page) -> None:
+async def test_the_plain_text_is_there_and_its_links_work(site: MailboxSite, page: Page) -> None:
     """The text part unfolds, and its link opens the confirm page too."""
-    place.deliver()
-    await page.goto(f"{place.url}/dev/mailbox")
+    site.deliver()
+    await page.goto(f"{site.url}/dev/mailbox")
     await page.get_by_text("The same mail as plain text").click()
     async with page.context.expect_page() as opening:
         await page.locator("pre a").first.click()
     await expect(await opening.value).to_have_title(f"#{TOKEN}")
 
 
-async def test_new_mail_appears_by_itself_and_leaves_the_open_mail_alone(place: Place, page: Page) -> None:
+async def test_new_mail_appears_by_itself_and_leaves_the_open_mail_alone(site: MailboxSite, page: Page) -> None:
     """The empty page fills when mail comes; later mail joins the list while the open one stays open."""
-    await page.goto(f"{place.url}/dev/mailbox")
+    await page.goto(f"{site.url}/dev/mailbox")
     await expect(page.get_by_role("heading", name="No mail yet")).to_be_visible()
-    place.deliver("First")
+    site.deliver("First")
     await expect(page.get_by_role("heading", name="Alice invites you to join First")).to_be_visible()
-    place.deliver("Second", after=1)
+    site.deliver("Second", after=1)
     await expect(page.locator("#list li")).to_have_count(2)
     await expect(page.get_by_role("heading", name="Alice invites you to join First")).to_be_visible()
     await expect(page.locator("#list a[aria-current]")).to_contain_text("First")
@@ -196,10 +196,10 @@ async def test_new_mail_appears_by_itself_and_leaves_the_open_mail_alone(place: 
     ).to_be_visible()
 
 
-async def test_a_mail_cannot_run_a_script_or_fetch_anything(place: Place, page: Page) -> None:
+async def test_a_mail_cannot_run_a_script_or_fetch_anything(site: MailboxSite, page: Page) -> None:
     """A mail with script and image, which none of ours has, does nothing in the reading pane."""
     html = "<head></head><h1>Hi</h1><img src='/confirm?image'><script>fetch('/confirm?script')</script>"
-    place.mailbox.deliver(Mail(Address("bob@example.com"), "Hi", "Hi", html), NOW)
-    await page.goto(f"{place.url}/dev/mailbox")
+    site.mailbox.deliver(Mail(Address("bob@example.com"), "Hi", "Hi", html), NOW)
+    await page.goto(f"{site.url}/dev/mailbox")
     await expect(page.frame_locator("iframe").get_by_role("heading", name="Hi")).to_be_visible()
-    assert place.visits == []
+    assert site.visits == []

@@ -12,9 +12,9 @@ from service.mail import suppression
 from service.retention.pruning import prune
 from service.tokens import digest_of
 from tests.conftest import Serve
-from tests.support.members import owner_in
-from tests.support.postgres import holding
-from tests.support.processes import until
+from tests.support.members import join_owner
+from tests.support.postgres import hold_lock
+from tests.support.processes import wait_until
 from tests.support.service import PREVIEW, Browser, Service
 from tests.test_budgets import counted
 
@@ -33,7 +33,7 @@ query($id: ID!, $community: ID!) {
 
 async def _invited(service: Service, owner: Browser) -> tuple[str, str, str]:
     """The community, the guest's invitation, and the token of its first link."""
-    community = await owner_in(service, owner)
+    community = await join_owner(service, owner)
     invitation = str((await owner.invite(community, GUEST))["invitation"]["id"])
     return community, invitation, await service.token_for(GUEST)
 
@@ -221,9 +221,9 @@ async def test_workers_that_decide_at_once_send_one(service: Service) -> None:
         service.clock.advance(minutes=11)
         await thief.do("requestFreshLink", token=dead)
         lock = f"SELECT id FROM invitations WHERE id = '{invitation}' FOR NO KEY UPDATE"  # noqa: S608 -- our own id
-        async with holding(url, lock) as other:
+        async with hold_lock(url, lock) as other:
             deciding = asyncio.create_task(service.worker.deliver_due(), context=contextvars.Context())
-            await until(other.awaited(), "a worker that waits")
+            await wait_until(other.awaited(), "a worker that waits")
             await other.connection.execute(_ORDER, invitation, service.clock())
         await deciding
         await service.deliver()
@@ -245,7 +245,7 @@ async def test_workers_take_different_requests(service: Service) -> None:
         for token in ("one", "two"):
             await browser.do("requestFreshLink", token=token)
         held = f"SELECT digest FROM fresh_link_requests WHERE digest = '{digest_of('one')}' FOR UPDATE"  # noqa: S608 -- ours
-        async with holding(url, held):
+        async with hold_lock(url, held):
             async with asyncio.timeout(20):
                 await service.deliver()
             rows = await database.select("SELECT digest FROM fresh_link_requests")

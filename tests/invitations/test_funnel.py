@@ -8,7 +8,7 @@ import pytest
 
 from service import database
 from tests.delivery.test_ses_events import FUNNEL
-from tests.support.members import owner_in
+from tests.support.members import join_owner
 from tests.support.service import Service
 from tests.test_budgets import counted
 
@@ -52,7 +52,7 @@ async def test_a_funnel_reads_one_index_and_runs_one_statement(service: Service,
     """H204: fifteen funnels of a community in one operation run one statement, whose plan is ranges of one index."""
     handler, logger = _Statements(), logging.getLogger("tortoise.db_client")
     async with service.browser() as owner:
-        community = await owner_in(service, owner)
+        community = await join_owner(service, owner)
         await _fill(service, community)
         aliases = " ".join(f"f{weeks}: invitationFunnel(weeks: {weeks}) {{ invited }}" for weeks in range(12, 27))
         with counted() as one:
@@ -84,7 +84,7 @@ _BEFORE = (
 async def test_the_migration_keeps_the_funnel_of_earlier_invitations(service: Service) -> None:
     """Deliveries and openings that the audit log has are facts of their invitations after the migration."""
     async with service.browser() as owner, service.browser() as guest:
-        community = await owner_in(service, owner)
+        community = await join_owner(service, owner)
         for name in ("sent", "delivered", "opened"):
             await owner.invite(community, f"{name}@example.com")
         await guest.accept(await service.token_for("opened@example.com"))

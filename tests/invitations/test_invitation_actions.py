@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.members import change_role, let_in, owner_in, update_policy
+from tests.support.members import change_role, invite_and_join, join_owner, update_policy
 from tests.support.service import Browser, Service
 
 pytestmark = pytest.mark.anyio
@@ -16,7 +16,7 @@ GUEST = "guest@example.com"
 
 
 @dataclass
-class Scene:
+class ActionSetup:
     """An owner, an admin who invites, and the invitee."""
 
     service: Service
@@ -24,37 +24,37 @@ class Scene:
     admin: Browser
     guest: Browser
     community: str
-    admins_place: str
+    admin_membership: str
 
 
 @pytest.fixture
-async def scene(service: Service) -> AsyncIterator[Scene]:
+async def setup(service: Service) -> AsyncIterator[ActionSetup]:
     async with service.browser() as owner, service.browser() as admin, service.browser() as guest:
-        community = await owner_in(service, owner)
-        place = await let_in(service, owner, admin, "admin@example.com", "ADMIN")
-        yield Scene(service, owner, admin, guest, community, place)
+        community = await join_owner(service, owner)
+        place = await invite_and_join(service, owner, admin, "admin@example.com", "ADMIN")
+        yield ActionSetup(service, owner, admin, guest, community, place)
 
 
-async def _lower(scene: Scene, _: str) -> None:
-    await change_role(scene.owner, scene.admins_place, "MEMBER")
+async def _lower(setup: ActionSetup, _: str) -> None:
+    await change_role(setup.owner, setup.admin_membership, "MEMBER")
 
 
-async def _remove(scene: Scene, _: str) -> None:
-    await scene.owner.do("removeMember", membershipId=scene.admins_place)
+async def _remove(setup: ActionSetup, _: str) -> None:
+    await setup.owner.do("removeMember", membershipId=setup.admin_membership)
 
 
-async def _resend(scene: Scene, invitation: str) -> None:
-    assert (await scene.owner.do("resendInvite", invitationId=invitation))["__typename"] == "ResendInviteSuccess"
+async def _resend(setup: ActionSetup, invitation: str) -> None:
+    assert (await setup.owner.do("resendInvite", invitationId=invitation))["__typename"] == "ResendInviteSuccess"
 
 
-def _rule(**change: Any) -> Callable[[Scene, str], Awaitable[None]]:
-    async def update(scene: Scene, _: str) -> None:
-        assert (await update_policy(scene.owner, scene.community, **change))["__typename"].endswith("Success")
+def _rule(**change: Any) -> Callable[[ActionSetup, str], Awaitable[None]]:
+    async def update(setup: ActionSetup, _: str) -> None:
+        assert (await update_policy(setup.owner, setup.community, **change))["__typename"].endswith("Success")
 
     return update
 
 
-Step = Callable[[Scene, str], Awaitable[None]]
+Step = Callable[[ActionSetup, str], Awaitable[None]]
 
 
 @pytest.mark.parametrize(
@@ -69,70 +69,70 @@ Step = Callable[[Scene, str], Awaitable[None]]
     ids=["lowered", "removed", "domain", "seats", "unlimited"],
 )  # fmt: skip
 async def test_a_blocked_invitation_says_what_helps_and_it_does(
-    scene: Scene, block: Step, words: str, status: str, help_it: Step
+    setup: ActionSetup, block: Step, words: str, status: str, help_it: Step
 ) -> None:
     """While blockedReason stands the invitee is refused with nothing used up; after what it advises they come in."""
-    invitation = (await scene.admin.invite(scene.community, GUEST))["invitation"]["id"]
-    assert (await scene.owner.invitation(invitation))["blockedReason"] is None
-    token = await scene.service.token_for(GUEST)
-    await block(scene, invitation)
-    assert words in (await scene.owner.invitation(invitation))["blockedReason"]
-    assert (await scene.guest.accept_as(token, GUEST))["status"] == status
-    assert await scene.guest.viewer_email() is None
-    await help_it(scene, invitation)
-    assert (await scene.owner.invitation(invitation))["blockedReason"] is None
-    scene.service.clock.advance(seconds=1)
-    token = await scene.service.token_for(GUEST)
-    assert (await scene.guest.accept_as(token, GUEST))["status"] == "ACCEPTED"
+    invitation = (await setup.admin.invite(setup.community, GUEST))["invitation"]["id"]
+    assert (await setup.owner.invitation(invitation))["blockedReason"] is None
+    token = await setup.service.token_for(GUEST)
+    await block(setup, invitation)
+    assert words in (await setup.owner.invitation(invitation))["blockedReason"]
+    assert (await setup.guest.accept_as(token, GUEST))["status"] == status
+    assert await setup.guest.viewer_email() is None
+    await help_it(setup, invitation)
+    assert (await setup.owner.invitation(invitation))["blockedReason"] is None
+    setup.service.clock.advance(seconds=1)
+    token = await setup.service.token_for(GUEST)
+    assert (await setup.guest.accept_as(token, GUEST))["status"] == "ACCEPTED"
 
 
-async def _pending(scene: Scene, _: str) -> None:
-    await scene.service.deliver()
+async def _pending(setup: ActionSetup, _: str) -> None:
+    await setup.service.deliver()
 
 
-async def _just_resent(scene: Scene, invitation: str) -> None:
-    await _resend(scene, invitation)
+async def _just_resent(setup: ActionSetup, invitation: str) -> None:
+    await _resend(setup, invitation)
 
 
-async def _resent_long_ago(scene: Scene, invitation: str) -> None:
-    await _resend(scene, invitation)
-    scene.service.clock.advance(minutes=1)
+async def _resent_long_ago(setup: ActionSetup, invitation: str) -> None:
+    await _resend(setup, invitation)
+    setup.service.clock.advance(minutes=1)
 
 
-async def _resent_too_often(scene: Scene, invitation: str) -> None:
+async def _resent_too_often(setup: ActionSetup, invitation: str) -> None:
     for _ in range(5):
-        await _resent_long_ago(scene, invitation)
+        await _resent_long_ago(setup, invitation)
 
 
-async def _accepted(scene: Scene, _: str) -> None:
-    await scene.guest.accept_as(await scene.service.token_for(GUEST), GUEST)
+async def _accepted(setup: ActionSetup, _: str) -> None:
+    await setup.guest.accept_as(await setup.service.token_for(GUEST), GUEST)
 
 
-async def _declined(scene: Scene, _: str) -> None:
-    await scene.guest.do("declineInvite", token=await scene.service.token_for(GUEST))
+async def _declined(setup: ActionSetup, _: str) -> None:
+    await setup.guest.do("declineInvite", token=await setup.service.token_for(GUEST))
 
 
-async def _declined_for_good(scene: Scene, _: str) -> None:
-    await scene.guest.do("declineInvite", token=await scene.service.token_for(GUEST), block=True)
+async def _declined_for_good(setup: ActionSetup, _: str) -> None:
+    await setup.guest.do("declineInvite", token=await setup.service.token_for(GUEST), block=True)
 
 
-async def _declined_and_invited_anew(scene: Scene, invitation: str) -> None:
-    await _declined(scene, invitation)
-    assert (await scene.owner.invite(scene.community, GUEST))["__typename"] == "InviteMemberSuccess"
+async def _declined_and_invited_anew(setup: ActionSetup, invitation: str) -> None:
+    await _declined(setup, invitation)
+    assert (await setup.owner.invite(setup.community, GUEST))["__typename"] == "InviteMemberSuccess"
 
 
-async def _revoked(scene: Scene, invitation: str) -> None:
-    await scene.owner.do("revokeInvite", invitationId=invitation)
+async def _revoked(setup: ActionSetup, invitation: str) -> None:
+    await setup.owner.do("revokeInvite", invitationId=invitation)
 
 
-async def _expired(scene: Scene, _: str) -> None:
-    scene.service.clock.advance(days=7)
-    await scene.owner.sign_in("owner@example.com")
+async def _expired(setup: ActionSetup, _: str) -> None:
+    setup.service.clock.advance(days=7)
+    await setup.owner.sign_in("owner@example.com")
 
 
-async def _superseded(scene: Scene, invitation: str) -> None:
-    await _expired(scene, invitation)
-    assert (await scene.owner.invite(scene.community, GUEST))["__typename"] == "InviteMemberSuccess"
+async def _superseded(setup: ActionSetup, invitation: str) -> None:
+    await _expired(setup, invitation)
+    assert (await setup.owner.invite(setup.community, GUEST))["__typename"] == "InviteMemberSuccess"
 
 
 OPEN, CLOSED = "Success", "InvitationClosed"
@@ -156,46 +156,46 @@ OPEN, CLOSED = "Success", "InvitationClosed"
     ],
 )
 async def test_what_can_be_done_is_what_is_said_to_be(
-    scene: Scene, step: Step, status: str, resend: str, revoke: str, first: str
+    setup: ActionSetup, step: Step, status: str, resend: str, revoke: str, first: str
 ) -> None:
     """In every state canResend and canRevoke are true exactly when the mutation then succeeds, and canResendAt is set
     exactly when it is only too early.
     """
-    invitation = (await scene.owner.invite(scene.community, GUEST))["invitation"]["id"]
-    await step(scene, invitation)
-    seen = await scene.owner.invitation(invitation)
+    invitation = (await setup.owner.invite(setup.community, GUEST))["invitation"]["id"]
+    await step(setup, invitation)
+    seen = await setup.owner.invitation(invitation)
     assert seen["status"] == status
     assert (seen["canResend"], seen["canRevoke"]) == (resend == OPEN, revoke == OPEN)
     assert (seen["canResendAt"] is not None) == (resend == "RateLimited")
-    answer = (await scene.owner.do(first, invitationId=invitation))["__typename"]
+    answer = (await setup.owner.do(first, invitationId=invitation))["__typename"]
     assert answer.endswith(resend if first == "resendInvite" else revoke)
 
 
-async def test_a_resend_is_possible_when_it_is_said_to_be(scene: Scene) -> None:
+async def test_a_resend_is_possible_when_it_is_said_to_be(setup: ActionSetup) -> None:
     """At canResendAt, after a resend and after the day's last one, resending works again; a second earlier it does not."""
-    invitation = (await scene.owner.invite(scene.community, GUEST))["invitation"]["id"]
+    invitation = (await setup.owner.invite(setup.community, GUEST))["invitation"]["id"]
     for step in (_just_resent, _resent_too_often):
-        await step(scene, invitation)
-        ready_at = datetime.fromisoformat((await scene.owner.invitation(invitation))["canResendAt"])
-        scene.service.clock.time = ready_at - timedelta(seconds=1)
-        await scene.owner.sign_in("owner@example.com")
-        assert (await scene.owner.do("resendInvite", invitationId=invitation))["__typename"] == "RateLimited"
-        scene.service.clock.advance(seconds=1)
-        assert (await scene.owner.invitation(invitation))["canResend"] is True
-        await _resend(scene, invitation)
-        scene.service.clock.advance(days=1)
-        await scene.owner.sign_in("owner@example.com")
+        await step(setup, invitation)
+        ready_at = datetime.fromisoformat((await setup.owner.invitation(invitation))["canResendAt"])
+        setup.service.clock.time = ready_at - timedelta(seconds=1)
+        await setup.owner.sign_in("owner@example.com")
+        assert (await setup.owner.do("resendInvite", invitationId=invitation))["__typename"] == "RateLimited"
+        setup.service.clock.advance(seconds=1)
+        assert (await setup.owner.invitation(invitation))["canResend"] is True
+        await _resend(setup, invitation)
+        setup.service.clock.advance(days=1)
+        await setup.owner.sign_in("owner@example.com")
 
 
-async def test_a_reopened_invitation_takes_a_seat_again(scene: Scene) -> None:
+async def test_a_reopened_invitation_takes_a_seat_again(setup: ActionSetup) -> None:
     """Where another invitation took the seat of a declined one, resending that is SeatLimitReached and reopens nothing."""
-    invitation = (await scene.owner.invite(scene.community, GUEST))["invitation"]["id"]
-    await _declined(scene, invitation)
-    await update_policy(scene.owner, scene.community, seatLimit=3)
-    other = (await scene.owner.invite(scene.community, "other@example.com"))["invitation"]["id"]
-    assert (await scene.owner.do("resendInvite", invitationId=invitation))["__typename"] == "SeatLimitReached"
-    assert (await scene.owner.invitation(invitation))["status"] == "DECLINED"
-    await _resend(scene, other)  # it has its seat
-    await _revoked(scene, other)
-    await _resend(scene, invitation)
-    assert (await scene.owner.invitation(invitation))["status"] == "PENDING"
+    invitation = (await setup.owner.invite(setup.community, GUEST))["invitation"]["id"]
+    await _declined(setup, invitation)
+    await update_policy(setup.owner, setup.community, seatLimit=3)
+    other = (await setup.owner.invite(setup.community, "other@example.com"))["invitation"]["id"]
+    assert (await setup.owner.do("resendInvite", invitationId=invitation))["__typename"] == "SeatLimitReached"
+    assert (await setup.owner.invitation(invitation))["status"] == "DECLINED"
+    await _resend(setup, other)  # it has its seat
+    await _revoked(setup, other)
+    await _resend(setup, invitation)
+    assert (await setup.owner.invitation(invitation))["status"] == "PENDING"

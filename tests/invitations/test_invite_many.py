@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import Serve
-from tests.support.members import audit_kinds, let_in, owner_in, update_policy
+from tests.support.members import audit_kinds, invite_and_join, join_owner, update_policy
 from tests.support.service import Browser, Service
 
 pytestmark = pytest.mark.anyio
@@ -34,7 +34,7 @@ def _kinds(answer: Any) -> list[str]:
 async def test_every_row_has_its_outcome(service: Service) -> None:
     """H100: in order; duplicates and case variants are answered, not doubled; a bad row stops no other; one mail each."""
     async with service.browser() as owner:
-        community = await owner_in(service, owner)
+        community = await join_owner(service, owner)
         await owner.invite(community, "pending@example.com")
         await owner.invite(community, "late@example.com")
         service.clock.advance(days=8)
@@ -69,8 +69,8 @@ async def test_who_came_in_by_another_address_is_a_member_already(service: Servi
     link = 'mutation { linkIdentity(input: {providerId: "dev"}) { ...on SignInStarted { authorizationUrl } } }'
     made = 'mutation { createCommunity(input: {name: "Two"}) { ...on CreateCommunitySuccess { community { id } } } }'
     async with service.browser() as owner, service.browser() as guest:
-        await owner_in(service, owner)
-        await let_in(service, owner, guest, "guest@example.com")
+        await join_owner(service, owner)
+        await invite_and_join(service, owner, guest, "guest@example.com")
         two = (await guest.ask(made))["createCommunity"]["community"]["id"]
         await owner.log_in((await owner.ask(link))["linkIdentity"]["authorizationUrl"], "second@example.com")
         await guest.invite(two, "second@example.com")
@@ -87,15 +87,15 @@ async def test_who_came_in_by_another_address_is_a_member_already(service: Servi
 async def test_too_many_rows_are_refused_whole(service: Service) -> None:
     """H100: 1,001 rows, or none, invite nobody; nobody but an admin invites anybody, and none above their own role."""
     async with service.browser() as owner, service.browser() as admin, service.browser() as guest:
-        community = await owner_in(service, owner)
+        community = await join_owner(service, owner)
         for rows in ([], [f"guest{number}@example.com" for number in range(1001)]):
             answer = await _invite_many(owner, community, rows)
             assert (answer["__typename"], answer["field"]) == ("InvalidInput", "invitees")
         assert (await _invite_many(guest, community, ["a@example.com"]))["__typename"] == "NotSignedIn"
-        await let_in(service, owner, admin, "admin@example.com", "ADMIN")
+        await invite_and_join(service, owner, admin, "admin@example.com", "ADMIN")
         answer = await _invite_many(admin, community, [{"email": "a@example.com", "role": "OWNER"}, "b@example.com"])
         assert _kinds(answer) == ["NotPermitted", "InviteMemberSuccess"]
-        await let_in(service, owner, guest, "guest@example.com")
+        await invite_and_join(service, owner, guest, "guest@example.com")
         assert (await _invite_many(guest, community, ["c@example.com"]))["__typename"] == "NotPermitted"
         assert (await audit_kinds(owner, community)).count("invitation.created") == 4
 
@@ -106,7 +106,7 @@ async def test_the_rules_and_limits_are_those_of_single_invitations(serve: Serve
     """
     limits = {"attempts_per_client": "off", "invites_per_inviter": "5/1d", "invites_per_community": "4/1d"}
     async with serve(rate_limits=limits) as service, service.browser() as owner:
-        community = await owner_in(service, owner)
+        community = await join_owner(service, owner)
         await update_policy(owner, community, seatLimit=3, allowedEmailDomains=["example.com"])
         answer = await _invite_many(
             owner, community, ["x@example.org", "a@example.com", "b@example.com", "c@example.com"]
@@ -163,7 +163,7 @@ async def test_a_thousand_rows_take_as_many_statements_as_a_few(serve: Serve) ->
     """Three rows take at most 16 statements, and a thousand only the notifications that do not fit into one more."""
     limits = {"attempts_per_client": "off", "invites_per_inviter": "5000/1d", "invites_per_community": "5000/1d"}
     async with serve(rate_limits=limits) as service, service.browser() as owner:
-        community = await owner_in(service, owner)
+        community = await join_owner(service, owner)
         with _counted() as few:
             assert (await _invite_many(owner, community, [f"few{n}@example.com" for n in range(3)]))[
                 "invitedCount"

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from service.database import select
-from tests.support.members import audit_kinds, change_role, let_in, members, owner_in, update_policy
+from tests.support.members import audit_kinds, change_role, invite_and_join, join_owner, members, update_policy
 from tests.support.service import Browser, Service
 
 pytestmark = pytest.mark.anyio
@@ -34,7 +34,7 @@ async def _ends(invitation_id: str) -> list[str]:
 async def test_revoked_while_accepted(service: Service) -> None:
     """Either the invitee is in and the revocation is told InvitationClosed, or it is revoked and nobody is in."""
     async with service.browser() as owner:
-        await owner_in(service, owner)
+        await join_owner(service, owner)
         for number in range(ROUNDS):
             async with service.browser() as guest:
                 email = f"guest{number}@example.com"
@@ -54,8 +54,8 @@ async def test_revoked_while_accepted(service: Service) -> None:
 async def test_resent_while_revoked(service: Service) -> None:
     """Whoever comes first, it ends revoked or the resend is told; a resend after the revocation never is in the log."""
     async with service.browser() as owner, service.browser() as other:
-        community = await owner_in(service, owner)
-        await let_in(service, owner, other, "other@example.com", "OWNER")
+        community = await join_owner(service, owner)
+        await invite_and_join(service, owner, other, "other@example.com", "OWNER")
         for number in range(ROUNDS):
             invitation = (await owner.invite(community, f"guest{number}@example.com"))["invitation"]["id"]
             await service.deliver()
@@ -73,8 +73,8 @@ async def test_resent_while_revoked(service: Service) -> None:
 async def test_a_role_lowered_while_the_invitee_signs_in(service: Service) -> None:
     """The invitee is in and the log says so before the inviter was lowered, or is told NOT_ALLOWED after it."""
     async with service.browser() as owner, service.browser() as admin:
-        community = await owner_in(service, owner)
-        place = await let_in(service, owner, admin, "admin@example.com", "ADMIN")
+        community = await join_owner(service, owner)
+        place = await invite_and_join(service, owner, admin, "admin@example.com", "ADMIN")
         for number in range(ROUNDS):
             async with service.browser() as guest:
                 await change_role(owner, place, "ADMIN")
@@ -95,7 +95,7 @@ async def test_a_role_lowered_while_the_invitee_signs_in(service: Service) -> No
 async def test_two_acceptances_for_the_last_seat(service: Service) -> None:
     """One is in, the other is told SEAT_LIMIT_REACHED and has used nothing up; the community is never over its limit."""
     async with service.browser() as owner:
-        community = await owner_in(service, owner)
+        community = await join_owner(service, owner)
         for number in range(ROUNDS):
             async with service.browser() as one, service.browser() as two:
                 await update_policy(owner, community, seatLimit=None)
@@ -114,8 +114,8 @@ async def test_two_acceptances_for_the_last_seat(service: Service) -> None:
 async def test_two_owners_demote_each_other(service: Service) -> None:
     """One wins and the other, who is no owner any more, is told; the community keeps an owner, and one event is written."""
     async with service.browser() as one, service.browser() as two:
-        community = await owner_in(service, one)
-        await let_in(service, one, two, "two@example.com", "OWNER")
+        community = await join_owner(service, one)
+        await invite_and_join(service, one, two, "two@example.com", "OWNER")
         for number in range(ROUNDS):
             found = await members(one, community)
             own, other = found["owner@example.com"]["id"], found["two@example.com"]["id"]
@@ -132,8 +132,8 @@ async def test_two_owners_demote_each_other(service: Service) -> None:
 async def test_two_last_owners_leave_at_once(service: Service) -> None:
     """One leaves, the other is told LastOwner."""
     async with service.browser() as one, service.browser() as two:
-        community = await owner_in(service, one)
-        other = await let_in(service, one, two, "two@example.com", "OWNER")
+        community = await join_owner(service, one)
+        other = await invite_and_join(service, one, two, "two@example.com", "OWNER")
         own = (await members(one, community))["owner@example.com"]["id"]
         answers: Any = await asyncio.gather(
             one.do("removeMember", membershipId=own), two.do("removeMember", membershipId=other)

@@ -14,7 +14,7 @@ from service.mail import blocks, suppression
 from service.mail.suppression import Reason
 from service.retention import pruning
 from service.retention.erasure import erase
-from tests.support.members import owner_in
+from tests.support.members import join_owner
 from tests.support.service import Browser, Service, http_client
 from tests.test_secrets import log_lines  # noqa: F401 -- a fixture
 
@@ -28,7 +28,7 @@ mutation($input: ResendInviteInput!) { resendInvite(input: $input) { __typename 
 
 
 @dataclass
-class Scene:
+class BlockSetup:
     """A community that invited the guest, and somebody who got hold of the link."""
 
     service: Service
@@ -65,11 +65,11 @@ class Scene:
 
 
 @pytest.fixture
-async def scene(service: Service) -> AsyncIterator[Scene]:
+async def setup(service: Service) -> AsyncIterator[BlockSetup]:
     async with service.browser() as owner, service.browser() as thief:
-        community = await owner_in(service, owner)
+        community = await join_owner(service, owner)
         invited = await owner.invite(community, GUEST)
-        yield Scene(service, owner, thief, community, invited["invitation"]["id"])
+        yield BlockSetup(service, owner, thief, community, invited["invitation"]["id"])
 
 
 async def _press(service: Service, path: str, **form: str) -> httpx2.Response:
@@ -80,23 +80,23 @@ async def _press(service: Service, path: str, **form: str) -> httpx2.Response:
 # ------------------------------------------------------------------------------------------------------- the mail
 
 
-async def test_a_block_by_link_is_announced_and_its_mail_lifts_it(scene: Scene) -> None:
+async def test_a_block_by_link_is_announced_and_its_mail_lifts_it(setup: BlockSetup) -> None:
     """H175: the invited mailbox is written to, its mail lifts the block, and the admin can reopen the invitation."""
-    await scene.block()
+    await setup.block()
     assert [(block.email, block.made_by) for block in await blocks.list_all()] == [(GUEST, "link")]
-    path = await scene.undo_path()
-    assert len(scene.mails()) == 1
-    assert (await scene.owner.invitation(scene.invitation))["canResend"] is False
-    scene.service.clock.advance(days=29)
-    assert (await _press(scene.service, path)).status_code == 200
+    path = await setup.undo_path()
+    assert len(setup.mails()) == 1
+    assert (await setup.owner.invitation(setup.invitation))["canResend"] is False
+    setup.service.clock.advance(days=29)
+    assert (await _press(setup.service, path)).status_code == 200
     assert await blocks.list_all() == []
-    await scene.owner.sign_in("owner@example.com")
-    seen = await scene.owner.invitation(scene.invitation)
+    await setup.owner.sign_in("owner@example.com")
+    seen = await setup.owner.invitation(setup.invitation)
     assert (seen["status"], seen["canResend"]) == ("DECLINED", True)
-    assert (await scene.resend())["__typename"] == "ResendInviteSuccess"
-    async with scene.service.browser() as guest:
-        assert (await guest.accept_as(await scene.service.token_for(GUEST), GUEST))["status"] == "ACCEPTED"
-    kinds = await scene.kinds()
+    assert (await setup.resend())["__typename"] == "ResendInviteSuccess"
+    async with setup.service.browser() as guest:
+        assert (await guest.accept_as(await setup.service.token_for(GUEST), GUEST))["status"] == "ACCEPTED"
+    kinds = await setup.kinds()
     assert [kind for kind in kinds if kind.startswith("address.")] == [
         "address.blocked", "address.block_notice_sent", "address.block_lifted",
     ]  # fmt: skip
@@ -111,54 +111,54 @@ async def test_a_block_by_link_is_announced_and_its_mail_lifts_it(scene: Scene) 
     ],
 )
 async def test_the_mail_about_a_block_respects_what_cannot_be_delivered(
-    scene: Scene, reason: Reason, sent: int, last: str
+    setup: BlockSetup, reason: Reason, sent: int, last: str
 ) -> None:
     """H175: an unsubscribed mailbox hears of the block too; one that bounced or complained does not, and the log says so."""
-    token = await scene.service.token_for(GUEST)
+    token = await setup.service.token_for(GUEST)
     async with database.transaction():
-        await suppression.add(canonical(GUEST), reason, now=scene.service.clock())
-    await scene.thief.do("declineInvite", token=token, block=True)
-    await scene.service.deliver()
-    assert len(scene.mails()) == sent
-    assert (await scene.kinds())[-1] == last
+        await suppression.add(canonical(GUEST), reason, now=setup.service.clock())
+    await setup.thief.do("declineInvite", token=token, block=True)
+    await setup.service.deliver()
+    assert len(setup.mails()) == sent
+    assert (await setup.kinds())[-1] == last
     assert len(await blocks.list_all()) == 1
 
 
-async def test_a_block_that_was_lifted_is_not_announced(scene: Scene) -> None:
+async def test_a_block_that_was_lifted_is_not_announced(setup: BlockSetup) -> None:
     """The operator lifts a block before the worker comes to its mail: nothing is sent, and the address can be invited."""
-    await scene.block()
-    removed = await suppression.remove(canonical(GUEST), sender=None, now=scene.service.clock())
+    await setup.block()
+    removed = await suppression.remove(canonical(GUEST), sender=None, now=setup.service.clock())
     assert (removed.was_suppressed, removed.unblocked_by) == (False, ["Demo"])
-    await scene.service.deliver()
-    assert scene.mails() == []
-    assert (await scene.resend())["__typename"] == "ResendInviteSuccess"
+    await setup.service.deliver()
+    assert setup.mails() == []
+    assert (await setup.resend())["__typename"] == "ResendInviteSuccess"
 
 
 # -------------------------------------------------------------------------------------------------- a shared browser
 
 
-async def test_a_flow_cookie_alone_blocks_nobody(scene: Scene) -> None:
+async def test_a_flow_cookie_alone_blocks_nobody(setup: BlockSetup) -> None:
     """H176: a flow that is left over in a shared browser declines at most; with the block nothing happens at all."""
-    await scene.thief.accept(await scene.service.token_for(GUEST))
-    before = await scene.kinds()
-    refused = await scene.thief.do("declineInvite", block=True)
+    await setup.thief.accept(await setup.service.token_for(GUEST))
+    before = await setup.kinds()
+    refused = await setup.thief.do("declineInvite", block=True)
     assert refused["__typename"] == "InviteLinkInvalid"
-    await scene.service.deliver()
-    assert (await scene.owner.invitation(scene.invitation))["status"] == "PENDING"
-    assert (await blocks.list_all(), scene.mails(), await scene.kinds()) == ([], [], before)
-    assert (await scene.thief.do("declineInvite"))["__typename"] == "DeclineInviteSuccess"
-    assert (await blocks.list_all(), scene.mails()) == ([], [])
-    assert (await scene.resend())["__typename"] == "ResendInviteSuccess"
+    await setup.service.deliver()
+    assert (await setup.owner.invitation(setup.invitation))["status"] == "PENDING"
+    assert (await blocks.list_all(), setup.mails(), await setup.kinds()) == ([], [], before)
+    assert (await setup.thief.do("declineInvite"))["__typename"] == "DeclineInviteSuccess"
+    assert (await blocks.list_all(), setup.mails()) == ([], [])
+    assert (await setup.resend())["__typename"] == "ResendInviteSuccess"
 
 
 # ------------------------------------------------------------------------------------------------------ the undo page
 
 
-async def test_scanners_lift_no_block(scene: Scene) -> None:
+async def test_scanners_lift_no_block(setup: BlockSetup) -> None:
     """H177: GET, HEAD, and POSTs without the field of the page's form change nothing; the page is strict and translated."""
-    await scene.block()
-    path = await scene.undo_path()
-    async with http_client(scene.service.url) as scanner:
+    await setup.block()
+    path = await setup.undo_path()
+    async with http_client(setup.service.url) as scanner:
         page = await scanner.get(path, headers={"accept-language": "xx, de-CH;q=0.8, fr;q=0.7"})
         await scanner.head(path)
         bad = [
@@ -176,51 +176,51 @@ async def test_scanners_lift_no_block(scene: Scene) -> None:
     assert "form-action 'self'" in page.headers["content-security-policy"]
     assert {answer.status_code for answer in bad} == {400}
     assert len(await blocks.list_all()) == 1
-    assert (await _press(scene.service, path)).status_code == 200
+    assert (await _press(setup.service, path)).status_code == 200
     assert await blocks.list_all() == []
 
 
-async def test_every_undo_token_gets_the_same_answer(scene: Scene) -> None:
+async def test_every_undo_token_gets_the_same_answer(setup: BlockSetup) -> None:
     """H177: live, used, unknown, expired and overlong tokens are answered alike; only the live one lifts."""
-    await scene.block()
-    path = await scene.undo_path()
-    scene.service.clock.advance(days=30)
-    ended = await _press(scene.service, path)
+    await setup.block()
+    path = await setup.undo_path()
+    setup.service.clock.advance(days=30)
+    ended = await _press(setup.service, path)
     assert len(await blocks.list_all()) == 1
-    scene.service.clock.advance(days=-30)
-    answers = [await _press(scene.service, f"/blocks/{token}") for token in ("x", "A" * 43, "A" * 5_000, "%00")]
+    setup.service.clock.advance(days=-30)
+    answers = [await _press(setup.service, f"/blocks/{token}") for token in ("x", "A" * 43, "A" * 5_000, "%00")]
     assert len(await blocks.list_all()) == 1
-    answers += [await _press(scene.service, path), await _press(scene.service, path), ended]
+    answers += [await _press(setup.service, path), await _press(setup.service, path), ended]
     assert {(answer.status_code, answer.text) for answer in answers} == {(200, ended.text)}
     assert await blocks.list_all() == []
-    assert (await scene.kinds()).count("address.block_lifted") == 1
+    assert (await setup.kinds()).count("address.block_lifted") == 1
 
 
-async def test_an_undo_token_lifts_its_own_block_only(scene: Scene) -> None:
+async def test_an_undo_token_lifts_its_own_block_only(setup: BlockSetup) -> None:
     """H177: the token of a lifted block lifts no later block, nor that of another address, and unsubscribes nobody."""
-    await scene.owner.invite(scene.community, "other@example.com")
-    other = await scene.service.token_for("other@example.com")
-    await scene.thief.do("declineInvite", token=other, block=True)
-    await scene.block()
-    first = await scene.undo_path()
-    await _press(scene.service, first)
+    await setup.owner.invite(setup.community, "other@example.com")
+    other = await setup.service.token_for("other@example.com")
+    await setup.thief.do("declineInvite", token=other, block=True)
+    await setup.block()
+    first = await setup.undo_path()
+    await _press(setup.service, first)
     assert [block.email for block in await blocks.list_all()] == ["other@example.com"]
-    assert (await scene.resend())["__typename"] == "ResendInviteSuccess"
-    await scene.block()
-    await _press(scene.service, first)
-    await _press(scene.service, first.replace("blocks", "unsubscribe"), **{"List-Unsubscribe": "One-Click"})
+    assert (await setup.resend())["__typename"] == "ResendInviteSuccess"
+    await setup.block()
+    await _press(setup.service, first)
+    await _press(setup.service, first.replace("blocks", "unsubscribe"), **{"List-Unsubscribe": "One-Click"})
     assert [block.email for block in await blocks.list_all()] == [GUEST, "other@example.com"]
     assert await suppression.list_all() == []
-    await _press(scene.service, await scene.undo_path())
+    await _press(setup.service, await setup.undo_path())
     assert [block.email for block in await blocks.list_all()] == ["other@example.com"]
 
 
-async def test_an_undo_token_is_stored_and_logged_nowhere(scene: Scene, log_lines: list[str]) -> None:  # noqa: F811
+async def test_an_undo_token_is_stored_and_logged_nowhere(setup: BlockSetup, log_lines: list[str]) -> None:  # noqa: F811
     """H155: no log line and no stored value has the token of the mail about a block, before or after its use."""
-    await scene.block()
-    path = await scene.undo_path()
+    await setup.block()
+    path = await setup.undo_path()
     token = path.rpartition("/")[2]
-    async with http_client(scene.service.url) as client:
+    async with http_client(setup.service.url) as client:
         await client.get(path)
     stored = str([
         await database.select(f"SELECT * FROM {table}")  # noqa: S608 -- our tables
@@ -228,7 +228,7 @@ async def test_an_undo_token_is_stored_and_logged_nowhere(scene: Scene, log_line
     ])  # fmt: skip
     assert GUEST in stored
     assert token not in stored
-    await _press(scene.service, path)
+    await _press(setup.service, path)
     assert token not in str(await database.select("SELECT * FROM audit_events"))
     assert not [line for line in log_lines if token in line]
     assert [line for line in log_lines if "/blocks/{token}" in line]
@@ -237,19 +237,19 @@ async def test_an_undo_token_is_stored_and_logged_nowhere(scene: Scene, log_line
 # ---------------------------------------------------------------------------------------------------------- the record
 
 
-async def test_the_record_names_somebody_with_the_link(scene: Scene) -> None:
+async def test_the_record_names_somebody_with_the_link(setup: BlockSetup) -> None:
     """H178: no event, refusal or mail attributes an act of a link's holder to the invitee."""
-    token = await scene.service.token_for(GUEST)
-    await scene.thief.accept_as(token, "thief@example.com")
-    flow = await scene.thief.acceptance()
-    await scene.thief.do("requestOtherAddress", acceptanceId=flow["id"])
-    await scene.thief.accept_as(token, GUEST, verified=False)
-    scene.service.clock.advance(minutes=11)
-    await scene.thief.do("requestFreshLink", token=token)
-    fresh = await scene.service.mail_to(GUEST)
-    await scene.block()
-    await _press(scene.service, await scene.undo_path())
-    events = {node["kind"]: node for node in await scene.timeline()}
+    token = await setup.service.token_for(GUEST)
+    await setup.thief.accept_as(token, "thief@example.com")
+    flow = await setup.thief.acceptance()
+    await setup.thief.do("requestOtherAddress", acceptanceId=flow["id"])
+    await setup.thief.accept_as(token, GUEST, verified=False)
+    setup.service.clock.advance(minutes=11)
+    await setup.thief.do("requestFreshLink", token=token)
+    fresh = await setup.service.mail_to(GUEST)
+    await setup.block()
+    await _press(setup.service, await setup.undo_path())
+    events = {node["kind"]: node for node in await setup.timeline()}
     by_holder = [
         "invitation.sign_in_started", "invitation.accept_refused", "invitation.other_address_requested",
         "invitation.fresh_link_requested", "invitation.declined", "address.blocked", "address.block_lifted",
@@ -262,27 +262,27 @@ async def test_the_record_names_somebody_with_the_link(scene: Scene) -> None:
     assert "Somebody asked for this fresh link" in fresh.text
 
 
-async def test_a_refused_resend_names_no_invitee(scene: Scene) -> None:
+async def test_a_refused_resend_names_no_invitee(setup: BlockSetup) -> None:
     """H178: the admin who may not reopen a blocked invitation reads that somebody with the link blocked it."""
-    await scene.block()
-    refused = await scene.resend()
+    await setup.block()
+    refused = await setup.resend()
     assert refused["__typename"] == "InvitationClosed"
     assert refused["message"].startswith("A person with the link blocked")
-    assert (await scene.owner.invitation(scene.invitation))["status"] == "DECLINED"
+    assert (await setup.owner.invitation(setup.invitation))["status"] == "DECLINED"
 
 
 # ------------------------------------------------------------------------------------------------------------ their end
 
 
-async def test_undo_tokens_go_when_they_end(scene: Scene) -> None:
+async def test_undo_tokens_go_when_they_end(setup: BlockSetup) -> None:
     """A token is pruned after 30 days and its block is not; an erasure keeps both, for the mailbox's owner."""
-    await scene.block()
-    path = await scene.undo_path()
-    await erase(canonical(GUEST), even_last_owner=False, now=scene.service.clock())
+    await setup.block()
+    path = await setup.undo_path()
+    await erase(canonical(GUEST), even_last_owner=False, now=setup.service.clock())
     assert len(await database.select("SELECT * FROM block_undo_tokens")) == 1
     assert GUEST not in str(await database.select("SELECT * FROM block_undo_tokens"))
-    scene.service.clock.advance(days=30)
-    pruned = await pruning.prune(now=scene.service.clock(), settings=scene.service.settings)
+    setup.service.clock.advance(days=30)
+    pruned = await pruning.prune(now=setup.service.clock(), settings=setup.service.settings)
     assert pruned["block_undo_tokens"] == 1
-    await _press(scene.service, path)
+    await _press(setup.service, path)
     assert len(await blocks.list_all()) == 1

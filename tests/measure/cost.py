@@ -20,7 +20,7 @@ from schema.schema import build
 from service import audit
 from service.models import Community, Invitation, Member, Membership, Role
 from service.tokens import new_id
-from tests.support.members import owner_in
+from tests.support.members import join_owner
 from tests.support.service import Browser, Service
 
 pytestmark = pytest.mark.anyio
@@ -107,7 +107,7 @@ async def _cost(owner: Browser, query: str, variables: dict[str, Any]) -> tuple[
 
 async def _fill(service: Service, owner: Browser) -> str:
     """A community of a thousand invitations, the newest 100 with 100 events each, and 200 with 100 invitations."""
-    community = await owner_in(service, owner)
+    community = await join_owner(service, owner)
     member, now = await Member.get(email="owner@example.com"), service.clock()
     newest = await _invitations(service, community, "a", 1000)
     for number in range(100):

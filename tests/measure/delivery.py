@@ -16,7 +16,7 @@ from service.invitations import operator
 from service.settings import load_settings
 from tests.support.mail_servers import smtp_on_loopback
 from tests.support.postgres import PostgresServer, start_server
-from tests.support.processes import WorkerProcess, environment, until
+from tests.support.processes import WorkerProcess, environment, wait_until
 
 
 async def measure(server: PostgresServer, mails: int, workers: int) -> tuple[float, float]:
@@ -31,9 +31,9 @@ async def measure(server: PostgresServer, mails: int, workers: int) -> tuple[flo
             database_url=url, mail_url=f"smtp://127.0.0.1:{smtp.port}", mail_from="a@example.com", log_level="warning"
         )
         running = [await WorkerProcess.start(env) for _ in range(workers)]
-        await until(_sent_at_least(1), "the first mail", seconds=60)
+        await wait_until(_sent_at_least(1), "the first mail", seconds=60)
         began, already = asyncio.get_running_loop().time(), await _sent()
-        await until(_sent_at_least(mails), "all mails", seconds=600)
+        await wait_until(_sent_at_least(mails), "all mails", seconds=600)
         took = asyncio.get_running_loop().time() - began
         for worker in running:
             await worker.terminate()

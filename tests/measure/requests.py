@@ -129,7 +129,7 @@ def _request(method: str, path: str, port: int, body: bytes = b"", **headers: st
 
 
 @dataclass(frozen=True)
-class Scene:
+class Workload:
     """A community with an owner who is signed in, and people on their way back from the provider."""
 
     community_id: str
@@ -179,7 +179,7 @@ class Guest:
         )
 
 
-async def set_scene(url: str, provider: HostileProvider, joins: int) -> Scene:
+async def prepare_workload(url: str, provider: HostileProvider, joins: int) -> Workload:
     """Fills a migrated database."""
     await database.connect(url)
     now, settings = datetime.now(UTC), load_settings(environ={}, database_url=url)
@@ -191,7 +191,7 @@ async def set_scene(url: str, provider: HostileProvider, joins: int) -> Scene:
     await Invitation.bulk_create(_invitation(community_id, owner, f"filler{n}@example.com", now) for n in range(1000))
     guests = [await _guest_of(community_id, owner, f"guest{n}@example.com", now) for n in range(joins)]
     await database.disconnect()
-    return Scene(community_id, session, provider, iter(guests), count())
+    return Workload(community_id, session, provider, iter(guests), count())
 
 
 async def _owner(now: datetime) -> tuple[str, Token]:
@@ -290,7 +290,7 @@ async def measure(url: str, requests: int, at_once: int) -> None:
     await migrate(url)
     redirect_uri = f"http://localhost:{PORT}/auth/idp/callback"
     async with running_provider(redirect_uris=(redirect_uri,)) as provider:
-        scene = await set_scene(url, provider, _ROUNDS * requests + _WARM_UP)
+        workload = await prepare_workload(url, provider, _ROUNDS * requests + _WARM_UP)
         env = service_environment(url, provider)
         yardstick = [sys.executable, "-m", "tests.measure.requests", "yardstick"]
         async with (
@@ -298,7 +298,7 @@ async def measure(url: str, requests: int, at_once: int) -> None:
             serving(*yardstick, port=PORT + 1, env=env) as plain,
         ):
             _say(f"at start: {await service.megabytes():.0f} MB, {await service.processor_seconds():.2f} s")
-            for name, make in (("list", scene.listing), ("invite", scene.inviting), ("join", scene.joining)):
+            for name, make in (("list", workload.listing), ("invite", workload.inviting), ("join", workload.joining)):
                 await _measure_path(name, make, service, plain, requests=requests, at_once=at_once)
             _say(f"at the end: {await service.megabytes():.0f} MB")
 

@@ -7,15 +7,15 @@ from service.models import AccessToken, Invitation
 from tests.support.chromium import (
     GUEST,
     OWNER,
-    Stage,
+    Site,
     accept_as,
     assert_accessible,
     heading,
     press,
     sign_in,
-    told,
+    visible_text,
 )
-from tests.support.console import end_the_session_at
+from tests.support.console import end_session_at
 from tests.support.service import http_client
 
 pytestmark = pytest.mark.anyio
@@ -33,12 +33,12 @@ async def _make_token(page: Page, name: str, scope: str, role: str | None = None
     return await page.get_by_label("Your new token").input_value()
 
 
-async def test_the_highest_role_of_a_token_is_chosen_and_listed(stage: Stage) -> None:
+async def test_the_highest_role_of_a_token_is_chosen_and_listed(site: Site) -> None:
     """H196: a token invites to member unless its member chooses admin; the choice is there for inviting only, and the
     list names it.
     """
-    async with stage.owner():
-        page = await stage.person()
+    async with site.owner():
+        page = await site.person()
         await sign_in(page)
         await page.get_by_role("link", name="My account").click()
         await expect(heading(page)).to_have_text("My account")
@@ -59,12 +59,12 @@ async def test_the_highest_role_of_a_token_is_chosen_and_listed(stage: Stage) ->
 
 
 @pytest.mark.parametrize("too", [True, False])
-async def test_a_token_is_revoked_with_its_invitations_or_without(stage: Stage, *, too: bool) -> None:
+async def test_a_token_is_revoked_with_its_invitations_or_without(site: Site, *, too: bool) -> None:
     """H197: with the box ticked, revoking a token revokes the pending invitations made with it; a token that only reads
     has no such box.
     """
-    async with stage.owner() as owner:
-        page = await stage.person()
+    async with site.owner() as owner:
+        page = await site.person()
         await sign_in(page)
         await page.get_by_role("link", name="My account").click()
         await expect(heading(page)).to_have_text("My account")
@@ -74,7 +74,7 @@ async def test_a_token_is_revoked_with_its_invitations_or_without(stage: Stage, 
             "query": "mutation($input: InviteMemberInput!) { inviteMember(input: $input) { __typename } }",
             "variables": {"input": {"communityId": await owner.community_id(), "email": GUEST}},
         }
-        async with http_client(stage.service.url, headers={"authorization": f"Bearer {token}"}) as script:
+        async with http_client(site.service.url, headers={"authorization": f"Bearer {token}"}) as script:
             answer = (await script.post("/graphql", json=body)).json()
             assert answer["data"]["inviteMember"]["__typename"] == "InviteMemberSuccess"
         dialog = page.get_by_role("dialog")
@@ -87,27 +87,27 @@ async def test_a_token_is_revoked_with_its_invitations_or_without(stage: Stage, 
         await box.set_checked(too)
         await assert_accessible(page, "revoking")
         await dialog.get_by_role("button", name="Revoke").click()
-        await expect(told(page, "The token Import is revoked.")).to_be_visible()
+        await expect(visible_text(page, "The token Import is revoked.")).to_be_visible()
         assert await Invitation.filter(email=GUEST, revoked_at__not_isnull=True).count() == int(too)
 
 
-async def test_what_was_typed_outlives_the_session(stage: Stage) -> None:
+async def test_what_was_typed_outlives_the_session(site: Site) -> None:
     """When the session has ended the press leads to the sign-in and back, with address, role and message as they were."""
-    async with stage.owner():
-        page = await stage.person()
+    async with site.owner():
+        page = await site.person()
         await sign_in(page)
         await page.get_by_role("link", name="Demo").click()
         await page.get_by_label("Email address").fill(GUEST)
         await page.get_by_label("Role", exact=True).select_option("ADMIN")
         await page.get_by_text("Add a message").click()
         await page.get_by_label("Message").fill("Come and see.")
-        await end_the_session_at(page, "mutation Invite(")
+        await end_session_at(page, "mutation Invite(")
         await press(page, "Send invitation")
-        await expect(told(page, "You were signed out. Sign in to go on.")).to_be_visible()
+        await expect(visible_text(page, "You were signed out. Sign in to go on.")).to_be_visible()
         await accept_as(page, None, OWNER)
         await expect(page.get_by_label("Email address")).to_have_value(GUEST)
         await expect(page.get_by_label("Role", exact=True)).to_have_value("ADMIN")
         await expect(page.get_by_label("Message")).to_have_value("Come and see.")
         assert await page.evaluate("sessionStorage.length") == 0
         await press(page, "Send invitation")
-        await expect(told(page, f"The invitation to {GUEST} is on its way.")).to_be_visible()
+        await expect(visible_text(page, f"The invitation to {GUEST} is on its way.")).to_be_visible()

@@ -8,81 +8,81 @@ from playwright.async_api import expect
 from service.models import AccessToken
 from tests.support.chromium import (
     OWNER,
-    Stage,
+    Site,
     accept_as,
     assert_accessible,
-    choose,
+    choose_provider,
     heading,
     log_in,
     press,
     sign_in,
-    told,
+    visible_text,
 )
 
 pytestmark = pytest.mark.anyio
 
 
-async def test_another_sign_in_is_added_to_ones_account(stage: Stage) -> None:
+async def test_another_sign_in_is_added_to_ones_account(site: Site) -> None:
     """Linking comes back to the account, says so, and the new sign-in opens the same account elsewhere."""
-    async with stage.owner():
-        page = await stage.person()
+    async with site.owner():
+        page = await site.person()
         await sign_in(page)
         await page.get_by_role("link", name="My account").click()
-        await choose(page, "google")
+        await choose_provider(page, "google")
         await log_in(page, "owner@gmail.com")
-        await expect(told(page, "From now on this sign-in opens your account too.")).to_be_visible()
-        await expect(told(page, "owner@gmail.com")).to_be_visible()
-        elsewhere = await stage.person()
+        await expect(visible_text(page, "From now on this sign-in opens your account too.")).to_be_visible()
+        await expect(visible_text(page, "owner@gmail.com")).to_be_visible()
+        elsewhere = await site.person()
         await elsewhere.goto("/")
         await accept_as(elsewhere, None, "owner@gmail.com", provider="google")
         await expect(elsewhere.get_by_role("link", name="Demo")).to_be_visible()
 
 
-async def test_adding_a_sign_in_asks_for_a_fresh_sign_in(stage: Stage) -> None:
+async def test_adding_a_sign_in_asks_for_a_fresh_sign_in(site: Site) -> None:
     """H172: after 15 minutes the account page first signs its owner in again, and then adds the sign-in."""
-    async with stage.owner():
-        page = await stage.person()
+    async with site.owner():
+        page = await site.person()
         await sign_in(page)
         await page.get_by_role("link", name="My account").click()
-        stage.service.clock.advance(minutes=15)
-        stage.google.clock = stage.service.clock
+        site.service.clock.advance(minutes=15)
+        site.google.clock = site.service.clock
         await page.locator("[data-provider=google]").click()
-        await expect(told(page, "For your protection, sign in once more first.")).to_be_visible()
+        await expect(visible_text(page, "For your protection, sign in once more first.")).to_be_visible()
         await assert_accessible(page, "fresh sign-in")
         await press(page, "Sign in again with Development")
         await page.locator("#email").wait_for()
         await log_in(page, OWNER)
         await expect(heading(page)).to_have_text("My account")
-        await choose(page, "google")
+        await choose_provider(page, "google")
         await log_in(page, "owner@gmail.com")
-        await expect(told(page, "From now on this sign-in opens your account too.")).to_be_visible()
+        await expect(visible_text(page, "From now on this sign-in opens your account too.")).to_be_visible()
 
 
-async def test_sessions_end_where_they_are_told_to(stage: Stage) -> None:
+async def test_sessions_end_where_they_are_told_to(site: Site) -> None:
     """H105: another device is signed out from here; signing out everywhere is confirmed and ends this one too."""
-    async with stage.owner() as owner:
-        page = await stage.person()
+    async with site.owner() as owner:
+        page = await site.person()
         await sign_in(page)
         await page.get_by_role("link", name="My account").click()
-        await expect(told(page, "This device")).to_have_count(1)
+        await expect(visible_text(page, "This device")).to_have_count(1)
         await page.get_by_role("button", name=re.compile("^Sign out Test browser")).click()
-        await expect(told(page, "That device is signed out.")).to_be_visible()
+        await expect(visible_text(page, "That device is signed out.")).to_be_visible()
         assert await owner.viewer_email() is None
         await press(page, "Sign out everywhere")
         await expect(page.get_by_role("dialog").get_by_role("checkbox")).to_have_count(0)
         await page.get_by_role("dialog").get_by_role("button", name="Sign out everywhere").click()
-        await expect(told(page, "You are signed out everywhere.")).to_be_visible()
+        await expect(visible_text(page, "You are signed out everywhere.")).to_be_visible()
         await page.goto("/#/account")
         await expect(heading(page)).to_have_text("Sign in")
 
 
 @pytest.mark.parametrize("ends", [True, False])
-async def test_signing_out_everywhere_offers_to_end_tokens(stage: Stage, *, ends: bool) -> None:
+async def test_signing_out_everywhere_offers_to_end_tokens(site: Site, *, ends: bool) -> None:
     """H198: with the box ticked, signing out everywhere ends the access tokens too; without it they stay."""
-    async with stage.owner() as owner:
+    async with site.owner() as owner:
         wanted = {"name": "Script", "scopes": ["READ"], "communityIds": [await owner.community_id()]}
         assert (await owner.do("createAccessToken", **wanted))["__typename"] == "CreateAccessTokenSuccess"
-        page = await stage.person()
+        page = await site.person()
         await sign_in(page)
         await page.get_by_role("link", name="My account").click()
         await press(page, "Sign out everywhere")
@@ -91,6 +91,6 @@ async def test_signing_out_everywhere_offers_to_end_tokens(stage: Stage, *, ends
         await dialog.get_by_role("checkbox", name="End my access tokens too").set_checked(ends)
         await assert_accessible(page, "sign-out")
         await dialog.get_by_role("button", name="Sign out everywhere").click()
-        await expect(told(page, "You are signed out everywhere.")).to_be_visible()
+        await expect(visible_text(page, "You are signed out everywhere.")).to_be_visible()
         assert await owner.viewer_email() is None
         assert await AccessToken.filter(revoked_at__not_isnull=True).count() == int(ends)

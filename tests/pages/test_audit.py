@@ -8,42 +8,42 @@ from playwright.async_api import expect
 from service.models import Community
 from tests.support.chromium import (
     GUEST,
-    Stage,
+    Site,
     assert_accessible,
     heading,
-    hold,
+    hold_answer,
     press,
-    release,
+    release_answer,
     sign_in,
-    told,
+    visible_text,
 )
-from tests.support.console import ask_for_three, settled
+from tests.support.console import limit_pages_to_three, wait_for_funnel
 
 pytestmark = pytest.mark.anyio
 
 
-async def test_the_log_shows_what_was_asked_for_last(stage: Stage) -> None:
+async def test_the_log_shows_what_was_asked_for_last(site: Site) -> None:
     """However late the answer to an earlier choice comes, the entries stay those of the last one."""
-    async with stage.owner() as owner:
-        page = await stage.person()
+    async with site.owner() as owner:
+        page = await site.person()
         await sign_in(page)
         await page.goto(f"/#/communities/{await owner.community_id()}/audit")
         entries = page.locator("ol.rows > li")
         await expect(entries.first).to_be_visible()
-        before = await hold(page, "query Audit(")
+        before = await hold_answer(page, "query Audit(")
         await page.get_by_label("What", exact=True).select_option("invited")
         await before.is_given()
         await page.get_by_label("What", exact=True).select_option("tokens")
-        await expect(told(page, "Nothing like that happened")).to_be_visible()
-        await release(page, before)
+        await expect(visible_text(page, "Nothing like that happened")).to_be_visible()
+        await release_answer(page, before)
         await expect(entries).to_have_count(0)
 
 
-async def test_the_audit_log_is_filtered_and_paged(stage: Stage) -> None:
+async def test_the_audit_log_is_filtered_and_paged(site: Site) -> None:
     """By kind, person and day, kept in the address; a link leads to the invitation; the rest comes on a press."""
-    async with stage.invited() as (owner, _):
+    async with site.invited() as (owner, _):
         community_id = await owner.community_id()
-        page = await stage.person()
+        page = await site.person()
         await sign_in(page)
         await page.goto(f"/#/communities/{community_id}/audit")
         entries = page.locator("ol.rows > li")
@@ -58,11 +58,11 @@ async def test_the_audit_log_is_filtered_and_paged(stage: Stage) -> None:
         await expect(entries).to_have_count(1)
         await page.get_by_label("From").fill("2001-01-01")
         await page.get_by_label("To").fill("2001-01-31")
-        await expect(told(page, "Nothing like that happened")).to_be_visible()
+        await expect(visible_text(page, "Nothing like that happened")).to_be_visible()
         await page.get_by_label("To").fill("2000-01-31")
-        await expect(told(page, "This day is before the first one.")).to_be_visible()
+        await expect(visible_text(page, "This day is before the first one.")).to_be_visible()
         await press(page, "Clear the filter")
-        await page.route("**/graphql", ask_for_three)
+        await page.route("**/graphql", limit_pages_to_three)
         await page.reload()
         await expect(entries).to_have_count(3)
         await press(page, "Show more")
@@ -72,15 +72,15 @@ async def test_the_audit_log_is_filtered_and_paged(stage: Stage) -> None:
         await expect(heading(page)).to_have_text(GUEST)
 
 
-async def test_lists_are_exported(stage: Stage) -> None:
+async def test_lists_are_exported(site: Site) -> None:
     """The links of both lists download what is there."""
-    async with stage.invited() as (owner, _):
-        page = await stage.person()
+    async with site.invited() as (owner, _):
+        page = await site.person()
         await sign_in(page)
         for view, name, words in (("", "invitations.csv", GUEST), ("/audit", "audit.csv", "invitation.created")):
             await page.goto(f"/#/communities/{await owner.community_id()}{view}")
             if not view:
-                await settled(page)
+                await wait_for_funnel(page)
             async with page.expect_download() as download:
                 await page.locator(f"a[href$='/{name}']", has_text="Export as CSV").click()
             file = await download.value
@@ -88,10 +88,10 @@ async def test_lists_are_exported(stage: Stage) -> None:
             assert words in (await file.path()).read_text("utf-8")
 
 
-async def test_rules_are_changed_and_refused_beside_their_field(stage: Stage) -> None:
+async def test_rules_are_changed_and_refused_beside_their_field(site: Site) -> None:
     """What is saved holds; what is out of bounds or no number is told at its field and changes nothing."""
-    async with stage.owner() as owner:
-        page = await stage.person()
+    async with site.owner() as owner:
+        page = await site.person()
         await sign_in(page)
         await page.goto(f"/#/communities/{await owner.community_id()}/rules")
         minutes, seats = page.get_by_label("Minutes that a link works"), page.get_by_label("Seats")
@@ -100,24 +100,26 @@ async def test_rules_are_changed_and_refused_beside_their_field(stage: Stage) ->
         await minutes.fill("16")
         await press(page, "Save the rules")
         await expect(minutes).to_be_focused()
-        await expect(told(page, "between 5 and 15 was expected")).to_be_visible()
+        await expect(visible_text(page, "between 5 and 15 was expected")).to_be_visible()
         await minutes.fill("")
         await press(page, "Save the rules")
-        await expect(told(page, "A whole number is needed here.")).to_be_visible()
+        await expect(visible_text(page, "A whole number is needed here.")).to_be_visible()
         await minutes.fill("5")
         await page.get_by_label("Days that an invitation stays open").fill("30")
         await page.get_by_label("Domains that can be invited").fill("Example.com, other.example")
         await seats.fill("12")
         await page.get_by_label("Language of the mails").select_option("Deutsch")
         await press(page, "Save the rules")
-        await expect(told(page, "The rules are saved.")).to_be_visible()
+        await expect(visible_text(page, "The rules are saved.")).to_be_visible()
         await page.get_by_role("link", name="Invitations").click()
-        await expect(told(page, "Only addresses at example.com and other.example can be invited.")).to_be_visible()
-        await expect(told(page, "stay open for 30 days; each link for 5 minutes")).to_be_visible()
+        await expect(
+            visible_text(page, "Only addresses at example.com and other.example can be invited.")
+        ).to_be_visible()
+        await expect(visible_text(page, "stay open for 30 days; each link for 5 minutes")).to_be_visible()
         await page.get_by_role("link", name="Rules").click()
         await expect(page.get_by_label("Language of the mails")).to_have_value("de")
         await seats.fill("")
         await press(page, "Save the rules")
-        await expect(told(page, "The rules are saved.")).to_be_visible()
+        await expect(visible_text(page, "The rules are saved.")).to_be_visible()
         community = await Community.get()
         assert (community.link_minutes, community.seat_limit) == (5, None)

@@ -5,11 +5,11 @@ from playwright.async_api import expect
 
 from tests.support.chromium import (
     GUEST,
-    Stage,
+    Site,
     assert_accessible,
     heading,
-    hold,
-    release,
+    hold_answer,
+    release_answer,
     sign_in,
 )
 from tests.support.console import rows
@@ -17,13 +17,13 @@ from tests.support.console import rows
 pytestmark = pytest.mark.anyio
 
 
-async def test_a_view_that_was_left_before_it_came_dims_no_other(stage: Stage) -> None:
+async def test_a_view_that_was_left_before_it_came_dims_no_other(site: Site) -> None:
     """The view that the reader went on to is not shown as waiting while the answer to the one before is still to come."""
-    async with stage.owner() as owner:
-        page = await stage.person()
+    async with site.owner() as owner:
+        page = await site.person()
         await sign_in(page)
         await page.clock.install()
-        before = await hold(page, "query Members(")
+        before = await hold_answer(page, "query Members(")
         members = f"#/communities/{await owner.community_id()}/members"
         await page.evaluate("members => { location.hash = members }", members)
         await before.is_given()
@@ -31,14 +31,14 @@ async def test_a_view_that_was_left_before_it_came_dims_no_other(stage: Stage) -
         await expect(heading(page)).to_have_text("My account")
         await page.clock.run_for(1_000)
         await expect(page.locator("#view")).not_to_have_attribute("aria-busy", "true")
-        await release(page, before)
+        await release_answer(page, before)
         await expect(heading(page)).to_have_text("My account")
 
 
-async def test_every_view_of_the_console_is_accessible_and_has_an_address(stage: Stage) -> None:
+async def test_every_view_of_the_console_is_accessible_and_has_an_address(site: Site) -> None:
     """Each view opens by its own address, by itself, names itself in the title, and fits a window of 320 pixels."""
-    async with stage.invited() as (owner, invitation_id):
-        page = await stage.person()
+    async with site.invited() as (owner, invitation_id):
+        page = await site.person()
         await page.goto("/")
         await expect(heading(page)).to_have_text("Sign in")
         await assert_accessible(page, "sign in")
@@ -68,18 +68,18 @@ async def test_every_view_of_the_console_is_accessible_and_has_an_address(stage:
             assert await page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, address
 
 
-async def test_the_console_is_worked_by_keyboard(stage: Stage) -> None:
+async def test_the_console_is_worked_by_keyboard(site: Site) -> None:
     """Without a pointer: invite, open the row, revoke. Focus goes to each new view's heading, stays in a dialog, and comes
     back where it was.
     """
-    async with stage.owner() as owner:
-        page = await stage.person()
+    async with site.owner() as owner:
+        page = await site.person()
         await sign_in(page)
         await page.goto(f"/#/communities/{await owner.community_id()}")
         await expect(heading(page)).to_have_text("Demo")
         await expect(heading(page)).to_be_focused()
         await page.get_by_label("Email address").focus()
-        stage.service.clock.advance(seconds=1)
+        site.service.clock.advance(seconds=1)
         await page.keyboard.type(GUEST)
         await page.keyboard.press("Enter")
         await expect(rows(page)).to_have_count(2)
@@ -103,10 +103,10 @@ async def test_the_console_is_worked_by_keyboard(stage: Stage) -> None:
         await expect(page.get_by_role("button", name="Revoke")).to_be_focused()
 
 
-async def test_the_console_asks_nobody_else_and_moves_little(stage: Stage) -> None:
+async def test_the_console_asks_nobody_else_and_moves_little(site: Site) -> None:
     """Every request goes to the service itself; who wants less motion sees no change flash."""
-    async with stage.owner() as owner:
-        page = await stage.person()
+    async with site.owner() as owner:
+        page = await site.person()
         asked: list[str] = []
         page.on("request", lambda request: asked.append(request.url))
         await page.emulate_media(reduced_motion="reduce")
@@ -114,7 +114,7 @@ async def test_the_console_asks_nobody_else_and_moves_little(stage: Stage) -> No
         await page.goto(f"/#/communities/{await owner.community_id()}")
         await owner.invite(await owner.community_id(), GUEST)
         await expect(rows(page)).to_have_count(2)
-        await stage.service.deliver()
+        await site.service.deliver()
         await expect(page.locator(".fresh")).to_have_css("animation-name", "none")
         assert len(asked) > 20
-        assert [url for url in asked if not url.startswith(stage.service.url)] == []
+        assert [url for url in asked if not url.startswith(site.service.url)] == []

@@ -6,25 +6,25 @@ from playwright.async_api import expect
 from service.models import Membership
 from tests.support.chromium import (
     GUEST,
-    Stage,
+    Site,
     accept_as,
     assert_accessible,
-    choose,
+    choose_provider,
     heading,
     log_in,
     press,
-    told,
+    visible_text,
 )
 
 pytestmark = pytest.mark.anyio
 
 
-async def test_back_reload_and_a_second_tab_go_on_where_it_stood(stage: Stage) -> None:
+async def test_back_reload_and_a_second_tab_go_on_where_it_stood(site: Site) -> None:
     """Back from the provider, a reload and another tab show the invitation again; what one tab finishes the other shows."""
-    async with stage.invited():
-        page = await stage.person()
-        await page.goto(await stage.link())
-        await choose(page)
+    async with site.invited():
+        page = await site.person()
+        await page.goto(await site.link())
+        await choose_provider(page)
         await page.go_back()
         started = page.get_by_text("You were on your way to sign in with Development.")
         await expect(started).to_be_visible()
@@ -33,49 +33,49 @@ async def test_back_reload_and_a_second_tab_go_on_where_it_stood(stage: Stage) -
         await expect(started).to_be_visible()
         second = await page.context.new_page()
         await second.goto("/confirm")
-        await expect(told(second, "You were on your way")).to_be_visible()
+        await expect(visible_text(second, "You were on your way")).to_be_visible()
         await page.bring_to_front()
-        await choose(page)
+        await choose_provider(page)
         await log_in(page, GUEST)
         await expect(heading(page)).to_have_text("Welcome to Demo")
         await second.reload()
         await expect(heading(second)).to_have_text("Welcome to Demo")
 
 
-async def test_a_closed_browser_goes_on_where_it_stood(stage: Stage) -> None:
+async def test_a_closed_browser_goes_on_where_it_stood(site: Site) -> None:
     """Closed while at the provider and opened again, the browser still has the flow, and finishes it without the link."""
-    async with stage.invited():
-        page = await stage.person()
-        await page.goto(await stage.link())
-        await choose(page)
+    async with site.invited():
+        page = await site.person()
+        await page.goto(await site.link())
+        await choose_provider(page)
         kept = await page.context.storage_state()
         await page.context.close()
-        again = await (await stage.chromium.new_context(base_url=stage.service.url, storage_state=kept)).new_page()
+        again = await (await site.chromium.new_context(base_url=site.service.url, storage_state=kept)).new_page()
         await again.goto("/confirm")
-        await expect(told(again, "You were on your way")).to_be_visible()
+        await expect(visible_text(again, "You were on your way")).to_be_visible()
         await accept_as(again, None, GUEST)
         await expect(heading(again)).to_have_text("Welcome to Demo")
 
 
-async def test_a_waiting_tab_notices_what_another_finished(stage: Stage) -> None:
+async def test_a_waiting_tab_notices_what_another_finished(site: Site) -> None:
     """A tab that shows a begun sign-in turns to the outcome by itself."""
-    async with stage.invited():
-        finishing = await stage.person()
-        await finishing.goto(await stage.link())
-        await choose(finishing)
+    async with site.invited():
+        finishing = await site.person()
+        await finishing.goto(await site.link())
+        await choose_provider(finishing)
         waiting = await finishing.context.new_page()
         await waiting.goto("/confirm")
-        await expect(told(waiting, "You were on your way")).to_be_visible()
+        await expect(visible_text(waiting, "You were on your way")).to_be_visible()
         await log_in(finishing, GUEST)
         await expect(heading(waiting)).to_have_text("Welcome to Demo")
 
 
-async def test_another_browser_cannot_finish_a_flow(stage: Stage) -> None:
+async def test_another_browser_cannot_finish_a_flow(site: Site) -> None:
     """H059: the provider's answer opened in another browser is words only; the first browser goes on afterwards."""
-    async with stage.invited():
-        first, second = await stage.person(), await stage.person()
-        await first.goto(await stage.link())
-        await choose(first)
+    async with site.invited():
+        first, second = await site.person(), await site.person()
+        await first.goto(await site.link())
+        await choose_provider(first)
         login = first.url
         await second.goto(login)
         await second.locator("#email").fill(GUEST)
@@ -85,16 +85,16 @@ async def test_another_browser_cannot_finish_a_flow(stage: Stage) -> None:
         assert await Membership.all().count() == 1
         assert not any("session" in str(cookie.get("name")) for cookie in await second.context.cookies())
         await first.go_back()
-        await choose(first)
+        await choose_provider(first)
         await log_in(first, GUEST)
         await expect(heading(first)).to_have_text("Welcome to Demo")
 
 
-async def test_a_stolen_link_opens_nothing(stage: Stage) -> None:
+async def test_a_stolen_link_opens_nothing(site: Site) -> None:
     """H021: whoever else opens the link sees the masked address only, is refused as themselves, and the invitee gets in."""
-    async with stage.invited():
-        link = await stage.link()
-        thief, guest = await stage.person(), await stage.person()
+    async with site.invited():
+        link = await site.link()
+        thief, guest = await site.person(), await site.person()
         await thief.goto(link)
         await expect(heading(thief)).to_have_text("Demo")
         assert GUEST not in await thief.content()

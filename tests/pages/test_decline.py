@@ -7,22 +7,22 @@ from playwright.async_api import expect
 
 from tests.support.chromium import (
     GUEST,
-    Stage,
+    Site,
     accept_as,
     assert_accessible,
     heading,
     press,
-    told,
+    visible_text,
 )
 
 pytestmark = pytest.mark.anyio
 
 
-async def test_declining_is_confirmed_and_can_block(stage: Stage) -> None:
+async def test_declining_is_confirmed_and_can_block(site: Site) -> None:
     """Keeping changes nothing; declining with the block closes the invitation, and the mail about it can undo the block."""
-    async with stage.invited() as (owner, invitation_id):
-        page = await stage.person()
-        link = await stage.link()
+    async with site.invited() as (owner, invitation_id):
+        page = await site.person()
+        link = await site.link()
         await page.goto(link)
         await expect(heading(page)).to_have_text("Demo")
         await assert_accessible(page, "offer")
@@ -35,7 +35,7 @@ async def test_declining_is_confirmed_and_can_block(stage: Stage) -> None:
         await page.get_by_label("No more invitations from this community").check()
         await page.get_by_role("dialog").get_by_role("button", name="Decline").click()
         await expect(heading(page)).to_have_text("You declined")
-        await expect(told(page, "Demo can no longer invite this address.")).to_be_visible()
+        await expect(visible_text(page, "Demo can no longer invite this address.")).to_be_visible()
         await expect(heading(page)).to_be_focused()
         await assert_accessible(page, "declined")
         assert (await owner.invitation(invitation_id))["status"] == "DECLINED"
@@ -45,11 +45,11 @@ async def test_declining_is_confirmed_and_can_block(stage: Stage) -> None:
         await expect(heading(page)).to_have_text("This link has run out")
 
 
-async def test_a_page_without_the_link_offers_no_block(stage: Stage) -> None:
+async def test_a_page_without_the_link_offers_no_block(site: Site) -> None:
     """H176: what a sign-in left behind in the browser can decline and not block; the page says to open the link for that."""
-    async with stage.invited() as (owner, invitation_id):
-        page = await stage.person()
-        await accept_as(page, await stage.link(), "other@example.com")
+    async with site.invited() as (owner, invitation_id):
+        page = await site.person()
+        await accept_as(page, await site.link(), "other@example.com")
         await press(page, "Decline")
         dialog = page.get_by_role("dialog")
         await expect(dialog.get_by_text("To block further invitations too, open the link in the mail.")).to_be_visible()
@@ -60,13 +60,13 @@ async def test_a_page_without_the_link_offers_no_block(stage: Stage) -> None:
         assert (seen["status"], seen["canResend"]) == ("DECLINED", True)
 
 
-async def test_a_block_is_lifted_on_the_page_of_its_mail(stage: Stage) -> None:
+async def test_a_block_is_lifted_on_the_page_of_its_mail(site: Site) -> None:
     """The mail about a block leads to a page with one button, whose press lifts the block."""
-    async with stage.invited() as (owner, invitation_id):
-        async with stage.service.browser() as holder:
-            await holder.do("declineInvite", token=await stage.service.token_for(GUEST), block=True)
-        mail = await stage.service.mail_to(GUEST)
-        page = await stage.person(language="fr-FR")
+    async with site.invited() as (owner, invitation_id):
+        async with site.service.browser() as holder:
+            await holder.do("declineInvite", token=await site.service.token_for(GUEST), block=True)
+        mail = await site.service.mail_to(GUEST)
+        page = await site.person(language="fr-FR")
         found = re.search(r"http\S+/blocks/\S+", mail.text)
         assert found is not None
         await page.goto(found[0])

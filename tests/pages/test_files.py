@@ -14,18 +14,18 @@ from service.sign_in import flows as sign_in
 from service.web.pages.files import without_comments
 from tests.support.chromium import (
     STATIC,
-    Stage,
+    Site,
 )
 from tests.support.service import http_client
 
 pytestmark = pytest.mark.anyio
 
 
-async def test_the_pages_are_light_and_kept(stage: Stage) -> None:
+async def test_the_pages_are_light_and_kept(site: Site) -> None:
     """All pages with every file that one person can come to load, in the heaviest language, stay below 100 kB on the wire;
     files are kept for good under their version only.
     """
-    async with http_client(stage.service.url) as client:
+    async with http_client(site.service.url) as client:
         weights = await _weights(client)
         languages = sorted(
             weights.pop(f"words/{language}.js") + weights.pop(f"words/console/{language}.js")
@@ -72,9 +72,9 @@ def test_every_script_of_the_pages_is_named_in_their_markup() -> None:
     ("wanted", "language"),
     [("de-CH,en;q=0.8", "de"), ("ja, fr;q=0.5", "fr"), ("ja", "en"), ("en-US,de", "en"), ("", "en")],
 )
-async def test_one_language_is_loaded_and_asked_for_at_once(stage: Stage, wanted: str, language: str) -> None:
+async def test_one_language_is_loaded_and_asked_for_at_once(site: Site, wanted: str, language: str) -> None:
     """The markup names the words of the reader's language, and no other's."""
-    async with http_client(stage.service.url) as client:
+    async with http_client(site.service.url) as client:
         for path in ("/", "/confirm"):
             page = await client.get(path, headers={"accept-language": wanted})
             assert set(re.findall(r"/words/(?:console/)?(\w+)\.js", page.text)) == {language}

@@ -6,23 +6,23 @@ from playwright.async_api import expect
 from tests.support.chromium import (
     GUEST,
     OWNER,
-    Stage,
+    Site,
     accept_as,
     assert_accessible,
     heading,
     press,
-    told,
+    visible_text,
 )
 
 pytestmark = pytest.mark.anyio
 
 
-async def test_a_dead_link_leads_to_a_fresh_one(stage: Stage) -> None:
+async def test_a_dead_link_leads_to_a_fresh_one(site: Site) -> None:
     """The dead link's page sends a fresh link on one press, to the invited mailbox; that one opens the community."""
-    async with stage.invited():
-        first = await stage.link()
-        stage.service.clock.advance(minutes=11)
-        page = await stage.person()
+    async with site.invited():
+        first = await site.link()
+        site.service.clock.advance(minutes=11)
+        page = await site.person()
         await page.goto(first)
         await expect(heading(page)).to_have_text("This link has run out")
         await expect(page.get_by_role("link", name="Already a member? Sign in")).to_have_attribute("href", "/")
@@ -30,30 +30,30 @@ async def test_a_dead_link_leads_to_a_fresh_one(stage: Stage) -> None:
         await press(page, "Send me a fresh link")
         await expect(heading(page)).to_have_text("Look in your mailbox")
         await assert_accessible(page, "fresh")
-        fresh = await stage.link()
+        fresh = await site.link()
         assert fresh != first
         await accept_as(page, fresh, GUEST)
         await expect(heading(page)).to_have_text("Welcome to Demo")
 
 
-async def test_an_unknown_link_gets_the_same_words_and_no_mail(stage: Stage) -> None:
+async def test_an_unknown_link_gets_the_same_words_and_no_mail(site: Site) -> None:
     """H130: a token that never was looks like one that ran out, and asking for a fresh link sends nothing."""
-    page = await stage.person()
+    page = await site.person()
     await page.goto(f"/confirm#{'x' * 43}")
     await expect(heading(page)).to_have_text("This link has run out")
     await press(page, "Send me a fresh link")
     await expect(heading(page)).to_have_text("Look in your mailbox")
-    await stage.service.deliver()
-    assert [mail.to for mail in stage.service.mailbox.entries] == [OWNER]
+    await site.service.deliver()
+    assert [mail.to for mail in site.service.mailbox.entries] == [OWNER]
 
 
-async def test_a_lost_link_can_be_pasted(stage: Stage) -> None:
+async def test_a_lost_link_can_be_pasted(site: Site) -> None:
     """Without a link, or with a cut one, the page says where to find it; half a link is refused in words, a whole one opened."""
-    page = await stage.person()
+    page = await site.person()
     await page.goto("/confirm")
     await expect(heading(page)).to_have_text("Open your invitation")
     await assert_accessible(page, "no link")
-    whole = stage.service.url + await stage.link(OWNER)
+    whole = site.service.url + await site.link(OWNER)
     await page.goto(whole)
     await expect(heading(page)).to_have_text("Demo")
     await page.reload()
@@ -62,7 +62,7 @@ async def test_a_lost_link_can_be_pasted(stage: Stage) -> None:
     await expect(heading(page)).to_have_text("This link is not complete")
     await page.get_by_label("Link from your mail").fill(whole[:-4])
     await press(page, "Open the invitation")
-    await expect(told(page, "That is not a whole link.")).to_be_visible()
+    await expect(visible_text(page, "That is not a whole link.")).to_be_visible()
     await expect(page.get_by_label("Link from your mail")).to_be_focused()
     await assert_accessible(page, "half a link")
     await page.get_by_label("Link from your mail").fill(f"  {whole} ")
@@ -83,12 +83,12 @@ async def test_a_lost_link_can_be_pasted(stage: Stage) -> None:
         "{broken}",
     ],
 )
-async def test_a_link_is_found_in_what_a_mail_program_made_of_it(stage: Stage, mangled: str) -> None:
+async def test_a_link_is_found_in_what_a_mail_program_made_of_it(site: Site, mangled: str) -> None:
     """Brackets, a tracker's tail, an encoded # and a broken line do not keep anybody out; nor does the token alone."""
-    token = await stage.service.token_for(OWNER)
-    link = f"{stage.service.url}/confirm#{token}"
+    token = await site.service.token_for(OWNER)
+    link = f"{site.service.url}/confirm#{token}"
     broken = f"{link[:-20]}\n  {link[-20:]}"
-    page = await stage.person()
+    page = await site.person()
     await page.goto("/confirm")
     pasted = mangled.format(link=link, token=token, encoded=link.replace("#", "%23"), broken=broken)
     await page.get_by_label("Link from your mail").evaluate(
@@ -98,12 +98,12 @@ async def test_a_link_is_found_in_what_a_mail_program_made_of_it(stage: Stage, m
     await expect(heading(page)).to_have_text("Demo")
 
 
-async def test_the_offer_ends_when_its_minutes_do(stage: Stage) -> None:
+async def test_the_offer_ends_when_its_minutes_do(site: Site) -> None:
     """When the countdown is over the page offers a fresh link by itself."""
-    async with stage.invited():
-        page = await stage.person()
+    async with site.invited():
+        page = await site.person()
         await page.clock.install()
-        await page.goto(await stage.link())
+        await page.goto(await site.link())
         await expect(heading(page)).to_have_text("Demo")
         await page.clock.run_for(9 * 60_000 + 5_000)
         await expect(page.locator("#announcer")).to_have_text("This link works for one more minute.")

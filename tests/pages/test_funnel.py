@@ -5,7 +5,7 @@ from playwright.async_api import expect
 
 from tests.support.chromium import (
     GUEST,
-    Stage,
+    Site,
     assert_accessible,
     sign_in,
 )
@@ -13,16 +13,16 @@ from tests.support.chromium import (
 pytestmark = pytest.mark.anyio
 
 
-async def test_the_funnel_is_told_in_numbers_and_in_a_table(stage: Stage) -> None:
+async def test_the_funnel_is_told_in_numbers_and_in_a_table(site: Site) -> None:
     """Of three invitations two were opened and one accepted: the picture says so, and its table week by week."""
-    async with stage.owner() as owner:
-        stage.service.clock.advance(minutes=1)
+    async with site.owner() as owner:
+        site.service.clock.advance(minutes=1)
         community_id = await owner.community_id()
         await owner.invite(community_id, GUEST)
         await owner.invite(community_id, "other@example.com")
-        async with stage.service.browser() as guest:
-            await guest.accept(await stage.service.token_for(GUEST))
-        page = await stage.person()
+        async with site.service.browser() as guest:
+            await guest.accept(await site.service.token_for(GUEST))
+        page = await site.person()
         await sign_in(page)
         await page.goto(f"/#/communities/{community_id}")
         stages = page.locator(".stages > li")

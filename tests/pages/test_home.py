@@ -5,35 +5,35 @@ from playwright.async_api import expect
 
 from service.models import Community
 from tests.support.chromium import (
-    Open,
+    OpenSite,
     assert_accessible,
     heading,
     press,
     sign_in,
-    told,
+    visible_text,
 )
 
 pytestmark = pytest.mark.anyio
 
 
-async def test_communities_are_founded_where_the_operator_allows_it(open_stage: Open) -> None:
+async def test_communities_are_founded_where_the_operator_allows_it(open_site: OpenSite) -> None:
     """With `members` the form makes a community and opens it, ready to invite."""
-    async with open_stage() as stage, stage.owner():
-        page = await stage.person()
+    async with open_site() as site, site.owner():
+        page = await site.person()
         await sign_in(page)
         await press(page, "Create community")
         await expect(page.get_by_label("Name")).to_be_focused()
         await page.get_by_label("Name").fill("Chess")
         await press(page, "Create community")
         await expect(heading(page)).to_have_text("Chess")
-        await expect(told(page, "Chess is there. Now invite somebody.")).to_be_visible()
+        await expect(visible_text(page, "Chess is there. Now invite somebody.")).to_be_visible()
         await assert_accessible(page, "empty community")
 
 
-async def test_where_operators_found_communities_no_form_says_otherwise(open_stage: Open) -> None:
+async def test_where_operators_found_communities_no_form_says_otherwise(open_site: OpenSite) -> None:
     """With `operators` there is no form for a new community, and nothing was tried to find that out."""
-    async with open_stage(community_creation="operators") as stage, stage.owner():
-        page = await stage.person()
+    async with open_site(community_creation="operators") as site, site.owner():
+        page = await site.person()
         await sign_in(page)
         await expect(page.get_by_role("link", name="Demo")).to_be_visible()
         await expect(page.get_by_role("button", name="Create community")).to_have_count(0)

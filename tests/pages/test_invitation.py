@@ -11,39 +11,39 @@ from service.models import Invitation
 from tests.support.chromium import (
     GUEST,
     OWNER,
-    Stage,
+    Site,
     accept_as,
     assert_accessible,
     heading,
-    hold,
+    hold_answer,
     press,
-    release,
+    release_answer,
     sign_in,
-    told,
+    visible_text,
 )
-from tests.support.console import ask_for_three, rows, settled, three_states
+from tests.support.console import invite_in_three_states, limit_pages_to_three, rows, wait_for_funnel
 from tests.support.members import update_policy
 
 pytestmark = pytest.mark.anyio
 
 
-async def test_an_invitation_is_sent_again_and_revoked(stage: Stage) -> None:
+async def test_an_invitation_is_sent_again_and_revoked(site: Site) -> None:
     """Both are confirmed in words; sending again too soon is no button but a time; the link dies with the revocation."""
-    async with stage.invited() as (owner, invitation_id):
-        page = await stage.person()
+    async with site.invited() as (owner, invitation_id):
+        page = await site.person()
         await sign_in(page)
         await page.goto(f"/#/communities/{await owner.community_id()}/invitations/{invitation_id}")
         await expect(heading(page)).to_have_text(GUEST)
         await assert_accessible(page, "invitation")
-        first = await stage.service.token_for(GUEST)
+        first = await site.service.token_for(GUEST)
         # What is told of the mail draws the view anew, and a press amid that would meet neither button.
         sent = page.get_by_role("definition").filter(has_text=re.compile("^Sent"))
         await expect(sent).to_be_visible()
         await press(page, "Send again")
-        await expect(told(page, f"A new link is on its way to {GUEST}.")).to_be_visible()
+        await expect(visible_text(page, f"A new link is on its way to {GUEST}.")).to_be_visible()
         await expect(page.get_by_role("button", name="Send again")).to_have_count(0)
-        await expect(told(page, re.compile("Can be sent again in"))).to_be_visible()
-        second = await stage.service.token_for(GUEST)
+        await expect(visible_text(page, re.compile("Can be sent again in"))).to_be_visible()
+        second = await site.service.token_for(GUEST)
         assert second != first
         await expect(sent).to_be_visible()
         await press(page, "Revoke")
@@ -53,76 +53,76 @@ async def test_an_invitation_is_sent_again_and_revoked(stage: Stage) -> None:
         assert (await owner.invitation(invitation_id))["status"] == "PENDING"
         await press(page, "Revoke")
         await page.get_by_role("dialog").get_by_role("button", name="Revoke").click()
-        await expect(told(page, f"The invitation to {GUEST} is revoked.")).to_be_visible()
+        await expect(visible_text(page, f"The invitation to {GUEST} is revoked.")).to_be_visible()
         await expect(page.get_by_role("button", name="Revoke")).to_have_count(0)
         await expect(heading(page)).to_be_focused()
         assert (await owner.invitation(invitation_id))["status"] == "REVOKED"
-        dead = await stage.person()
+        dead = await site.person()
         await dead.goto(f"/confirm#{second}")
         await expect(heading(dead)).to_have_text("This link has run out")
 
 
-async def test_what_was_done_is_told_whoever_knew_first(stage: Stage) -> None:
+async def test_what_was_done_is_told_whoever_knew_first(site: Site) -> None:
     """A view that has the change already, by itself, still says what the press did; and goes on to when the mail has left."""
-    async with stage.invited() as (owner, invitation_id):
-        page = await stage.person()
+    async with site.invited() as (owner, invitation_id):
+        page = await site.person()
         await sign_in(page)
         await page.goto(f"/#/communities/{await owner.community_id()}/invitations/{invitation_id}")
         await expect(heading(page)).to_have_text(GUEST)
-        answer = await hold(page, "mutation Resend(")
+        answer = await hold_answer(page, "mutation Resend(")
         await press(page, "Send again")
-        await expect(told(page, re.compile("Can be sent again in"))).to_be_visible()
+        await expect(visible_text(page, re.compile("Can be sent again in"))).to_be_visible()
         answer.released.set()
-        words = told(page, f"A new link is on its way to {GUEST}.")
+        words = visible_text(page, f"A new link is on its way to {GUEST}.")
         await expect(words).to_be_visible()
-        await stage.service.deliver()
+        await site.service.deliver()
         await expect(page.get_by_role("definition").filter(has_text=re.compile("^Sent"))).to_be_visible()
         await expect(words).to_be_visible()
 
 
-async def test_an_older_answer_does_not_undo_a_newer_one(stage: Stage) -> None:
+async def test_an_older_answer_does_not_undo_a_newer_one(site: Site) -> None:
     """A revoked invitation is shown as revoked though the answer to what was asked before comes last."""
-    async with stage.invited() as (owner, invitation_id):
-        page = await stage.person()
+    async with site.invited() as (owner, invitation_id):
+        page = await site.person()
         await sign_in(page)
-        catching_up = await hold(page, "query Invitation(", time=2)
+        catching_up = await hold_answer(page, "query Invitation(", time=2)
         await page.goto(f"/#/communities/{await owner.community_id()}/invitations/{invitation_id}")
         await catching_up.is_given()
-        before = await hold(page, "query Invitation(")
+        before = await hold_answer(page, "query Invitation(")
         catching_up.released.set()
-        await stage.service.deliver()
+        await site.service.deliver()
         await before.is_given()
         await press(page, "Revoke")
         await page.get_by_role("dialog").get_by_role("button", name="Revoke").click()
         await expect(page.locator(".badge").first).to_have_text("Revoked")
-        await release(page, before)
+        await release_answer(page, before)
         await expect(page.locator(".badge").first).to_have_text("Revoked")
 
 
-async def test_a_change_behind_a_question_is_seen_after_it(stage: Stage) -> None:
+async def test_a_change_behind_a_question_is_seen_after_it(site: Site) -> None:
     """What happens while the reader is asked whether to revoke is shown when they have answered."""
-    async with stage.invited() as (owner, invitation_id):
-        page = await stage.person()
+    async with site.invited() as (owner, invitation_id):
+        page = await site.person()
         await sign_in(page)
         await page.goto(f"/#/communities/{await owner.community_id()}/invitations/{invitation_id}")
         await press(page, "Revoke")
         await expect(page.get_by_role("button", name="Keep it")).to_be_focused()
-        await stage.service.deliver()
+        await site.service.deliver()
         await page.keyboard.press("Escape")
         await expect(page.get_by_role("definition").filter(has_text=re.compile("^Sent"))).to_be_visible()
 
 
-async def test_what_keeps_an_invitation_is_said_in_the_readers_language(stage: Stage) -> None:
+async def test_what_keeps_an_invitation_is_said_in_the_readers_language(site: Site) -> None:
     """A German admin reads why a mail was not sent and what blocks an invitation in German, in the list and in each one."""
     blocked = "Die Regeln lassen Adressen dieser Domain nicht mehr zu."
     unsent = "Nicht gesendet: Mails an diese Adresse wurden abbestellt oder gesperrt"
-    await suppression.add(Address("ada@club.example"), suppression.Reason.COMPLAINED, now=stage.service.clock())
-    async with stage.invited() as (owner, kept):
+    await suppression.add(Address("ada@club.example"), suppression.Reason.COMPLAINED, now=site.service.clock())
+    async with site.invited() as (owner, kept):
         community = await owner.community_id()
         silent = (await owner.invite(community, "ada@club.example"))["invitation"]["id"]
-        await stage.service.deliver()
+        await site.service.deliver()
         await update_policy(owner, community, allowedEmailDomains=["club.example"])
-        page = await stage.person(language="de-DE")
+        page = await site.person(language="de-DE")
         await page.goto("/")
         await accept_as(page, None, OWNER)
         await page.goto(f"/#/communities/{community}")
@@ -134,14 +134,14 @@ async def test_what_keeps_an_invitation_is_said_in_the_readers_language(stage: S
             await expect(page.get_by_role("alert")).to_contain_text(words)
 
 
-async def test_an_invitation_and_back_keep_the_filter(stage: Stage) -> None:
+async def test_an_invitation_and_back_keep_the_filter(site: Site) -> None:
     """A row opens its timeline; back shows the list as it was asked for."""
-    async with stage.owner() as owner:
-        community_id = await three_states(stage, owner)
-        page = await stage.person()
+    async with site.owner() as owner:
+        community_id = await invite_in_three_states(site, owner)
+        page = await site.person()
         await sign_in(page)
         await page.goto(f"/#/communities/{community_id}?status=REVOKED")
-        await settled(page)
+        await wait_for_funnel(page)
         await rows(page).first.click()
         await expect(heading(page)).to_have_text("bob@example.com")
         await expect(page.get_by_role("listitem").filter(has_text="Owner took the invitation back.")).to_be_visible()
@@ -149,15 +149,15 @@ async def test_an_invitation_and_back_keep_the_filter(stage: Stage) -> None:
         await expect(rows(page)).to_have_count(1)
 
 
-async def test_a_long_timeline_comes_in_pages(stage: Stage) -> None:
+async def test_a_long_timeline_comes_in_pages(site: Site) -> None:
     """What happened first is shown, and the rest on a press."""
-    async with stage.invited() as (owner, invitation_id):
-        await stage.service.deliver()
-        stage.service.clock.advance(minutes=2)
+    async with site.invited() as (owner, invitation_id):
+        await site.service.deliver()
+        site.service.clock.advance(minutes=2)
         await owner.do("resendInvite", invitationId=invitation_id)
-        await stage.service.deliver()
-        page = await stage.person()
-        await page.route("**/graphql", ask_for_three)
+        await site.service.deliver()
+        page = await site.person()
+        await page.route("**/graphql", limit_pages_to_three)
         await sign_in(page)
         await page.goto(f"/#/communities/{await owner.community_id()}/invitations/{invitation_id}")
         events = page.locator(".timeline > li")
@@ -169,13 +169,13 @@ async def test_a_long_timeline_comes_in_pages(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize(("language", "words"), [("en-GB", "(3 times, the last at"), ("de-DE", "(3-mal, zuletzt")])
-async def test_the_timeline_counts_what_strangers_repeat(stage: Stage, language: str, words: str) -> None:
+async def test_the_timeline_counts_what_strangers_repeat(site: Site, language: str, words: str) -> None:
     """Three sign-ins that a link began are one line of the timeline, with their number once, in the reader's language."""
-    async with stage.invited() as (owner, invitation_id), stage.service.browser() as guest:
-        token = await stage.service.token_for(GUEST)
+    async with site.invited() as (owner, invitation_id), site.service.browser() as guest:
+        token = await site.service.token_for(GUEST)
         for _ in range(3):
             await guest.accept(token)
-        page = await stage.person(language=language)
+        page = await site.person(language=language)
         await page.goto("/")
         await accept_as(page, None, OWNER)
         await page.goto("about:blank")
@@ -185,23 +185,23 @@ async def test_the_timeline_counts_what_strangers_repeat(stage: Stage, language:
         assert [line.count(words) for line in await lines.all_inner_texts() if words in line] == [1]
 
 
-async def test_another_address_that_was_proved_is_invited_with_one_press(stage: Stage) -> None:
+async def test_another_address_that_was_proved_is_invited_with_one_press(site: Site) -> None:
     """The wish is seen in the list and on the invitation; the press invites that address with the same role, once."""
-    async with stage.invited(role="ADMIN") as (owner, _), stage.service.browser() as guest:
-        acceptance = await guest.accept_as(await stage.service.token_for(GUEST), "guest@other.example")
+    async with site.invited(role="ADMIN") as (owner, _), site.service.browser() as guest:
+        acceptance = await guest.accept_as(await site.service.token_for(GUEST), "guest@other.example")
         await guest.do("requestOtherAddress", acceptanceId=acceptance["id"])
-        page = await stage.person()
+        page = await site.person()
         await sign_in(page)
         await page.goto(f"/#/communities/{await owner.community_id()}")
-        await settled(page)
+        await wait_for_funnel(page)
         await page.get_by_role("link", name=re.compile("asks to be invited at guest@other.example")).click()
         await expect(heading(page)).to_have_text(GUEST)
         await assert_accessible(page, "proposal")
         await press(page, "Invite guest@other.example")
         await expect(heading(page)).to_have_text("guest@other.example")
-        await expect(told(page, "The invitation to guest@other.example is on its way.")).to_be_visible()
+        await expect(visible_text(page, "The invitation to guest@other.example is on its way.")).to_be_visible()
         assert (await Invitation.get(email="guest@other.example")).role == "ADMIN"
         await page.go_back()
         await press(page, "Invite guest@other.example")
-        await expect(told(page, "was invited already")).to_be_visible()
+        await expect(visible_text(page, "was invited already")).to_be_visible()
         assert await Invitation.all().count() == 3

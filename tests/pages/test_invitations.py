@@ -9,25 +9,25 @@ from service.models import Invitation, Membership, Role
 from tests.support.chromium import (
     GUEST,
     OWNER,
-    Stage,
+    Site,
     accept_as,
     assert_accessible,
     heading,
-    hold,
+    hold_answer,
     press,
     sign_in,
-    told,
+    visible_text,
 )
-from tests.support.console import ask_for_three, rows, settled, three_states
+from tests.support.console import invite_in_three_states, limit_pages_to_three, rows, wait_for_funnel
 from tests.support.service import Browser
 
 pytestmark = pytest.mark.anyio
 
 
-async def test_refused_invitations_say_why_beside_the_field(stage: Stage) -> None:
+async def test_refused_invitations_say_why_beside_the_field(site: Site) -> None:
     """No address, a wrong one, a pending one and a member's each have their words at the address; nothing is sent."""
-    async with stage.invited() as (owner, invitation_id):
-        page = await stage.person()
+    async with site.invited() as (owner, invitation_id):
+        page = await site.person()
         await sign_in(page)
         await page.get_by_role("link", name="Demo").click()
         email = page.get_by_label("Email address")
@@ -49,11 +49,11 @@ async def test_refused_invitations_say_why_beside_the_field(stage: Stage) -> Non
         assert await Invitation.all().count() == 2
 
 
-async def test_roles_above_ones_own_are_not_offered(stage: Stage) -> None:
+async def test_roles_above_ones_own_are_not_offered(site: Site) -> None:
     """H128: an admin's form offers no owner; a member sees the members and nothing of the invitations."""
-    async with stage.invited(role="ADMIN"):
-        page = await stage.person()
-        await accept_as(page, await stage.link(), GUEST)
+    async with site.invited(role="ADMIN"):
+        page = await site.person()
+        await accept_as(page, await site.link(), GUEST)
         await page.get_by_role("link", name="Go to Demo").click()
         await expect(page.get_by_label("Role", exact=True).get_by_role("option")).to_have_text(["Member", "Admin"])
         await Membership.filter(role=Role.ADMIN).update(role=Role.MEMBER)
@@ -64,10 +64,10 @@ async def test_roles_above_ones_own_are_not_offered(stage: Stage) -> None:
         await assert_accessible(page, "a member's view")
 
 
-async def test_long_lists_come_in_pages(stage: Stage) -> None:
+async def test_long_lists_come_in_pages(site: Site) -> None:
     """A page of invitations is shown, newest first, and the rest on a press; the button goes with the last."""
-    async with stage.owner() as owner:
-        page = await _three_of_five(stage, owner)
+    async with site.owner() as owner:
+        page = await _three_of_five(site, owner)
         rows = page.get_by_role("main").get_by_role("list").last.get_by_role("link")
         await expect(rows).to_have_count(3)
         await expect(rows.first).to_contain_text("guest3@example.com")
@@ -78,52 +78,52 @@ async def test_long_lists_come_in_pages(stage: Stage) -> None:
         await expect(page.get_by_role("button", name="Show more")).to_have_count(0)
 
 
-async def test_more_of_a_list_comes_amid_a_reconnect(stage: Stage) -> None:
+async def test_more_of_a_list_comes_amid_a_reconnect(site: Site) -> None:
     """A list that is asked for anew while its rest is on the way still gets that, once, and then has no more to show."""
-    async with stage.owner() as owner:
-        page = await _three_of_five(stage, owner)
+    async with site.owner() as owner:
+        page = await _three_of_five(site, owner)
         await expect(rows(page)).to_have_count(3)
-        rest = await hold(page, '"after":"')
+        rest = await hold_answer(page, '"after":"')
         await press(page, "Show more")
         await rest.is_given()
         await page.evaluate("dispatchEvent(new Event('offline'))")
-        await expect(told(page, "Reconnecting…")).to_be_visible()
-        await expect(told(page, "Reconnecting…")).to_have_count(0)
+        await expect(visible_text(page, "Reconnecting…")).to_be_visible()
+        await expect(visible_text(page, "Reconnecting…")).to_have_count(0)
         rest.released.set()
         await expect(rows(page)).to_have_count(5)
         await expect(rows(page).nth(3)).to_be_focused()
         await expect(page.get_by_role("button", name="Show more")).to_have_count(0)
 
 
-async def _three_of_five(stage: Stage, owner: Browser) -> Page:
+async def _three_of_five(site: Site, owner: Browser) -> Page:
     """The list of five invitations, in pages of three, at its first."""
-    community_id = await _five_invitations(stage, owner)
-    page = await stage.person()
-    await page.route("**/graphql", ask_for_three)
+    community_id = await _five_invitations(site, owner)
+    page = await site.person()
+    await page.route("**/graphql", limit_pages_to_three)
     await sign_in(page)
     await page.goto(f"/#/communities/{community_id}")
-    await settled(page)
+    await wait_for_funnel(page)
     return page
 
 
-async def _five_invitations(stage: Stage, owner: Browser) -> str:
+async def _five_invitations(site: Site, owner: Browser) -> str:
     """The community's id; after its owner four guests were invited, one after the other."""
     community_id = await owner.community_id()
     for number in range(4):
-        stage.service.clock.advance(seconds=1)
+        site.service.clock.advance(seconds=1)
         await owner.invite(community_id, f"guest{number}@example.com")
     return community_id
 
 
-async def test_more_is_shown_while_the_list_catches_up(stage: Stage) -> None:
+async def test_more_is_shown_while_the_list_catches_up(site: Site) -> None:
     """Whether what was missed comes before or after what "Show more" asked for, all rows are there, and no button is left."""
-    async with stage.owner() as owner:
-        community_id = await _five_invitations(stage, owner)
+    async with site.owner() as owner:
+        community_id = await _five_invitations(site, owner)
         for first_of_both in ("missed", "more"):
-            page = await stage.person()
-            missed = await hold(page, "query Invitations(", time=2)
-            more = await hold(page, "query Invitations(", time=3)
-            await page.route("**/graphql", ask_for_three)
+            page = await site.person()
+            missed = await hold_answer(page, "query Invitations(", time=2)
+            more = await hold_answer(page, "query Invitations(", time=3)
+            await page.route("**/graphql", limit_pages_to_three)
             await sign_in(page)
             await page.goto(f"/#/communities/{community_id}")
             await missed.is_given()
@@ -137,18 +137,18 @@ async def test_more_is_shown_while_the_list_catches_up(stage: Stage) -> None:
             await expect(page.get_by_role("button", name="Show more")).to_have_count(0)
 
 
-async def test_filters_combine_and_stand_in_the_address(stage: Stage) -> None:
+async def test_filters_combine_and_stand_in_the_address(site: Site) -> None:
     """Status, delivery, role and text narrow the list together; the address keeps them over a reload, and back undoes one."""
-    async with stage.owner() as owner:
-        community_id = await three_states(stage, owner)
-        page = await stage.person()
+    async with site.owner() as owner:
+        community_id = await invite_in_three_states(site, owner)
+        page = await site.person()
         await sign_in(page)
         await page.goto(f"/#/communities/{community_id}")
         await expect(rows(page)).to_have_count(4)
-        await settled(page)
+        await wait_for_funnel(page)
         await page.get_by_role("checkbox", name="Pending 2").check()
         await expect(rows(page)).to_have_count(2)
-        await expect(told(page, "2 of 4 invitations")).to_be_visible()
+        await expect(visible_text(page, "2 of 4 invitations")).to_be_visible()
         await page.get_by_label("Filter by role").select_option("MEMBER")
         await expect(rows(page)).to_have_count(1)
         await expect(rows(page)).to_contain_text("carol@other.example")
@@ -160,40 +160,40 @@ async def test_filters_combine_and_stand_in_the_address(stage: Stage) -> None:
         await expect(page.get_by_label("Search by address")).to_have_value("OTHER")
         await expect(page.get_by_role("checkbox", name="Pending 2")).to_be_checked()
         await page.get_by_label("Filter by delivery").select_option("TROUBLE")
-        await expect(told(page, "No invitation is like that")).to_be_visible()
+        await expect(visible_text(page, "No invitation is like that")).to_be_visible()
         await assert_accessible(page, "no match")
         await page.go_back()
         await expect(rows(page)).to_have_count(1)
         await page.goto(f"/#/communities/{community_id}?status=REVOKED,ACCEPTED")
         await expect(rows(page)).to_have_count(2)
         await page.goto(f"/#/communities/{community_id}?delivery=DELIVERED&status=NONSENSE")
-        await expect(told(page, "No invitation is like that")).to_be_visible()
-        await settled(page)
+        await expect(visible_text(page, "No invitation is like that")).to_be_visible()
+        await wait_for_funnel(page)
         await press(page, "Clear the filter")
         await expect(rows(page)).to_have_count(4)
         await expect(page.get_by_label("Search by address")).to_be_focused()
 
 
-async def test_a_filter_survives_the_sign_in(stage: Stage) -> None:
+async def test_a_filter_survives_the_sign_in(site: Site) -> None:
     """A list that somebody sent as a link is shown as it was asked for, also to who must sign in first."""
-    async with stage.owner() as owner:
-        address = f"/#/communities/{await three_states(stage, owner)}?status=PENDING&role=ADMIN"
-        page = await stage.person()
+    async with site.owner() as owner:
+        address = f"/#/communities/{await invite_in_three_states(site, owner)}?status=PENDING&role=ADMIN"
+        page = await site.person()
         await page.goto(address)
         await accept_as(page, None, OWNER)
         await expect(rows(page)).to_have_count(1)
-        await expect(page).to_have_url(stage.service.url + address)
+        await expect(page).to_have_url(site.service.url + address)
 
 
-async def test_a_question_that_came_to_nothing_is_told_beside_the_filter(stage: Stage) -> None:
+async def test_a_question_that_came_to_nothing_is_told_beside_the_filter(site: Site) -> None:
     """The list stays as it was, with the reason above it; the next question that is answered takes it away."""
-    async with stage.owner() as owner:
-        community_id = await three_states(stage, owner)
-        page = await stage.person()
+    async with site.owner() as owner:
+        community_id = await invite_in_three_states(site, owner)
+        page = await site.person()
         await sign_in(page)
         await page.goto(f"/#/communities/{community_id}")
         await expect(rows(page)).to_have_count(4)
-        await settled(page)
+        await wait_for_funnel(page)
         await page.route("**/graphql", lambda route: route.abort())
         await page.get_by_role("checkbox", name="Pending").check()
         await expect(page.get_by_role("alert")).to_contain_text("We could not reach the service.")
@@ -204,15 +204,15 @@ async def test_a_question_that_came_to_nothing_is_told_beside_the_filter(stage: 
         await expect(page.get_by_role("alert")).to_have_count(0)
 
 
-async def test_a_change_outlives_an_answer_that_lacks_it(stage: Stage) -> None:
+async def test_a_change_outlives_an_answer_that_lacks_it(site: Site) -> None:
     """What is told while the list is asked for stays, though the answer was made before."""
-    async with stage.invited() as (owner, invitation_id):
-        page = await stage.person()
+    async with site.invited() as (owner, invitation_id):
+        page = await site.person()
         await sign_in(page)
         await page.goto(f"/#/communities/{await owner.community_id()}")
         await expect(rows(page)).to_have_count(2)
-        await settled(page)
-        answer = await hold(page, '"statuses":["PENDING"]},"first"')
+        await wait_for_funnel(page)
+        answer = await hold_answer(page, '"statuses":["PENDING"]},"first"')
         await page.get_by_role("checkbox", name="Pending").check()
         await answer.is_given()
         await owner.do("revokeInvite", invitationId=invitation_id)
@@ -222,10 +222,10 @@ async def test_a_change_outlives_an_answer_that_lacks_it(stage: Stage) -> None:
         await expect(rows(page)).to_have_count(0)
 
 
-async def test_what_was_typed_last_stays_out_of_the_next_view(stage: Stage) -> None:
+async def test_what_was_typed_last_stays_out_of_the_next_view(site: Site) -> None:
     """Who searches and goes on before the search began finds it in no other view's address."""
-    async with stage.invited() as (owner, invitation_id):
-        page = await stage.person()
+    async with site.invited() as (owner, invitation_id):
+        page = await site.person()
         await page.clock.install()
         await sign_in(page)
         community = f"#/communities/{await owner.community_id()}"
@@ -237,60 +237,60 @@ async def test_what_was_typed_last_stays_out_of_the_next_view(stage: Stage) -> N
         )
         await expect(heading(page)).to_have_text(GUEST)
         await page.clock.run_for(1_000)
-        await expect(page).to_have_url(f"{stage.service.url}/{community}/invitations/{invitation_id}")
+        await expect(page).to_have_url(f"{site.service.url}/{community}/invitations/{invitation_id}")
 
 
-async def test_the_list_follows_what_happens(stage: Stage) -> None:
+async def test_the_list_follows_what_happens(site: Site) -> None:
     """New invitations come by themselves, known ones change in place with the focus kept, and those that no longer fit go."""
-    async with stage.owner() as owner:
+    async with site.owner() as owner:
         community_id = await owner.community_id()
-        page = await stage.person()
+        page = await site.person()
         await sign_in(page)
         async with page.expect_request(lambda asked: "text/event-stream" in asked.headers.get("accept", "")):
             await page.goto(f"/#/communities/{community_id}?status=PENDING")
-        await expect(told(page, "No invitation is like that")).to_be_visible()
-        stage.service.clock.advance(seconds=1)
+        await expect(visible_text(page, "No invitation is like that")).to_be_visible()
+        site.service.clock.advance(seconds=1)
         first = await owner.invite(community_id, GUEST)
         await expect(rows(page)).to_have_count(1)
         await expect(rows(page)).to_contain_text("Waiting to be sent")
-        await expect(told(page, "1 of 2 invitations")).to_be_visible()
+        await expect(visible_text(page, "1 of 2 invitations")).to_be_visible()
         await expect(page.get_by_role("checkbox", name="Pending 1")).to_be_visible()
         await rows(page).focus()
-        await stage.service.deliver()
+        await site.service.deliver()
         await expect(rows(page)).to_contain_text("Sent")
         await expect(rows(page)).to_be_focused()
         await page.get_by_label("Email address").focus()
         await owner.do("revokeInvite", invitationId=first["invitation"]["id"])
         await expect(rows(page)).to_have_count(0)
-        await expect(told(page, "Reconnecting…")).to_have_count(0)
+        await expect(visible_text(page, "Reconnecting…")).to_have_count(0)
 
 
-async def test_a_broken_connection_is_taken_up_again(stage: Stage) -> None:
+async def test_a_broken_connection_is_taken_up_again(site: Site) -> None:
     """Offline the list says that it waits; back online it has what happened meanwhile, and follows again."""
-    async with stage.owner() as owner:
+    async with site.owner() as owner:
         community_id = await owner.community_id()
-        page = await stage.person()
+        page = await site.person()
         await sign_in(page)
         await page.goto(f"/#/communities/{community_id}")
         await expect(rows(page)).to_have_count(1)
         await page.context.set_offline(True)
-        await expect(told(page, "Reconnecting…")).to_be_visible()
-        stage.service.clock.advance(seconds=1)
+        await expect(visible_text(page, "Reconnecting…")).to_be_visible()
+        site.service.clock.advance(seconds=1)
         await owner.invite(community_id, "meanwhile@example.com")
         await expect(rows(page)).to_have_count(1)
         await page.context.set_offline(False)
         await expect(rows(page)).to_have_count(2)
-        await expect(told(page, "Reconnecting…")).to_have_count(0)
-        stage.service.clock.advance(seconds=1)
+        await expect(visible_text(page, "Reconnecting…")).to_have_count(0)
+        site.service.clock.advance(seconds=1)
         await owner.invite(community_id, "afterwards@example.com")
         await expect(rows(page).first).to_contain_text("afterwards@example.com")
 
 
-async def test_who_loses_the_right_loses_the_view(stage: Stage) -> None:
+async def test_who_loses_the_right_loses_the_view(site: Site) -> None:
     """H162: an admin who is made a member while they look sees the members from then on, without a reload."""
-    async with stage.invited(role="ADMIN"):
-        page = await stage.person()
-        await accept_as(page, await stage.link(), GUEST)
+    async with site.invited(role="ADMIN"):
+        page = await site.person()
+        await accept_as(page, await site.link(), GUEST)
         await page.get_by_role("link", name="Go to Demo").click()
         await expect(rows(page)).to_have_count(2)
         await Membership.filter(role=Role.ADMIN).update(role=Role.MEMBER)

@@ -11,14 +11,14 @@ from service.exports import csv_line
 from service.models import Invitation, Membership, Role
 from tests.support.chromium import (
     GUEST,
-    Open,
-    Stage,
+    OpenSite,
+    Site,
     assert_accessible,
     press,
     sign_in,
-    told,
+    visible_text,
 )
-from tests.support.console import many
+from tests.support.console import open_invite_many
 
 pytestmark = pytest.mark.anyio
 
@@ -33,25 +33,25 @@ carol@example.com;
 """
 
 
-async def test_an_exported_list_is_read_as_it_was(stage: Stage) -> None:
+async def test_an_exported_list_is_read_as_it_was(site: Site) -> None:
     """H193: the console takes the apostrophes off that exports put before formulas."""
     exported = csv_line(("email", "role", "message")) + csv_line(("+tag@example.com", "MEMBER", "=1;=2\n- one '=two"))
     assert "'+tag" in exported
-    async with stage.invited() as (owner, _):
-        page = await many(stage, owner)
+    async with site.invited() as (owner, _):
+        page = await open_invite_many(site, owner)
         await page.get_by_label("Addresses", exact=True).fill(exported)
         await press(page, "Invite 1 person")
         await expect(page.locator(".many tbody tr td:last-child")).to_have_text("Invited Open +tag@example.com")
         assert (await Invitation.get(email="+tag@example.com")).message == "=1;=2\n- one '=two"
 
 
-async def test_a_list_is_checked_sent_and_told_row_by_row(stage: Stage) -> None:
+async def test_a_list_is_checked_sent_and_told_row_by_row(site: Site) -> None:
     """H100: each row is judged before anything is sent; what is good is sent, and each row says what became of it."""
-    async with stage.invited() as (owner, _):
-        page = await many(stage, owner)
+    async with site.invited() as (owner, _):
+        page = await open_invite_many(site, owner)
         await expect(page.get_by_role("button", name="Invite 0 people")).to_be_disabled()
         await page.get_by_label("Addresses", exact=True).fill(LIST)
-        await expect(told(page, "3 can be invited. 3 rows have problems and are left out.")).to_be_visible()
+        await expect(visible_text(page, "3 can be invited. 3 rows have problems and are left out.")).to_be_visible()
         outcomes = page.locator(".many tbody tr td:last-child")
         await expect(outcomes).to_have_text(
             [
@@ -68,7 +68,7 @@ async def test_a_list_is_checked_sent_and_told_row_by_row(stage: Stage) -> None:
         await press(page, "Invite 3 people")
         await expect(outcomes.first).to_have_text("Invited Open ada@example.com")
         await expect(outcomes.nth(4)).to_have_text("Was invited before Open guest@example.com")
-        await expect(told(page, "2 invited. 1 was invited or a member already.")).to_be_visible()
+        await expect(visible_text(page, "2 invited. 1 was invited or a member already.")).to_be_visible()
         await assert_accessible(page, "sent list")
         assert (await Invitation.get(email="ada@example.com")).role == "ADMIN"
         assert await Invitation.all().count() == 4
@@ -78,26 +78,26 @@ async def test_a_list_is_checked_sent_and_told_row_by_row(stage: Stage) -> None:
         )
 
 
-async def test_a_file_is_read_as_spreadsheets_write_it(stage: Stage) -> None:
+async def test_a_file_is_read_as_spreadsheets_write_it(site: Site) -> None:
     """A chosen file's rows stand in the list, whatever its encoding and separator; what is no text is refused in words."""
-    async with stage.owner() as owner:
-        page = await many(stage, owner)
+    async with site.owner() as owner:
+        page = await open_invite_many(site, owner)
         file, email = page.get_by_label("Or a file"), page.get_by_label("Addresses", exact=True)
         for encoding in ("utf-8-sig", "utf-16", "cp1252"):
             content = "Adresse\tRôle\tMessage\nzoe@example.com\tmember\tÀ bientôt\n".encode(encoding)
             await file.set_input_files({"name": "list.csv", "mimeType": "text/csv", "buffer": content})
-            await expect(told(page, "1 can be invited.")).to_be_visible()
+            await expect(visible_text(page, "1 can be invited.")).to_be_visible()
             await expect(email).to_have_value(re.compile("À bientôt"))
             await email.fill("")
         await file.set_input_files({"name": "list.xlsx", "mimeType": "", "buffer": b"PK\0\0"})
-        await expect(told(page, "list.xlsx is no list that can be read")).to_be_visible()
+        await expect(visible_text(page, "list.xlsx is no list that can be read")).to_be_visible()
         assert await Invitation.all().count() == 1
 
 
-async def test_many_are_sent_in_portions_that_can_be_taken_up_again(stage: Stage) -> None:
+async def test_many_are_sent_in_portions_that_can_be_taken_up_again(site: Site) -> None:
     """120 rows go in three portions; when one does not arrive the rest waits, and one press sends it: nobody twice."""
-    async with stage.owner() as owner:
-        page = await many(stage, owner)
+    async with site.owner() as owner:
+        page = await open_invite_many(site, owner)
         asked: list[int] = []
 
         async def fail_the_second(route: Route) -> None:
@@ -112,35 +112,35 @@ async def test_many_are_sent_in_portions_that_can_be_taken_up_again(stage: Stage
             "\n".join(f"person{number}@example.com" for number in range(120))
         )
         await press(page, "Invite 120 people")
-        await expect(told(page, "50 invited. 70 were not sent.")).to_be_visible()
+        await expect(visible_text(page, "50 invited. 70 were not sent.")).to_be_visible()
         await expect(page.get_by_role("alert")).to_contain_text("We could not reach the service.")
         await assert_accessible(page, "not sent")
         await press(page, "Send the 70 that were not sent")
-        await expect(told(page, "120 invited.")).to_be_visible()
+        await expect(visible_text(page, "120 invited.")).to_be_visible()
         assert asked == [50, 50, 50, 20]
         assert await Invitation.all().count() == 121
 
 
-async def test_a_limit_stops_the_list_and_says_when(open_stage: Open) -> None:
+async def test_a_limit_stops_the_list_and_says_when(open_site: OpenSite) -> None:
     """H135: over the inviter's limit the rest waits, with the time, and nothing of it was sent."""
     limits = {"attempts_per_client": "1000/1m", "invites_per_inviter": "3/1h"}
-    async with open_stage(rate_limits=limits) as stage, stage.owner() as owner:
-        page = await many(stage, owner)
+    async with open_site(rate_limits=limits) as site, site.owner() as owner:
+        page = await open_invite_many(site, owner)
         await page.get_by_label("Addresses", exact=True).fill(
             "\n".join(f"person{number}@example.com" for number in range(60))
         )
         await press(page, "Invite 60 people")
-        await expect(told(page, "3 invited. 57 were not sent.")).to_be_visible()
+        await expect(visible_text(page, "3 invited. 57 were not sent.")).to_be_visible()
         await expect(page.get_by_role("alert")).to_contain_text("Try again in 1 hour.")
         assert await Invitation.all().count() == 4
 
 
-async def test_roles_change_and_members_go(stage: Stage) -> None:
+async def test_roles_change_and_members_go(site: Site) -> None:
     """A role is chosen in a dialog that Escape leaves unchanged; removing is confirmed, and both are seen at once."""
-    async with stage.invited():
-        async with stage.service.browser() as guest:
-            await guest.accept_as(await stage.service.token_for(GUEST), GUEST)
-        page = await stage.person()
+    async with site.invited():
+        async with site.service.browser() as guest:
+            await guest.accept_as(await site.service.token_for(GUEST), GUEST)
+        page = await site.person()
         await sign_in(page)
         await page.get_by_role("link", name="Demo").click()
         await page.get_by_role("link", name="Members", exact=True).click()
@@ -155,13 +155,13 @@ async def test_roles_change_and_members_go(stage: Stage) -> None:
         await expect(page.get_by_role("radio", name="Member")).to_be_focused()
         await page.keyboard.press("ArrowDown")
         await page.get_by_role("dialog").get_by_role("button", name="Change").click()
-        await expect(told(page, "Guest is now admin.")).to_be_visible()
+        await expect(visible_text(page, "Guest is now admin.")).to_be_visible()
         await expect(row).to_contain_text("Admin")
         assert await Membership.filter(role=Role.ADMIN).count() == 1
         await row.get_by_role("button", name="Remove Guest").click()
         await expect(page.get_by_role("button", name="Cancel")).to_be_focused()
         await assert_accessible(page, "remove")
         await page.get_by_role("dialog").get_by_role("button", name="Remove").click()
-        await expect(told(page, "Guest was removed.")).to_be_visible()
+        await expect(visible_text(page, "Guest was removed.")).to_be_visible()
         await expect(row).to_have_count(0)
         assert await Membership.all().count() == 1

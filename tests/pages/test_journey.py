@@ -9,41 +9,41 @@ from service.models import Membership
 from tests.support.chromium import (
     GUEST,
     OWNER,
-    Stage,
+    Site,
     accept_as,
     heading,
     log_in,
     press,
-    told,
+    visible_text,
 )
 
 pytestmark = pytest.mark.anyio
 
 
-async def test_a_newcomer_is_led_from_the_mail_to_a_community_of_two(stage: Stage) -> None:
+async def test_a_newcomer_is_led_from_the_mail_to_a_community_of_two(site: Site) -> None:
     """The owner comes in from the mailbox and invites; another account is refused in words; the guest then gets in."""
-    owner = await stage.person()
-    await accept_as(owner, await stage.link(OWNER), OWNER)
+    owner = await site.person()
+    await accept_as(owner, await site.link(OWNER), OWNER)
     await expect(heading(owner)).to_have_text("Welcome to Demo")
     await owner.get_by_role("link", name="Go to Demo").click()
     await owner.get_by_label("Email address").fill(GUEST)
     await owner.get_by_text("Add a message").click()
     await owner.get_by_label("Message").fill("Come and see.")
     await press(owner, "Send invitation")
-    await expect(told(owner, f"The invitation to {GUEST} is on its way.")).to_be_visible()
+    await expect(visible_text(owner, f"The invitation to {GUEST} is on its way.")).to_be_visible()
 
-    guest = await stage.person()
-    await guest.goto(await stage.link())
+    guest = await site.person()
+    await guest.goto(await site.link())
     await expect(heading(guest)).to_have_text("Demo")
-    await expect(told(guest, "Owner invited you to join")).to_be_visible()
-    await expect(told(guest, "Come and see.")).to_be_visible()
-    await expect(told(guest, "g•••@example.com")).to_be_visible()
+    await expect(visible_text(guest, "Owner invited you to join")).to_be_visible()
+    await expect(visible_text(guest, "Come and see.")).to_be_visible()
+    await expect(visible_text(guest, "g•••@example.com")).to_be_visible()
     await expect(guest.get_by_role("term")).to_have_text(["For", "Your role"])
     await expect(guest.get_by_role("definition")).to_have_text(["g•••@example.com", "Member"])
     await expect(guest.get_by_role("timer")).to_have_text(re.compile(r"^(10:00|9:\d\d)$"))
     await accept_as(guest, None, "other@example.com")
     await expect(heading(guest)).to_have_text("That was another account")
-    await expect(told(guest, "You signed in as other@example.com")).to_be_visible()
+    await expect(visible_text(guest, "You signed in as other@example.com")).to_be_visible()
     assert await Membership.all().count() == 1
 
     await press(guest, "Sign in with another account")
@@ -51,8 +51,8 @@ async def test_a_newcomer_is_led_from_the_mail_to_a_community_of_two(stage: Stag
     await log_in(guest, GUEST)
     await expect(heading(guest)).to_have_text("Welcome to Demo")
     await guest.get_by_role("link", name="Go to Demo").click()
-    await expect(told(guest, "2 members · Your role: member")).to_be_visible()
-    await expect(told(guest, "Invite someone")).to_have_count(0)
+    await expect(visible_text(guest, "2 members · Your role: member")).to_be_visible()
+    await expect(visible_text(guest, "Invite someone")).to_have_count(0)
 
     await expect(owner.get_by_role("link", name=re.compile(GUEST))).to_contain_text("Accepted")
     await owner.get_by_role("link", name=re.compile(GUEST)).click()

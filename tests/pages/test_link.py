@@ -8,11 +8,11 @@ from playwright.async_api import Page, Route, expect
 from service.models import Flow, FlowKind
 from tests.support.chromium import (
     GUEST,
-    Stage,
+    Site,
     accept_as,
-    choose,
+    choose_provider,
     heading,
-    hold,
+    hold_answer,
     log_in,
 )
 from tests.support.invitee import Network
@@ -34,36 +34,36 @@ async def _traces(page: Page) -> str:
     return str(visited) + str(stored) + str(await page.context.cookies())
 
 
-async def test_the_token_leaves_no_trace(stage: Stage) -> None:
+async def test_the_token_leaves_no_trace(site: Site) -> None:
     """H093, H094: the token is in no request but the API's bodies, no Referer, storage, cookie, markup or history entry."""
-    async with stage.invited():
-        page, network = await stage.person(), Network()
+    async with site.invited():
+        page, network = await site.person(), Network()
         network.watch(page.context)
-        token = await stage.service.token_for(GUEST)
+        token = await site.service.token_for(GUEST)
         await page.goto(f"/confirm#{token}")
         await expect(heading(page)).to_have_text("Demo")
-        await expect(page).to_have_url(f"{stage.service.url}/confirm")
+        await expect(page).to_have_url(f"{site.service.url}/confirm")
         assert token not in await _traces(page)
-        await choose(page)
+        await choose_provider(page)
         assert token not in await _traces(page)
         await log_in(page, GUEST)
         await expect(heading(page)).to_have_text("Welcome to Demo")
         assert token not in await _traces(page)
     assert {"Open", "Accept"} <= set(network.operations)
     for request in network.requests:
-        assert request.url.startswith(stage.service.url), "a third-party request"
+        assert request.url.startswith(site.service.url), "a third-party request"
         assert token not in request.url
         assert token not in str(await request.all_headers())
         assert (await request.all_headers()).get("referer", "") == "" or "/dev/openid" in request.url
-        assert token not in (request.post_data or "") or request.url == f"{stage.service.url}/graphql"
+        assert token not in (request.post_data or "") or request.url == f"{site.service.url}/graphql"
 
 
-async def test_a_mail_scanner_consumes_nothing(stage: Stage) -> None:
+async def test_a_mail_scanner_consumes_nothing(site: Site) -> None:
     """H017, H114: opening the page and running all its scripts asks two questions, begins no flow, and leaves the link live."""
-    async with stage.invited():
-        link = await stage.link()
+    async with site.invited():
+        link = await site.link()
         for _ in range(3):
-            scanner, network = await stage.person(), Network()
+            scanner, network = await site.person(), Network()
             network.watch(scanner.context)
             await scanner.goto(link)
             await expect(heading(scanner)).to_have_text("Demo")
@@ -73,30 +73,30 @@ async def test_a_mail_scanner_consumes_nothing(stage: Stage) -> None:
             assert network.operations == ["Open"]
             assert await scanner.context.cookies() == []
         assert await Flow.filter(kind=FlowKind.ACCEPT).count() == 1, "only the owner's own"
-        guest = await stage.person()
+        guest = await site.person()
         await accept_as(guest, link, GUEST)
         await expect(heading(guest)).to_have_text("Welcome to Demo")
 
 
-async def test_another_link_in_the_same_tab_is_opened(stage: Stage) -> None:
+async def test_another_link_in_the_same_tab_is_opened(site: Site) -> None:
     """A link that is pasted into the address bar of an open /confirm changes its # only, and is opened all the same."""
-    async with stage.invited():
-        page = await stage.person()
+    async with site.invited():
+        page = await site.person()
         await page.goto("/confirm")
         await expect(heading(page)).to_have_text("Open your invitation")
-        await page.evaluate("token => location.hash = token", await stage.service.token_for(GUEST))
+        await page.evaluate("token => location.hash = token", await site.service.token_for(GUEST))
         await expect(heading(page)).to_have_text("Demo")
-        await expect(page).to_have_url(f"{stage.service.url}/confirm")
+        await expect(page).to_have_url(f"{site.service.url}/confirm")
 
 
-async def test_the_link_that_was_opened_last_is_shown(stage: Stage) -> None:
+async def test_the_link_that_was_opened_last_is_shown(site: Site) -> None:
     """What is answered about the link before is not shown any more; a link that comes amid the scripts is not missed."""
-    async with stage.invited() as (owner, _):
-        page, first = await stage.person(), await stage.link()
+    async with site.invited() as (owner, _):
+        page, first = await site.person(), await site.link()
         await owner.do("createCommunity", name="Second")
         await owner.invite(await owner.community_id("Second"), GUEST)
-        second = (await stage.link()).partition("#")[2]
-        answer = await hold(page, first.partition("#")[2])
+        second = (await site.link()).partition("#")[2]
+        answer = await hold_answer(page, first.partition("#")[2])
         await page.goto(first)
         await answer.is_given()
         await page.evaluate("token => location.hash = token", second)
@@ -104,7 +104,7 @@ async def test_the_link_that_was_opened_last_is_shown(stage: Stage) -> None:
         async with page.expect_event("requestfinished", lambda ended: ended.url.endswith("/graphql")):
             answer.released.set()
         await expect(heading(page)).to_have_text("Second")
-        late = await stage.person()
+        late = await site.person()
         words = asyncio.Event()
 
         async def wait(route: Route) -> None:
@@ -113,7 +113,7 @@ async def test_the_link_that_was_opened_last_is_shown(stage: Stage) -> None:
 
         await late.route("**/words/en.js", wait)
         await late.goto(first, wait_until="commit")
-        await expect(late).to_have_url(f"{stage.service.url}/confirm")
+        await expect(late).to_have_url(f"{site.service.url}/confirm")
         await late.evaluate("token => location.hash = token", second)
         words.set()
         await expect(heading(late)).to_have_text("Second")

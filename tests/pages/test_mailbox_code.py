@@ -10,38 +10,38 @@ from service.mail import suppression
 from service.models import Membership
 from tests.support.chromium import (
     GUEST,
-    Stage,
+    Site,
     accept_as,
     assert_accessible,
     heading,
     log_in,
     press,
-    told,
+    visible_text,
 )
 
 pytestmark = pytest.mark.anyio
 
 
-async def test_the_code_from_the_mailbox_opens_the_community(stage: Stage) -> None:
+async def test_the_code_from_the_mailbox_opens_the_community(site: Site) -> None:
     """H025: a wrong code costs a try and says how many are left, another can be sent, and the right one lets the guest in."""
-    async with stage.invited():
-        page = await stage.person()
-        await accept_as(page, await stage.link(), GUEST, provider="google")
+    async with site.invited():
+        page = await site.person()
+        await accept_as(page, await site.link(), GUEST, provider="google")
         code = page.get_by_label("Six-digit code")
         await press(page, "Confirm")
-        await expect(told(page, "The code has six digits.")).to_be_visible()
+        await expect(visible_text(page, "The code has six digits.")).to_be_visible()
         await expect(code).to_be_focused()
-        first = await _code(stage)
+        first = await _code(site)
         await code.fill("000000" if first != "000000" else "111111")
         await code.press("Enter")
-        await expect(told(page, "That is not the code. 4 tries are left.")).to_be_visible()
+        await expect(visible_text(page, "That is not the code. 4 tries are left.")).to_be_visible()
         assert await Membership.all().count() == 1
         await expect(code).to_have_attribute("inputmode", "numeric")
         await expect(code).to_have_attribute("autocomplete", "one-time-code")
         await press(page, "Send another code")
         await page.locator("#email").wait_for()
         await log_in(page, GUEST)
-        second = await _code(stage)
+        second = await _code(site)
         await expect(code).to_be_focused()
         await page.context.grant_permissions(["clipboard-write"])
         await page.evaluate("text => navigator.clipboard.writeText(text)", f"Your code is {second[:3]} {second[3:]}.")
@@ -51,44 +51,44 @@ async def test_the_code_from_the_mailbox_opens_the_community(stage: Stage) -> No
         await expect(heading(page)).to_have_text("Welcome to Demo")
 
 
-async def test_a_code_that_cannot_be_sent_is_told_to_whoever_waits(stage: Stage) -> None:
+async def test_a_code_that_cannot_be_sent_is_told_to_whoever_waits(site: Site) -> None:
     """Before its mail has left the page says so; when it cannot be sent the page turns by itself, and the other sign-in
     still lets the guest in.
     """
-    async with stage.invited():
-        page = await stage.person()
-        await accept_as(page, await stage.link(), GUEST, provider="google")
+    async with site.invited():
+        page = await site.person()
+        await accept_as(page, await site.link(), GUEST, provider="google")
         await expect(heading(page)).to_have_text("Enter the code from your mail")
         await page.get_by_label("Six-digit code").fill("123456")
         await press(page, "Confirm")
-        await expect(told(page, "The code has not been sent yet.")).to_be_visible()
-        await suppression.add(Address(GUEST), suppression.Reason.COMPLAINED, now=stage.service.clock())
-        await stage.service.deliver()
+        await expect(visible_text(page, "The code has not been sent yet.")).to_be_visible()
+        await suppression.add(Address(GUEST), suppression.Reason.COMPLAINED, now=site.service.clock())
+        await site.service.deliver()
         await expect(heading(page)).to_have_text("The sign-in did not work")
-        await expect(told(page, "The code could not be sent to the invited mailbox.")).to_be_visible()
+        await expect(visible_text(page, "The code could not be sent to the invited mailbox.")).to_be_visible()
         await accept_as(page, None, GUEST)
         await expect(heading(page)).to_have_text("Welcome to Demo")
 
 
-async def test_used_up_tries_leave_one_way_on(stage: Stage) -> None:
+async def test_used_up_tries_leave_one_way_on(site: Site) -> None:
     """After five wrong codes the form is gone, and signing in again is the one thing to do."""
-    async with stage.invited():
-        page = await stage.person()
-        await accept_as(page, await stage.link(), GUEST, provider="google")
-        wrong = "000000" if await _code(stage) != "000000" else "111111"
+    async with site.invited():
+        page = await site.person()
+        await accept_as(page, await site.link(), GUEST, provider="google")
+        wrong = "000000" if await _code(site) != "000000" else "111111"
         for left in ("4 tries are", "3 tries are", "2 tries are", "1 try is"):
             await page.get_by_label("Six-digit code").fill(wrong)
             await press(page, "Confirm")
-            await expect(told(page, f"That is not the code. {left} left.")).to_be_visible()
+            await expect(visible_text(page, f"That is not the code. {left} left.")).to_be_visible()
         await page.get_by_label("Six-digit code").fill(wrong)
         await press(page, "Confirm")
-        await expect(told(page, "This code cannot be used any more.")).to_be_visible()
+        await expect(visible_text(page, "This code cannot be used any more.")).to_be_visible()
         await expect(page.get_by_label("Six-digit code")).to_have_count(0)
         await expect(page.get_by_role("button", name="Send another code")).to_be_focused()
         await assert_accessible(page, "tries used up")
 
 
-async def _code(stage: Stage) -> str:
-    found = re.search(r"^\s*(\d{6})\s*$", (await stage.service.mail_to(GUEST)).text, re.MULTILINE)
+async def _code(site: Site) -> str:
+    found = re.search(r"^\s*(\d{6})\s*$", (await site.service.mail_to(GUEST)).text, re.MULTILINE)
     assert found is not None
     return found[1]

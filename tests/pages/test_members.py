@@ -6,21 +6,21 @@ from playwright.async_api import expect
 from service.models import Membership
 from tests.support.chromium import (
     GUEST,
-    Stage,
+    Site,
     accept_as,
     heading,
     press,
     sign_in,
-    told,
+    visible_text,
 )
 
 pytestmark = pytest.mark.anyio
 
 
-async def test_the_last_owner_cannot_leave_and_a_member_can(stage: Stage) -> None:
+async def test_the_last_owner_cannot_leave_and_a_member_can(site: Site) -> None:
     """The last owner is told so in the dialog and stays; a member leaves, and comes out at their communities."""
-    async with stage.invited():
-        owner = await stage.person()
+    async with site.invited():
+        owner = await site.person()
         await sign_in(owner)
         await owner.get_by_role("link", name="Demo").click()
         await owner.get_by_role("link", name="Members", exact=True).click()
@@ -28,12 +28,12 @@ async def test_the_last_owner_cannot_leave_and_a_member_can(stage: Stage) -> Non
         await owner.get_by_role("dialog").get_by_role("button", name="Leave").click()
         await expect(owner.get_by_role("dialog")).to_contain_text("at least one owner")
         assert await Membership.all().count() == 1
-        guest = await stage.person()
-        await accept_as(guest, await stage.link(), GUEST)
+        guest = await site.person()
+        await accept_as(guest, await site.link(), GUEST)
         await guest.get_by_role("link", name="Go to Demo").click()
         await expect(guest.get_by_role("button")).to_have_text(["Sign out", "Leave Guest"])
         await press(guest, "Leave Guest")
         await guest.get_by_role("dialog").get_by_role("button", name="Leave").click()
-        await expect(told(guest, "You left Demo.")).to_be_visible()
+        await expect(visible_text(guest, "You left Demo.")).to_be_visible()
         await expect(heading(guest)).to_have_text("My communities")
         assert await Membership.all().count() == 1

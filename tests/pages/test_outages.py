@@ -9,25 +9,25 @@ from playwright.async_api import Route, expect
 from tests.support.chromium import (
     GUEST,
     OWNER,
-    Open,
-    Stage,
+    OpenSite,
+    Site,
     accept_as,
     assert_accessible,
     heading,
     press,
-    told,
+    visible_text,
 )
 from tests.support.invitee import Network
 
 pytestmark = pytest.mark.anyio
 
 
-async def test_a_provider_that_is_down_leaves_the_others(stage: Stage) -> None:
+async def test_a_provider_that_is_down_leaves_the_others(site: Site) -> None:
     """A provider that cannot be reached is told beside its button; the other one still works."""
-    async with stage.invited():
-        stage.google.metadata_changes = {"issuer": "https://elsewhere.example"}
-        page = await stage.person()
-        await page.goto(await stage.link())
+    async with site.invited():
+        site.google.metadata_changes = {"issuer": "https://elsewhere.example"}
+        page = await site.person()
+        await page.goto(await site.link())
         await press(page, "Sign in with Google")
         await expect(page.get_by_role("alert")).to_be_visible()
         await assert_accessible(page, "provider down")
@@ -35,12 +35,12 @@ async def test_a_provider_that_is_down_leaves_the_others(stage: Stage) -> None:
         await expect(heading(page)).to_have_text("Welcome to Demo")
 
 
-async def test_a_service_out_of_reach_is_told_and_tried_again(stage: Stage) -> None:
+async def test_a_service_out_of_reach_is_told_and_tried_again(site: Site) -> None:
     """A request that does not arrive ends in words with a button, and the token is still in memory for the next try."""
-    async with stage.invited():
-        page = await stage.person()
+    async with site.invited():
+        page = await site.person()
         await page.route("**/graphql", lambda route: route.abort())
-        await page.goto(await stage.link())
+        await page.goto(await site.link())
         await expect(heading(page)).to_have_text("That did not work")
         await assert_accessible(page, "out of reach")
         await page.unroute("**/graphql")
@@ -51,11 +51,11 @@ async def test_a_service_out_of_reach_is_told_and_tried_again(stage: Stage) -> N
         await expect(page.get_by_role("alert")).to_have_text("Something went wrong on our side. Try again in a moment.")
 
 
-async def test_a_browser_without_network_is_told_so(stage: Stage) -> None:
+async def test_a_browser_without_network_is_told_so(site: Site) -> None:
     """Offline is said beside the button that was pressed, and the same press works once the network is back."""
-    async with stage.invited():
-        page = await stage.person()
-        await page.goto(await stage.link())
+    async with site.invited():
+        page = await site.person()
+        await page.goto(await site.link())
         await expect(heading(page)).to_have_text("Demo")
         await page.context.set_offline(offline=True)
         await page.locator("[data-provider=dev]").click()
@@ -65,24 +65,24 @@ async def test_a_browser_without_network_is_told_so(stage: Stage) -> None:
         await expect(heading(page)).to_have_text("Welcome to Demo")
 
 
-async def test_a_page_that_opened_offline_goes_on_by_itself(stage: Stage) -> None:
+async def test_a_page_that_opened_offline_goes_on_by_itself(site: Site) -> None:
     """What could not be asked is asked again as soon as the browser is back online, without a press."""
-    async with stage.invited():
-        page = await stage.person()
+    async with site.invited():
+        page = await site.person()
         await page.route("**/graphql", lambda route: route.abort())
-        await page.goto(await stage.link())
+        await page.goto(await site.link())
         await expect(heading(page)).to_have_text("That did not work")
         await page.unroute("**/graphql")
         await page.evaluate("dispatchEvent(new Event('online'))")
         await expect(heading(page)).to_have_text("Demo")
 
 
-async def test_a_slow_network_shows_progress(stage: Stage) -> None:
+async def test_a_slow_network_shows_progress(site: Site) -> None:
     """While the service has not answered, the page says that it looks, the pressed button that it works, and a second
     press asks nothing again.
     """
-    async with stage.invited():
-        page, network = await stage.person(), Network()
+    async with site.invited():
+        page, network = await site.person(), Network()
         network.watch(page.context)
         answer = asyncio.Event()
 
@@ -91,8 +91,8 @@ async def test_a_slow_network_shows_progress(stage: Stage) -> None:
             await route.continue_()
 
         await page.route("**/graphql", late)
-        await page.goto(await stage.link())
-        await expect(told(page, "Looking up your invitation…")).to_be_visible()
+        await page.goto(await site.link())
+        await expect(visible_text(page, "Looking up your invitation…")).to_be_visible()
         await expect(page.get_by_role("main")).to_have_attribute("aria-busy", "true")
         answer.set()
         await expect(heading(page)).to_have_text("Demo")
@@ -107,27 +107,27 @@ async def test_a_slow_network_shows_progress(stage: Stage) -> None:
         assert network.operations.count("Accept") == 1
 
 
-async def test_too_many_questions_are_told_in_words(open_stage: Open) -> None:
+async def test_too_many_questions_are_told_in_words(open_site: OpenSite) -> None:
     """A page that may not even ask for the invitation says so and what to do, whichever way it was refused."""
     limits = {"attempts_per_client": "1/1m", "mails_per_recipient": "1000/1h"}
-    async with open_stage(rate_limits=limits) as stage:
-        page = await stage.person(language="de")
-        await page.goto(await stage.link(OWNER))
+    async with open_site(rate_limits=limits) as site:
+        page = await site.person(language="de")
+        await page.goto(await site.link(OWNER))
         await expect(heading(page)).to_have_text("Demo")
         await page.goto("about:blank")
-        await page.goto(await stage.link(OWNER))
-        await expect(told(page, "Das war zu oft in kurzer Zeit.")).to_be_visible()
+        await page.goto(await site.link(OWNER))
+        await expect(visible_text(page, "Das war zu oft in kurzer Zeit.")).to_be_visible()
         await page.route("**/graphql", lambda route: route.fulfill(status=429, body="Slow down."))
         await press(page, "Noch einmal versuchen")
-        await expect(told(page, "Das war zu oft in kurzer Zeit.")).to_be_visible()
+        await expect(visible_text(page, "Das war zu oft in kurzer Zeit.")).to_be_visible()
         await expect(heading(page)).to_be_focused()
 
 
-async def test_a_limit_says_when_to_try_again(open_stage: Open) -> None:
+async def test_a_limit_says_when_to_try_again(open_site: OpenSite) -> None:
     """RateLimited is shown beside the button that met it, with the time."""
     limits = {"attempts_per_client": "3/1m", "mails_per_recipient": "1000/1h"}
-    async with open_stage(rate_limits=limits) as stage:
-        page = await stage.person()
+    async with open_site(rate_limits=limits) as site:
+        page = await site.person()
         await page.goto(f"/confirm#{'x' * 43}")
         await press(page, "Send me a fresh link")
         await expect(heading(page)).to_have_text("Look in your mailbox")
@@ -137,28 +137,28 @@ async def test_a_limit_says_when_to_try_again(open_stage: Open) -> None:
         await expect(page.get_by_role("alert")).to_contain_text("Try again in")
 
 
-async def test_broken_scripts_end_in_words(stage: Stage) -> None:
+async def test_broken_scripts_end_in_words(site: Site) -> None:
     """An error that nobody caught shows what to do."""
-    page = await stage.person()
+    page = await site.person()
     await page.goto("/confirm")
     await expect(heading(page)).to_have_text("Open your invitation")
     await page.evaluate("setTimeout(() => { throw new Error('on purpose') })")
     await expect(heading(page)).to_have_text("Something broke on this page")
     await assert_accessible(page, "broken")
-    stage.errors.clear()
+    site.errors.clear()
 
 
-async def test_a_browser_without_javascript_is_told_so(stage: Stage) -> None:
+async def test_a_browser_without_javascript_is_told_so(site: Site) -> None:
     """The words for it are there, in all languages, and nothing pretends to be loading."""
-    page = await stage.person(scripts=False)
+    page = await site.person(scripts=False)
     await page.goto("/confirm")
     await expect(page.locator("noscript p:visible")).to_have_count(4)
     await expect(page.locator(".waiting")).to_be_hidden()
 
 
-async def test_a_page_whose_scripts_never_come_says_so(stage: Stage) -> None:
+async def test_a_page_whose_scripts_never_come_says_so(site: Site) -> None:
     """Where a script does not load, words appear after some seconds without any script."""
-    page = await stage.person()
+    page = await site.person()
     time = await page.context.new_cdp_session(page)
     await time.send("Animation.enable")
     await time.send("Animation.setPlaybackRate", {"playbackRate": 0})
@@ -179,9 +179,9 @@ async def test_a_page_whose_scripts_never_come_says_so(stage: Stage) -> None:
         ("ja", "There is nothing here"),
     ],
 )
-async def test_pages_speak_the_readers_language(stage: Stage, language: str, title: str) -> None:
+async def test_pages_speak_the_readers_language(site: Site, language: str, title: str) -> None:
     """The first of the browser's languages that there are words for is the page's; otherwise English."""
-    page = await stage.person(language=language)
+    page = await site.person(language=language)
     await page.goto("/nowhere")
     await expect(heading(page)).to_have_text(title)
     spoken = language[:2] if language != "ja" else "en"

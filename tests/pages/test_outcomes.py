@@ -10,14 +10,14 @@ from playwright.async_api import Page, expect
 from service.models import Community, Invitation, Membership, Role
 from tests.support.chromium import (
     GUEST,
-    Stage,
+    Site,
     accept_as,
     assert_accessible,
-    choose,
+    choose_provider,
     heading,
     log_in,
     press,
-    told,
+    visible_text,
 )
 from tests.support.invitee import Network
 from tests.support.service import Browser, query_of
@@ -25,56 +25,56 @@ from tests.support.service import Browser, query_of
 pytestmark = pytest.mark.anyio
 
 
-async def _mismatch(stage: Stage, page: Page, _: Browser) -> None:
-    await accept_as(page, await stage.link(), "other@example.com")
+async def _mismatch(site: Site, page: Page, _: Browser) -> None:
+    await accept_as(page, await site.link(), "other@example.com")
 
 
-async def _not_verified(stage: Stage, page: Page, _: Browser) -> None:
-    await accept_as(page, await stage.link(), GUEST, verified=False)
+async def _not_verified(site: Site, page: Page, _: Browser) -> None:
+    await accept_as(page, await site.link(), GUEST, verified=False)
 
 
-async def _cancelled(stage: Stage, page: Page, _: Browser) -> None:
-    await page.goto(await stage.link())
-    await choose(page)
+async def _cancelled(site: Site, page: Page, _: Browser) -> None:
+    await page.goto(await site.link())
+    await choose_provider(page)
     await press(page, "Cancel")
 
 
-async def _no_seat(stage: Stage, page: Page, _: Browser) -> None:
+async def _no_seat(site: Site, page: Page, _: Browser) -> None:
     await Community.all().update(seat_limit=1)
-    await accept_as(page, await stage.link(), GUEST)
+    await accept_as(page, await site.link(), GUEST)
 
 
-async def _inviter_demoted(stage: Stage, page: Page, _: Browser) -> None:
+async def _inviter_demoted(site: Site, page: Page, _: Browser) -> None:
     await Membership.all().update(role=Role.MEMBER)
-    await accept_as(page, await stage.link(), GUEST)
+    await accept_as(page, await site.link(), GUEST)
 
 
-async def _revoked_meanwhile(stage: Stage, page: Page, owner: Browser) -> None:
-    await page.goto(await stage.link())
-    await choose(page)
+async def _revoked_meanwhile(site: Site, page: Page, owner: Browser) -> None:
+    await page.goto(await site.link())
+    await choose_provider(page)
     invitation = await Invitation.get(email=GUEST)
     await owner.do("revokeInvite", invitationId=invitation.id)
     await log_in(page, GUEST)
 
 
-async def _another_sign_in(stage: Stage, page: Page, owner: Browser) -> None:
-    await accept_as(page, await stage.link(), GUEST)
+async def _another_sign_in(site: Site, page: Page, owner: Browser) -> None:
+    await accept_as(page, await site.link(), GUEST)
     await owner.do("createCommunity", name="Second")
     await owner.invite(await owner.community_id("Second"), GUEST)
-    await accept_as(page, await stage.link(), GUEST, sub="another account")
+    await accept_as(page, await site.link(), GUEST, sub="another account")
 
 
-async def _member_before(stage: Stage, page: Page, owner: Browser) -> None:
-    await accept_as(page, await stage.link(), GUEST, sub="the guest")
+async def _member_before(site: Site, page: Page, owner: Browser) -> None:
+    await accept_as(page, await site.link(), GUEST, sub="the guest")
     await owner.invite(await owner.community_id(), "guest@work.example.com")
-    await accept_as(page, await stage.link("guest@work.example.com"), "guest@work.example.com", sub="the guest")
+    await accept_as(page, await site.link("guest@work.example.com"), "guest@work.example.com", sub="the guest")
 
 
-async def _third_party(stage: Stage, page: Page, _: Browser) -> None:
-    await accept_as(page, await stage.link(), GUEST, provider="google")
+async def _third_party(site: Site, page: Page, _: Browser) -> None:
+    await accept_as(page, await site.link(), GUEST, provider="google")
 
 
-Happen = Callable[[Stage, Page, Browser], Any]
+Happen = Callable[[Site, Page, Browser], Any]
 
 
 @pytest.mark.parametrize(
@@ -91,13 +91,11 @@ Happen = Callable[[Stage, Page, Browser], Any]
         (_third_party, "Enter the code from your mail", "Confirm"),
     ],
 )
-async def test_every_outcome_has_words_and_one_main_button(
-    stage: Stage, happens: Happen, title: str, main: str
-) -> None:
+async def test_every_outcome_has_words_and_one_main_button(site: Site, happens: Happen, title: str, main: str) -> None:
     """Each acceptance status says what happened and what to do next, also after a reload, readable for everybody."""
-    async with stage.invited() as (owner, _):
-        page = await stage.person()
-        await happens(stage, page, owner)
+    async with site.invited() as (owner, _):
+        page = await site.person()
+        await happens(site, page, owner)
         await expect(heading(page)).to_have_text(title)
         await page.reload()
         await expect(heading(page)).to_have_text(title)
@@ -113,18 +111,18 @@ async def test_every_outcome_has_words_and_one_main_button(
     ("language", "refused"),
     [("de", "Das war ein anderes Konto"), ("fr", "C’était un autre compte"), ("es", "Era otra cuenta")],
 )
-async def test_a_refusal_is_told_in_the_readers_language(stage: Stage, language: str, refused: str) -> None:
+async def test_a_refusal_is_told_in_the_readers_language(site: Site, language: str, refused: str) -> None:
     """Mismatch, an address that is not verified, and the fresh link: no English sentence is left among the others."""
-    async with stage.invited():
-        page = await stage.person(language=language)
+    async with site.invited():
+        page = await site.person(language=language)
         await page.goto(f"/confirm#{'x' * 43}")
         await page.locator(".primary").click()
         await expect(page.locator(".mark.mail")).to_be_visible()
         await expect(page.locator("#view [lang=en]")).to_have_count(0)
         for verified in (True, False):
             await page.goto("about:blank")
-            await page.goto(await stage.link())
-            await choose(page)
+            await page.goto(await site.link())
+            await choose_provider(page)
             await page.locator("#email").fill(GUEST if not verified else "other@example.com")
             await page.locator("#email_verified").set_checked(verified)
             await press(page, "Sign in")
@@ -134,13 +132,13 @@ async def test_a_refusal_is_told_in_the_readers_language(stage: Stage, language:
                 await expect(heading(page)).to_have_text(refused)
 
 
-async def test_the_address_that_was_proved_can_be_asked_for(stage: Stage) -> None:
+async def test_the_address_that_was_proved_can_be_asked_for(site: Site) -> None:
     """After a mismatch one press asks the admins for the proved address; it is said, stays said, and they see it."""
-    async with stage.invited() as (owner, invitation_id):
-        page = await stage.person()
-        await accept_as(page, await stage.link(), "other@example.com")
+    async with site.invited() as (owner, invitation_id):
+        page = await site.person()
+        await accept_as(page, await site.link(), "other@example.com")
         await press(page, "Ask to be invited at other@example.com instead")
-        asked = told(page, "You asked to be invited at other@example.com instead.")
+        asked = visible_text(page, "You asked to be invited at other@example.com instead.")
         await expect(asked).to_be_visible()
         await expect(heading(page)).to_be_focused()
         await expect(page.locator("#announcer")).to_contain_text(
@@ -156,39 +154,39 @@ async def test_the_address_that_was_proved_can_be_asked_for(stage: Stage) -> Non
         assert await Membership.all().count() == 1
 
 
-async def test_a_second_address_that_is_asked_for_is_told_plainly(stage: Stage) -> None:
+async def test_a_second_address_that_is_asked_for_is_told_plainly(site: Site) -> None:
     """H182: where the admins have a request for another address already, the page says so after the press."""
-    async with stage.invited() as (owner, invitation_id), stage.service.browser() as first:
-        link = await stage.link()
+    async with site.invited() as (owner, invitation_id), site.service.browser() as first:
+        link = await site.link()
         acceptance = await first.accept_as(link.partition("#")[2], "first@example.com")
         await first.do("requestOtherAddress", acceptanceId=acceptance["id"])
-        page = await stage.person()
+        page = await site.person()
         await accept_as(page, link, "other@example.com")
         await press(page, "Ask to be invited at other@example.com instead")
-        await expect(told(page, "already have a request to invite another address")).to_be_visible()
+        await expect(visible_text(page, "already have a request to invite another address")).to_be_visible()
         await expect(page.locator("#announcer")).to_contain_text("already have a request to invite another address")
         await assert_accessible(page, "another address was asked for")
         query = "query($id: ID!) { invitation(id: $id) { proposedEmail } }"
         assert (await owner.ask(query, id=invitation_id))["invitation"] == {"proposedEmail": "first@example.com"}
 
 
-async def test_an_address_that_nobody_vouches_for_cannot_be_asked_for(stage: Stage) -> None:
+async def test_an_address_that_nobody_vouches_for_cannot_be_asked_for(site: Site) -> None:
     """Where the provider does not vouch for the other address, the page says whom to ask, and has no button for it."""
-    async with stage.invited():
-        page = await stage.person()
-        await accept_as(page, await stage.link(), "other@example.com", verified=False)
-        await expect(told(page, "Ask the person who invited you to invite")).to_be_visible()
+    async with site.invited():
+        page = await site.person()
+        await accept_as(page, await site.link(), "other@example.com", verified=False)
+        await expect(visible_text(page, "Ask the person who invited you to invite")).to_be_visible()
         await expect(page.get_by_role("button", name=re.compile("Ask to be invited"))).to_have_count(0)
 
 
-async def test_another_account_can_really_be_chosen(stage: Stage) -> None:
+async def test_another_account_can_really_be_chosen(site: Site) -> None:
     """After a mismatch at Google the way back there asks for the account anew and names none; all that our pages
     send to another origin is the person: navigations of the whole window, which need no third-party cookie.
     """
-    async with stage.invited("guest@gmail.com"):
-        page, network = await stage.person(), Network()
+    async with site.invited("guest@gmail.com"):
+        page, network = await site.person(), Network()
         network.watch(page.context)
-        await accept_as(page, await stage.link("guest@gmail.com"), "other@gmail.com", provider="google")
+        await accept_as(page, await site.link("guest@gmail.com"), "other@gmail.com", provider="google")
         await expect(heading(page)).to_have_text("That was another account")
         again = page.get_by_role("button", name="Sign in with another account")
         await expect(again.locator("img")).to_have_count(0)
@@ -198,18 +196,18 @@ async def test_another_account_can_really_be_chosen(stage: Stage) -> None:
         assert (asked["prompt"], "login_hint" in asked) == ("select_account", False)
         await log_in(page, "guest@gmail.com")
         await expect(heading(page)).to_have_text("Welcome to Demo")
-    elsewhere = [request for request in network.requests if not request.url.startswith(stage.service.url)]
+    elsewhere = [request for request in network.requests if not request.url.startswith(site.service.url)]
     assert elsewhere
     for request in elsewhere:
         own = (await request.all_headers()).get("sec-fetch-site") == "same-origin"
         assert own or (request.is_navigation_request() and request.frame == page.main_frame), request.url
 
 
-async def test_a_brand_has_its_button_for_its_own_words_only(stage: Stage) -> None:
+async def test_a_brand_has_its_button_for_its_own_words_only(site: Site) -> None:
     """Google's logo stands beside "Sign in with Google", and beside nothing else; other providers have one of ours."""
-    async with stage.invited():
-        page = await stage.person()
-        await page.goto(await stage.link())
+    async with site.invited():
+        page = await site.person()
+        await page.goto(await site.link())
         google = page.get_by_role("button", name="Sign in with Google", exact=True)
         await expect(google.locator("img")).to_have_js_property("complete", value=True)
         assert await google.locator("img").evaluate("image => image.naturalWidth") > 0
@@ -218,12 +216,12 @@ async def test_a_brand_has_its_button_for_its_own_words_only(stage: Stage) -> No
         await expect(page.get_by_role("button", name="Send another code").locator("img")).to_have_count(0)
 
 
-async def test_long_words_do_not_hide_the_buttons(stage: Stage) -> None:
+async def test_long_words_do_not_hide_the_buttons(site: Site) -> None:
     """A message of a thousand characters shows its beginning, so that the first button is in sight, and opens on a press."""
     message = "Words upon words. " * 55
-    async with stage.invited(message=message):
-        page = await stage.person()
-        await page.goto(await stage.link())
+    async with site.invited(message=message):
+        page = await site.person()
+        await page.goto(await site.link())
         quote = page.locator("blockquote")
         shown = await quote.evaluate("quote => quote.clientHeight / quote.scrollHeight")
         assert shown < 0.5

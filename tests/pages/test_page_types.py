@@ -10,7 +10,7 @@ import pytest
 from service import dev
 from service.web import pages
 from tests import ROOT
-from tests.support.requirements import leave_out
+from tests.support.requirements import skip_without
 
 COMPILER: Final = ROOT / "node_modules" / ".bin" / "tsc"
 
@@ -19,7 +19,7 @@ COMPILER: Final = ROOT / "node_modules" / ".bin" / "tsc"
 def service(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the folders with scripts, for the compiler to read and for a test to spoil."""
     if shutil.which("node") is None or not COMPILER.exists():
-        leave_out("the TypeScript compiler (apt-get install npm, then make test sets it up)")
+        skip_without("the TypeScript compiler (apt-get install npm, then make test sets it up)")
     folder = tmp_path_factory.mktemp("service")
     for package in (pages, dev):
         source = Path(package.__file__ or "").parent

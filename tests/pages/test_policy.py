@@ -4,21 +4,21 @@ import pytest
 from playwright.async_api import expect
 
 from tests.support.chromium import (
-    Stage,
+    Site,
     assert_accessible,
     press,
     sign_in,
-    told,
+    visible_text,
 )
 from tests.support.service import http_client
 
 pytestmark = pytest.mark.anyio
 
 
-async def test_an_access_token_is_shown_once_and_revoked(stage: Stage) -> None:
+async def test_an_access_token_is_shown_once_and_revoked(site: Site) -> None:
     """A token needs a name and a community; it is shown once, works for a script, and stops when it is revoked."""
-    async with stage.owner() as owner:
-        page = await stage.person()
+    async with site.owner() as owner:
+        page = await site.person()
         await page.context.grant_permissions(["clipboard-read", "clipboard-write"])
         await sign_in(page)
         await page.get_by_role("link", name="My account").click()
@@ -27,7 +27,7 @@ async def test_an_access_token_is_shown_once_and_revoked(stage: Stage) -> None:
         await page.get_by_label("Name").fill("Nightly import")
         await page.get_by_role("checkbox", name="Demo").uncheck()
         await press(page, "Create the token")
-        await expect(told(page, "Choose at least one community.")).to_be_visible()
+        await expect(visible_text(page, "Choose at least one community.")).to_be_visible()
         await page.get_by_role("checkbox", name="Demo").check()
         await page.get_by_label("What it may do").select_option("INVITE")
         await press(page, "Create the token")
@@ -38,14 +38,14 @@ async def test_an_access_token_is_shown_once_and_revoked(stage: Stage) -> None:
         assert await page.evaluate("navigator.clipboard.readText()") == token
         headers = {"authorization": f"Bearer {token}"}
         body = {"query": "{ viewer { memberships { community { id } } } }"}
-        async with http_client(stage.service.url, headers=headers) as script:
+        async with http_client(site.service.url, headers=headers) as script:
             seen = (await script.post("/graphql", json=body)).json()["data"]["viewer"]["memberships"]
             assert [found["community"]["id"] for found in seen] == [await owner.community_id()]
             await page.reload()
-            await expect(told(page, "Read and invite · Demo")).to_be_visible()
+            await expect(visible_text(page, "Read and invite · Demo")).to_be_visible()
             assert token not in await page.content()
             await page.get_by_role("button", name="Revoke Nightly import").click()
             await page.get_by_role("dialog").get_by_role("button", name="Revoke").click()
-            await expect(told(page, "The token Nightly import is revoked.")).to_be_visible()
+            await expect(visible_text(page, "The token Nightly import is revoked.")).to_be_visible()
             refused = await script.post("/graphql", json=body)
             assert refused.status_code == 401 or refused.json()["data"]["viewer"] is None

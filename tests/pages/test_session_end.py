@@ -10,14 +10,14 @@ from service.models import Invitation
 from tests.support.chromium import (
     GUEST,
     OWNER,
-    Stage,
+    Site,
     accept_as,
     heading,
     press,
     sign_in,
-    told,
+    visible_text,
 )
-from tests.support.console import end_the_session_at, many
+from tests.support.console import end_session_at, open_invite_many
 
 pytestmark = pytest.mark.anyio
 
@@ -28,49 +28,49 @@ _FORGOTTEN: Final = """() => new Promise((done) => {
 })"""
 
 
-async def test_what_was_typed_is_for_the_one_who_typed_it(stage: Stage) -> None:
+async def test_what_was_typed_is_for_the_one_who_typed_it(site: Site) -> None:
     """Another person who signs in there finds the form empty, and nothing of it is left in the browser."""
-    async with stage.invited(role="ADMIN") as (owner, _):
-        async with stage.service.browser() as guest:
-            await guest.accept_as(await stage.service.token_for(GUEST), GUEST)
-        page = await stage.person()
+    async with site.invited(role="ADMIN") as (owner, _):
+        async with site.service.browser() as guest:
+            await guest.accept_as(await site.service.token_for(GUEST), GUEST)
+        page = await site.person()
         await sign_in(page)
         await page.goto(f"/#/communities/{await owner.community_id()}")
         await page.get_by_label("Email address").fill("secret@example.com")
-        await end_the_session_at(page, "mutation Invite(")
+        await end_session_at(page, "mutation Invite(")
         await press(page, "Send invitation")
         await accept_as(page, None, GUEST)
         await expect(page.get_by_label("Email address")).to_have_value("")
         await asyncio.wait_for(page.evaluate(_FORGOTTEN), 30)
 
 
-async def test_a_list_goes_on_after_the_session_has_ended(stage: Stage) -> None:
+async def test_a_list_goes_on_after_the_session_has_ended(site: Site) -> None:
     """A session that ends between two portions keeps the rows that were not sent, and only those."""
-    async with stage.owner() as owner:
-        page = await many(stage, owner)
-        await end_the_session_at(page, "mutation InviteMany(", time=2)
+    async with site.owner() as owner:
+        page = await open_invite_many(site, owner)
+        await end_session_at(page, "mutation InviteMany(", time=2)
         await page.get_by_label("Addresses", exact=True).fill(
             "email\n" + "\n".join(f"p{n}@example.com" for n in range(60))
         )
         await press(page, "Invite 60 people")
-        await expect(told(page, "You were signed out. Sign in to go on.")).to_be_visible()
+        await expect(visible_text(page, "You were signed out. Sign in to go on.")).to_be_visible()
         await accept_as(page, None, OWNER)
-        await expect(told(page, "10 can be invited.")).to_be_visible()
+        await expect(visible_text(page, "10 can be invited.")).to_be_visible()
         await press(page, "Invite 10 people")
-        await expect(told(page, "10 invited.")).to_be_visible()
+        await expect(visible_text(page, "10 invited.")).to_be_visible()
         assert await Invitation.all().count() == 61
 
 
-async def test_a_view_without_a_session_leads_to_the_sign_in(stage: Stage) -> None:
+async def test_a_view_without_a_session_leads_to_the_sign_in(site: Site) -> None:
     """No view says that there is no such thing where only the session has ended."""
-    async with stage.invited() as (owner, invitation_id):
+    async with site.invited() as (owner, invitation_id):
         community = f"/#/communities/{await owner.community_id()}"
         for view in ("", "/members", "/audit", "/rules", "/invite", f"/invitations/{invitation_id}"):
-            page = await stage.person()
+            page = await site.person()
             await sign_in(page)
             await page.goto("/#/account")
             await expect(heading(page)).to_have_text("My account")
             await page.context.clear_cookies()
             await page.goto(community + view)
-            await expect(told(page, "You were signed out. Sign in to go on.")).to_be_visible()
+            await expect(visible_text(page, "You were signed out. Sign in to go on.")).to_be_visible()
             await page.context.close()

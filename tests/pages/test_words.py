@@ -14,9 +14,9 @@ from tests.schema.test_contract import RUNNING
 from tests.support.chromium import (
     OWNER,
     STATIC,
-    Stage,
+    Site,
     accept_as,
-    told,
+    visible_text,
 )
 
 pytestmark = pytest.mark.anyio
@@ -32,9 +32,9 @@ UNIONS: Final = (
 
 def _catalogue(name: str) -> tuple[dict[str, str], dict[str, str]]:
     """The words of a catalogue by their ids, and those for what the service says by its."""
-    words, _, told = (STATIC / "words" / f"{name}.js").read_text("utf-8").partition("export const told")
+    words, _, visible_text = (STATIC / "words" / f"{name}.js").read_text("utf-8").partition("export const told")
     pattern = re.compile(r'^  (?:"([\w.]+)"|(\w+)): (.+),$', re.MULTILINE)
-    found = [{quoted or bare: text for quoted, bare, text in pattern.findall(part)} for part in (words, told)]
+    found = [{quoted or bare: text for quoted, bare, text in pattern.findall(part)} for part in (words, visible_text)]
     return found[0], found[1]
 
 
@@ -56,7 +56,7 @@ def test_every_word_is_there_in_every_language(place: str, language: str) -> Non
 @pytest.mark.parametrize("language", ["de", "fr", "es"])
 def test_every_event_and_refusal_has_words_in_every_language(language: str) -> None:
     """Each kind of event that a community's log can hold, and each refusal that the console can meet, is translated."""
-    told = _catalogue(f"console/{language}")[1] | _catalogue(language)[1]
+    visible_text = _catalogue(f"console/{language}")[1] | _catalogue(language)[1]
     kinds = {kind for kind in audit_sentences._SENTENCES if not re.match(r"member\.(sign|identity)", kind)}
     problems = {kind.name for name in UNIONS for kind in RUNNING.type_map[name].types}  # type: ignore[attr-defined]
     expected = (
@@ -65,7 +65,7 @@ def test_every_event_and_refusal_has_words_in_every_language(language: str) -> N
     groups = (STATIC / "console/audit.js").read_text("utf-8").partition("const KINDS = {")[2].partition("};")[0]
     grouped = set(re.findall(r'"(\w+\.\w+)"', groups))
     assert grouped == kinds | {"invitation.accept_refused"}, "each can be asked for in the log"
-    assert expected - told.keys() == {"InvalidInput", "NotSignedIn"}, (
+    assert expected - visible_text.keys() == {"InvalidInput", "NotSignedIn"}, (
         "the one names its field, the other leads to the sign-in"
     )
 
@@ -77,10 +77,10 @@ _OWN_TEXT: Final = """() => {
 }"""
 
 
-async def test_the_console_speaks_the_readers_language(stage: Stage) -> None:
+async def test_the_console_speaks_the_readers_language(site: Site) -> None:
     """A German reader meets German in every view: what is left of English is marked as such."""
-    async with stage.invited() as (owner, invitation_id):
-        page = await stage.person(language="de-DE")
+    async with site.invited() as (owner, invitation_id):
+        page = await site.person(language="de-DE")
         await page.goto("/")
         await accept_as(page, None, OWNER)
         community = f"/#/communities/{await owner.community_id()}"
@@ -93,7 +93,7 @@ async def test_the_console_speaks_the_readers_language(stage: Stage) -> None:
             text = await page.evaluate(_OWN_TEXT)
             assert not re.search(r"\b(the|and|Invitation|Members|Sign|your)\b", text), (view, text)
         await page.goto(f"{community}/invitations/{invitation_id}")
-        await expect(told(page, "Die Einladung wurde ausgesprochen.")).to_be_visible()
+        await expect(visible_text(page, "Die Einladung wurde ausgesprochen.")).to_be_visible()
 
 
 @pytest.mark.parametrize("language", ["de", "fr", "es"])

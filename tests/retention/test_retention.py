@@ -18,8 +18,8 @@ from service.retention.erasure import LeavesNoOwner, erase
 from service.settings import RateLimit
 from service.sign_in import mailbox_codes
 from tests.conftest import Serve
-from tests.support.postgres import holding
-from tests.support.processes import until
+from tests.support.postgres import hold_lock
+from tests.support.processes import wait_until
 from tests.support.service import Browser, Service
 
 pytestmark = pytest.mark.anyio
@@ -260,11 +260,11 @@ async def test_erasing_waits_for_a_worker_that_records(service: Service) -> None
         await owner.invite(await _owner_in(service, owner), GUEST)
         await service.deliver()
         url = service.settings.database_url.get_secret_value()
-        async with holding(url, "SELECT id FROM mail_orders FOR UPDATE") as worker:
+        async with hold_lock(url, "SELECT id FROM mail_orders FOR UPDATE") as worker:
             erasing = asyncio.create_task(
                 erase(canonical(GUEST), even_last_owner=False, now=service.clock()), context=contextvars.Context()
             )
-            await until(worker.awaited(), "an erasure that waits")
+            await wait_until(worker.awaited(), "an erasure that waits")
             await worker.connection.execute("UPDATE invitations SET delivery = 'SENT'")
         assert (await erasing).invitations == 1
         assert GUEST not in await _everything()

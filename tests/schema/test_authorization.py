@@ -14,7 +14,7 @@ from service.models import Member, Membership
 from service.tokens import new_id
 from tests.accounts.test_access_tokens import CREATE
 from tests.schema.test_contract import RUNNING
-from tests.support.members import begun, let_in, listeners, owner_in
+from tests.support.members import invite_and_join, join_owner, listeners, subscription_started
 from tests.support.service import Browser, Service
 
 pytestmark = pytest.mark.anyio
@@ -58,11 +58,11 @@ async def world(service: Service) -> AsyncIterator[World]:
     async with AsyncExitStack() as stack:
         people = {role: await stack.enter_async_context(service.browser()) for role in ROLES}
         owner = people["owner"]
-        community = await owner_in(service, owner)
+        community = await join_owner(service, owner)
         service.clock.advance(seconds=1)
-        await let_in(service, owner, people["admin"], "admin@example.com", "ADMIN")
+        await invite_and_join(service, owner, people["admin"], "admin@example.com", "ADMIN")
         service.clock.advance(seconds=1)
-        membership = await let_in(service, owner, people["member"], "member@example.com")
+        membership = await invite_and_join(service, owner, people["member"], "member@example.com")
         made = (
             'mutation { createCommunity(input: {name: "Other"}) { ...on CreateCommunitySuccess { community { id } } } }'
         )
@@ -293,7 +293,7 @@ async def test_the_subscription_opens_by_the_table(world: World) -> None:
         async with client.stream("POST", "/graphql", json=body, headers={"accept": "text/event-stream"}) as response:
             lines = response.aiter_lines()
             if expected == "open":
-                await begun(world.community, before)
+                await subscription_started(world.community, before)
                 await world.invited()
             assert await anext(lines) == "event: next"
             told = orjson.loads((await anext(lines)).removeprefix("data: "))

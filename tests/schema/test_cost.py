@@ -23,7 +23,7 @@ from service.tokens import new_id
 from tests.accounts.test_access_tokens import CREATE
 from tests.conftest import Serve
 from tests.schema.test_subscriptions import PATIENCE, _hear, _say, _socket
-from tests.support.members import audit_kinds, begun, listeners, owner_in
+from tests.support.members import audit_kinds, join_owner, listeners, subscription_started
 from tests.support.service import Service, http_client
 
 pytestmark = pytest.mark.anyio
@@ -55,7 +55,7 @@ async def test_rows_of_a_mutation_multiply_what_they_select(service: Service) ->
     short pages are answered.
     """
     async with service.browser() as owner:
-        community = await owner_in(service, owner)
+        community = await join_owner(service, owner)
         wanted = {"name": "Script", "scopes": ["INVITE"], "communityIds": [community], "expiresInDays": 1}
         token = (await owner.ask(CREATE, input=wanted))["createAccessToken"]["token"]
         rows = [{"email": "owner@example.com"}] * 299 + [{"email": "new@example.com"}]
@@ -144,7 +144,7 @@ async def test_what_costs_much_without_rows_is_weighed(production: httpx2.AsyncC
 async def test_lists_of_ones_own_hold_no_more_than_they_count(service: Service) -> None:
     """H200: communities, sessions and sign-ins are listed up to the bound that they are weighed with."""
     async with service.browser() as owner:
-        await owner_in(service, owner)
+        await join_owner(service, owner)
         now, member = service.clock(), await Member.get(email="owner@example.com")
         places = [Community(id=new_id("com"), name=f"C{number:03}", created_at=now) for number in range(MOST_OF_MEMBER)]
         await Community.bulk_create(places)
@@ -178,7 +178,7 @@ async def test_lists_of_ones_own_hold_no_more_than_they_count(service: Service) 
 async def test_the_most_costly_operations_are_answered(serve: Serve) -> None:
     """Full pages inside full pages, of a community that has them, come whole."""
     async with serve() as service, service.browser() as owner:
-        community = await owner_in(service, owner)
+        community = await join_owner(service, owner)
         await _fill(service, community, invitations=100, events=100)
         query = "query($id: ID!) { community(id: $id) { invitations(first: 100) { nodes { timeline(first: 100) { nodes { id kind at summary actor { id name } } } } } } }"
         nodes = (await owner.ask(query, id=community))["community"]["invitations"]["nodes"]
@@ -225,7 +225,7 @@ async def test_a_response_over_its_bytes_is_one_error(service: Service, selectio
     """H201: over 8 MB nothing is answered but one error in words, and the next request is answered."""
     query = f"query($id: ID!, $n: Int!) {{ viewer {{ member {{ id }} }} community(id: $id) {{ invitations(first: $n) {{ nodes {{ {selection} }} }} }} }}"
     async with service.browser() as owner:
-        community = await owner_in(service, owner)
+        community = await join_owner(service, owner)
         await _fill(service, community, invitations=100, events=1)
         error = await _refusal(owner.client, query, id=community, n=100)
         assert (error["message"], error["extensions"]) == (_TOO_LARGE, {"code": "RESPONSE_TOO_LARGE"})
@@ -241,7 +241,7 @@ async def test_a_mutation_whose_response_is_too_large_says_what_stands(service: 
         " revokeInvite(input: {invitationId: $id}) { __typename } }"
     )
     async with service.browser() as owner:
-        community = await owner_in(service, owner)
+        community = await join_owner(service, owner)
         invited = (await owner.invite(community, "first@example.com"))["invitation"]["id"]
         rows = [{"email": f"guest{number}@example.com"} for number in range(90)]
         error = await _refusal(owner.client, query, input={"communityId": community, "invitees": rows}, id=invited)
@@ -263,13 +263,13 @@ subscription($id: ID!) {{ invitationChanged(communityId: $id) {{ email timeline(
 async def test_an_event_over_its_bytes_is_one_error(service: Service, over: str) -> None:
     """H201: an event of a subscription has the same bound; the error ends the subscription, and no part of the event comes."""
     async with service.browser() as owner:
-        community = await owner_in(service, owner)
+        community = await join_owner(service, owner)
         (invitation,) = await _fill(service, community, invitations=1, events=90)
         payload, before = {"query": _LARGE_EVENT, "variables": {"id": community}}, listeners(community)
         if over == "websocket":
             async with _socket(service, owner) as socket:
                 await _say(socket, {"type": "subscribe", "id": "1", "payload": payload})
-                await begun(community, before)
+                await subscription_started(community, before)
                 await owner.do("revokeInvite", invitationId=invitation)
                 message = await _hear(socket)
                 assert message["type"] == "error"
@@ -277,7 +277,7 @@ async def test_an_event_over_its_bytes_is_one_error(service: Service, over: str)
         else:
             headers = {"accept": "text/event-stream"}
             async with owner.client.stream("POST", "/graphql", json=payload, headers=headers) as response:
-                await begun(community, before)
+                await subscription_started(community, before)
                 await owner.do("revokeInvite", invitationId=invitation)
                 async with asyncio.timeout(PATIENCE):
                     text = "".join([line async for line in response.aiter_lines()])
@@ -373,7 +373,7 @@ async def test_a_thousand_invitees_with_every_field_fit_into_variables(service: 
     """The bound on values leaves room for the longest list that may be invited at once."""
     row = {"email": "no address", "role": "MEMBER", "message": "Hi", "locale": "de"}
     async with service.browser() as owner:
-        wanted = {"communityId": await owner_in(service, owner), "invitees": [row] * 1000}
+        wanted = {"communityId": await join_owner(service, owner), "invitees": [row] * 1000}
         assert (await owner.ask(_inviting("id"), input=wanted))["inviteMembers"]["invitedCount"] == 0
 
 
@@ -397,7 +397,7 @@ async def test_an_event_costs_no_more_than_a_page(service: Service, selection: s
     query = f"subscription($id: ID!) {{ invitationChanged(communityId: $id) {{ id {selection} }} }}"
     words = f"{found} found in one event of a subscription, which may cost as much as one page of 100. Allowed: "
     async with service.browser() as owner:
-        community = await owner_in(service, owner)
+        community = await join_owner(service, owner)
         payload = {"query": query, "variables": {"id": community}}
         async with asyncio.timeout(PATIENCE):
             answer = await owner.client.post("/graphql", json=payload, headers={"accept": "text/event-stream"})
@@ -414,12 +414,12 @@ async def test_an_event_may_have_a_page(service: Service) -> None:
     """A full timeline and the numbers of the community come with an event."""
     query = "subscription($id: ID!) { invitationChanged(communityId: $id) { email timeline(first: 100) { nodes { id kind at summary actor { name } } } community { memberCount invitationCounts { pending } } } }"
     async with service.browser() as owner:
-        community = await owner_in(service, owner)
+        community = await join_owner(service, owner)
         async with _socket(service, owner) as socket:
             before = listeners(community)
             payload = {"query": query, "variables": {"id": community}}
             await _say(socket, {"type": "subscribe", "id": "1", "payload": payload})
-            await begun(community, before)
+            await subscription_started(community, before)
             await owner.invite(community, "guest@example.com")
             message = await _hear(socket)
     told = message["payload"]["data"]["invitationChanged"]
@@ -435,7 +435,7 @@ _COMMUNITIES_OF_ONES_OWN = """
 async def test_ones_own_communities_count_as_many_as_they_are(service: Service) -> None:
     """H200: a default page of each of one's own communities is answered for a member of one, and refused for one of 200."""
     async with service.browser() as owner:
-        await owner_in(service, owner)
+        await join_owner(service, owner)
         found = (await owner.ask(_COMMUNITIES_OF_ONES_OWN))["viewer"]["memberships"]
         assert [each["community"]["name"] for each in found] == ["Demo"]
         now, member = service.clock(), await Member.get(email="owner@example.com")

@@ -20,7 +20,7 @@ from tests import ROOT
 from tests.accounts.test_access_tokens import CREATE
 from tests.conftest import settings_for
 from tests.support.loopback import bound_socket, running
-from tests.support.members import owner_in
+from tests.support.members import join_owner
 from tests.support.postgres import PostgresServer
 from tests.support.service import Browser, Service, TestClock
 
@@ -96,7 +96,7 @@ async def _serve(database_url: str, started: "Future[Fuzzed]", stop: threading.E
 
 async def _furnish(service: Service, browser: Browser) -> dict[str, str]:
     """The owner comes in, invites somebody and makes a token; the ids of all that is there then."""
-    community = await owner_in(service, browser)
+    community = await join_owner(service, browser)
     await browser.invite(community, "guest@example.com")
     await service.deliver()
     await browser.ask(CREATE, input={"name": "Mine", "scopes": ["READ"], "communityIds": [community]})

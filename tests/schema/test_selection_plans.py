@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.members import owner_in
+from tests.support.members import join_owner
 from tests.support.service import Browser, Service
 
 pytestmark = pytest.mark.anyio
@@ -32,7 +32,7 @@ async def _rows(browser: Browser, query: str, **variables: Any) -> list[dict[str
 async def test_a_plan_gives_the_answer_of_the_executor(service: Service) -> None:
     """Rows of every status, with aliases, fragments, an interface, lists and nulls are the same with a plan and without."""
     async with service.browser() as owner:
-        community = await owner_in(service, owner)
+        community = await join_owner(service, owner)
         for name, arguments in (("a", {}), ("b", {"message": "Hello", "locale": "de"}), ("c", {"role": "ADMIN"})):
             invited = await owner.invite(community, f"{name}@example.com", **arguments)
             if name == "c":
@@ -49,7 +49,7 @@ async def test_a_page_is_completed_by_a_plan(service: Service) -> None:
     """A page's selection has a plan that is made with the first answer and serves the second."""
     documents = service.app.state.guestlist.graphql.schema.documents
     async with service.browser() as owner:
-        community = await owner_in(service, owner)
+        community = await join_owner(service, owner)
         first = await _rows(owner, _PLANNED, id=community)
         made = dict(documents.parsed(_PLANNED).plans)
         assert any(made.values())
@@ -61,7 +61,7 @@ async def test_a_plan_is_not_kept_where_variables_choose_the_fields(service: Ser
     """One document with @include answers each request as its own variable says."""
     query = "query($id: ID!, $with: Boolean!) { community(id: $id) { invitations { nodes { id email @include(if: $with) } } } }"
     async with service.browser() as owner:
-        community = await owner_in(service, owner)
+        community = await join_owner(service, owner)
         for wanted in (True, False, True):
             rows = await _rows(owner, query, **{"id": community, "with": wanted})
             assert [list(row) for row in rows] == [["id", "email"] if wanted else ["id"]]
@@ -71,7 +71,7 @@ async def test_a_selection_that_merges_is_planned_whole(service: Service) -> Non
     """A field that is asked twice with different parts is answered once, with both."""
     query = "query($id: ID!) { community(id: $id) { policy { seatLimit } policy { linkMinutes } } }"
     async with service.browser() as owner:
-        community = await owner_in(service, owner)
+        community = await join_owner(service, owner)
         for _ in range(2):
             answer = (await owner.ask(query, id=community))["community"]
             assert answer == {"policy": {"seatLimit": None, "linkMinutes": 10}}

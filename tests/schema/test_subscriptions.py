@@ -21,7 +21,7 @@ from service.changes import Hub, Watch, dispatch_payload
 from tests.accounts.test_access_tokens import CREATE
 from tests.conftest import Serve
 from tests.invitations.test_invite_many import INVITE_MANY
-from tests.support.members import begun, let_in, listeners, owner_in
+from tests.support.members import invite_and_join, join_owner, listeners, subscription_started
 from tests.support.service import Browser, Service
 
 pytestmark = pytest.mark.anyio
@@ -65,7 +65,7 @@ async def _hear(socket: ClientConnection) -> Any:
 async def _subscribe(socket: ClientConnection, community: str, name: str = "1") -> None:
     before = listeners(community)
     await _say(socket, {"type": "subscribe", "id": name, "payload": {"query": CHANGED, "variables": {"id": community}}})
-    await begun(community, before)
+    await subscription_started(community, before)
 
 
 async def _heard_of(socket: ClientConnection, email: str, **facts: str) -> None:
@@ -89,7 +89,7 @@ async def _close_code(socket: ClientConnection) -> int:
 async def test_every_change_is_told_over_a_websocket(service: Service) -> None:
     """Created, sent and accepted arrive, of this community only, until complete; then nothing more."""
     async with service.browser() as owner, service.browser() as guest:
-        community = await owner_in(service, owner)
+        community = await join_owner(service, owner)
         made = (
             'mutation { createCommunity(input: {name: "Other"}) { ...on CreateCommunitySuccess { community { id } } } }'
         )
@@ -97,7 +97,7 @@ async def test_every_change_is_told_over_a_websocket(service: Service) -> None:
         async with _socket(service, owner) as socket:
             await _subscribe(socket, community)
             await owner.invite(other, "other@example.com")
-            await let_in(service, owner, guest, "guest@example.com")
+            await invite_and_join(service, owner, guest, "guest@example.com")
             await _heard_of(socket, "guest@example.com", status="ACCEPTED", delivery="SENT")
             await _say(socket, {"type": "complete", "id": "1"})
             await _subscribe(socket, other, "2")
@@ -113,13 +113,13 @@ async def test_every_change_is_told_over_a_websocket(service: Service) -> None:
 async def test_every_change_is_told_over_server_sent_events(service: Service) -> None:
     """The answer to a POST that accepts text/event-stream brings the change as an event; without, words say so."""
     async with service.browser() as owner:
-        community = await owner_in(service, owner)
+        community = await join_owner(service, owner)
         body = {"query": CHANGED, "variables": {"id": community}}
         assert (await owner.client.post("/graphql", json=body)).status_code == 400
         headers, before = {"accept": "text/event-stream"}, listeners(community)
         async with owner.client.stream("POST", "/graphql", json=body, headers=headers) as response:
             assert response.headers["content-type"].startswith("text/event-stream")
-            await begun(community, before)
+            await subscription_started(community, before)
             await owner.invite(community, "guest@example.com")
             lines = response.aiter_lines()
             assert await asyncio.wait_for(anext(lines), PATIENCE) == "event: next"
@@ -133,7 +133,7 @@ async def test_every_change_is_told_over_server_sent_events(service: Service) ->
 async def test_what_may_have_been_missed_is_said(service: Service) -> None:
     """When the service's connection for events breaks, a subscription ends with LOST, and a new one hears again."""
     async with service.browser() as owner:
-        community = await owner_in(service, owner)
+        community = await join_owner(service, owner)
         async with _socket(service, owner) as socket:
             await _subscribe(socket, community)
             ended = await database.select(
@@ -151,9 +151,9 @@ async def test_what_may_have_been_missed_is_said(service: Service) -> None:
 async def test_who_loses_the_right_hears_nothing_more(service: Service) -> None:
     """H162: a removed admin, a lowered one and an ended session are cut off within five seconds, with nothing leaked."""
     async with service.browser() as owner, service.browser() as removed, service.browser() as lowered:
-        community = await owner_in(service, owner)
-        place = await let_in(service, owner, removed, "removed@example.com", "ADMIN")
-        other = await let_in(service, owner, lowered, "lowered@example.com", "ADMIN")
+        community = await join_owner(service, owner)
+        place = await invite_and_join(service, owner, removed, "removed@example.com", "ADMIN")
+        other = await invite_and_join(service, owner, lowered, "lowered@example.com", "ADMIN")
         async with (
             _socket(service, removed) as first, _socket(service, lowered) as second, _socket(service, owner) as third,
         ):  # fmt: skip
@@ -175,7 +175,7 @@ async def test_who_loses_the_right_hears_nothing_more(service: Service) -> None:
 async def test_the_door_of_the_socket(service: Service) -> None:
     """H160, H161: no foreign origin, no session, no other protocol, no subscribe before connection_init, no nonsense."""
     async with service.browser() as owner, service.browser() as stranger:
-        community = await owner_in(service, owner)
+        community = await join_owner(service, owner)
         with pytest.raises(InvalidStatus) as refused:
             async with _socket(service, owner, greet=False, origin="https://evil.example"):
                 pass
@@ -207,8 +207,8 @@ async def test_the_door_of_the_socket(service: Service) -> None:
 async def test_only_admins_and_only_subscriptions(service: Service) -> None:
     """A member, another community's admin and a mutation get an error and no event; the words do not tell them apart."""
     async with service.browser() as owner, service.browser() as guest:
-        community = await owner_in(service, owner)
-        await let_in(service, owner, guest, "guest@example.com")
+        community = await join_owner(service, owner)
+        await invite_and_join(service, owner, guest, "guest@example.com")
         async with _socket(service, guest) as socket:
             said = set()
             for number, wanted in enumerate((community, "com_AAAAAAAAAAAAAAAAAAAAAA", "x")):
@@ -227,7 +227,7 @@ async def test_only_admins_and_only_subscriptions(service: Service) -> None:
 async def test_live_connections_are_capped(service: Service) -> None:
     """H163: subscriptions on one socket, and sockets of one member, have a bound; a freed place can be taken again."""
     async with service.browser() as owner:
-        community = await owner_in(service, owner)
+        community = await join_owner(service, owner)
         async with _socket(service, owner) as socket:
             payload = {"query": CHANGED, "variables": {"id": community}}
             for number in range(MOST_ON_SOCKET + 1):
@@ -260,7 +260,7 @@ async def _idle(service: Service, stack: AsyncExitStack, number: int, **headers:
 async def test_sockets_that_say_nothing_are_few_and_soon_gone(service: Service) -> None:
     """H163: of 200 sockets of one client that never say who they are the newest 50 stay, and the client is still let in."""
     async with service.browser() as owner, AsyncExitStack() as stack:
-        await owner_in(service, owner)
+        await join_owner(service, owner)
         idle = await _idle(service, stack, 200)
         codes = await asyncio.gather(*(_close_code(socket) for socket in idle[: 200 - MOST_WAITING_OF_CLIENT]))
         assert set(codes) == {1013}
@@ -275,7 +275,7 @@ async def test_strangers_take_no_places_of_members(serve: Serve) -> None:
     A session's cookie and an Authorization header are recognised in the handshake, so that these do not wait there.
     """
     async with serve(trusted_proxies=["127.0.0.1"]) as service, service.browser() as owner, AsyncExitStack() as stack:
-        community = await owner_in(service, owner)
+        community = await join_owner(service, owner)
         wanted = {"name": "Watcher", "scopes": ["READ"], "communityIds": [community]}
         token = (await owner.ask(CREATE, input=wanted))["createAccessToken"]["token"]
         limits = service.app.state.guestlist.graphql.subscriptions.limits
@@ -304,7 +304,7 @@ async def test_strangers_take_no_places_of_members(serve: Serve) -> None:
 async def test_a_script_listens_with_its_token(service: Service) -> None:
     """A bearer in connection_init listens without Origin; cookies without Origin count for nothing."""
     async with service.browser() as owner:
-        community = await owner_in(service, owner)
+        community = await join_owner(service, owner)
         wanted = {"name": "Watcher", "scopes": ["READ"], "communityIds": [community]}
         token = (await owner.ask(CREATE, input=wanted))["createAccessToken"]["token"]
         async with _socket(service, token=token) as socket:
@@ -349,7 +349,7 @@ async def test_who_stops_reading_is_cut_off(serve: Serve, over: str) -> None:
     """H162: a listener who reads nothing more is disconnected within five seconds, so that it hears nothing later either."""
     limits = {"attempts_per_client": "off", "invites_per_inviter": "5000/1d"}
     async with serve(rate_limits=limits) as service, service.browser() as owner, AsyncExitStack() as stack:
-        community = await owner_in(service, owner)
+        community = await join_owner(service, owner)
         stalled, before = stack.enter_context(await _stalled(int(service.url.rpartition(":")[2]))), listeners(community)
         if over == "websocket":
             listener = await stack.enter_async_context(_socket(service, owner, sock=stalled))
@@ -363,7 +363,7 @@ async def test_who_stops_reading_is_cut_off(serve: Serve, over: str) -> None:
                 f"accept: text/event-stream\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
             )
             await asyncio.get_running_loop().sock_sendall(stalled, head.encode() + body)
-        await begun(community, before)
+        await subscription_started(community, before)
         assert service.app.state.guestlist.graphql.subscriptions.limits.connections == 1
         await _much_changes(service, owner, community)
         await _until_nobody_is_connected(service)
@@ -394,7 +394,7 @@ async def test_what_a_socket_says_is_logged_nowhere(service: Service, capfd: pyt
     logging.getLogger("uvicorn.error").setLevel(logging.DEBUG)
     logs.configure("debug", "json")
     async with service.browser() as owner:
-        community = await owner_in(service, owner)
+        community = await join_owner(service, owner)
         wanted = {"name": "Watcher", "scopes": ["READ"], "communityIds": [community]}
         token = (await owner.ask(CREATE, input=wanted))["createAccessToken"]["token"]
         async with _socket(service, owner) as socket, _socket(service, token=token) as script:
@@ -423,8 +423,8 @@ async def test_one_members_subscriptions_delay_nobody(service: Service) -> None:
         return perf_counter() - began
 
     async with service.browser() as owner, service.browser() as other, AsyncExitStack() as stack:
-        community = await owner_in(service, owner)
-        await let_in(service, owner, other, "other@example.com")
+        community = await join_owner(service, owner)
+        await invite_and_join(service, owner, other, "other@example.com")
         idle = median([await seconds(other) for _ in range(30)])
         sockets = [await stack.enter_async_context(_socket(service, owner)) for _ in range(10)]
         for socket in sockets:

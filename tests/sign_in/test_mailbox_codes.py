@@ -20,8 +20,8 @@ from tests.accounts.test_access_tokens import CREATE
 from tests.conftest import Serve
 from tests.support.mail_servers import smtp_on_loopback
 from tests.support.openid_provider import ABSENT, CLIENT_ID, CLIENT_SECRET, HostileProvider, running_provider
-from tests.support.postgres import holding
-from tests.support.processes import until
+from tests.support.postgres import hold_lock
+from tests.support.processes import wait_until
 from tests.support.service import Browser, Service
 
 pytestmark = pytest.mark.anyio
@@ -29,11 +29,11 @@ pytestmark = pytest.mark.anyio
 TENANT = "11111111-2222-3333-4444-555555555555"
 ROGUE = "66666666-7777-8888-9999-aaaaaaaaaaaa"
 PERSONAL = "9188040d-6c67-4c5b-b112-36a304b66dad"
-Door = Callable[..., AbstractAsyncContextManager[tuple[Service, HostileProvider]]]
+ServeProvider = Callable[..., AbstractAsyncContextManager[tuple[Service, HostileProvider]]]
 
 
 @pytest.fixture
-def door(serve: Serve) -> Door:
+def serve_provider(serve: Serve) -> ServeProvider:
     """The service with one more provider, `idp`, of the kind asked for."""
 
     @asynccontextmanager
@@ -129,7 +129,7 @@ _CASES = [
 @pytest.mark.parametrize("engine", ["sqlite"])
 @pytest.mark.parametrize(("kind", "registration", "email", "claims", "status", "rule"), _CASES)
 async def test_each_verdict_at_the_door(
-    door: Door,
+    serve_provider: ServeProvider,
     kind: str,
     registration: dict[str, Any],
     email: str,
@@ -138,7 +138,7 @@ async def test_each_verdict_at_the_door(
     rule: str,
 ) -> None:
     """H022-H031, H044, H187, H188: the verdict of each rule decides who gets in, and stands in the audit; refusals use nothing up."""
-    async with door(kind=kind, **registration) as (service, provider):
+    async with serve_provider(kind=kind, **registration) as (service, provider):
         async with service.browser() as owner, service.browser() as guest:
             token = await _invited(service, owner, email)
             provider.claim_changes = claims
@@ -159,9 +159,9 @@ async def test_each_verdict_at_the_door(
             assert (await guest.accept(token, provider="dev"))["__typename"] == "AcceptInviteStarted"
 
 
-async def test_an_address_that_only_userinfo_tells_lets_in(door: Door) -> None:
+async def test_an_address_that_only_userinfo_tells_lets_in(serve_provider: ServeProvider) -> None:
     """H034: where the ID token has no address the one of userinfo counts, for the ID token's own subject only."""
-    async with door() as (service, provider), service.browser() as owner, service.browser() as guest:
+    async with serve_provider() as (service, provider), service.browser() as owner, service.browser() as guest:
         token = await _invited(service, owner, "ann@corp.example")
         provider.claim_changes, provider.userinfo_changes = {"email": ABSENT}, {"sub": "somebody-else"}
         found = await _through(guest, provider, token, "ann@corp.example")
@@ -172,9 +172,9 @@ async def test_an_address_that_only_userinfo_tells_lets_in(door: Door) -> None:
         assert (await _through(guest, provider, None, "ann@corp.example"))["status"] == "ACCEPTED"
 
 
-async def test_an_address_that_is_sent_as_the_name_is_not_stored_as_one(door: Door) -> None:
+async def test_an_address_that_is_sent_as_the_name_is_not_stored_as_one(serve_provider: ServeProvider) -> None:
     """H189: members who may see names and no addresses see none here; a name that is one is kept."""
-    async with door() as (service, provider), service.browser() as owner, service.browser() as guest:
+    async with serve_provider() as (service, provider), service.browser() as owner, service.browser() as guest:
         names = {"ann@corp.example": "ann@corp.example", "bea@corp.example": "Bea <Bea@Corp.example>"}
         for number, (email, name) in enumerate([*names.items(), ("cleo@corp.example", "Cleo @ Home")]):
             provider.claim_changes = {"name": name, "sub": f"subject-{number}"}
@@ -210,10 +210,12 @@ def _wrong(code: str) -> str:
 
 
 @asynccontextmanager
-async def _at_the_code(door: Door) -> AsyncIterator[tuple[Service, HostileProvider, Browser, str, str]]:
+async def _at_the_code(
+    serve_provider: ServeProvider,
+) -> AsyncIterator[tuple[Service, HostileProvider, Browser, str, str]]:
     """A guest with a Google account on an address that Google does not run, who was asked for the code."""
     async with (
-        door(kind="google") as (service, provider),
+        serve_provider(kind="google") as (service, provider),
         service.browser() as owner,
         service.browser() as guest,
     ):
@@ -223,10 +225,10 @@ async def _at_the_code(door: Door) -> AsyncIterator[tuple[Service, HostileProvid
         yield service, provider, guest, found["id"], token
 
 
-async def test_fresh_links_delay_no_code(door: Door) -> None:
+async def test_fresh_links_delay_no_code(serve_provider: ServeProvider) -> None:
     """H179: after strangers' fresh links used up their hour's limit for this mailbox, the code still leaves at once."""
     limits = {"mails_per_recipient": "1/1h", "mails_per_recipient_overall": "1/1h", "attempts_per_client": "off"}
-    async with door(kind="google", rate_limits=limits) as (service, provider):
+    async with serve_provider(kind="google", rate_limits=limits) as (service, provider):
         async with service.browser() as owner, service.browser() as guest, service.browser() as thief:
             token = await _invited(service, owner, EMAIL)
             service.clock.advance(minutes=11)
@@ -239,9 +241,9 @@ async def test_fresh_links_delay_no_code(door: Door) -> None:
             assert done["acceptance"]["status"] == "ACCEPTED"
 
 
-async def test_the_code_completes_the_proof(door: Door) -> None:
+async def test_the_code_completes_the_proof(serve_provider: ServeProvider) -> None:
     """H025: with the code from the invited mailbox, typed with a space, the same browser gets in; without it nobody does."""
-    async with _at_the_code(door) as (service, _, guest, acceptance_id, token):
+    async with _at_the_code(serve_provider) as (service, _, guest, acceptance_id, token):
         await _nobody_new()
         code = await _code(service)
         async with service.browser() as thief:
@@ -258,11 +260,11 @@ async def test_the_code_completes_the_proof(door: Door) -> None:
         assert events[-1] == "google_third_party_and_code"
 
 
-async def test_a_code_that_is_sent_twice_at_once_lets_in_once(door: Door) -> None:
+async def test_a_code_that_is_sent_twice_at_once_lets_in_once(serve_provider: ServeProvider) -> None:
     """H006: of two requests with the right code at once one lets in, and the other finds that or that all is done; there
     is one membership and one session more, and the acceptance is ACCEPTED.
     """
-    async with _at_the_code(door) as (service, _, guest, acceptance_id, __):
+    async with _at_the_code(serve_provider) as (service, _, guest, acceptance_id, __):
         code, sessions = await _code(service), await Session.all().count()
         both = await asyncio.gather(*(_confirm(guest, acceptance_id, code) for _ in range(2)))
         found = sorted((answer["__typename"], answer.get("acceptance", {}).get("status")) for answer in both)
@@ -272,29 +274,29 @@ async def test_a_code_that_is_sent_twice_at_once_lets_in_once(door: Door) -> Non
 
 
 @pytest.mark.parametrize("engine", ["postgres"])
-async def test_two_tries_spent_before_either_is_in_both_find_it(door: Door) -> None:
+async def test_two_tries_spent_before_either_is_in_both_find_it(serve_provider: ServeProvider) -> None:
     """H006: two requests that both wait at the community's row with the right code both find ACCEPTED, and one came in."""
-    async with _at_the_code(door) as (service, _, guest, acceptance_id, __):
+    async with _at_the_code(serve_provider) as (service, _, guest, acceptance_id, __):
         code, sessions = await _code(service), await Session.all().count()
-        async with holding(
+        async with hold_lock(
             service.settings.database_url.get_secret_value(), "SELECT id FROM communities FOR UPDATE"
         ) as held:
             both = [asyncio.create_task(_confirm(guest, acceptance_id, code)) for _ in range(2)]
-            await until(held.awaited(by=2), "two requests that wait for the community")
+            await wait_until(held.awaited(by=2), "two requests that wait for the community")
         for answer in await asyncio.gather(*both):
             assert answer["acceptance"]["status"] == "ACCEPTED"
         await _came_in_once(guest, sessions)
 
 
 @pytest.mark.parametrize("engine", ["postgres"])
-async def test_a_code_that_comes_as_another_request_finishes_is_no_wrong_code(door: Door) -> None:
+async def test_a_code_that_comes_as_another_request_finishes_is_no_wrong_code(serve_provider: ServeProvider) -> None:
     """A right code whose try waits while the flow ends is InviteLinkInvalid, not InvalidCode: the outcome tells the rest."""
-    async with _at_the_code(door) as (service, _, guest, acceptance_id, __):
+    async with _at_the_code(serve_provider) as (service, _, guest, acceptance_id, __):
         code = await _code(service)
         over = "UPDATE flows SET status = 'SIGN_IN_FAILED', message = 'Over.' WHERE status = 'CODE_REQUIRED'"
-        async with holding(service.settings.database_url.get_secret_value(), over) as held:
+        async with hold_lock(service.settings.database_url.get_secret_value(), over) as held:
             late = asyncio.create_task(_confirm(guest, acceptance_id, code))
-            await until(held.awaited(), "a request that waits for the flow")
+            await wait_until(held.awaited(), "a request that waits for the flow")
         assert (await late)["__typename"] == "InviteLinkInvalid"
         assert (await guest.acceptance())["status"] == "SIGN_IN_FAILED"
         await _nobody_new()
@@ -307,9 +309,9 @@ async def _came_in_once(guest: Browser, sessions_before: int) -> None:
     assert await AuditEvent.filter(kind="invitation.accept_refused").count() == 0
 
 
-async def test_simultaneous_guesses_are_counted_one_by_one(door: Door) -> None:
+async def test_simultaneous_guesses_are_counted_one_by_one(serve_provider: ServeProvider) -> None:
     """Twenty wrong codes at once are five tries; nobody gets in, and the code is dead."""
-    async with _at_the_code(door) as (service, _, guest, acceptance_id, __):
+    async with _at_the_code(serve_provider) as (service, _, guest, acceptance_id, __):
         code = await _code(service)
         answers = await asyncio.gather(*(_confirm(guest, acceptance_id, _wrong(code)) for _ in range(20)))
         left = sorted(answer["triesLeft"] for answer in answers if answer["__typename"] == "InvalidCode")
@@ -322,9 +324,9 @@ async def test_simultaneous_guesses_are_counted_one_by_one(door: Door) -> None:
         await _nobody_new()
 
 
-async def test_a_code_that_was_not_sent_yet_costs_no_try(door: Door) -> None:
+async def test_a_code_that_was_not_sent_yet_costs_no_try(serve_provider: ServeProvider) -> None:
     """Before its mail has left, any code is InvalidCode with all tries and words that say so; the code itself then works."""
-    async with _at_the_code(door) as (service, _, guest, acceptance_id, __):
+    async with _at_the_code(serve_provider) as (service, _, guest, acceptance_id, __):
         early = await _confirm(guest, acceptance_id, "000000")
         assert (early["__typename"], early["triesLeft"], "not sent yet" in early["message"]) == ("InvalidCode", 5, True)
         code = await _code(service)
@@ -332,11 +334,11 @@ async def test_a_code_that_was_not_sent_yet_costs_no_try(door: Door) -> None:
 
 
 @pytest.mark.parametrize("unwanted", [True, False])
-async def test_a_code_that_cannot_be_sent_is_told(door: Door, *, unwanted: bool) -> None:
+async def test_a_code_that_cannot_be_sent_is_told(serve_provider: ServeProvider, *, unwanted: bool) -> None:
     """Where the mailbox takes no mail, or none may be sent to it, nobody waits for the code: the person and the admins
     read that it was not sent, nobody gets in, and the link still opens another way.
     """
-    async with _at_the_code(door) as (service, _, guest, acceptance_id, __), smtp_on_loopback() as smtp:
+    async with _at_the_code(serve_provider) as (service, _, guest, acceptance_id, __), smtp_on_loopback() as smtp:
         if unwanted:
             await suppression.add(Address(EMAIL), suppression.Reason.COMPLAINED, now=service.clock())
         smtp.orders["RCPT"] = "550 5.1.1 no such user"
@@ -352,9 +354,9 @@ async def test_a_code_that_cannot_be_sent_is_told(door: Door, *, unwanted: bool)
         assert (await guest.accept_as(None, EMAIL))["status"] == "ACCEPTED"
 
 
-async def test_five_wrong_codes_end_the_flow(door: Door) -> None:
+async def test_five_wrong_codes_end_the_flow(serve_provider: ServeProvider) -> None:
     """The tries count down, the sixth is refused though it is right, and a new sign-in sends a new code."""
-    async with _at_the_code(door) as (service, provider, guest, acceptance_id, _):
+    async with _at_the_code(serve_provider) as (service, provider, guest, acceptance_id, _):
         code = await _code(service)
         left = [(await _confirm(guest, acceptance_id, _wrong(code)))["triesLeft"] for _ in range(5)]
         assert left == [4, 3, 2, 1, 0]
@@ -367,9 +369,9 @@ async def test_five_wrong_codes_end_the_flow(door: Door) -> None:
         assert (await _confirm(guest, again["id"], second))["acceptance"]["status"] == "ACCEPTED"
 
 
-async def test_a_code_lives_for_ten_minutes(door: Door) -> None:
+async def test_a_code_lives_for_ten_minutes(serve_provider: ServeProvider) -> None:
     """After ten minutes the right code is InvalidCode without tries, and lets nobody in."""
-    async with _at_the_code(door) as (service, _, guest, acceptance_id, __):
+    async with _at_the_code(serve_provider) as (service, _, guest, acceptance_id, __):
         code = await _code(service)
         service.clock.advance(minutes=10)
         late = await _confirm(guest, acceptance_id, code)
@@ -377,9 +379,9 @@ async def test_a_code_lives_for_ten_minutes(door: Door) -> None:
         await _nobody_new()
 
 
-async def test_a_code_fits_its_own_flow_only(door: Door) -> None:
+async def test_a_code_fits_its_own_flow_only(serve_provider: ServeProvider) -> None:
     """H042: the code and the proof of one flow finish no other flow of the same browser."""
-    async with _at_the_code(door) as (service, provider, guest, first_id, _):
+    async with _at_the_code(serve_provider) as (service, provider, guest, first_id, _):
         first = await _code(service)
         service.clock.advance(seconds=1)
         second = await _through(guest, provider, None, EMAIL, sub="somebody-else")
@@ -395,9 +397,9 @@ async def test_a_code_fits_its_own_flow_only(door: Door) -> None:
         assert await Identity.filter(subject="somebody-else").count() == 0
 
 
-async def test_a_code_counts_only_while_the_invitation_stands(door: Door) -> None:
+async def test_a_code_counts_only_while_the_invitation_stands(serve_provider: ServeProvider) -> None:
     """A revocation between the login and the code still refuses; the code is stored as a salted digest only."""
-    async with _at_the_code(door) as (service, _, guest, acceptance_id, __):
+    async with _at_the_code(serve_provider) as (service, _, guest, acceptance_id, __):
         code = await _code(service)
         flow = await Flow.get(id=acceptance_id)
         assert flow.code_digest is not None
@@ -428,9 +430,11 @@ LONGEST = f"{'a' * 63}@{'b' * 62}.{'b' * 62}.{'b' * 56}.example"
         ({"email": " " * 300 + LONGEST}, "EMAIL_MISMATCH"),
     ],
 )
-async def test_long_names_and_addresses_have_an_outcome(door: Door, claims: dict[str, Any], status: str) -> None:
+async def test_long_names_and_addresses_have_an_outcome(
+    serve_provider: ServeProvider, claims: dict[str, Any], status: str
+) -> None:
     """H068: however long a name or an address is, the return is answered, and only the invited address lets in."""
-    async with door() as (service, provider), service.browser() as owner, service.browser() as guest:
+    async with serve_provider() as (service, provider), service.browser() as owner, service.browser() as guest:
         token = await _invited(service, owner, LONGEST)
         provider.claim_changes = claims
         found = await _through(guest, provider, token, LONGEST)
@@ -442,9 +446,9 @@ async def test_long_names_and_addresses_have_an_outcome(door: Door, claims: dict
 # ------------------------------------------------------------------------------------------------- accounts and identities
 
 
-async def test_an_email_never_opens_an_account(door: Door) -> None:
+async def test_an_email_never_opens_an_account(serve_provider: ServeProvider) -> None:
     """H037: another sign-in with a member's own verified address is IDENTITY_CONFLICT, and neither merges nor signs in."""
-    async with door() as (service, provider), service.browser() as owner, service.browser() as guest:
+    async with serve_provider() as (service, provider), service.browser() as owner, service.browser() as guest:
         await _invited(service, owner, "filler@example.com")
         await owner.do("createCommunity", name="Second")
         token = await service.token_for("filler@example.com")
@@ -484,11 +488,11 @@ async def _link(browser: Browser, provider: HostileProvider, email: str, **claim
     return (await browser.ask("{ signInOutcome { status message } }"))["signInOutcome"]
 
 
-async def test_a_claimed_address_keeps_nobody_out(door: Door) -> None:
+async def test_a_claimed_address_keeps_nobody_out(serve_provider: ServeProvider) -> None:
     """H037: a member whose linked sign-in claims a stranger's address without proof has it shown, and keeps the stranger
     from nothing; a proved one is an account's, in whatever case it is written.
     """
-    async with door() as (service, provider), service.browser() as owner, service.browser() as guest:
+    async with serve_provider() as (service, provider), service.browser() as owner, service.browser() as guest:
         token = await _invited(service, owner, "ann@example.com")
         assert (await _link(owner, provider, "Ann@Example.com", email_verified=False))["status"] == "IDENTITY_LINKED"
         shown = (await owner.ask("{ viewer { identities { email } } }"))["viewer"]["identities"]
@@ -501,9 +505,9 @@ async def test_a_claimed_address_keeps_nobody_out(door: Door) -> None:
         assert await Member.all().count() == 2
 
 
-async def test_a_second_sign_in_is_linked_from_a_session(door: Door) -> None:
+async def test_a_second_sign_in_is_linked_from_a_session(serve_provider: ServeProvider) -> None:
     """A linked sign-in opens the same account and is listed; linking another's is IDENTITY_IN_USE and changes nothing."""
-    async with door() as (service, provider), service.browser() as owner, service.browser() as guest:
+    async with serve_provider() as (service, provider), service.browser() as owner, service.browser() as guest:
         token = await _invited(service, owner, "guest@example.com")
         await guest.accept_as(token, "guest@example.com")
         service.clock.advance(seconds=1)
@@ -526,9 +530,9 @@ async def test_a_second_sign_in_is_linked_from_a_session(door: Door) -> None:
         assert (await guest.ask("{ viewer { identities { id } } }"))["viewer"]["identities"].__len__() == 1
 
 
-async def test_linking_needs_the_session_that_began_it(door: Door) -> None:
+async def test_linking_needs_the_session_that_began_it(serve_provider: ServeProvider) -> None:
     """Without a session linkIdentity is NotSignedIn; a session that ended before the return links nothing."""
-    async with door() as (service, provider), service.browser() as owner, service.browser() as stranger:
+    async with serve_provider() as (service, provider), service.browser() as owner, service.browser() as stranger:
         assert (await stranger.do("linkIdentity", providerId="idp"))["__typename"] == "NotSignedIn"
         await _invited(service, owner, "guest@example.com")
         begun = (
@@ -543,9 +547,9 @@ async def test_linking_needs_the_session_that_began_it(door: Door) -> None:
         assert await Identity.all().count() == 1
 
 
-async def test_a_changed_email_at_the_provider_changes_no_rights(door: Door) -> None:
+async def test_a_changed_email_at_the_provider_changes_no_rights(serve_provider: ServeProvider) -> None:
     """H040: a member who takes the owner's address at the provider is still who they were."""
-    async with door() as (service, _), service.browser() as owner, service.browser() as guest:
+    async with serve_provider() as (service, _), service.browser() as owner, service.browser() as guest:
         token = await _invited(service, owner, "guest@example.com")
         await guest.accept_as(token, "guest@example.com", sub="guest-subject")
         await guest.sign_in("owner@example.com", sub="guest-subject")
@@ -554,19 +558,19 @@ async def test_a_changed_email_at_the_provider_changes_no_rights(door: Door) -> 
         assert memberships == [{"role": "MEMBER"}]
 
 
-async def test_a_relay_address_is_another_address(door: Door) -> None:
+async def test_a_relay_address_is_another_address(serve_provider: ServeProvider) -> None:
     """H045: a login that shows a relay's address is EMAIL_MISMATCH, says so in words, and uses nothing up."""
     relay = "x7k2q@privaterelay.appleid.com"
-    async with door() as (service, provider), service.browser() as owner, service.browser() as guest:
+    async with serve_provider() as (service, provider), service.browser() as owner, service.browser() as guest:
         token = await _invited(service, owner, "ann@example.com")
         found = await _through(guest, provider, token, relay)
         assert (found["status"], found["canRetry"], relay in found["message"]) == ("EMAIL_MISMATCH", True, True)
         await _nobody_new()
 
 
-async def test_the_same_subject_at_two_issuers_is_two_people(door: Door) -> None:
+async def test_the_same_subject_at_two_issuers_is_two_people(serve_provider: ServeProvider) -> None:
     """Subject "1" of one issuer does not open the account of subject "1" of another."""
-    async with door() as (service, provider), service.browser() as owner, service.browser() as guest:
+    async with serve_provider() as (service, provider), service.browser() as owner, service.browser() as guest:
         token = await _invited(service, owner, "guest@example.com")
         await guest.accept_as(token, "guest@example.com", sub="1")
         async with service.browser() as other:
@@ -583,11 +587,11 @@ async def test_the_same_subject_at_two_issuers_is_two_people(door: Door) -> None
 
 
 @pytest.mark.parametrize("named", [True, False])
-async def test_an_answer_at_another_providers_door_is_refused(door: Door, *, named: bool) -> None:
+async def test_an_answer_at_another_providers_door_is_refused(serve_provider: ServeProvider, *, named: bool) -> None:
     """H056: an honest provider's answer at the redirect URI of a hostile one lets nobody in, its code goes to nobody, and
     nothing is used up, whether the answer names its issuer or not.
     """
-    async with door() as (service, provider), service.browser() as owner:
+    async with serve_provider() as (service, provider), service.browser() as owner:
         provider.metadata_changes = {"authorization_response_iss_parameter_supported": ABSENT}
         token = await service.token_for("owner@example.com")
         started = await owner.accept(token, provider="dev")
@@ -602,11 +606,11 @@ async def test_an_answer_at_another_providers_door_is_refused(door: Door, *, nam
         assert (await owner.accept_as(token, "owner@example.com"))["status"] == "ACCEPTED"
 
 
-async def test_a_released_account_is_opened_by_its_owner_alone(door: Door) -> None:
+async def test_a_released_account_is_opened_by_its_owner_alone(serve_provider: ServeProvider) -> None:
     """`guestlist identity release`: the old sign-in is dead, another address is refused, and a new sign-in with the link
     and the address opens the very same account, role and all.
     """
-    async with door() as (service, provider), service.browser() as owner, service.browser() as admin:
+    async with serve_provider() as (service, provider), service.browser() as owner, service.browser() as admin:
         token = await _invited(service, owner, "admin@example.com")
         before = await admin.accept_as(token, "admin@example.com")
         service.clock.advance(seconds=1)
@@ -627,11 +631,11 @@ async def test_a_released_account_is_opened_by_its_owner_alone(door: Door) -> No
         assert await Member.all().count() == 2
 
 
-async def test_a_released_account_is_not_opened_by_a_sign_in_of_another(door: Door) -> None:
+async def test_a_released_account_is_not_opened_by_a_sign_in_of_another(serve_provider: ServeProvider) -> None:
     """H040: a member who takes the released address at the provider is IDENTITY_CONFLICT at its link, and joins nothing by
     it; the account still waits for its owner.
     """
-    async with door() as (service, provider), service.browser() as owner, service.browser() as bob:
+    async with serve_provider() as (service, provider), service.browser() as owner, service.browser() as bob:
         await bob.accept_as(await _invited(service, owner, "bob@example.com"), "bob@example.com", sub="bob")
         async with service.browser() as admin:
             token = await _invited(service, owner, "admin@example.com")
@@ -649,11 +653,11 @@ async def test_a_released_account_is_not_opened_by_a_sign_in_of_another(door: Do
         assert await Identity.filter(email="admin@example.com").count() == 1
 
 
-async def test_a_released_account_is_not_made_a_second_time(door: Door) -> None:
+async def test_a_released_account_is_not_made_a_second_time(serve_provider: ServeProvider) -> None:
     """An invitation elsewhere makes no second account for somebody whose own waits for them: they are told which link
     comes first, and after it the other one opens too.
     """
-    async with door() as (service, provider), service.browser() as owner, service.browser() as guest:
+    async with serve_provider() as (service, provider), service.browser() as owner, service.browser() as guest:
         token = await _invited(service, owner, "guest@example.com")
         await guest.accept_as(token, "guest@example.com")
         await owner.do("createCommunity", name="Second")
@@ -671,9 +675,9 @@ async def test_a_released_account_is_not_made_a_second_time(door: Door) -> None:
         assert await Member.all().count() == 2
 
 
-async def test_an_account_of_no_community_lets_go_of_its_address(door: Door) -> None:
+async def test_an_account_of_no_community_lets_go_of_its_address(serve_provider: ServeProvider) -> None:
     """Releasing somebody who left every community sends nothing, and an invitation then makes them a new account."""
-    async with door() as (service, provider), service.browser() as owner, service.browser() as guest:
+    async with serve_provider() as (service, provider), service.browser() as owner, service.browser() as guest:
         token = await _invited(service, owner, "guest@example.com")
         left = (await guest.accept_as(token, "guest@example.com"))["membership"]["id"]
         assert (await guest.do("removeMember", membershipId=left))["__typename"] == "RemoveMemberSuccess"
@@ -688,9 +692,9 @@ async def test_an_account_of_no_community_lets_go_of_its_address(door: Door) -> 
         assert again["status"] == "ACCEPTED"
 
 
-async def test_releasing_ends_what_the_old_sign_in_opened(door: Door) -> None:
+async def test_releasing_ends_what_the_old_sign_in_opened(serve_provider: ServeProvider) -> None:
     """Sessions, access tokens, and a further sign-in that is being linked from such a session, end with the release."""
-    async with door() as (service, provider), service.browser() as owner:
+    async with serve_provider() as (service, provider), service.browser() as owner:
         await _invited(service, owner, "filler@example.com")
         wanted = {"name": "Nightly import", "scopes": ["READ"], "communityIds": [await owner.community_id()]}
         token = (await owner.ask(CREATE, input=wanted))["createAccessToken"]["token"]
@@ -707,9 +711,9 @@ async def test_releasing_ends_what_the_old_sign_in_opened(door: Door) -> None:
         assert await Identity.all().count() == 0
 
 
-async def test_linking_is_for_the_session_that_began_it(door: Door) -> None:
+async def test_linking_is_for_the_session_that_began_it(serve_provider: ServeProvider) -> None:
     """A login that somebody else's session brings back to the same browser is linked to neither account."""
-    async with door() as (service, provider), service.browser() as shared:
+    async with serve_provider() as (service, provider), service.browser() as shared:
         token = await _invited(service, shared, "guest@example.com")
         begun = await shared.ask(
             'mutation { linkIdentity(input: {providerId: "idp"}) { ...on SignInStarted { authorizationUrl } } }'
@@ -723,9 +727,9 @@ async def test_linking_is_for_the_session_that_began_it(door: Door) -> None:
         assert await Identity.filter(provider_id="idp").count() == 0
 
 
-async def test_linking_needs_the_sessions_own_cookie(door: Door) -> None:
+async def test_linking_needs_the_sessions_own_cookie(serve_provider: ServeProvider) -> None:
     """A login that returns without the cookie of the session that began it is not linked, though that session lives on."""
-    async with door() as (service, provider), service.browser() as owner:
+    async with serve_provider() as (service, provider), service.browser() as owner:
         await _invited(service, owner, "filler@example.com")
         begun = await owner.ask(
             'mutation { linkIdentity(input: {providerId: "idp"}) { ...on SignInStarted { authorizationUrl } } }'

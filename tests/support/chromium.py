@@ -1,4 +1,4 @@
-"""The pages' stage: Chromium, people in browsers of their own, and what they do there."""
+"""Drives the pages in Chromium: people with browsers of their own, and their steps."""
 
 import asyncio
 import re
@@ -56,7 +56,7 @@ async def browser(chromium: str, anyio_backend: str) -> AsyncIterator[Chromium]:
 
 
 @dataclass
-class Stage:
+class Site:
     """The service with two providers, `google` (a third party to example.com) and `dev`; and browsers to meet it with."""
 
     service: Service
@@ -71,7 +71,10 @@ class Stage:
         )
         context.set_default_timeout(PATIENCE_MS)
         context.on("weberror", lambda error: self.errors.append(str(error.error)))
-        context.on("console", lambda told: self.errors.append(told.text) if "Policy" in told.text else None)
+        context.on(
+            "console",
+            lambda visible_text: self.errors.append(visible_text.text) if "Policy" in visible_text.text else None,
+        )
         return await context.new_page()
 
     async def link(self, email: str = GUEST) -> str:
@@ -94,35 +97,35 @@ class Stage:
             yield owner, answer["invitation"]["id"]
 
 
-Open = Callable[..., AbstractAsyncContextManager[Stage]]
+OpenSite = Callable[..., AbstractAsyncContextManager[Site]]
 
 
 @pytest.fixture
-def open_stage(serve: Serve, browser: Chromium) -> Open:
+def open_site(serve: Serve, browser: Chromium) -> OpenSite:
     @asynccontextmanager
-    async def opened(**settings: Any) -> AsyncIterator[Stage]:
+    async def opened(**settings: Any) -> AsyncIterator[Site]:
         async with running_provider() as google:
             providers = {"google": google.registration(kind="google", label="Google", position=1)}
             async with serve(providers=providers, **settings) as service:
                 google.clients = {CLIENT_ID: (CLIENT_SECRET, (f"{service.url}/auth/google/callback",))}
-                stage = Stage(service, google, browser)
+                site = Site(service, google, browser)
                 try:
-                    yield stage
+                    yield site
                 finally:
                     for context in browser.contexts:
                         for page in context.pages:
                             # What a page asks for as it is closed must not fail the test that is over.
                             await page.unroute_all(behavior="ignoreErrors")
                         await context.close()
-                assert stage.errors == []
+                assert site.errors == []
 
     return opened
 
 
 @pytest.fixture
-async def stage(open_stage: Open) -> AsyncIterator[Stage]:
-    async with open_stage() as stage:
-        yield stage
+async def site(open_site: OpenSite) -> AsyncIterator[Site]:
+    async with open_site() as site:
+        yield site
 
 
 # ---------------------------------------------------------------------------------------------------- what people do
@@ -132,7 +135,7 @@ def heading(page: Page) -> Locator:
     return page.get_by_role("heading", level=1)
 
 
-def told(page: Page, words: str | re.Pattern[str]) -> Locator:
+def visible_text(page: Page, words: str | re.Pattern[str]) -> Locator:
     """The words where they are seen; those that are said aloud stand elsewhere too."""
     return page.locator("#view").get_by_text(words)
 
@@ -141,7 +144,7 @@ def press(page: Page, name: str) -> Any:
     return page.get_by_role("button", name=name, exact=True).click()
 
 
-async def choose(page: Page, provider: str = "dev") -> None:
+async def choose_provider(page: Page, provider: str = "dev") -> None:
     """Goes to a provider, and waits for its page."""
     await page.locator(f"[data-provider={provider}]").click()
     await page.locator("#email").wait_for()
@@ -161,7 +164,7 @@ async def log_in(page: Page, email: str, *, verified: bool = True, sub: str | No
 async def accept_as(page: Page, link: str | None, email: str, provider: str = "dev", **login: Any) -> None:
     if link is not None:
         await page.goto(link)
-    await choose(page, provider)
+    await choose_provider(page, provider)
     await log_in(page, email, **login)
 
 
@@ -176,7 +179,7 @@ async def sign_in(page: Page, email: str = OWNER) -> None:
 
 
 @dataclass
-class Held:
+class HeldAnswer:
     """An answer that the service has given and the page has not got yet."""
 
     given: asyncio.Event = field(default_factory=asyncio.Event)
@@ -187,9 +190,9 @@ class Held:
         await asyncio.wait_for(self.given.wait(), 20)
 
 
-async def hold(page: Page, operation: str, *, time: int = 1) -> Held:
+async def hold_answer(page: Page, operation: str, *, time: int = 1) -> HeldAnswer:
     """Holds the answer to an operation, at its first time from now on or a later one, until it is released."""
-    held, asked = Held(), 0
+    held, asked = HeldAnswer(), 0
 
     async def wait(route: Route) -> None:
         nonlocal asked
@@ -206,7 +209,7 @@ async def hold(page: Page, operation: str, *, time: int = 1) -> Held:
     return held
 
 
-async def release(page: Page, held: Held) -> None:
+async def release_answer(page: Page, held: HeldAnswer) -> None:
     """Lets the page have the answer, and another one after it."""
     async with page.expect_request_finished(lambda request: request == held.request):
         held.released.set()

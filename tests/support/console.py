@@ -5,18 +5,18 @@ import re
 from playwright.async_api import Locator, Page, Route, expect
 
 from tests.support.chromium import (
-    Stage,
+    Site,
     sign_in,
 )
 from tests.support.service import Browser
 
 
-async def ask_for_three(route: Route) -> None:
+async def limit_pages_to_three(route: Route) -> None:
     """Makes the pages of a list so short that five invitations fill two."""
     await route.fallback(post_data=re.sub(r'"first":\d+', '"first":3', route.request.post_data or ""))
 
 
-async def end_the_session_at(page: Page, operation: str, *, time: int = 1) -> None:
+async def end_session_at(page: Page, operation: str, *, time: int = 1) -> None:
     """Takes the session away as that operation goes out, at its first time or a later one. A moment earlier, any other
     question of the page could notice it as well.
     """
@@ -36,24 +36,24 @@ def rows(page: Page) -> Locator:
     return page.locator("ul.rows > li > a.row")
 
 
-async def settled(page: Page) -> None:
+async def wait_for_funnel(page: Page) -> None:
     """Waits for the funnel: it comes after the list, and moves what is pressed below it."""
     await expect(page.locator(".stages")).to_be_visible()
 
 
-async def three_states(stage: Stage, owner: Browser) -> str:
+async def invite_in_three_states(site: Site, owner: Browser) -> str:
     """The community's id; its owner accepted, ada is a pending admin, bob was revoked, carol is pending."""
     community_id = await owner.community_id()
     await owner.invite(community_id, "ada@example.com", role="ADMIN")
     bob = await owner.invite(community_id, "bob@example.com")
     await owner.do("revokeInvite", invitationId=bob["invitation"]["id"])
     await owner.invite(community_id, "carol@other.example")
-    await stage.service.deliver()
+    await site.service.deliver()
     return community_id
 
 
-async def many(stage: Stage, owner: Browser) -> Page:
-    page = await stage.person()
+async def open_invite_many(site: Site, owner: Browser) -> Page:
+    page = await site.person()
     await sign_in(page)
     await page.goto(f"/#/communities/{await owner.community_id()}")
     await page.get_by_role("link", name="Invite many at once").click()

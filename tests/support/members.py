@@ -27,20 +27,20 @@ def listeners(community: str) -> set[Watch]:
     return set(hub._watches.get(community, ()))
 
 
-async def begun(community: str, before: set[Watch]) -> None:
+async def subscription_started(community: str, before: set[Watch]) -> None:
     """Waits for one more: each begins in a task of its own, and nothing is replayed to it."""
     async with asyncio.timeout(20):
         while not listeners(community) - before:  # noqa: ASYNC110 -- nobody tells
             await asyncio.sleep(0.001)
 
 
-async def owner_in(service: Service, browser: Browser) -> str:
+async def join_owner(service: Service, browser: Browser) -> str:
     """The demo's owner comes in; the community's id."""
     await browser.accept_as(await service.token_for("owner@example.com"), "owner@example.com")
     return await browser.community_id()
 
 
-async def let_in(service: Service, admin: Browser, guest: Browser, email: str, role: str = "MEMBER") -> str:
+async def invite_and_join(service: Service, admin: Browser, guest: Browser, email: str, role: str = "MEMBER") -> str:
     """An admin invites, the guest accepts; the guest's membership id."""
     community = await admin.community_id()
     invited = await admin.invite(community, email, role=role)

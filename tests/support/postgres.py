@@ -25,7 +25,7 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 
-from tests.support.requirements import leave_out
+from tests.support.requirements import skip_without
 
 VARIABLE: Final = "GUESTLIST_TEST_DATABASE_URL"
 SYSTEM: Final = Path("/usr/lib/postgresql")
@@ -101,7 +101,7 @@ class PostgresServer:
 
 
 @dataclass(frozen=True)
-class Held:
+class HeldLock:
     """A transaction beside the service's, and who waits for what it holds."""
 
     connection: asyncpg.Connection
@@ -121,11 +121,11 @@ class Held:
 
 
 @asynccontextmanager
-async def holding(url: str, statement: str) -> AsyncIterator[Held]:
+async def hold_lock(url: str, statement: str) -> AsyncIterator[HeldLock]:
     """Runs a statement whose locks are held until the end, when it is committed; the engine is PostgreSQL."""
     async with _connected(url) as connection, _connected(url) as beside, connection.transaction():
         await connection.execute(statement)
-        yield Held(connection, beside)
+        yield HeldLock(connection, beside)
 
 
 @asynccontextmanager
@@ -287,6 +287,6 @@ def postgres() -> Iterator[PostgresServer]:
     try:
         server = start_server()
     except NoPostgres as lacking:
-        leave_out(str(lacking))
+        skip_without(str(lacking))
     yield PostgresServer(server.url)
     server.stop()

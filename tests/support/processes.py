@@ -64,7 +64,7 @@ class WorkerProcess:
         return await self.process.wait(), said.decode()
 
 
-async def until(condition: Callable[[], Awaitable[bool]], what: str, *, seconds: float = 45.0) -> None:
+async def wait_until(condition: Callable[[], Awaitable[bool]], what: str, *, seconds: float = 45.0) -> None:
     """Waits until something is so; a test that waits in vain fails with `what`."""
     try:
         async with asyncio.timeout(seconds):

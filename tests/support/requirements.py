@@ -16,7 +16,7 @@ _MARK = "left out: "
 _BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 
 
-def leave_out(reason: str) -> NoReturn:
+def skip_without(reason: str) -> NoReturn:
     """Skips the test for something that this machine lacks; where CI is set, fails it."""
     if os.environ.get("CI"):
         pytest.fail(f"{_MARK}{reason}", pytrace=False)
@@ -33,7 +33,7 @@ def chromium() -> str:
     """The path of the machine's Chromium; tests that need it are left out where there is none."""
     path = find_chromium()
     if path is None:
-        leave_out("Chromium (apt-get install chromium-headless-shell)")
+        skip_without("Chromium (apt-get install chromium-headless-shell)")
     return path
 
 

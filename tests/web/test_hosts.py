@@ -11,7 +11,7 @@ from service.app import create_app
 from service.models import Flow
 from service.settings import load_settings
 from tests.support.loopback import bound_socket, running
-from tests.support.processes import until
+from tests.support.processes import wait_until
 from tests.support.service import Service
 
 pytestmark = pytest.mark.anyio
@@ -104,7 +104,7 @@ async def test_a_websocket_for_another_host_is_not_opened(service: Service) -> N
         async def logged() -> bool:
             return len(_statuses(lines)) == 2
 
-        await until(logged, "both refusals in the log")
+        await wait_until(logged, "both refusals in the log")
     assert known != 421
     assert (_status(unknown), _status(doubled)) == (421, 400)
     assert [header for header in _STRICT if header not in unknown.lower()] == []

@@ -22,7 +22,7 @@ import { t } from "./words.js";
 
 /**
  * What every view is given: who looks, and how to go on from there.
- * @typedef {object} Scene
+ * @typedef {object} ViewContext
  * @property {Viewer} viewer
  * @property {AbortSignal} left aborted when the reader goes elsewhere
  * @property {URLSearchParams} asked what the address asks of the view, behind its "?"
@@ -34,7 +34,7 @@ import { t } from "./words.js";
  * @property {() => Promise<void>} signedOut leads to the sign-in and back here, and keeps what was typed
  */
 /** @typedef {{ kind: import("./page.js").Kind, text: string }} Flash */
-/** @typedef {(scene: Scene, ...ids: string[]) => Promise<void>} View */
+/** @typedef {(context: ViewContext, ...ids: string[]) => Promise<void>} View */
 
 /** @type {[RegExp, View][]} Every view has an address of its own. */
 const VIEWS = [
@@ -52,7 +52,7 @@ const VIEWS = [
 let who = null;
 /** @type {Flash | null} */
 let flash = null;
-let scene = new AbortController();
+let current = new AbortController();
 
 /** The view's part of the address, and what it asks of it. */
 const path = () => location.hash.slice(1).split("?")[0] || "/";
@@ -60,13 +60,13 @@ const asked = () => new URLSearchParams(location.hash.split("?")[1] ?? "");
 
 /** Shows the view of the address; asks first who is signed in, where that is not known. */
 async function open() {
-  scene.abort();
-  scene = new AbortController();
-  const { signal } = scene;
+  current.abort();
+  current = new AbortController();
+  const { signal } = current;
   const slow = setTimeout(() => signal.aborted || part("view").setAttribute("aria-busy", "true"), 200);
   try {
     if (!who || path() === "/") who = await whoLooks();
-    if (!signal.aborted) await perform(signal);
+    if (!signal.aborted) await render(signal);
   } catch (error) {
     if (!(error instanceof Unanswered)) throw error;
     if (!signal.aborted) unanswered(error.message);
@@ -84,7 +84,7 @@ async function whoLooks() {
 }
 
 /** @param {AbortSignal} left */
-async function perform(left) {
+async function render(left) {
   if (!who?.viewer) return signIn(who?.providers ?? [], flashed(), returnTo());
   const [pattern, view] = VIEWS.find(([pattern]) => pattern.test(path())) ?? [/^/, nowhere];
   const ids = pattern.exec(path())?.slice(1) ?? [];
@@ -96,7 +96,7 @@ async function perform(left) {
   if (!left.aborted) restoreDraft(viewer.member.id, path());
 }
 
-/** @type {Scene["address"]} */
+/** @type {ViewContext["address"]} */
 function address(wanted, { step = false } = {}) {
   const query = wanted.toString();
   const hash = `#${path()}${query && `?${query}`}`;
@@ -130,7 +130,7 @@ function flashed() {
   return notice(kind, text);
 }
 
-/** @type {Scene["again"]} */
+/** @type {ViewContext["again"]} */
 async function again(told) {
   who = null;
   flash = told ?? null;

@@ -8,7 +8,7 @@ import { day, listed, rich, t } from "../words.js";
 import { refused } from "./place.js";
 import { signInAgain } from "./sign-in.js";
 
-/** @typedef {import("../console.js").Scene} Scene */
+/** @typedef {import("../console.js").ViewContext} ViewContext */
 /** @typedef {import("../operations.js").AccessToken} AccessToken */
 /** @typedef {import("../operations.js").Provider} Provider */
 
@@ -17,46 +17,46 @@ const USUAL_DAYS = 90;
 
 /**
  * The tokens and the form for a new one.
- * @param {Scene} scene
+ * @param {ViewContext} context
  * @param {AccessToken[]} tokens
  * @param {Provider[]} own the providers of the account's sign-ins
  * @returns {Node[]}
  */
-export function accessTokens(scene, tokens, own) {
+export function accessTokens(context, tokens, own) {
   const list = h(
     "ul",
     { class: "rows", hidden: tokens.length === 0 },
-    tokens.map((token) => row(scene, token)),
+    tokens.map((token) => row(context, token)),
   );
   const added = (/** @type {AccessToken} */ token) => {
-    list.prepend(row(scene, token));
+    list.prepend(row(context, token));
     list.hidden = false;
   };
-  const { memberships } = scene.viewer;
+  const { memberships } = context.viewer;
   const empty = memberships.length === 0 && h("p", { class: "quiet" }, t("tokens.no_community"));
   return [
     h("h2", null, t("tokens.title")),
     h("p", { class: "quiet" }, t("tokens.text")),
     list,
-    empty || h("section", { class: "panel" }, h("h3", null, t("tokens.new")), form(scene, own, added)),
+    empty || h("section", { class: "panel" }, h("h3", null, t("tokens.new")), form(context, own, added)),
   ];
 }
 
 /**
- * @param {Scene} scene
+ * @param {ViewContext} context
  * @param {AccessToken} token
  */
-function row(scene, token) {
+function row(context, token) {
   const { name, scopes, communityIds, expiresAt, lastUsedAt, highestRole } = token;
   const invites = scopes.includes("INVITE");
-  const places = scene.viewer.memberships.filter(({ community }) => communityIds.includes(community.id));
+  const places = context.viewer.memberships.filter(({ community }) => communityIds.includes(community.id));
   const used = lastUsedAt ? rich("account.used", { when: timeAgo(lastUsedAt) }) : [t("tokens.unused")];
   const hidden = h("span", { class: "visually-hidden" }, ` ${name}`);
   return h(
     "li",
     { class: "row" },
     h("span", { class: "email" }, said(name)),
-    button([t("tokens.revoke"), hidden], { class: "button small" }, () => askToRevoke(scene, token)),
+    button([t("tokens.revoke"), hidden], { class: "button small" }, () => askToRevoke(context, token)),
     h(
       "span",
       { class: "progress quiet" },
@@ -80,10 +80,10 @@ const invitationsToo = (box) =>
   );
 
 /**
- * @param {Scene} scene
+ * @param {ViewContext} context
  * @param {AccessToken} token
  */
-function askToRevoke(scene, { id, name, scopes }) {
+function askToRevoke(context, { id, name, scopes }) {
   const invitations = h("input", { type: "checkbox", name: "revoke-invitations" });
   const words = {
     title: t("tokens.revoke.title"),
@@ -96,17 +96,17 @@ function askToRevoke(scene, { id, name, scopes }) {
     const input = { accessTokenId: id, revokeInvitations: invitations.checked };
     const { revokeAccessToken: answer } = await ask(api.REVOKE_TOKEN, { input });
     if ("message" in answer) {
-      await refused(scene, answer, problems);
+      await refused(context, answer, problems);
       return answer.__typename === "NotSignedIn";
     }
-    await scene.again({ kind: "done", text: t("tokens.revoked", { name }) });
+    await context.again({ kind: "done", text: t("tokens.revoked", { name }) });
     return true;
   });
 }
 
 // ------------------------------------------------------------------------------------------------------------ a new one
 
-/** @param {Scene} scene */
+/** @param {ViewContext} context */
 function makeFields({ viewer }) {
   const days = DAYS.map((count) => h("option", { value: count, selected: count === USUAL_DAYS }, t("policy.days", { count })));
   const scopes = /** @type {const} */ (["READ", "INVITE"]).map((scope) =>
@@ -136,12 +136,12 @@ function makeFields({ viewer }) {
 }
 
 /**
- * @param {Scene} scene
+ * @param {ViewContext} context
  * @param {Provider[]} own
  * @param {(token: AccessToken) => void} added
  */
-function form(scene, own, added) {
-  const fields = makeFields(scene);
+function form(context, own, added) {
+  const fields = makeFields(context);
   const problems = h("div", { class: "problems" });
   const missing = h("p", { class: "field-error", id: "tokens-missing" });
   const places = h(
@@ -174,9 +174,9 @@ function form(scene, own, added) {
       },
     });
     if (answer.__typename === "FreshSignInRequired")
-      return problems.replaceChildren(signInAgain(answer, own, scene.returnTo()));
+      return problems.replaceChildren(signInAgain(answer, own, context.returnTo()));
     if (!("token" in answer))
-      return answer.field === "name" ? fields.name.wrong(problemWords(answer)) : refused(scene, answer, problems);
+      return answer.field === "name" ? fields.name.wrong(problemWords(answer)) : refused(context, answer, problems);
     added(answer.accessToken);
     fields.name.control.value = "";
     showOnce(answer.token, problems);

@@ -8,32 +8,32 @@ import { day, rich, t } from "../words.js";
 import { accessTokens } from "./access-tokens.js";
 import { linkButtons, providersOf } from "./sign-in.js";
 
-/** @typedef {import("../console.js").Scene} Scene */
+/** @typedef {import("../console.js").ViewContext} ViewContext */
 /** @typedef {import("../operations.js").Identity} Identity */
 /** @typedef {import("../operations.js").Session} Session */
 
 /** @type {import("../console.js").View} */
-export async function account(scene) {
+export async function account(context) {
   const { viewer, providers } = await ask(api.ACCOUNT, {});
-  if (scene.left.aborted) return;
-  if (!viewer) return scene.signedOut();
-  const { name, email } = scene.viewer.member;
+  if (context.left.aborted) return;
+  if (!viewer) return context.signedOut();
+  const { name, email } = context.viewer.member;
   const own = providersOf(viewer.identities);
   const parts = [
     h("h1", null, t("account.title")),
     h("p", { class: "quiet" }, name && [said(name), " · "], email && said(email)),
-    scene.flash(),
+    context.flash(),
     h("h2", null, t("account.sign_ins")),
     h("p", { class: "quiet" }, t("account.sign_ins.text")),
     h("ul", { class: "rows" }, viewer.identities.map(identity)),
-    addition(linkButtons(providers, own, scene.returnTo())),
-    h("div", { class: "section-head" }, h("h2", null, t("account.sessions")), everywhere(scene, viewer.accessTokens.length > 0)),
+    addition(linkButtons(providers, own, context.returnTo())),
+    h("div", { class: "section-head" }, h("h2", null, t("account.sessions")), everywhere(context, viewer.accessTokens.length > 0)),
     h(
       "ul",
       { class: "rows" },
-      viewer.sessions.map((session) => sessionRow(scene, session)),
+      viewer.sessions.map((session) => sessionRow(context, session)),
     ),
-    ...accessTokens(scene, viewer.accessTokens, own),
+    ...accessTokens(context, viewer.accessTokens, own),
   ];
   show(
     parts.filter((part) => part !== null),
@@ -57,15 +57,15 @@ function identity({ provider, email, linkedAt, lastUsedAt }) {
 }
 
 /**
- * @param {Scene} scene
+ * @param {ViewContext} context
  * @param {Session} session
  */
-function sessionRow(scene, session) {
+function sessionRow(context, session) {
   const { id, current, lastSeenAt, provider, userAgent } = session;
   const problems = h("div", { class: "problems" });
   const device = deviceOf(userAgent);
   const label = [t("account.session.end"), h("span", { class: "visually-hidden" }, ` ${device}`)];
-  const end = button(label, { class: "button small", problems }, () => endSession(scene, id, problems));
+  const end = button(label, { class: "button small", problems }, () => endSession(context, id, problems));
   const seen = current ? [] : [" · ", ...rich("account.session.seen", { when: timeAgo(lastSeenAt) })];
   return h(
     "li",
@@ -78,21 +78,21 @@ function sessionRow(scene, session) {
 }
 
 /**
- * @param {Scene} scene
+ * @param {ViewContext} context
  * @param {string} sessionId
  * @param {Element} problems
  */
-async function endSession(scene, sessionId, problems) {
+async function endSession(context, sessionId, problems) {
   const { signOut: answer } = await ask(api.SIGN_OUT, { input: { sessionId } });
   if (!("signedOut" in answer)) return problems.replaceChildren(notice("problem", ...problemWords(answer)));
-  return scene.again({ kind: "done", text: t("account.session.ended") });
+  return context.again({ kind: "done", text: t("account.session.ended") });
 }
 
 /**
- * @param {Scene} scene
+ * @param {ViewContext} context
  * @param {boolean} hasTokens
  */
-function everywhere(scene, hasTokens) {
+function everywhere(context, hasTokens) {
   const tokens = h("input", { type: "checkbox", name: "access-tokens" });
   const words = {
     title: t("account.everywhere.title"),
@@ -105,7 +105,7 @@ function everywhere(scene, hasTokens) {
     confirm(words, async () => {
       await ask(api.SIGN_OUT, { input: { everywhere: true, accessTokens: tokens.checked } });
       history.replaceState(null, "", "/");
-      await scene.again({ kind: "done", text: t("sign_in.out.everywhere") });
+      await context.again({ kind: "done", text: t("sign_in.out.everywhere") });
       return true;
     }),
   );

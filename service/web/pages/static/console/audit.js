@@ -7,7 +7,7 @@ import { moment, t } from "../words.js";
 import { select } from "./invitation-filter.js";
 import { eventWords, gone, isAdmin, moreButton, nothingThere, showPlace } from "./place.js";
 
-/** @typedef {import("../console.js").Scene} Scene */
+/** @typedef {import("../console.js").ViewContext} ViewContext */
 /** @typedef {import("../operations.js").AuditFilter} AuditFilter */
 /** @typedef {import("../operations.js").LogEntry} LogEntry */
 /** @typedef {import("../operations.js").Member} Member */
@@ -60,27 +60,27 @@ const KINDS = {
 const GROUPS = /** @type {Group[]} */ (Object.keys(KINDS));
 
 /** @type {import("../console.js").View} */
-export async function audit(scene, id = "") {
-  const filter = wantedIn(scene.asked);
+export async function audit(context, id = "") {
+  const filter = wantedIn(context.asked);
   const [answer, people] = await Promise.all([read(id, filter), peopleOf(id)]);
-  if (scene.left.aborted) return;
+  if (context.left.aborted) return;
   const place = answer.community;
-  if (!place) return gone(scene, answer);
+  if (!place) return gone(context, answer);
   if (!place.auditLog) return nothingThere(t("audit.not_yours.title"), t("audit.not_yours"));
-  const list = h("div", { class: "stack" }, log(scene, place, place.auditLog, filter));
+  const list = h("div", { class: "stack" }, log(context, place, place.auditLog, filter));
   const narrow = async () => {
-    const { asked } = scene;
+    const { asked } = context;
     const wanted = wantedIn(asked);
     const fresh = await read(id, wanted);
-    if (scene.left.aborted || asked !== scene.asked) return;
-    if (!fresh.community?.auditLog) return gone(scene, fresh);
-    list.replaceChildren(...log(scene, place, fresh.community.auditLog, wanted));
+    if (context.left.aborted || asked !== context.asked) return;
+    if (!fresh.community?.auditLog) return gone(context, fresh);
+    list.replaceChildren(...log(context, place, fresh.community.auditLog, wanted));
     announce(t("audit.shown", { count: fresh.community.auditLog.nodes.length }));
   };
-  const form = filterForm(scene, place.auditLog.nodes, people, narrow);
+  const form = filterForm(context, place.auditLog.nodes, people, narrow);
   const link = h("a", { class: "link", href: `/export/${id}/audit.csv`, download: "audit.csv" }, t("export"));
   const title = h("div", { class: "section-head" }, h("h2", null, t("audit.title")), link);
-  showPlace(place, "audit", [scene.flash(), title, form, list]);
+  showPlace(place, "audit", [context.flash(), title, form, list]);
 }
 
 /**
@@ -126,13 +126,13 @@ function startOf(date, later = 0) {
 }
 
 /**
- * @param {Scene} scene
+ * @param {ViewContext} context
  * @param {LogEntry[]} entries
  * @param {Member[]} people
  * @param {() => Promise<void>} narrow
  */
-function filterForm(scene, entries, people, narrow) {
-  const { asked } = scene;
+function filterForm(context, entries, people, narrow) {
+  const { asked } = context;
   /** @type {[string, string][]} */
   const groups = GROUPS.map((group) => [group, t(`audit.kind.${group}`)]);
   const kind = field(select([["", t("audit.any_kind")], ...groups], asked.get("kind")), t("audit.kind"));
@@ -156,9 +156,9 @@ function filterForm(scene, entries, people, narrow) {
     if (from.control.value && to.control.value && from.control.value > to.control.value) return to.wrong(t("audit.period"));
     const chosen = Object.entries(given).map(([name, { control }]) => [name, control.value]);
     const wanted = new URLSearchParams(chosen.filter(([, value]) => value));
-    scene.asked = wanted;
-    scene.address(wanted, { step: true });
-    void narrow().catch((error) => wanted === scene.asked && to.wrong(wordsOf(error)));
+    context.asked = wanted;
+    context.address(wanted, { step: true });
+    void narrow().catch((error) => wanted === context.asked && to.wrong(wordsOf(error)));
   });
   form.addEventListener("submit", (event) => event.preventDefault());
   return form;
@@ -189,19 +189,19 @@ const nameOf = ({ name, email }) => name ?? email ?? t("members.nameless");
 // ------------------------------------------------------------------------------------------------------------------ log
 
 /**
- * @param {Scene} scene
+ * @param {ViewContext} context
  * @param {WithLog} place
  * @param {NonNullable<WithLog["auditLog"]>} page
  * @param {AuditFilter} filter
  */
-function log(scene, { id }, page, filter) {
-  if (page.nodes.length === 0) return [nothing(scene)];
+function log(context, { id }, page, filter) {
+  if (page.nodes.length === 0) return [nothing(context)];
   const row = (/** @type {LogEntry} */ entry) => line(id, entry);
   const list = h("ol", { class: "rows" }, page.nodes.map(row));
   let cursor = page.pageInfo.endCursor;
   const more = moreButton(async () => {
     const answer = await read(id, filter, cursor);
-    if (!answer.viewer) await scene.signedOut();
+    if (!answer.viewer) await context.signedOut();
     const next = answer.community?.auditLog;
     cursor = next?.pageInfo.endCursor ?? null;
     const items = (next?.nodes ?? []).map(row);
@@ -212,11 +212,11 @@ function log(scene, { id }, page, filter) {
   return page.pageInfo.hasNextPage ? [list, more] : [list];
 }
 
-/** @param {Scene} scene */
-function nothing(scene) {
+/** @param {ViewContext} context */
+function nothing(context) {
   const clear = button(t("filter.clear"), { class: "button small" }, () => {
-    scene.address(new URLSearchParams(), { step: true });
-    return scene.again();
+    context.address(new URLSearchParams(), { step: true });
+    return context.again();
   });
   return h("div", { class: "empty" }, h("h3", null, t("audit.none.title")), h("p", null, t("audit.none")), clear);
 }

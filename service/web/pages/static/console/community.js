@@ -12,7 +12,7 @@ import { follow } from "./live.js";
 import { members } from "./members.js";
 import { facts, gone, moreButton, showPlace } from "./place.js";
 
-/** @typedef {import("../console.js").Scene} Scene */
+/** @typedef {import("../console.js").ViewContext} ViewContext */
 /** @typedef {import("../operations.js").Invitation} Invitation */
 /** @typedef {import("../operations.js").WithInvitations} WithInvitations */
 
@@ -23,11 +23,11 @@ const SOON_MS = 400;
 const FUNNEL_MS = 4_000;
 
 /** @type {import("../console.js").View} */
-export async function community(scene, id = "") {
-  const answer = await ask(api.INVITATIONS, { id, filter: wantedIn(scene.asked), first: PAGE, after: null });
-  if (scene.left.aborted) return;
-  if (!answer.community) return gone(scene, answer);
-  return isReadable(answer.community) ? new Invitations(scene, answer.community).show() : members(scene, id);
+export async function community(context, id = "") {
+  const answer = await ask(api.INVITATIONS, { id, filter: wantedIn(context.asked), first: PAGE, after: null });
+  if (context.left.aborted) return;
+  if (!answer.community) return gone(context, answer);
+  return isReadable(answer.community) ? new Invitations(context, answer.community).show() : members(context, id);
 }
 
 /** @typedef {WithInvitations & { invitations: NonNullable<WithInvitations["invitations"]> }} Readable */
@@ -56,17 +56,17 @@ class Invitations {
   drawing;
 
   /**
-   * @param {Scene} scene
+   * @param {ViewContext} context
    * @param {Readable} place
    */
-  constructor(scene, place) {
-    this.scene = scene;
+  constructor(context, place) {
+    this.context = context;
     this.place = place;
-    this.wanted = wantedIn(scene.asked);
+    this.wanted = wantedIn(context.asked);
     this.rows = new InvitationRows(place.id, place.invitations.nodes);
     this.page = place.invitations.pageInfo;
     this.problems = h("div", { class: "problems" });
-    this.filter = new FilterForm(scene.asked, (asked, how) => void this.#narrow(asked, how));
+    this.filter = new FilterForm(context.asked, (asked, how) => void this.#narrow(asked, how));
     this.funnel = funnelPlace();
     this.count = h("span", { class: "quiet", id: "invitation-count" });
     this.live = h("span", { class: "quiet", role: "status" });
@@ -77,7 +77,7 @@ class Invitations {
   }
 
   show() {
-    const { scene, place } = this;
+    const { context, place } = this;
     // What is known of a new invitation already may be newer than the answer that made it.
     const invited = (/** @type {Invitation} */ invitation) => void (this.changes.has(invitation.id) || this.#changed(invitation));
     const title = h(
@@ -91,8 +91,8 @@ class Invitations {
     this.#tally(place, this.step);
     this.more.hidden = !this.page.hasNextPage;
     showPlace(place, "invitations", [
-      scene.flash(),
-      inviteForm(scene, place, invited),
+      context.flash(),
+      inviteForm(context, place, invited),
       this.funnel,
       title,
       this.filter.element,
@@ -103,7 +103,7 @@ class Invitations {
     ]);
     void this.#draw();
     void follow(place.id, {
-      left: scene.left,
+      left: context.left,
       changed: (invitation) => this.#changed(invitation),
       catchUp: () => this.#catchUp(),
       told: (live) => this.live.replaceChildren(...(live ? [] : [t("live.waiting")])),
@@ -119,8 +119,8 @@ class Invitations {
    */
   async #narrow(asked, how) {
     // What was typed last may come to its end after the view: the address is another's by then.
-    if (this.scene.left.aborted) return;
-    this.scene.address(asked, how);
+    if (this.context.left.aborted) return;
+    this.context.address(asked, how);
     const wanted = (this.wanted = wantedIn(asked));
     const question = (this.asking = ++this.step);
     this.problems.replaceChildren();
@@ -165,9 +165,9 @@ class Invitations {
    */
   async #read(after, first) {
     const answer = await ask(api.INVITATIONS, { id: this.place.id, filter: this.wanted, first, after });
-    if (this.scene.left.aborted) return null;
-    if (!answer.viewer) void this.scene.signedOut();
-    else if (!answer.community || !isReadable(answer.community)) void this.scene.again();
+    if (this.context.left.aborted) return null;
+    if (!answer.viewer) void this.context.signedOut();
+    else if (!answer.community || !isReadable(answer.community)) void this.context.again();
     else return answer.community;
     return null;
   }
@@ -229,14 +229,14 @@ class Invitations {
     const { wanted } = this;
     const question = ++this.step;
     const { community } = await ask(api.TALLY, { id: this.place.id, filter: wanted });
-    if (this.scene.left.aborted || !community || wanted !== this.wanted) return;
+    if (this.context.left.aborted || !community || wanted !== this.wanted) return;
     part("place-facts").textContent = facts(community.viewerRole, community.memberCount);
     this.#tally(community, question);
   }
 
   async #draw() {
     this.drawing = undefined;
-    if (!this.scene.left.aborted) await drawFunnel(this.place.id, this.funnel).catch(ignore);
+    if (!this.context.left.aborted) await drawFunnel(this.place.id, this.funnel).catch(ignore);
   }
 
   /**

@@ -6,19 +6,19 @@ import { button, emblem, field, h, problemWords, said, show, whenSubmitted } fro
 import { t } from "../words.js";
 import { facts, refused } from "./place.js";
 
-/** @typedef {import("../console.js").Scene} Scene */
+/** @typedef {import("../console.js").ViewContext} ViewContext */
 /** @typedef {import("../operations.js").OwnMembership} OwnMembership */
 
 const MANY = 12;
 
 /** @type {import("../console.js").View} */
-export async function home(scene) {
-  const { memberships, mayCreateCommunities } = scene.viewer;
+export async function home(context) {
+  const { memberships, mayCreateCommunities } = context.viewer;
   const parts = [
     h("h1", null, t("home.title")),
-    scene.flash(),
+    context.flash(),
     ...communities(memberships),
-    mayCreateCommunities && creation(scene),
+    mayCreateCommunities && creation(context),
   ];
   show(
     parts.filter((node) => node instanceof Node),
@@ -70,8 +70,8 @@ function tile({ role, community }) {
   );
 }
 
-/** @param {Scene} scene */
-function creation(scene) {
+/** @param {ViewContext} context */
+function creation(context) {
   const problems = h("div", { class: "problems" });
   const name = field(h("input", { type: "text", name: "name", maxlength: "100", autocomplete: "off" }), t("create.label"));
   const submit = button(t("create.button"), { type: "submit" }, null);
@@ -79,18 +79,18 @@ function creation(scene) {
   whenSubmitted(form, submit, problems, async () => {
     name.wrong(null);
     const { createCommunity: answer } = await ask(api.CREATE_COMMUNITY, { input: { name: name.control.value } });
-    if ("community" in answer) return created(scene, answer.community);
+    if ("community" in answer) return created(context, answer.community);
     if (answer.__typename === "InvalidInput") return name.wrong(problemWords(answer));
-    return refused(scene, answer, problems);
+    return refused(context, answer, problems);
   });
   return h("section", { class: "panel" }, h("h2", null, t("create.title")), h("p", { class: "quiet" }, t("create.text")), form);
 }
 
 /**
- * @param {Scene} scene
+ * @param {ViewContext} context
  * @param {{ id: string, name: string }} community
  */
-async function created(scene, { id, name }) {
+async function created(context, { id, name }) {
   location.hash = `/communities/${id}`;
-  await scene.again({ kind: "done", text: t("create.done", { community: name }) });
+  await context.again({ kind: "done", text: t("create.done", { community: name }) });
 }

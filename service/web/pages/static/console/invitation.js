@@ -9,7 +9,7 @@ import { TROUBLE, deliveryWords, statusBadge, whyThere } from "./invitation-rows
 import { follow } from "./live.js";
 import { eventWords, moreButton, nothingThere, refused } from "./place.js";
 
-/** @typedef {import("../console.js").Scene} Scene */
+/** @typedef {import("../console.js").ViewContext} ViewContext */
 /** @typedef {import("../operations.js").AuditEvent} AuditEvent */
 /** @typedef {import("../operations.js").Invitation & import("../operations.js").Detail} Invitation */
 /** @typedef {import("../operations.js").Member} Member */
@@ -24,27 +24,27 @@ const EVENTS = 100;
 const read = (id, after = null) => ask(api.INVITATION, { id, first: EVENTS, after });
 
 /** @type {import("../console.js").View} */
-export async function invitation(scene, communityId = "", id = "") {
+export async function invitation(context, communityId = "", id = "") {
   const { viewer, invitation: found } = await read(id);
-  if (scene.left.aborted) return;
-  if (!viewer) return scene.signedOut();
+  if (context.left.aborted) return;
+  if (!viewer) return context.signedOut();
   if (!found || found.community.id !== communityId) return nothingThere(t("invitation.gone.title"), t("invitation.gone"));
-  const stage = { shown: found, asked: 0, answered: 0 };
+  const state = { shown: found, asked: 0, answered: 0 };
   const refresh = async () => {
-    const question = ++stage.asked;
+    const question = ++state.asked;
     const { viewer, invitation: fresh } = await read(id);
-    if (scene.left.aborted || question < stage.answered) return;
-    stage.answered = question;
-    if (!viewer) return scene.signedOut();
-    if (!fresh || JSON.stringify(fresh) === JSON.stringify(stage.shown)) return;
-    stage.shown = fresh;
-    keepingFocus(() => present(scene, fresh, here, false));
+    if (context.left.aborted || question < state.answered) return;
+    state.answered = question;
+    if (!viewer) return context.signedOut();
+    if (!fresh || JSON.stringify(fresh) === JSON.stringify(state.shown)) return;
+    state.shown = fresh;
+    keepingFocus(() => present(context, fresh, here, false));
   };
-  const flash = scene.flash();
+  const flash = context.flash();
   const said = h("div", { hidden: !flash }, flash);
   const here = { said, refresh };
-  present(scene, found, here, true);
-  keepFresh(scene, found, refresh);
+  present(context, found, here, true);
+  keepFresh(context, found, refresh);
 }
 
 /**
@@ -53,12 +53,12 @@ export async function invitation(scene, communityId = "", id = "") {
  */
 
 /**
- * @param {Scene} scene
+ * @param {ViewContext} context
  * @param {Invitation} shown
  * @param {Here} here
  * @param {boolean} focus
  */
-function present(scene, shown, here, focus) {
+function present(context, shown, here, focus) {
   const parts = [
     h(
       "p",
@@ -69,9 +69,9 @@ function present(scene, shown, here, focus) {
     here.said,
     shown.blockedReason && notice("problem", fromService(shown.blockedReason)),
     trouble(shown),
-    proposal(scene, shown),
-    actions(scene, shown, here),
-    h("div", { class: "columns" }, story(shown), facts(shown)),
+    proposal(context, shown),
+    actions(context, shown, here),
+    h("div", { class: "columns" }, timelinePanel(shown), facts(shown)),
   ];
   show(
     parts.filter((node) => node instanceof Node),
@@ -87,10 +87,10 @@ function trouble(shown) {
 
 /**
  * Another address that the invitee proved and asked for: invited with one press, as this one was.
- * @param {Scene} scene
+ * @param {ViewContext} context
  * @param {Invitation} shown
  */
-function proposal(scene, shown) {
+function proposal(context, shown) {
   const { proposedEmail: email, status, role, message, locale, community } = shown;
   if (!email || status === "ACCEPTED") return null;
   const problems = h("div", { class: "problems" });
@@ -98,8 +98,8 @@ function proposal(scene, shown) {
     const input = { communityId: community.id, email, role, ...(message && { message }), ...(locale && { locale }) };
     const { inviteMember: answer } = await ask(api.INVITE, { input });
     const there = answer.invitation?.id;
-    if (!there) return refused(scene, /** @type {import("../api.js").Problem} */ (answer), problems);
-    scene.say({
+    if (!there) return refused(context, /** @type {import("../api.js").Problem} */ (answer), problems);
+    context.say({
       kind: "done",
       text: answer.__typename === "AlreadyInvited" ? t("proposal.already", { email }) : t("proposal.done", { email }),
     });
@@ -117,21 +117,21 @@ function proposal(scene, shown) {
 // ------------------------------------------------------------------------------------------------------------- actions
 
 /**
- * @param {Scene} scene
+ * @param {ViewContext} context
  * @param {Invitation} shown
  * @param {Here} here
  */
-function actions(scene, shown, here) {
+function actions(context, shown, here) {
   const problems = h("div", { class: "problems" });
   const children = [
     shown.canResend &&
       button(
         t("invitation.resend"),
         { class: "button primary", problems, "data-key": "resend", "aria-describedby": "resend-hint" },
-        () => resend(scene, shown, here),
+        () => resend(context, shown, here),
       ),
     shown.canRevoke &&
-      button(t("invitation.revoke"), { class: "button", "data-key": "revoke" }, () => askToRevoke(scene, shown, here)),
+      button(t("invitation.revoke"), { class: "button", "data-key": "revoke" }, () => askToRevoke(context, shown, here)),
     shown.canResendAt &&
       h(
         "p",
@@ -144,23 +144,23 @@ function actions(scene, shown, here) {
 }
 
 /**
- * @param {Scene} scene
+ * @param {ViewContext} context
  * @param {Invitation} shown
  * @param {Here} here
  */
-async function resend(scene, shown, here) {
+async function resend(context, shown, here) {
   const { resendInvite: answer } = await ask(api.RESEND, { input: { invitationId: shown.id } });
   if ("invitation" in answer) return tell(here, notice("done", t("invitation.resent", { email: shown.email })));
-  if (answer.__typename === "NotSignedIn") return scene.signedOut();
+  if (answer.__typename === "NotSignedIn") return context.signedOut();
   return tell(here, notice("problem", ...problemWords(answer)));
 }
 
 /**
- * @param {Scene} scene
+ * @param {ViewContext} context
  * @param {Invitation} shown
  * @param {Here} here
  */
-function askToRevoke(scene, shown, here) {
+function askToRevoke(context, shown, here) {
   const words = {
     title: t("invitation.revoke.title"),
     text: rich("invitation.revoke.text", { email: said(shown.email) }),
@@ -173,7 +173,7 @@ function askToRevoke(scene, shown, here) {
       await tell(here, notice("done", t("invitation.revoked", { email: shown.email })));
       return true;
     }
-    await refused(scene, answer, problems);
+    await refused(context, answer, problems);
     return answer.__typename === "NotSignedIn";
   });
 }
@@ -234,7 +234,7 @@ function languageName(tag) {
 // ------------------------------------------------------------------------------------------------------------ timeline
 
 /** @param {Invitation} shown */
-function story({ id, timeline }) {
+function timelinePanel({ id, timeline }) {
   const events = h("ol", { class: "timeline" }, timeline.nodes.map(event));
   let page = timeline.pageInfo;
   const more = moreButton(async () => {
@@ -265,7 +265,7 @@ function ignore(error) {
 
 /**
  * Follows what becomes of it. While a question stands open, nothing changes behind it; what changed meanwhile is seen then.
- * @param {Scene} scene
+ * @param {ViewContext} context
  * @param {Invitation} shown
  * @param {() => Promise<void>} refresh
  */

@@ -10,17 +10,17 @@ import { ROLES, refused } from "./place.js";
 /** @typedef {import("../operations.js").Invitation} Invitation */
 /** @typedef {import("../operations.js").NotInvited} NotInvited */
 /** @typedef {import("../operations.js").Role} Role */
-/** @typedef {import("../console.js").Scene} Scene */
+/** @typedef {import("../console.js").ViewContext} ViewContext */
 
 export const LONGEST_MESSAGE = 1000;
 const LANGUAGES = ["en", "de", "fr", "es"];
 
 /**
- * @param {Scene} scene
+ * @param {ViewContext} context
  * @param {Community} community
  * @param {(invitation: Invitation) => void} invited
  */
-export function inviteForm(scene, community, invited) {
+export function inviteForm(context, community, invited) {
   const fields = makeFields(community);
   const problems = h("div", { class: "problems" });
   const submit = button(t("invite.button"), { class: "button primary", type: "submit" }, null);
@@ -43,7 +43,7 @@ export function inviteForm(scene, community, invited) {
     clear(fields);
     if (!fields.email.control.value.trim()) return fields.email.wrong(t("invite.email.missing"));
     const { inviteMember: answer } = await ask(api.INVITE, { input: inputOf(fields, community) });
-    if (!("email" in (answer.invitation ?? {}))) return told(answer, { fields, problems, community, scene, more });
+    if (!("email" in (answer.invitation ?? {}))) return told(answer, { fields, problems, community, context, more });
     more.open = false;
     return done(answer.invitation, fields, problems, invited);
   });
@@ -160,9 +160,9 @@ function done(invitation, fields, problems, invited) {
 /**
  * Tells what was refused next to what caused it.
  * @param {any} answer
- * @param {{ fields: Fields, problems: Element, community: Community, scene: Scene, more: HTMLDetailsElement }} form
+ * @param {{ fields: Fields, problems: Element, community: Community, context: ViewContext, more: HTMLDetailsElement }} form
  */
-function told(answer, { fields, problems, community, scene, more }) {
+function told(answer, { fields, problems, community, context, more }) {
   const words = problemWords(answer);
   const members = `#/communities/${community.id}`;
   switch (answer.__typename) {
@@ -182,6 +182,6 @@ function told(answer, { fields, problems, community, scene, more }) {
       return wrong ? wrong.wrong(words) : problems.replaceChildren(notice("problem", ...words));
     }
     default:
-      return refused(scene, answer, problems);
+      return refused(context, answer, problems);
   }
 }

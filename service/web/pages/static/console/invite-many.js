@@ -8,7 +8,7 @@ import { localeField, messageField, policyWords, roleField } from "./invite-form
 import { check, rowsIn, textOf } from "./invitee-list.js";
 import { gone, isAdmin, nothingThere, showPlace } from "./place.js";
 
-/** @typedef {import("../console.js").Scene} Scene */
+/** @typedef {import("../console.js").ViewContext} ViewContext */
 /** @typedef {import("../operations.js").Community} Community */
 /** @typedef {import("../operations.js").Outcome} Outcome */
 /** @typedef {import("../operations.js").Role} Role */
@@ -27,13 +27,13 @@ const TYPED_MS = 200;
 const PASSING = ["RateLimited", "SeatLimitReached"];
 
 /** @type {import("../console.js").View} */
-export async function inviteMany(scene, id = "") {
+export async function inviteMany(context, id = "") {
   const answer = await ask(api.PLACE_ALONE, { id });
-  if (scene.left.aborted) return;
+  if (context.left.aborted) return;
   const place = answer.community;
-  if (!place) return gone(scene, answer);
+  if (!place) return gone(context, answer);
   if (!isAdmin(place.viewerRole)) return nothingThere(t("audit.not_yours.title"), t("audit.not_yours"));
-  new ManyInvitees(scene, place).show();
+  new ManyInvitees(context, place).show();
 }
 
 class ManyInvitees {
@@ -42,11 +42,11 @@ class ManyInvitees {
   stopped = false;
 
   /**
-   * @param {Scene} scene
+   * @param {ViewContext} context
    * @param {Community} place
    */
-  constructor(scene, place) {
-    this.scene = scene;
+  constructor(context, place) {
+    this.context = context;
     this.place = place;
     this.list = field(
       h("textarea", { name: "list", rows: "8", spellcheck: "false", autocapitalize: "off", class: "list" }),
@@ -83,10 +83,10 @@ class ManyInvitees {
       this.problems,
       this.table,
     );
-    const parts = [this.scene.flash(), back, h("h2", null, t("many.title")), this.input, outcome];
+    const parts = [this.context.flash(), back, h("h2", null, t("many.title")), this.input, outcome];
     showPlace(this.place, "invitations", parts, t("many.title"));
     this.#read();
-    addEventListener("beforeunload", (event) => this.#sending() && event.preventDefault(), { signal: this.scene.left });
+    addEventListener("beforeunload", (event) => this.#sending() && event.preventDefault(), { signal: this.context.left });
   }
 
   // ---------------------------------------------------------------------------------------------------- the list
@@ -213,7 +213,7 @@ class ManyInvitees {
     const waiting = this.#in("ready", "unsent");
     this.stopped = false;
     this.progress.max = waiting.length;
-    for (let sent = 0; sent < waiting.length && !this.stopped && !this.scene.left.aborted; sent += PORTION) {
+    for (let sent = 0; sent < waiting.length && !this.stopped && !this.context.left.aborted; sent += PORTION) {
       const portion = waiting.slice(sent, sent + PORTION);
       portion.forEach((row) => set(row, "sending", t("many.sending")));
       this.progress.value = sent;
@@ -293,7 +293,7 @@ class ManyInvitees {
     const head = this.rows[0]?.line === 1 ? [] : lines.slice(0, (this.rows[0]?.line ?? 1) - 1);
     this.list.control.value = [...head, ...lines.filter((_, index) => rest.has(index + 1))].join("\n");
     this.rows = [];
-    await this.scene.signedOut();
+    await this.context.signedOut();
   }
 
   /** Leaves in the list what was refused or cannot be sent, to be mended. */

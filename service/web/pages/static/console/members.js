@@ -7,7 +7,7 @@ import { day, rich, t } from "../words.js";
 import { rolesUpTo } from "./invite-form.js";
 import { gone, isAdmin, moreButton, refused, showPlace } from "./place.js";
 
-/** @typedef {import("../console.js").Scene} Scene */
+/** @typedef {import("../console.js").ViewContext} ViewContext */
 /** @typedef {import("../operations.js").Membership} Membership */
 /** @typedef {import("../operations.js").Role} Role */
 /** @typedef {import("../operations.js").WithMembers} WithMembers */
@@ -21,28 +21,28 @@ const PAGE = 50;
 const read = (id, after = null) => ask(api.MEMBERS, { id, first: PAGE, after });
 
 /** @type {import("../console.js").View} */
-export async function members(scene, id = "") {
+export async function members(context, id = "") {
   const answer = await read(id);
-  if (scene.left.aborted) return;
-  if (!answer.community) return gone(scene, answer);
+  if (context.left.aborted) return;
+  if (!answer.community) return gone(context, answer);
   const found = answer.community;
   const { nodes, pageInfo } = found.memberships;
-  const row = (/** @type {Membership} */ membership) => member(scene, found, membership);
+  const row = (/** @type {Membership} */ membership) => member(context, found, membership);
   const list = h("ul", { class: "rows" }, nodes.map(row));
   const count = h("span", { class: "quiet" }, t("members", { count: found.memberCount }));
   const title = h("div", { class: "section-head" }, h("h2", null, t("members.title")), count);
-  const more = pageInfo.hasNextPage && further(scene, id, list, row, pageInfo.endCursor);
-  showPlace(found, "members", [scene.flash(), title, list, more]);
+  const more = pageInfo.hasNextPage && further(context, id, list, row, pageInfo.endCursor);
+  showPlace(found, "members", [context.flash(), title, list, more]);
 }
 
 /**
- * @param {Scene} scene
+ * @param {ViewContext} context
  * @param {WithMembers} place
  * @param {Membership} membership
  */
-function member(scene, place, membership) {
+function member(context, place, membership) {
   const { role, joinedAt, member } = membership;
-  const own = isOwn(scene, membership) && h("span", { class: "quiet" }, ` (${t("members.you")})`);
+  const own = isOwn(context, membership) && h("span", { class: "quiet" }, ` (${t("members.you")})`);
   const address = member.name && member.email ? [said(member.email), " · "] : [];
   return h(
     "li",
@@ -50,7 +50,7 @@ function member(scene, place, membership) {
     h("span", { class: "email" }, said(nameOf(membership)), own),
     h("span", { class: `badge ${role.toLowerCase()}` }, t(`invite.role.${role}`)),
     h("span", { class: "progress quiet" }, address, t("members.since", { date: day(joinedAt) })),
-    h("span", { class: "row-actions" }, ...actions(scene, place, membership)),
+    h("span", { class: "row-actions" }, ...actions(context, place, membership)),
   );
 }
 
@@ -58,26 +58,26 @@ function member(scene, place, membership) {
 const nameOf = ({ member }) => member.name ?? member.email ?? t("members.nameless");
 
 /**
- * @param {Scene} scene
+ * @param {ViewContext} context
  * @param {Membership} membership
  */
 const isOwn = ({ viewer }, { member }) => member.id === viewer.member.id;
 
 /**
- * @param {Scene} scene
+ * @param {ViewContext} context
  * @param {WithMembers} place
  * @param {Membership} membership
  */
-function actions(scene, place, membership) {
+function actions(context, place, membership) {
   if (!membership.viewerCanChange) return [];
   const hidden = h("span", { class: "visually-hidden" }, ` ${nameOf(membership)}`);
-  const own = isOwn(scene, membership);
+  const own = isOwn(context, membership);
   const remove = button([own ? t("members.leave") : t("members.remove"), hidden], { class: "button small" }, () =>
-    own ? askToLeave(scene, place, membership) : askToRemove(scene, membership),
+    own ? askToLeave(context, place, membership) : askToRemove(context, membership),
   );
   if (!isAdmin(place.viewerRole)) return [remove];
   const change = button([t("members.change"), hidden.cloneNode(true)], { class: "button small" }, () =>
-    askForRole(scene, place, membership),
+    askForRole(context, place, membership),
   );
   return [change, remove];
 }
@@ -85,16 +85,16 @@ function actions(scene, place, membership) {
 // -------------------------------------------------------------------------------------------------------------- questions
 
 /**
- * @param {Scene} scene
+ * @param {ViewContext} context
  * @param {WithMembers} place
  * @param {Membership} membership
  */
-function askForRole(scene, place, membership) {
+function askForRole(context, place, membership) {
   const name = nameOf(membership);
   const choices = rolesUpTo(place.viewerRole).map((role) => choice(role, role === membership.role));
   const words = {
     title: t("members.change.title"),
-    text: rich(isOwn(scene, membership) ? "members.change.own" : "members.change.text", { name: said(name) }),
+    text: rich(isOwn(context, membership) ? "members.change.own" : "members.change.text", { name: said(name) }),
     extra: h("fieldset", { class: "choices" }, h("legend", { class: "visually-hidden" }, t("invite.role")), choices),
     yes: t("members.change.button"),
     no: t("cancel"),
@@ -103,8 +103,8 @@ function askForRole(scene, place, membership) {
   confirm(words, async (problems, dialog) => {
     const role = /** @type {Role} */ (dialog.querySelector("input:checked")?.getAttribute("value"));
     const { changeRole: answer } = await ask(api.CHANGE_ROLE, { input: { membershipId: membership.id, role } });
-    if (!("membership" in answer)) return failed(scene, answer, problems);
-    await scene.again({ kind: "done", text: t("members.changed", { name, role: t(`role.${role}`) }) });
+    if (!("membership" in answer)) return failed(context, answer, problems);
+    await context.again({ kind: "done", text: t("members.changed", { name, role: t(`role.${role}`) }) });
     return true;
   });
 }
@@ -123,10 +123,10 @@ const choice = (role, checked) =>
   );
 
 /**
- * @param {Scene} scene
+ * @param {ViewContext} context
  * @param {Membership} membership
  */
-function askToRemove(scene, membership) {
+function askToRemove(context, membership) {
   const name = nameOf(membership);
   const words = {
     title: t("members.remove.title"),
@@ -136,18 +136,18 @@ function askToRemove(scene, membership) {
   };
   confirm(words, async (problems) => {
     const { removeMember: answer } = await ask(api.REMOVE_MEMBER, { input: { membershipId: membership.id } });
-    if (!("removedMembershipId" in answer)) return failed(scene, answer, problems);
-    await scene.again({ kind: "done", text: t("members.removed", { name }) });
+    if (!("removedMembershipId" in answer)) return failed(context, answer, problems);
+    await context.again({ kind: "done", text: t("members.removed", { name }) });
     return true;
   });
 }
 
 /**
- * @param {Scene} scene
+ * @param {ViewContext} context
  * @param {WithMembers} place
  * @param {Membership} membership
  */
-function askToLeave(scene, place, membership) {
+function askToLeave(context, place, membership) {
   const words = {
     title: t("members.leave.title", { community: place.name }),
     text: t("members.leave.text"),
@@ -156,35 +156,35 @@ function askToLeave(scene, place, membership) {
   };
   confirm(words, async (problems) => {
     const { removeMember: answer } = await ask(api.REMOVE_MEMBER, { input: { membershipId: membership.id } });
-    if (!("removedMembershipId" in answer)) return failed(scene, answer, problems);
+    if (!("removedMembershipId" in answer)) return failed(context, answer, problems);
     history.replaceState(null, "", "#/");
-    await scene.again({ kind: "done", text: t("members.left", { community: place.name }) });
+    await context.again({ kind: "done", text: t("members.left", { community: place.name }) });
     return true;
   });
 }
 
 /**
- * @param {Scene} scene
+ * @param {ViewContext} context
  * @param {import("../api.js").Problem} problem
  * @param {Element} problems
  */
-async function failed(scene, problem, problems) {
+async function failed(context, problem, problems) {
   announce(problem.message);
-  await refused(scene, problem, problems);
+  await refused(context, problem, problems);
   return problem.__typename === "NotSignedIn";
 }
 
 /**
- * @param {Scene} scene
+ * @param {ViewContext} context
  * @param {string} id
  * @param {HTMLElement} list
  * @param {(membership: Membership) => HTMLElement} row
  * @param {string | null} cursor
  */
-const further = (scene, id, list, row, cursor) =>
+const further = (context, id, list, row, cursor) =>
   moreButton(async () => {
     const answer = await read(id, cursor);
-    if (!answer.viewer) await scene.signedOut();
+    if (!answer.viewer) await context.signedOut();
     const page = answer.community?.memberships;
     cursor = page?.pageInfo.endCursor ?? null;
     const items = (page?.nodes ?? []).map(row);

@@ -3,7 +3,7 @@
 import { announce, button, emblem, fromService, h, notice, problemWords, said, show } from "../page.js";
 import { inOwnWords, moment, t } from "../words.js";
 
-/** @typedef {import("../console.js").Scene} Scene */
+/** @typedef {import("../console.js").ViewContext} ViewContext */
 /** @typedef {import("../operations.js").Community} Community */
 /** @typedef {import("../operations.js").Role} Role */
 
@@ -78,22 +78,22 @@ function ways(id, current) {
 
 /**
  * Where there is nothing: because the session has ended meanwhile, or because there is no such thing for this reader.
- * @param {Scene} scene
+ * @param {ViewContext} context
  * @param {import("../operations.js").Asked} asked
  */
-export function gone(scene, { viewer }) {
-  return viewer ? nothingThere(t("community.gone.title"), t("community.gone")) : scene.signedOut();
+export function gone(context, { viewer }) {
+  return viewer ? nothingThere(t("community.gone.title"), t("community.gone")) : context.signedOut();
 }
 
 /**
  * Tells a refusal next to what caused it; a session that has ended leads to the sign-in and back.
- * @param {Scene} scene
+ * @param {ViewContext} context
  * @param {import("../api.js").Problem} problem
  * @param {Element} problems
  * @returns {Promise<void> | void}
  */
-export function refused(scene, problem, problems) {
-  if (problem.__typename === "NotSignedIn") return scene.signedOut();
+export function refused(context, problem, problems) {
+  if (problem.__typename === "NotSignedIn") return context.signedOut();
   return problems.replaceChildren(notice("problem", ...problemWords(problem)));
 }
 

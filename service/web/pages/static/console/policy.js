@@ -7,22 +7,22 @@ import { t } from "../words.js";
 import { languages } from "./invite-form.js";
 import { gone, isAdmin, nothingThere, refused, showPlace } from "./place.js";
 
-/** @typedef {import("../console.js").Scene} Scene */
+/** @typedef {import("../console.js").ViewContext} ViewContext */
 /** @typedef {import("../operations.js").Community} Community */
 /** @typedef {import("../operations.js").Policy} Policy */
 
 /** @type {import("../console.js").View} */
-export async function policy(scene, id = "") {
+export async function policy(context, id = "") {
   const answer = await ask(api.PLACE_ALONE, { id });
-  if (scene.left.aborted) return;
+  if (context.left.aborted) return;
   const place = answer.community;
-  if (!place) return gone(scene, answer);
+  if (!place) return gone(context, answer);
   if (!isAdmin(place.viewerRole)) return nothingThere(t("audit.not_yours.title"), t("audit.not_yours"));
   showPlace(place, "rules", [
-    scene.flash(),
+    context.flash(),
     h("h2", null, t("rules.title")),
     h("p", { class: "quiet" }, t("rules.text")),
-    h("section", { class: "panel" }, form(scene, place)),
+    h("section", { class: "panel" }, form(context, place)),
   ]);
 }
 
@@ -47,10 +47,10 @@ function makeFields({ linkMinutes, invitationDays, allowedEmailDomains, seatLimi
 }
 
 /**
- * @param {Scene} scene
+ * @param {ViewContext} context
  * @param {Community} place
  */
-function form(scene, place) {
+function form(context, place) {
   const fields = makeFields(place.policy);
   const problems = h("div", { class: "problems" });
   const submit = button(t("rules.button"), { class: "button primary", type: "submit" }, null);
@@ -62,7 +62,7 @@ function form(scene, place) {
     const changes = changed(fields, known);
     if (changes === null) return;
     const { updateInvitationPolicy: answer } = await ask(api.UPDATE_POLICY, { input: { communityId: place.id, ...changes } });
-    if (!("community" in answer)) return told(scene, fields, answer, problems);
+    if (!("community" in answer)) return told(context, fields, answer, problems);
     known = answer.community.policy;
     fields.allowedEmailDomains.control.value = known.allowedEmailDomains.join("\n");
     problems.replaceChildren(notice("done", t("rules.done")));
@@ -103,13 +103,13 @@ function changed(fields, known) {
 const whole = ({ value }) => (/^\d{1,9}$/.test(value) ? Number(value) : NaN);
 
 /**
- * @param {Scene} scene
+ * @param {ViewContext} context
  * @param {Fields} fields
  * @param {import("../api.js").Problem} problem
  * @param {Element} problems
  */
-function told(scene, fields, problem, problems) {
+function told(context, fields, problem, problems) {
   const { field: name } = problem;
   if (name && name in fields) return fields[/** @type {keyof Fields} */ (name)].wrong(problemWords(problem));
-  return refused(scene, problem, problems);
+  return refused(context, problem, problems);
 }
