@@ -84,8 +84,8 @@ class GraphQLEndpoint:
                     operation_name=operation.get("operationName"),
                     context=context,
                 )
-        except TooManyAtOnce as refused:
-            return _failed(429, localized(refused.sentence), "RATE_LIMITED")
+        except TooManyAtOnce as error:
+            return _failed(429, localized(error.sentence), "RATE_LIMITED")
         except TimeoutError:
             return _failed(503, localized(TOOK_TOO_LONG), "TIMEOUT")
         except ClientDisconnect:
@@ -105,13 +105,13 @@ class GraphQLEndpoint:
 @asynccontextmanager
 async def _while_connected(receive: Receive) -> AsyncIterator[None]:
     """Cancels the block when the client disconnects, and raises ClientDisconnect. The body must have been read before."""
-    running, gone = asyncio.current_task(), False
+    running, disconnected = asyncio.current_task(), False
 
     async def watch() -> None:
-        nonlocal gone
+        nonlocal disconnected
         while (await receive())["type"] != "http.disconnect":
             pass
-        gone = True
+        disconnected = True
         if running is not None:
             running.cancel()
 
@@ -119,7 +119,7 @@ async def _while_connected(receive: Receive) -> AsyncIterator[None]:
     try:
         yield
     except asyncio.CancelledError:
-        if gone and running is not None and not running.uncancel():
+        if disconnected and running is not None and not running.uncancel():
             raise ClientDisconnect from None
         raise
     finally:
@@ -148,10 +148,10 @@ async def refuse_unknown_bearer(context: Context, bearer: str | None) -> None:
     """Raises BadRequest for an invalid access token: 401, or 429 over the client's limit of attempts."""
     try:
         await context.refuse_unknown_bearer(bearer)
-    except RateLimited as limited:
-        raise BadRequest(429, localized(limited.sentence)) from None
-    except NotSignedIn as refused:
-        raise BadRequest(401, localized(refused.sentence)) from None
+    except RateLimited as error:
+        raise BadRequest(429, localized(error.sentence)) from None
+    except NotSignedIn as error:
+        raise BadRequest(401, localized(error.sentence)) from None
 
 
 def _answer(result: Any, *, development: bool) -> Response:

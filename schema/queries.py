@@ -22,7 +22,7 @@ from schema.types import (
 from schema.types.acceptance import Acceptance, InvitePreview, SignInOutcome
 from schema.types.communities import invitation_with_community, membership_with_community
 from schema.types.providers import providers_of
-from schema.types.viewer import Viewer
+from schema.types.viewer import Viewer, session_caller
 from service import lookup
 from service.accounts import access_tokens, sessions
 from service.accounts.sessions import Caller
@@ -65,8 +65,8 @@ class Query:
                 link = open_link(await by_token(token, now=context.now), context.now)
         except InviteLinkInvalid:
             return None
-        except RateLimited as limited:
-            raise BadArgument(limited.sentence, code="RATE_LIMITED") from None
+        except RateLimited as error:
+            raise BadArgument(error.sentence, code="RATE_LIMITED") from None
         return InvitePreview.from_link(link, info)
 
     @strawberry.field(
@@ -110,8 +110,10 @@ async def _invitation(invitation_id: str, info: Info) -> Invitation | None:
 
 async def _node(node_id: str, info: Info) -> Any:
     """Finds a node by the prefix of its id. Gives None for an unknown id, and for a node that the caller may not see."""
-    find = _BY_PREFIX.get(node_id[:4])
-    return None if find is None or info.context.caller is None else await find(node_id, info, info.context.caller)
+    prefix = node_id[:4]
+    caller = session_caller(info) if prefix in _OF_ACCOUNT else info.context.caller
+    find = _BY_PREFIX.get(prefix)
+    return None if find is None or caller is None else await find(node_id, info, caller)
 
 
 async def _find_community(node_id: str, info: Info, _: Caller) -> Community | None:
@@ -123,8 +125,8 @@ async def _find_invitation(node_id: str, info: Info, _: Caller) -> Invitation | 
 
 
 async def _find_membership(node_id: str, info: Info, caller: Caller) -> Membership | None:
-    found = await lookup.membership(node_id, caller, info.context.settings)
-    return None if found is None else membership_with_community(found)
+    view = await lookup.membership(node_id, caller, info.context.settings)
+    return None if view is None else membership_with_community(view)
 
 
 async def _find_member(node_id: str, _: Info, caller: Caller) -> Member | None:
@@ -141,25 +143,21 @@ async def _find_event(node_id: str, info: Info, caller: Caller) -> AuditEvent | 
 
 async def _find_session(node_id: str, info: Info, caller: Caller) -> Session | None:
     context = info.context
-    if caller.grant is not None:
-        return None
-    found = await sessions.of_member(caller, now=context.now, settings=context.settings)
-    return next((Session.from_view(session, info) for session in found if session.id == node_id), None)
+    own = await sessions.of_member(caller, now=context.now, settings=context.settings)
+    return next((Session.from_view(session, info) for session in own if session.id == node_id), None)
 
 
 async def _find_access_token(node_id: str, info: Info, caller: Caller) -> AccessToken | None:
-    if caller.grant is not None:
-        return None
-    found = await access_tokens.of_member(caller, now=info.context.now)
-    return next((AccessToken.from_view(view) for view in found if view.id == node_id), None)
+    views = await access_tokens.of_member(caller, now=info.context.now)
+    return next((AccessToken.from_view(view) for view in views if view.id == node_id), None)
 
 
 async def _find_identity(node_id: str, info: Info, caller: Caller) -> Identity | None:
-    if caller.grant is not None:
-        return None
-    own = await lookup.identities(caller.member_id)
-    return next((Identity.from_view(identity, info) for identity in own if identity.id == node_id), None)
+    identities = await lookup.identities(caller.member_id)
+    return next((Identity.from_view(identity, info) for identity in identities if identity.id == node_id), None)
 
+
+_OF_ACCOUNT: Final = frozenset({"ses_", "idn_", "tok_"})  # sessions, identities and access tokens
 
 _BY_PREFIX: Final[dict[str, Callable[[str, Info, Caller], Awaitable[Any]]]] = {
     "com_": _find_community,

@@ -47,9 +47,9 @@ class Schema(strawberry.Schema):
     ) -> ExecutionResult:
         """Runs a query or a mutation."""
         try:
-            document = await self.documents.of(query, variables or {}, context.count_memberships)
-        except DocumentRefused as refused:
-            return ExecutionResult(None, refused.errors)
+            document = await self.documents.get(query, variables or {}, context.count_memberships)
+        except DocumentRefused as error:
+            return ExecutionResult(None, error.errors)
         result = execute(
             self._schema, document.node, context_value=context, variable_values=variables,
             operation_name=operation_name, executor_class=Executor, plans=document.plans,
@@ -62,9 +62,9 @@ class Schema(strawberry.Schema):
     ) -> AsyncGenerator[ExecutionResult, None]:
         """Runs a subscription, and yields its results."""
         try:
-            node = (await self.documents.of(query, variables or {}, context.count_memberships)).node
-        except DocumentRefused as refused:
-            yield ExecutionResult(None, refused.errors)
+            node = (await self.documents.get(query, variables or {}, context.count_memberships)).node
+        except DocumentRefused as error:
+            yield ExecutionResult(None, error.errors)
             return
         if not _is_subscription(node, operation_name):
             yield ExecutionResult(None, [GraphQLError("Only subscriptions are served here.")])

@@ -206,32 +206,34 @@ class CostCounter:
 
     def _field(self, node: FieldNode, kind: GraphQLNamedType, sizes: Mapping[str, int]) -> Cost:
         name = node.name.value
-        found = self.schema.get_field(cast("GraphQLCompositeType", kind), name)
+        definition = self.schema.get_field(cast("GraphQLCompositeType", kind), name)
         # Introspection, which production rejects.
-        if found is None or name.startswith("__"):
+        if definition is None or name.startswith("__"):
             return Cost(fields=1)
-        sizes = {**sizes, **self._sizes(node, found)}
+        sizes = {**sizes, **self._sizes(node, definition)}
         below = Cost()
         if node.selection_set is not None:
-            below = self._selections(node.selection_set, get_named_type(found.type), sizes)
-        return self._own(f"{kind.name}.{name}", found, sizes) + self._inner(f"{kind.name}.{name}", found, below, sizes)
+            below = self._selections(node.selection_set, get_named_type(definition.type), sizes)
+        return self._own(f"{kind.name}.{name}", definition, sizes) + self._inner(
+            f"{kind.name}.{name}", definition, below, sizes
+        )
 
-    def _own(self, name: str, found: GraphQLField, sizes: Mapping[str, int]) -> Cost:
+    def _own(self, name: str, definition: GraphQLField, sizes: Mapping[str, int]) -> Cost:
         """The cost of the field without its selection."""
         invited = sizes.get("invitees", 0) if name == "Mutation.inviteMembers" else 0
         counts = (_items(ROWS[name], sizes) if name in ROWS else 1) if name in COUNTS else 0
-        if is_attribute(found) and not counts:
-            return Cost(fields=1, plain=not is_abstract_type(get_named_type(found.type)))
+        if is_attribute(definition) and not counts:
+            return Cost(fields=1, plain=not is_abstract_type(get_named_type(definition.type)))
         points = _HEAVIER.get(name, _RESOLVED) + invited * _PER_INVITEE
         return Cost(rows=invited, points=points, counts=counts, fields=1, plain=False)
 
-    def _inner(self, name: str, found: GraphQLField, below: Cost, sizes: Mapping[str, int]) -> Cost:
+    def _inner(self, name: str, definition: GraphQLField, below: Cost, sizes: Mapping[str, int]) -> Cost:
         """The cost of the field's selection, multiplied by the length of the list."""
-        if not is_list_type(get_nullable_type(found.type)):
+        if not is_list_type(get_nullable_type(definition.type)):
             return Cost(below.rows, below.total, below.counts, plain=below.plain)
         rows = ROWS[name]
         number = self._memberships() if name == MEMBERSHIPS else _items(rows, sizes)
-        if is_leaf_type(get_named_type(found.type)):
+        if is_leaf_type(get_named_type(definition.type)):
             return Cost(points=number)
         counts = below.counts * (1 if rows.one_community else number)
         return Cost(number * (1 + below.rows), number * (rows.points + below.total), counts, plain=below.plain)
@@ -243,11 +245,11 @@ class CostCounter:
         most = ROWS[MEMBERSHIPS].most
         return most if self.memberships is None else min(self.memberships, most)
 
-    def _sizes(self, node: FieldNode, found: GraphQLField) -> dict[str, int]:
+    def _sizes(self, node: FieldNode, definition: GraphQLField) -> dict[str, int]:
         """The list lengths in the field's arguments. They replace those of enclosing fields, also by a default."""
         arguments = {argument.name.value: argument.value for argument in node.arguments or ()}
         sizes = {}
-        for name, argument in found.args.items():
+        for name, argument in definition.args.items():
             if name in _SIZED:
                 sizes[name] = self._size(arguments.get(name), _SIZED[name])
             kind = get_named_type(argument.type)
@@ -308,12 +310,12 @@ def refuse_costly(cost: Cost, operation: OperationDefinitionNode) -> None:
         ("points of cost", cost.total, MOST_POINTS_OF_EVENT if event else MOST_POINTS),
         ("counts over whole communities", cost.counts, MOST_COUNTS_OF_EVENT if event else MOST_COUNTS),
     )
-    for amount, found, most in bounds:
-        if found > most:
+    for amount, number, most in bounds:
+        if number > most:
             where = _OF_EVENT if event else ""
             advice = "Ask for shorter pages (first), fewer lists inside lists, or fewer fields."
             raise GraphQLError(
-                f"{number_in_words(found)} {amount} found{where}. Allowed: {most}. {advice}", extensions=_TOO_COSTLY
+                f"{number_in_words(number)} {amount} found{where}. Allowed: {most}. {advice}", extensions=_TOO_COSTLY
             )
 
 

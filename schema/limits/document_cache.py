@@ -63,14 +63,14 @@ class Documents:
         self._cache: OrderedDict[str, Document] = OrderedDict()
         self._size = 0
 
-    async def of(self, text: str, variables: Variables, memberships: Callable[[], Awaitable[int]]) -> Document:
+    async def get(self, text: str, variables: Variables, memberships: Callable[[], Awaitable[int]]) -> Document:
         """The document of a text, within the limits for these variables. Raises DocumentRefused.
 
         Awaits `memberships`, the number of the caller's communities, only when the result depends on it.
         """
         try:
             refuse_many_values(variables)
-            document = self.parsed(text)
+            document = self.parse(text)
             if document.varies:
                 await self._refuse_costly(document, variables, memberships)
         except GraphQLError as error:
@@ -89,17 +89,17 @@ class Documents:
             counter = CostCounter(self._schema, document.node, variables, await memberships())
             refuse_costly(counter.operation(document.operation), document.operation)
 
-    def parsed(self, text: str) -> Document:
-        """The document of a text, within the limits for some variables. `of` checks those of a request. Raises DocumentRefused."""
-        found = self._cache.get(text)
-        if found is None:
+    def parse(self, text: str) -> Document:
+        """The document of a text, within the limits for some variables. `get` checks those of a request. Raises DocumentRefused."""
+        document = self._cache.get(text)
+        if document is None:
             metrics.documents.labels("new").inc()
-            return self._add(text, self._parse(text))
+            return self._add(text, self._validate(text))
         metrics.documents.labels("kept").inc()
         self._cache.move_to_end(text)
-        return found
+        return document
 
-    def _parse(self, text: str) -> Document:
+    def _validate(self, text: str) -> Document:
         try:
             node = parse(text, max_tokens=MOST_TOKENS)
             operation = check_size(node)

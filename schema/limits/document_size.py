@@ -98,8 +98,8 @@ class _SizeCounter:
         """The size of a fragment. An unknown or recursive one counts as empty here, and fails validation."""
         if name not in self._fragment_sizes:
             self._fragment_sizes[name] = Size()
-            found = self._fragments.get(name)
-            self._fragment_sizes[name] = self._selections(found.selection_set) if found else Size()
+            fragment = self._fragments.get(name)
+            self._fragment_sizes[name] = self._selections(fragment.selection_set) if fragment else Size()
         return self._fragment_sizes[name]
 
 
@@ -120,9 +120,9 @@ def check_size(document: DocumentNode) -> OperationDefinitionNode:
         ("fields with fields of their own", size.nested, MOST_NESTED),
         ("aliases", size.aliases, MOST_ALIASES),
     )
-    for amount, found, most in bounds:
-        if found > most:
-            raise GraphQLError(f"{number_in_words(found)} {amount} found. Allowed: {most}")
+    for amount, number, most in bounds:
+        if number > most:
+            raise GraphQLError(f"{number_in_words(number)} {amount} found. Allowed: {most}")
     return operation
 
 
@@ -133,12 +133,12 @@ def number_in_words(number: int) -> str:
 
 def refuse_many_values(variables: Mapping[str, Any]) -> None:
     """Raises GraphQLError for too many values in variables, including those that the operation does not declare."""
-    found, waiting = 0, list[Any]([variables])
+    number, waiting = 0, list[Any]([variables])
     while waiting:
         value = waiting.pop()
         parts = value if isinstance(value, list) else value.values()
-        found += len(parts)
-        if found > MOST_VALUES:
+        number += len(parts)
+        if number > MOST_VALUES:
             raise GraphQLError(f"More than {MOST_VALUES} values found in variables.")
         waiting.extend(part for part in parts if isinstance(part, dict | list))
 
@@ -163,11 +163,11 @@ class FewDirectives(ValidationRule):
 
     def __init__(self, context: ValidationContext) -> None:
         super().__init__(context)
-        self._found = 0
+        self._number = 0
 
     def enter_directive(self, node: DirectiveNode, *_: Any) -> None:
-        self._found += 1
-        if self._found == MOST_DIRECTIVES + 1:
+        self._number += 1
+        if self._number == MOST_DIRECTIVES + 1:
             self.report_error(GraphQLError(f"More than {MOST_DIRECTIVES} directives found.", node))
 
 

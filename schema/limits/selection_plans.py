@@ -102,8 +102,8 @@ class Executor(StrawberryGraphQLCoreExecutionContext):
         self._count(sum(len(name) + _FIELD_BYTES for name in fields))
         return super().execute_fields(kind, source, path, fields, position)
 
-    def complete_leaf_value(self, kind: Any, found: Any) -> Any:  # type: ignore[override]
-        completed = super().complete_leaf_value(kind, found)
+    def complete_leaf_value(self, kind: Any, value: Any) -> Any:  # type: ignore[override]
+        completed = super().complete_leaf_value(kind, value)
         self._count(_length(completed))
         return completed
 
@@ -124,28 +124,28 @@ class Executor(StrawberryGraphQLCoreExecutionContext):
             self._awaitables.append(value)
         return True
 
-    def complete_list_value(self, kind: Any, details: Any, info: Any, path: Any, found: Any, position: Any) -> Any:
+    def complete_list_value(self, kind: Any, details: Any, info: Any, path: Any, value: Any, position: Any) -> Any:
         """Completes a list. A long list continues in slices, so that other requests run in between."""
-        if type(found) is not list:
-            return super().complete_list_value(kind, details, info, path, found, position)
-        items = _List(self, kind, details, info, path, found, position)
+        if type(value) is not list:
+            return super().complete_list_value(kind, details, info, path, value, position)
+        items = _List(self, kind, details, info, path, value, position)
         if items.complete_until(self.shares.until()):
             return items.completed
         # Loaders wait from here on: resolvers of complete lists may call them before the first slice runs.
         self.context_value.load.begin_slicing()
         return items.complete_in_slices()
 
-    def complete_object_value(self, kind: Any, details: Any, info: Any, path: Any, found: Any, position: Any) -> Any:
-        done, completed = self._by_plan(kind, details, found)
-        return completed if done else super().complete_object_value(kind, details, info, path, found, position)
+    def complete_object_value(self, kind: Any, details: Any, info: Any, path: Any, value: Any, position: Any) -> Any:
+        done, completed = self._by_plan(kind, details, value)
+        return completed if done else super().complete_object_value(kind, details, info, path, value, position)
 
-    def _by_plan(self, kind: GraphQLOutputType, details: Any, found: Any) -> tuple[bool, Any]:
+    def _by_plan(self, kind: GraphQLOutputType, details: Any, value: Any) -> tuple[bool, Any]:
         """Whether a plan completed the value, and the result. Reading attributes twice has no side effects."""
         plan = self._plan(kind, details)
         if plan is None:
             return False, None
         try:
-            completed = plan(found)
+            completed = plan(value)
         except Exception:  # noqa: BLE001 -- graphql-core raises it again, with its path
             return False, None
         self.count_row(completed)
@@ -213,10 +213,10 @@ class _List:
     """Completes a list item by item: by the plan of its items, or by graphql-core."""
 
     def __init__(
-        self, executor: Executor, kind: Any, details: Any, info: Any, path: Any, found: Any, position: Any
+        self, executor: Executor, kind: Any, details: Any, info: Any, path: Any, value: Any, position: Any
     ) -> None:
         self._executor, self._item = executor, (kind.of_type, details, info)
-        self._found, self._path, self._position = found, path, position
+        self._values, self._path, self._position = value, path, position
         self._plan, self._at = executor.plan_of_items(kind, details), 0
         self._awaited: list[int] = []
         self._counted = 0
@@ -224,7 +224,7 @@ class _List:
 
     def complete_until(self, until: float) -> bool:
         """Completes items until an instant. Returns whether all are complete and the list has no awaitables."""
-        while self._at < len(self._found):
+        while self._at < len(self._values):
             if perf_counter() > until:
                 return False
             self._complete_one()
@@ -232,7 +232,7 @@ class _List:
 
     def _complete_one(self) -> None:
         try:
-            self._complete(self._found[self._at])
+            self._complete(self._values[self._at])
             self._at += 1
         except NotPlain:
             self._plan, self._at = None, 0
@@ -269,7 +269,7 @@ class _List:
         """
         load, tasks = self._executor.context_value.load, dict(self._start_tasks())
         try:
-            while self._at < len(self._found):
+            while self._at < len(self._values):
                 async with self._executor.shares.slice() as until:
                     self.complete_until(until)
                     tasks |= self._start_tasks()

@@ -9,7 +9,7 @@ from schema.context import Info
 from schema.types import Community, Membership
 from schema.types.communities import membership_with_community
 from service.communities import invitation_policy, membership_changes
-from service.communities.access import create as create_community
+from service.communities.access import create_community
 from service.models import Role
 
 

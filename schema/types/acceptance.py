@@ -111,8 +111,8 @@ async def _own_membership(membership_id: str | None, link: LinkFacts, info: Info
     context = info.context
     if membership_id is None or context.caller is None:
         return None
-    found = await memberships_of(context.caller, context.settings, community_id=link.community_id)
-    return next((membership_with_community(view) for view in found if view.id == membership_id), None)
+    memberships = await memberships_of(context.caller, context.settings, community_id=link.community_id)
+    return next((membership_with_community(view) for view in memberships if view.id == membership_id), None)
 
 
 @strawberry.type

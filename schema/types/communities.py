@@ -112,10 +112,10 @@ class Community(Node):
         if not self.access.is_admin:
             return None
         try:
-            found = await info.context.load.funnel.load(FunnelQuery(self.access.community_id, weeks))
+            funnel = await info.context.load.funnel.load(FunnelQuery(self.access.community_id, weeks))
         except InvalidInput as error:
             raise BadArgument(error.sentence) from None
-        return [InvitationWeek.from_view(week) for week in found]
+        return [InvitationWeek.from_view(week) for week in funnel]
 
     @strawberry.field(description="Who did what, newest first; admins and owners only.")
     async def audit_log(

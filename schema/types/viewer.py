@@ -21,21 +21,21 @@ class Viewer:
         context = info.context
         if context.caller is None:
             return []
-        found = await memberships_of(context.caller, context.settings)
-        return [membership_with_community(view) for view in found]
+        views = await memberships_of(context.caller, context.settings)
+        return [membership_with_community(view) for view in views]
 
     @strawberry.field(description="The sign-ins that open this account; at most 100.")
     async def identities(self, info: Info) -> list[Identity]:
-        found = [] if session_caller(info) is None else await lookup.identities(str(self.member.id))
-        return [Identity.from_view(identity, info) for identity in found]
+        identities = [] if session_caller(info) is None else await lookup.identities(str(self.member.id))
+        return [Identity.from_view(identity, info) for identity in identities]
 
     @strawberry.field(description="Where this person is signed in; the current session comes first; at most 100.")
     async def sessions(self, info: Info) -> list[Session]:
         context, caller = info.context, session_caller(info)
         if caller is None:
             return []
-        found = await sessions.of_member(caller, now=context.now, settings=context.settings)
-        return [Session.from_view(session, info) for session in found]
+        own = await sessions.of_member(caller, now=context.now, settings=context.settings)
+        return [Session.from_view(session, info) for session in own]
 
     @strawberry.field(description="Whether the viewer may create communities.")
     async def may_create_communities(self, info: Info) -> bool:
@@ -44,8 +44,8 @@ class Viewer:
     @strawberry.field(description="The valid access tokens of the viewer's scripts, newest first.")
     async def access_tokens(self, info: Info) -> list[AccessToken]:
         caller = session_caller(info)
-        found = [] if caller is None else await access_tokens.of_member(caller, now=info.context.now)
-        return [AccessToken.from_view(view) for view in found]
+        views = [] if caller is None else await access_tokens.of_member(caller, now=info.context.now)
+        return [AccessToken.from_view(view) for view in views]
 
 
 def session_caller(info: Info) -> Caller | None:

@@ -187,7 +187,7 @@ def may_create(caller: Caller | None, settings: Settings) -> bool:
     return caller is not None and caller.grant is None and settings.community_creation == "members"
 
 
-async def create(
+async def create_community(
     name: str, *, locale: str | None = None, caller: Caller | None, now: datetime, settings: Settings
 ) -> CommunityAccess:
     """A new community with the caller as its owner, where the operator lets members create them."""

@@ -110,7 +110,7 @@ def test_every_operation_of_the_pages_fits_the_schema() -> None:
     for document in documents:
         whole = re.sub(r"\$\{(\w+)\}", lambda found: parts[found[1]], document)
         assert validate(schema._schema, parse(whole)) == [], whole
-        assert not schema.documents.parsed(whole).varies, whole
+        assert not schema.documents.parse(whole).varies, whole
 
 
 def test_what_the_service_says_is_said_in_every_language() -> None:

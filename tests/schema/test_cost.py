@@ -329,7 +329,7 @@ async def test_validation_stops_after_a_few_errors(
 def test_suggestions_are_computed_in_development_only(development: bool) -> None:
     """H202: in production validation computes none; they are not only left out of the answer."""
     with pytest.raises(DocumentRefused) as refused:
-        build(development=development).documents.parsed("{ viewr { member { id } } }")
+        build(development=development).documents.parse("{ viewr { member { id } } }")
     (error,) = refused.value.errors
     assert ("Did you mean 'viewer'?" in error.message) is development
 

@@ -51,10 +51,10 @@ async def test_a_page_is_completed_by_a_plan(service: Service) -> None:
     async with service.browser() as owner:
         community = await join_owner(service, owner)
         first = await _rows(owner, _PLANNED, id=community)
-        made = dict(documents.parsed(_PLANNED).plans)
+        made = dict(documents.parse(_PLANNED).plans)
         assert any(made.values())
         assert await _rows(owner, _PLANNED, id=community) == first
-        assert documents.parsed(_PLANNED).plans == made
+        assert documents.parse(_PLANNED).plans == made
 
 
 async def test_a_plan_is_not_kept_where_variables_choose_the_fields(service: Service) -> None:
