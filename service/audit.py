@@ -63,7 +63,7 @@ async def record_anonymous(now: datetime, event: Event) -> None:
     counts the rest. Strangers therefore cause few rows, and the invitation's own history remains on the first page of its
     timeline (H181). Concurrent events may exceed these limits slightly.
     """
-    row = _row(event, now)
+    row = _columns(event, now)
     details = orjson.dumps(event.details, option=orjson.OPT_SORT_KEYS)
     key = digest_of(details.decode())[:_KEY_DIGITS]
     values = {**row, "details": details.decode()}.values()
@@ -72,10 +72,10 @@ async def record_anonymous(now: datetime, event: Event) -> None:
 
 def audit_statement(now: datetime, *events: Event) -> Statement:
     """Returns the statement that writes the events, to be run with the changes that they report."""
-    return insert("audit_events", *(_row(event, now) for event in events))
+    return insert("audit_events", *(_columns(event, now) for event in events))
 
 
-def _row(event: Event, now: datetime) -> dict[str, Any]:
+def _columns(event: Event, now: datetime) -> dict[str, Any]:
     return {
         "id": new_id("evt"),
         "kind": event.kind,

@@ -58,9 +58,9 @@ async def _invitations(check: AccessCheck, now: datetime, settings: Settings) ->
 
 def _invitation_cells(view: InvitationView) -> Iterable[Any]:
     return (
-        view.id, view.email, view.role, view.status, view.delivery, localized(view.delivery_reason), _person(view.inviter),
+        view.id, view.email, view.role, view.status, view.delivery, localized(view.delivery_reason), _member_cell(view.inviter),
         view.created_at, view.expires_at, view.last_sent_at, view.delivered_at, view.accepted_at,
-        _person(view.accepted_by), view.declined_at, view.revoked_at, _person(view.revoked_by), view.proposed_email,
+        _member_cell(view.accepted_by), view.declined_at, view.revoked_at, _member_cell(view.revoked_by), view.proposed_email,
         view.message,
     )  # fmt: skip
 
@@ -78,10 +78,10 @@ async def _audit(check: AccessCheck) -> AsyncGenerator[str, None]:
 
 
 def _event_cells(event: EventView) -> Iterable[Any]:
-    return event.id, event.at, event.kind, _person(event.actor), event.invitation_id, event.summary
+    return event.id, event.at, event.kind, _member_cell(event.actor), event.invitation_id, event.summary
 
 
-def _person(member: MemberView | None) -> str | None:
+def _member_cell(member: MemberView | None) -> str | None:
     return None if member is None else member.email or member.name or member.id
 
 

@@ -6,12 +6,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
-import orjson
-
 from service.audit import OTHERS
 from service.audit_log.sentences import counted, summary
 from service.communities.access import MemberView
-from service.database import select
+from service.database import json_object, select
 from service.database.shares import in_slices
 from service.database.sql import Params
 from service.errors import InvalidInput
@@ -192,14 +190,9 @@ async def one(event_id: str, community_ids: list[str]) -> EventView | None:
 
 async def _views(rows: list[dict[str, Any]]) -> list[EventView]:
     """Returns the events with their sentences. A second statement reads the names of the affected members."""
-    facts = [_facts(row["details"]) async for row in in_slices(rows)]
+    facts = [json_object(row["details"]) async for row in in_slices(rows)]
     names = await _names({event["member_id"] for event in facts if "member_id" in event})
     return [_view(row, event, names) async for row, event in in_slices(zip(rows, facts, strict=True))]
-
-
-def _facts(details: Any) -> dict[str, str]:
-    facts: dict[str, str] = orjson.loads(details) if isinstance(details, str) else details
-    return facts
 
 
 async def _names(member_ids: set[str]) -> dict[str, str | None]:

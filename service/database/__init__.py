@@ -232,6 +232,12 @@ def json_list(value: str | list[str]) -> tuple[str, ...]:
     return tuple(orjson.loads(value) if isinstance(value, str) else value)
 
 
+def json_object(value: str | dict[str, str] | None) -> dict[str, str]:
+    """Decodes an object from a JSON column, which is text unless the driver has decoded it."""
+    decoded: dict[str, str] = orjson.loads(value) if isinstance(value, str) else value or {}
+    return decoded
+
+
 class CreateModel(operations.CreateModel):
     """Creates the table with its CHECK constraints inside; Tortoise's own silently leaves a new model's out."""
 

@@ -20,7 +20,7 @@ from service.limits import Recipient
 from service.mail.message import Mail, refuse_broken_mail
 from service.mail.reasons import details_of, stored
 from service.mail.suppression import Reason
-from service.mail.texts import InvitationFacts, Role, code_mail, invitation_mail
+from service.mail.texts import CodeFacts, InvitationFacts, Role, code_mail, invitation_mail
 from service.models import Delivery, MailKind, UnsubscribeToken
 from service.settings import Settings
 from service.sign_in import mailbox_codes
@@ -195,10 +195,8 @@ async def _compose_code(order: InvitationOrder, now: datetime) -> Mail:
         raise NothingToSend
     minutes = int(mailbox_codes.LIFETIME.total_seconds() // 60)
     with refuse_broken_mail():
-        return code_mail(
-            order.email, code, order.community_name, minutes, order.locale, fallback=order.community_locale or "en",
-            tags=_tags(order),
-        )  # fmt: skip
+        facts = CodeFacts(order.email, code, order.community_name, minutes)
+        return code_mail(facts, locale=order.locale, fallback=order.community_locale or "en", tags=_tags(order))
 
 
 def _tags(order: InvitationOrder) -> Mapping[str, str]:

@@ -7,14 +7,12 @@ and a notice about an invitation goes to the invited mailbox. A token in a notic
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final
-
-import orjson
+from typing import Final
 
 from service import audit
 from service.addresses import Address
 from service.changes import Changed, notify
-from service.database import execute, select
+from service.database import execute, json_object, select
 from service.delivery.errors import NothingToSend
 from service.languages import Sentence
 from service.limits import Recipient
@@ -117,7 +115,7 @@ async def read_order(order_id: str) -> NoticeOrder:
     return NoticeOrder(
         id=row["order_id"],
         notice=Notice(row["notice"]),
-        facts=_json_object(row["facts"]),
+        facts=json_object(row["facts"]),
         ordered_at=row["ordered_at"],
         email=row["email"],
         member_id=row["member_id"],
@@ -129,12 +127,6 @@ async def read_order(order_id: str) -> NoticeOrder:
         fallback_locale=row["fallback_locale"],
         suppression=Reason(row["suppressed"]) if row["suppressed"] else None,
     )
-
-
-def _json_object(value: Any) -> dict[str, str]:
-    """Decodes a JSON column, which is text on SQLite."""
-    decoded: dict[str, str] = orjson.loads(value) if isinstance(value, str) else value or {}
-    return decoded
 
 
 async def _compose_address_blocked(order: NoticeOrder, settings: Settings, now: datetime) -> Mail:

@@ -71,7 +71,7 @@ class Attempt:
         except LeaseLost:
             log.info("mail.lease_lost", order_id=self.lease.order_id)
         except RecipientLimited as error:
-            _count("unknown", "postponed")
+            _count_mail("unknown", "postponed")
             await self.postpone(error.wait)
         except NothingToSend as error:
             await self._cancel(suppressed=error.suppressed)
@@ -137,7 +137,7 @@ class Attempt:
             completion = await lease.complete(message_id, now=now)
             if completion is not None:
                 await order.record_sent(now=now, reported=completion.reported)
-        _count(lease.kind, "sent" if completion else "sent_twice")
+        _count_mail(lease.kind, "sent" if completion else "sent_twice")
         log.info(
             "mail.sent",
             order_id=lease.order_id,
@@ -152,7 +152,7 @@ class Attempt:
             if await self.lease.cancel(now=now) and suppressed:
                 order = await self._order(now)
                 await order.record_failed(Delivery.SUPPRESSED, SUPPRESSED, now=now)
-        _count(self.lease.kind, "suppressed" if suppressed else "cancelled")
+        _count_mail(self.lease.kind, "suppressed" if suppressed else "cancelled")
 
     async def _fail(self, reason: Sentence, *, suppressed: bool) -> None:
         """Ends the order as FAILED or SUPPRESSED. An address that the mail service suppresses joins our list."""
@@ -167,7 +167,7 @@ class Attempt:
                 await order.record_failed(Delivery.SUPPRESSED, SUPPRESSED, now=now)
             else:
                 await order.record_failed(Delivery.FAILED, reason, now=now)
-        _count(self.lease.kind, "suppressed" if suppressed else "failed")
+        _count_mail(self.lease.kind, "suppressed" if suppressed else "failed")
         log.warning("mail.failed", order_id=self.lease.order_id, attempt=self.lease.attempt, tries=self.lease.tries + 1)
 
     # ----------------------------------------------------------------------------------------------------- retry
@@ -188,7 +188,7 @@ class Attempt:
             return
         pause = _pause_before_retry(self.lease, error)
         await self._write_deferral(error, now + pause)
-        _count(self.lease.kind if composed else "unknown", "throttled" if error.throttled else "deferred")
+        _count_mail(self.lease.kind if composed else "unknown", "throttled" if error.throttled else "deferred")
         log.warning(
             "mail.deferred", order_id=self.lease.order_id, tries=self.lease.tries, seconds=int(pause.total_seconds())
         )
@@ -210,5 +210,5 @@ def _backoff(tries: int) -> timedelta:
     return pause * random.uniform(0.75, 1.25)  # noqa: S311 -- jitter, not a secret
 
 
-def _count(kind: str, outcome: str) -> None:
+def _count_mail(kind: str, outcome: str) -> None:
     metrics.mails.labels(kind, outcome).inc()

@@ -82,7 +82,7 @@ def outcome_of(event: Mapping[str, Any], now: datetime) -> DeliveryOutcome | Non
     if read is None:
         return None
     key, reader = read
-    return reader(_object(event.get(key)), now)
+    return reader(_as_object(event.get(key)), now)
 
 
 def _delivered(details: Mapping[str, Any], now: datetime) -> DeliveryOutcome:
@@ -153,7 +153,7 @@ _DELAYS: Final = {
 }
 
 
-def _object(value: Any) -> dict[str, Any]:
+def _as_object(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
@@ -173,7 +173,7 @@ def _instant(details: Mapping[str, Any], now: datetime) -> datetime:
 
 def _diagnostic(recipients: Any) -> dict[str, str]:
     """Returns the fact with the answer of the mail server, without links and addresses that spam filters repeat."""
-    first = _object(recipients[0]) if isinstance(recipients, list) and recipients else {}
+    first = _as_object(recipients[0]) if isinstance(recipients, list) and recipients else {}
     diagnostic = first.get("diagnosticCode")
     plain = without_secrets(diagnostic) if isinstance(diagnostic, str) else ""
     return {"diagnostic": plain} if plain else {}
@@ -230,7 +230,7 @@ async def apply_event(event: Mapping[str, Any], *, now: datetime, settings: Sett
     both see whether the invitation was closed.
     """
     outcome = outcome_of(event, now)
-    order = await _find_order(_object(event.get("mail"))) if outcome else None
+    order = await _find_order(_as_object(event.get("mail"))) if outcome else None
     if outcome is None or order is None:
         log.info("delivery_event.passed_over", kind=_word(event.get("eventType")), known=outcome is not None)
         return
@@ -260,7 +260,7 @@ async def _apply_to_notice(mail: SentNotice, outcome: DeliveryOutcome, now: date
 
 async def _find_order(mail: Mapping[str, Any]) -> tuple[str, str] | None:
     """Returns the id and the kind of a mail's order, by our tag on the mail, or by the mail service's id for it."""
-    tags = _object(mail.get("tags")).get("order")
+    tags = _as_object(mail.get("tags")).get("order")
     tagged = tags[0] if isinstance(tags, list) and tags else None
     if isinstance(tagged, str) and is_id(tagged):
         rows = await select("SELECT id, kind FROM mail_orders WHERE id = $1", tagged)

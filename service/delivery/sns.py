@@ -258,10 +258,10 @@ def _signature(fields: Mapping[str, str]) -> bytes:
 
 async def confirm_subscription(message: SnsMessage) -> None:
     """Confirms a subscription of a verified message by an API call, without credentials. Raises RetryLater."""
-    await asyncio.to_thread(_confirm, message)
+    await asyncio.to_thread(_call_confirm, message)
 
 
-def _confirm(message: SnsMessage) -> None:
+def _call_confirm(message: SnsMessage) -> None:
     # boto3 takes a third of a second to import, and a service confirms a subscription once.
     import boto3  # noqa: PLC0415
     from botocore import UNSIGNED  # noqa: PLC0415

@@ -77,7 +77,7 @@ async def lift_all(address: Address, *, now: datetime) -> list[str]:
     """Lifts all blocks of an address, in the caller's transaction. Returns the names of the communities."""
     rows = await select(_LIFT.format(condition="email = $1"), address)
     await _record_lifted(rows, LiftedBy.OPERATOR, now)
-    return sorted([await _name_of(row["community_id"]) for row in rows])
+    return sorted([await _community_name(row["community_id"]) for row in rows])
 
 
 async def _record_lifted(rows: list[dict[str, Any]], by: LiftedBy, now: datetime) -> None:
@@ -89,7 +89,7 @@ async def _record_lifted(rows: list[dict[str, Any]], by: LiftedBy, now: datetime
             await notify(Changed(row["community_id"], row["invitation_id"]))
 
 
-async def _name_of(community_id: str) -> str:
+async def _community_name(community_id: str) -> str:
     rows = await select("SELECT name FROM communities WHERE id = $1", community_id)
     return str(rows[0]["name"])
 

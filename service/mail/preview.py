@@ -9,6 +9,7 @@ from service.languages import LANGUAGES
 from service.mail.message import Mail
 from service.mail.texts import (
     BlockFacts,
+    CodeFacts,
     InvitationFacts,
     LinkedIdentityFacts,
     address_blocked_mail,
@@ -45,9 +46,9 @@ def _write_parts(stem: Path, mail: Mail) -> list[Path]:
 
 def _mails(language: str, now: datetime) -> dict[str, Mail]:
     return {
-        "invitation": invitation_mail(_facts(now, fresh=False), locale=language),
-        "fresh-link": invitation_mail(_facts(now, fresh=True), locale=language),
-        "code": code_mail(_INVITEE, "246813", _COMMUNITY, 10, language),
+        "invitation": invitation_mail(_invitation_facts(now, fresh=False), locale=language),
+        "fresh-link": invitation_mail(_invitation_facts(now, fresh=True), locale=language),
+        "code": code_mail(CodeFacts(_INVITEE, "246813", _COMMUNITY, 10), locale=language),
         "address-blocked": address_blocked_mail(
             BlockFacts(_INVITEE, _COMMUNITY, _UNDO, now + timedelta(days=30)), locale=language
         ),
@@ -57,7 +58,7 @@ def _mails(language: str, now: datetime) -> dict[str, Mail]:
     }
 
 
-def _facts(now: datetime, *, fresh: bool) -> InvitationFacts:
+def _invitation_facts(now: datetime, *, fresh: bool) -> InvitationFacts:
     return InvitationFacts(
         to=_INVITEE, community_name=_COMMUNITY, inviter_name="Ada Lovelace", role="MEMBER", message=_MESSAGE, link=_LINK,
         link_minutes=10, invitation_expires_at=now + timedelta(days=7), unsubscribe_url=_UNSUBSCRIBE, fresh=fresh,

@@ -56,7 +56,7 @@ ON CONFLICT (email) DO UPDATE SET reason = excluded.reason, created_at = exclude
 async def add(address: Address, reason: Reason, *, now: datetime) -> None:
     """Adds an address to the list, in the caller's transaction. A bounce or a complaint replaces an unsubscription."""
     if await execute(_ADD, address, reason, now):
-        await audit.record(now, audit.Event("address.suppressed", details=_facts(address, reason)))
+        await audit.record(now, audit.Event("address.suppressed", details=_event_details(address, reason)))
 
 
 async def list_all() -> list[SuppressionView]:
@@ -90,7 +90,7 @@ async def remove(address: Address, *, sender: MailSender | None, now: datetime) 
         rows = await select("DELETE FROM suppressions WHERE email = $1 RETURNING reason", address)
         if rows or on_their_list:
             reason = rows[0]["reason"] if rows else "on the mail service's list"
-            await audit.record(now, audit.Event("address.unsuppressed", details=_facts(address, reason)))
+            await audit.record(now, audit.Event("address.unsuppressed", details=_event_details(address, reason)))
         lifted = await blocks.lift_all(address, now=now)
     return Removal(bool(rows) or on_their_list, lifted)
 
@@ -107,5 +107,5 @@ async def unsubscribe(token: str, *, now: datetime) -> None:
             await add(Address(rows[0]["email"]), Reason.UNSUBSCRIBED, now=now)
 
 
-def _facts(address: Address, reason: str) -> dict[str, str]:
+def _event_details(address: Address, reason: str) -> dict[str, str]:
     return {"email": masked(address), "reason": reason}

@@ -39,7 +39,7 @@ Role = Literal["OWNER", "ADMIN", "MEMBER"]
 Gettext = Callable[[str], str]
 
 _TEMPLATES: Final = Path(__file__).parent / "templates"
-_NO_TAGS: Final[Mapping[str, str]] = MappingProxyType({})
+_EMPTY: Final[Mapping[str, str]] = MappingProxyType({})
 _LONGEST_NAME: Final = 100
 _LONGEST_NAME_IN_SUBJECT: Final = 60
 _LONGEST_MESSAGE: Final = 1_000
@@ -84,6 +84,16 @@ class InvitationFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class CodeFacts:
+    """The facts of the mail with a code; `minutes` is the lifetime of the code."""
+
+    to: Address = field(repr=False)
+    code: str = field(repr=False)
+    community_name: str
+    minutes: int
+
+
+@dataclass(frozen=True, slots=True)
 class BlockFacts:
     """The facts of the notice about a block; `undo_ends_at` is the end of the link that lifts it, aware UTC."""
 
@@ -104,55 +114,43 @@ class LinkedIdentityFacts:
 
 
 def invitation_mail(
-    facts: InvitationFacts, *, locale: str | None, fallback: str = "en", tags: Mapping[str, str] = _NO_TAGS
+    facts: InvitationFacts, *, locale: str | None, fallback: str = "en", tags: Mapping[str, str] = _EMPTY
 ) -> Mail:
     """The mail with an invitation's link, in the language that fits `locale` (BCP 47) best."""
     language = best_language(locale, fallback)
-    words = _invitation_words(facts, language)
-    return Mail(
-        to=facts.to,
-        subject=words["subject"],
-        text=_render("invitation.txt", words),
-        html=_render("invitation.html", words),
-        headers=_unsubscribe_headers(facts.unsubscribe_url),
-        tags=tags,
-    )
+    headers = _unsubscribe_headers(facts.unsubscribe_url)
+    return _mail(facts.to, "invitation", _invitation_words(facts, language), tags, headers)
 
 
-def code_mail(
-    to: Address,
-    code: str,
-    community_name: str,
-    minutes: int,
-    locale: str | None,
-    fallback: str = "en",
-    tags: Mapping[str, str] = _NO_TAGS,
-) -> Mail:
+def code_mail(facts: CodeFacts, *, locale: str | None, fallback: str = "en", tags: Mapping[str, str] = _EMPTY) -> Mail:
     """The mail with the six-digit code that proves the invited mailbox. The subject does not show it: lock screens do."""
-    words = _code_words(code, community_name, minutes, best_language(locale, fallback))
-    return Mail(
-        to=to, subject=words["subject"], text=_render("code.txt", words), html=_render("code.html", words), tags=tags
-    )
+    return _mail(facts.to, "code", _code_words(facts, best_language(locale, fallback)), tags)
 
 
 def address_blocked_mail(
-    facts: BlockFacts, *, locale: str | None, fallback: str = "en", tags: Mapping[str, str] = _NO_TAGS
+    facts: BlockFacts, *, locale: str | None, fallback: str = "en", tags: Mapping[str, str] = _EMPTY
 ) -> Mail:
     """The notice that a link was used to block the invited address, with a link of its own that lifts the block."""
-    return _notice(facts.to, "address_blocked", _block_words(facts, best_language(locale, fallback)), tags)
+    return _mail(facts.to, "address_blocked", _block_words(facts, best_language(locale, fallback)), tags)
 
 
 def identity_linked_mail(
-    facts: LinkedIdentityFacts, *, locale: str | None, fallback: str = "en", tags: Mapping[str, str] = _NO_TAGS
+    facts: LinkedIdentityFacts, *, locale: str | None, fallback: str = "en", tags: Mapping[str, str] = _EMPTY
 ) -> Mail:
     """The notice that a sign-in was added to an account, and what to do about a foreign one. No link in it acts."""
-    return _notice(facts.to, "identity_linked", _linked_words(facts, best_language(locale, fallback)), tags)
+    return _mail(facts.to, "identity_linked", _linked_words(facts, best_language(locale, fallback)), tags)
 
 
-def _notice(to: Address, template: str, words: Mapping[str, str], tags: Mapping[str, str]) -> Mail:
+def _mail(
+    to: Address,
+    template: str,
+    words: Mapping[str, str],
+    tags: Mapping[str, str],
+    headers: Mapping[str, str] = _EMPTY,
+) -> Mail:
     return Mail(
         to=to, subject=words["subject"], text=_render(f"{template}.txt", words), html=_render(f"{template}.html", words),
-        tags=tags,
+        headers=headers, tags=tags,
     )  # fmt: skip
 
 
@@ -235,10 +233,10 @@ def _time(moment: datetime, language: str) -> str:
     return format_time(moment.astimezone(UTC).time(), format="HH:mm", locale=language)
 
 
-def _code_words(code: str, community_name: str, minutes: int, language: str) -> dict[str, str]:
+def _code_words(facts: CodeFacts, language: str) -> dict[str, str]:
     _ = _gettext(language)
-    community = plain_name(community_name) or _("a private community")
-    short = plain_name(community_name, _LONGEST_NAME_IN_SUBJECT) or community
+    community = plain_name(facts.community_name) or _("a private community")
+    short = plain_name(facts.community_name, _LONGEST_NAME_IN_SUBJECT) or community
     return {
         "language": language,
         "subject": _("Your code for %(community)s") % {"community": short},
@@ -246,8 +244,8 @@ def _code_words(code: str, community_name: str, minutes: int, language: str) -> 
         "heading": _("One more step to join %(community)s") % {"community": community},
         "preview": _("Enter this code in the browser in which you began:"),
         "instruction": _("Enter this code in the browser in which you began:"),
-        "code": code,
-        "validity": _("The code works for %(minutes)d minutes, and only in that browser.") % {"minutes": minutes},
+        "code": facts.code,
+        "validity": _("The code works for %(minutes)d minutes, and only in that browser.") % {"minutes": facts.minutes},
         "secret": _(
             "Nobody will ever ask you for this code: not by phone, not by mail, not in a chat. Tell it to no one."
         ),

@@ -56,7 +56,7 @@ async def _erase(address: Address, *, even_last_owner: bool, now: datetime) -> E
     rows = await select("SELECT id FROM members WHERE email = $1 ORDER BY id FOR UPDATE", address)
     members = [row["id"] for row in rows]
     if not even_last_owner:
-        await _refuse_last_owner(members)
+        await _refuse_ownerless(members)
     memberships = sum([await _erase_member(member_id, now) for member_id in members])
     invitations = await _invitations_of(address, members)
     for row in invitations:
@@ -81,7 +81,7 @@ ORDER BY c.name
 """
 
 
-async def _refuse_last_owner(members: list[str]) -> None:
+async def _refuse_ownerless(members: list[str]) -> None:
     """Locks the communities in a fixed order first, so that two last owners cannot leave concurrently."""
     for member_id in members:
         await select(

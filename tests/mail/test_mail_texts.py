@@ -16,6 +16,7 @@ from service.languages import LANGUAGES
 from service.mail.message import Mail
 from service.mail.texts import (
     BlockFacts,
+    CodeFacts,
     InvitationFacts,
     LinkedIdentityFacts,
     address_blocked_mail,
@@ -104,7 +105,10 @@ def test_no_english_is_left_in_a_translated_mail(language: str) -> None:
     kept = {"Book Club", LINK, UNSUBSCRIBE, UNDO, SERVICE, "407152", "> Hello Bob,", "> welcome!", ""}
     for english, translated in (
         (invitation_mail(facts, locale="en"), invitation_mail(facts, locale=language)),
-        (code_mail(BOB, "407152", "Book Club", 10, "en"), code_mail(BOB, "407152", "Book Club", 10, language)),
+        (
+            code_mail(CodeFacts(BOB, "407152", "Book Club", 10), locale="en"),
+            code_mail(CodeFacts(BOB, "407152", "Book Club", 10), locale=language),
+        ),
         (address_blocked_mail(BLOCK, locale="en"), address_blocked_mail(BLOCK, locale=language)),
         (identity_linked_mail(LINKED, locale="en"), identity_linked_mail(LINKED, locale=language)),
     ):
@@ -248,15 +252,15 @@ def test_tags_and_recipient_are_handed_through() -> None:
 def test_a_code_is_in_both_parts_and_not_in_the_subject() -> None:
     """The code stands on its own line, is told to be secret and for the same browser, and no lock screen shows it."""
     for language in LANGUAGES:
-        mail = code_mail(BOB, "407152", "Book Club", 10, language)
+        mail = code_mail(CodeFacts(BOB, "407152", "Book Club", 10), locale=language)
         assert "407152" in mail.text.splitlines()
         assert "407152" in Reader(mail.html).text
         assert "407152" not in mail.subject
         assert "Book Club" in mail.subject
         assert Reader(mail.html).anchors == []
         assert "407152" not in repr(mail)
-    assert "in which you began" in code_mail(BOB, "407152", "Book Club", 10, None).text
-    assert "Nobody will ever ask you" in code_mail(BOB, "407152", "Book Club", 10, None).text
+    assert "in which you began" in code_mail(CodeFacts(BOB, "407152", "Book Club", 10), locale=None).text
+    assert "Nobody will ever ask you" in code_mail(CodeFacts(BOB, "407152", "Book Club", 10), locale=None).text
 
 
 def test_facts_show_neither_link_nor_address_nor_message() -> None:
@@ -291,7 +295,7 @@ def test_a_hostile_name_stays_a_name(name: str) -> None:
     facts = replace(FACTS, inviter_name=name, community_name=name, message=name)
     for mail in (
         invitation_mail(facts, locale="en"),
-        code_mail(BOB, "407152", name, 10, "de"),
+        code_mail(CodeFacts(BOB, "407152", name, 10), locale="de"),
         address_blocked_mail(replace(BLOCK, community_name=name), locale="en"),
         identity_linked_mail(replace(LINKED, provider=name), locale="en"),
     ):
