@@ -7,8 +7,7 @@ from service.audit_log import log as audit_log
 from service.audit_log.log import EventView
 from service.communities import access as communities
 from service.communities.access import MembershipView, MemberView
-from service.database import select
-from service.database.sql import Params
+from service.database import Params, select
 from service.models import Identity
 from service.settings import Settings
 from service.tokens import is_id
@@ -39,7 +38,7 @@ async def visible_member(member_id: str, caller: Caller) -> MemberView | None:
         return await member(member_id)
     params, within = Params(member_id, caller.member_id), ""
     if caller.grant is not None:
-        within = f" AND m.community_id IN ({params.listed(caller.grant.community_ids)})"
+        within = f" AND m.community_id IN ({params.add_all(caller.grant.community_ids)})"
     rows = await select(_VISIBLE.format(within=within), *params.values) if is_id(member_id) else []
     return MemberView(rows[0]["id"], rows[0]["name"], rows[0]["email"], rows[0]["created_at"]) if rows else None
 

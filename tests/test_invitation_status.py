@@ -9,8 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from service import database
-from service.database import select
-from service.database.sql import Params
+from service.database import Params, select
 from service.invitation_status import Status, is_open, is_pending, is_unended, status_is, status_of
 from service.models import Community, Invitation
 from service.tokens import new_id
@@ -42,7 +41,7 @@ def _invitation(community: Community, facts: dict[str, Any]) -> Invitation:
 
 async def _matching(ids: list[str], condition: str) -> set[str]:
     params = Params(NOW)  # each statement uses $1, because PostgreSQL refuses a parameter without a use
-    sql = f"SELECT i.id FROM invitations i WHERE i.id IN ({params.listed(ids)}) AND i.created_at <> $1 AND {condition}"  # noqa: S608 -- our own conditions
+    sql = f"SELECT i.id FROM invitations i WHERE i.id IN ({params.add_all(ids)}) AND i.created_at <> $1 AND {condition}"  # noqa: S608 -- our own conditions
     return {row["id"] for row in await select(sql, *params.values)}
 
 

@@ -9,9 +9,8 @@ from typing import Any, Final
 from service.audit import OTHERS
 from service.audit_log.sentences import counted, summary
 from service.communities.access import MemberView
-from service.database import json_object, select
+from service.database import Params, json_object, select, select_pages
 from service.database.shares import in_slices
-from service.database.sql import Params
 from service.errors import InvalidInput
 from service.languages import sentence
 from service.period import in_utc, refuse_empty_period
@@ -147,7 +146,7 @@ def _log_sql(query: AuditLogQuery, positions: dict[str, int], params: Params) ->
 async def _positions(queries: Sequence[AuditLogQuery]) -> dict[str, int]:
     """Returns the position of each event after which a page begins."""
     params = Params()
-    if not (marks := params.listed({query.after[1] for query in queries if query.after is not None})):
+    if not (marks := params.add_all({query.after[1] for query in queries if query.after is not None})):
         return {}
     rows = await select(f"SELECT id, seq FROM audit_events WHERE id IN ({marks})", *params.values)  # noqa: S608 -- placeholders
     return {row["id"]: row["seq"] for row in rows}
@@ -163,18 +162,12 @@ def _bounds(conditions: AuditFilter, position: tuple[datetime, int] | None, para
     return bounds
 
 
-async def _pages(pages: list[str], order: str, params: Params) -> list[list[EventView]]:
-    """Returns the events of each page. The SQL of a page selects their positions."""
-    found = " UNION ALL ".join(
-        f"SELECT {number} AS page, p{number}.seq FROM ({sql}) p{number}"  # noqa: S608 -- our own SQL
-        for number, sql in enumerate(pages)
-    )
-    sql = f"SELECT k.page, {_COLUMNS} FROM ({found}) k JOIN audit_events e ON e.seq = k.seq {_PEOPLE} ORDER BY k.page, {order}"  # noqa: S608 -- our own SQL
-    rows = await select(sql, *params.values)
-    views: list[list[EventView]] = [[] for _ in pages]
-    for row, view in zip(rows, await _views(rows), strict=True):
-        views[row["page"]].append(view)
-    return views
+async def _pages(keys: list[str], order: str, params: Params) -> list[list[EventView]]:
+    """The events of each page. `keys` select their positions in the log."""
+    sql = f"SELECT k.page, {_COLUMNS} FROM {{keys}} k JOIN audit_events e ON e.seq = k.seq {_PEOPLE} ORDER BY k.page, {order}"  # noqa: S608 -- constants
+    pages = await select_pages(keys, sql, params)
+    views = iter(await _views([row for rows in pages for row in rows]))
+    return [[next(views) for _ in rows] for rows in pages]
 
 
 async def one(event_id: str, community_ids: list[str]) -> EventView | None:
@@ -182,7 +175,7 @@ async def one(event_id: str, community_ids: list[str]) -> EventView | None:
     if not community_ids:
         return None
     params = Params(event_id)
-    where = f"e.id = $1 AND e.community_id IN ({params.listed(community_ids)})"
+    where = f"e.id = $1 AND e.community_id IN ({params.add_all(community_ids)})"
     sql = f"SELECT {_COLUMNS} FROM audit_events e {_PEOPLE} WHERE {where}"  # noqa: S608 -- constants and placeholders
     views = await _views(await select(sql, *params.values))
     return views[0] if views else None
@@ -197,7 +190,7 @@ async def _views(rows: list[dict[str, Any]]) -> list[EventView]:
 
 async def _names(member_ids: set[str]) -> dict[str, str | None]:
     params = Params()
-    marks = params.listed(member_ids)
+    marks = params.add_all(member_ids)
     rows = await select(f"SELECT id, name FROM members WHERE id IN ({marks})", *params.values) if marks else []  # noqa: S608 -- placeholders
     return {row["id"]: row["name"] for row in rows}
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 from service import audit
 from service.accounts.sessions import Caller, Grant
 from service.addresses import Address, domain_of
-from service.database import json_list, select, transaction
+from service.database import Params, json_list, select, select_pages, transaction
 from service.database.shares import concerns
 from service.errors import ExpectedError, NotFound, NotPermitted, NotSignedIn
 from service.invitation_status import is_pending
@@ -234,9 +234,9 @@ async def lock_seats(community_id: str, now: datetime) -> Seats:
 
 async def member_counts(community_ids: Sequence[str]) -> list[int]:
     """How many members each of the communities has, in one statement."""
-    marks = ", ".join(f"${number + 1}" for number in range(len(community_ids)))
-    sql = f"SELECT community_id, count(*) AS members FROM memberships WHERE community_id IN ({marks}) GROUP BY community_id"  # noqa: S608 -- placeholders
-    counts = {row["community_id"]: row["members"] for row in await select(sql, *community_ids)}
+    params = Params()
+    sql = f"SELECT community_id, count(*) AS members FROM memberships WHERE community_id IN ({params.add_all(community_ids)}) GROUP BY community_id"  # noqa: S608 -- placeholders
+    counts = {row["community_id"]: row["members"] for row in await select(sql, *params.values)}
     return [counts.get(community_id, 0) for community_id in community_ids]
 
 
@@ -256,39 +256,34 @@ class MembersQuery:
 
 async def memberships_pages(asked: Sequence[MembersQuery]) -> list[list[MembershipView]]:
     """All these pages, in one statement."""
-    values: list[Any] = []
-    found = " UNION ALL ".join(f"SELECT * FROM ({_page_sql(n, page, values)}) p{n}" for n, page in enumerate(asked))  # noqa: S608 -- our own SQL
-    sql = (
-        f"SELECT k.page, {_MEMBERSHIP_COLUMNS} FROM ({found}) k JOIN memberships m ON m.id = k.id"  # noqa: S608 -- constants
-        " JOIN members p ON p.id = m.member_id ORDER BY k.page, m.joined_at, m.id"
-    )
-    views: list[list[MembershipView]] = [[] for _ in asked]
-    for row in await select(sql, *values):
-        views[row["page"]].append(_membership_view(row, asked[row["page"]].access))
-    return views
+    params = Params()
+    pages = await select_pages([_keys(query, params) for query in asked], _PAGES, params)
+    return [[_membership_view(row, query.access) for row in rows] for query, rows in zip(asked, pages, strict=True)]
 
 
-def _page_sql(number: int, page: MembersQuery, values: list[Any]) -> str:
-    values.append(page.access.community_id)
-    where = f"m.community_id = ${len(values)}"
-    if page.after is not None:
-        values.extend(page.after)
-        where += f" AND (m.joined_at, m.id) > (${len(values) - 1}, ${len(values)})"
-    order = f"ORDER BY m.joined_at, m.id LIMIT {int(page.limit)}"
-    return f"SELECT {number} AS page, m.id FROM memberships m WHERE {where} {order}"  # noqa: S608 -- placeholders
+_PAGES: Final = f"""
+SELECT k.page, {_MEMBERSHIP_COLUMNS} FROM {{keys}} k JOIN memberships m ON m.id = k.id JOIN members p ON p.id = m.member_id
+ORDER BY k.page, m.joined_at, m.id
+"""  # noqa: S608 -- constants
+
+
+def _keys(query: MembersQuery, params: Params) -> str:
+    where = f"m.community_id = {params.add(query.access.community_id)}"
+    if query.after is not None:
+        where += f" AND (m.joined_at, m.id) > ({params.add_all(query.after)})"
+    return f"SELECT m.id FROM memberships m WHERE {where} ORDER BY m.joined_at, m.id LIMIT {int(query.limit)}"  # noqa: S608 -- placeholders
 
 
 async def memberships_named(ids: Iterable[str], access: CommunityAccess) -> list[MembershipView]:
     """The memberships of these ids in the caller's community."""
-    wanted = list(ids)
-    if not wanted:
+    params = Params(access.community_id)
+    if not (marks := params.add_all(ids)):
         return []
-    marks = ", ".join(f"${number + 2}" for number in range(len(wanted)))
     sql = (
         f"SELECT {_MEMBERSHIP_COLUMNS} FROM memberships m JOIN members p ON p.id = m.member_id"  # noqa: S608 -- constants
         f" WHERE m.community_id = $1 AND m.id IN ({marks})"
     )
-    return [_membership_view(row, access) for row in await select(sql, access.community_id, *wanted)]
+    return [_membership_view(row, access) for row in await select(sql, *params.values)]
 
 
 def _membership_view(row: dict[str, Any], access: CommunityAccess) -> MembershipView:
@@ -310,9 +305,10 @@ async def memberships_of(
     places = await standings(caller, settings, community_id=community_id, most=MOST_OF_MEMBER)
     if not places:
         return []
-    marks = ", ".join(f"${number + 1}" for number in range(len(places)))
+    params = Params()
+    marks = params.add_all(access.membership_id for access in places)
     sql = (
         f"SELECT {_MEMBERSHIP_COLUMNS} FROM memberships m JOIN members p ON p.id = m.member_id WHERE m.id IN ({marks})"  # noqa: S608 -- constants
     )
-    rows = {row["id"]: row for row in await select(sql, *(access.membership_id for access in places))}
+    rows = {row["id"]: row for row in await select(sql, *params.values)}
     return [_membership_view(rows[access.membership_id], access) for access in places if access.membership_id in rows]

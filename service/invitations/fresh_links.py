@@ -10,8 +10,7 @@ from typing import Final
 
 from service import audit
 from service.changes import Changed, notify, wake
-from service.database import Statement, select
-from service.database.sql import Params
+from service.database import Params, Statement, select
 from service.invitation_status import is_pending
 from service.invitations.links import LinkFacts
 from service.limits import spend
@@ -96,11 +95,11 @@ async def _wanting(digests: list[str], now: datetime) -> list[Due]:
     so that of two workers with two links of one invitation the second sees what the first ordered.
     """
     params = Params(now)
-    if not (marks := params.listed(digests)):
+    if not (marks := params.add_all(digests)):
         return []
     locked = {row["id"]: row for row in await select(_LOCK.format(marks=marks), *params.values)}
     params = Params(now)
-    if not (marks := params.listed(locked)):
+    if not (marks := params.add_all(locked)):
         return []
     linkless = await select(_LINKLESS.format(marks=marks), *params.values)
     rows = [locked[row["id"]] for row in linkless]

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from service.database import select
-from service.database.sql import Params
+from service.database import Params, select
 from service.errors import InvalidInput
 
 _WEEK: Final = timedelta(days=7)

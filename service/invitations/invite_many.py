@@ -21,8 +21,7 @@ from service.communities.access import (
     memberships_named,
     operator_access,
 )
-from service.database import execute, select, transaction
-from service.database.sql import Params
+from service.database import Params, execute, select, transaction
 from service.errors import (
     ExpectedError,
     InvalidInput,
@@ -176,7 +175,7 @@ async def _answer_known(access: CommunityAccess, rows: list[_Row], now: datetime
     """Answers whoever is a member or has a pending invitation."""
     wanted = {row.email: row for row in rows if row.new}
     params = Params(access.community_id)
-    marks = params.listed(wanted)
+    marks = params.add_all(wanted)
     known = await select(_KNOWN.format(marks=marks), *params.values) if marks else []
     views = await memberships_named([found["membership_id"] for found in known if found["membership_id"]], access)
     memberships = {view.id: view for view in views}
@@ -202,7 +201,7 @@ async def _answer_invited_before(access: CommunityAccess, rows: list[_Row]) -> N
     """Answers whoever has an invitation, closed or not, with the newest."""
     wanted = {row.email: row for row in rows if row.new}
     params = Params(access.community_id)
-    if marks := params.listed(wanted):
+    if marks := params.add_all(wanted):
         for found in await select(_INVITED_BEFORE.format(marks=marks), *params.values):
             wanted[found["email"]].known_id = found["id"]
 
@@ -261,7 +260,7 @@ async def _write(access: CommunityAccess, rows: list[_Row], inviter_id: str | No
 
 async def _supersede(expired: list[str], now: datetime) -> None:
     params = Params(now)
-    if marks := params.listed(expired):
+    if marks := params.add_all(expired):
         sql = f"UPDATE invitations SET superseded_at = $1 WHERE superseded_at IS NULL AND id IN ({marks})"  # noqa: S608 -- placeholders
         await execute(sql, *params.values)
 
@@ -272,7 +271,7 @@ async def _insert(access: CommunityAccess, new: list[_Row], inviter_id: str | No
     params = Params(access.community_id, inviter_id, now, expires_at, access.invitation_days, access.access_token_id)
     # In one order, so that two who invite the same people at once wait for each other and do not deadlock.
     values = ", ".join(
-        f"({params.listed(_columns(row))}, $1, $2, 1, $3, $4, $5, 'QUEUED', $3, 0, $6)"
+        f"({params.add_all(_columns(row))}, $1, $2, 1, $3, $4, $5, 'QUEUED', $3, 0, $6)"
         for row in sorted(new, key=lambda row: row.email)
     )
     rows = await select(
@@ -300,7 +299,7 @@ async def _answer_losers(access: CommunityAccess, losers: list[_Row]) -> None:
     if not losers:
         return
     params = Params(access.community_id)
-    marks = params.listed([row.email for row in losers])
+    marks = params.add_all([row.email for row in losers])
     known = {found["email"]: found["open_id"] for found in await select(_KNOWN.format(marks=marks), *params.values)}
     for row in losers:
         row.known_id = known.get(row.email)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from service.database.sql import Params
+from service.database import Params
 from service.errors import InvalidInput
 from service.invitation_status import Status, is_open, is_unended, status_is
 from service.languages import sentence

@@ -11,9 +11,8 @@ from enum import StrEnum
 from typing import Any, Final
 
 from service.communities.access import CommunityAccess, MemberView
-from service.database import select
+from service.database import Params, select, select_pages
 from service.database.shares import in_slices
-from service.database.sql import Params
 from service.invitation_status import Status, is_open, status_is, status_of
 from service.invitations.search import InvitationFilter, condition, newest
 from service.languages import Sentence, sentence
@@ -105,22 +104,21 @@ class InvitationsQuery:
 async def pages(asked: Sequence[InvitationsQuery], *, now: datetime, settings: Settings) -> list[list[InvitationView]]:
     """All these pages, in one statement."""
     params = Params()
-    found = " UNION ALL ".join(
-        f"SELECT {number} AS page, p{number}.id FROM ({_found(page, params, now)}) p{number}"  # noqa: S608 -- our own SQL
-        for number, page in enumerate(asked)
-    )
-    sql = (
-        f"SELECT k.page, {_COLUMNS} FROM ({found}) k JOIN invitations i ON i.id = k.id {_PEOPLE}"  # noqa: S608 -- constants and placeholders
-        " ORDER BY k.page, i.created_at DESC, i.id DESC"
-    )
-    views: list[list[InvitationView]] = [[] for _ in asked]
-    async for row in in_slices(await select(sql, *params.values)):
-        views[row["page"]].append(view_of(row, asked[row["page"]].access, now=now, settings=settings))
-    return views
+    keys = [_keys(query, params, now) for query in asked]
+    return [
+        [view_of(row, query.access, now=now, settings=settings) async for row in in_slices(rows)]
+        for query, rows in zip(asked, await select_pages(keys, _PAGES, params), strict=True)
+    ]
 
 
-def _found(page: InvitationsQuery, params: Params, now: datetime) -> str:
-    return newest(page.access.community_id, page.wanted, params, after=page.after, limit=page.limit, now=now)
+_PAGES: Final = f"""
+SELECT k.page, {_COLUMNS} FROM {{keys}} k JOIN invitations i ON i.id = k.id {_PEOPLE}
+ORDER BY k.page, i.created_at DESC, i.id DESC
+"""  # noqa: S608 -- constants
+
+
+def _keys(query: InvitationsQuery, params: Params, now: datetime) -> str:
+    return newest(query.access.community_id, query.wanted, params, after=query.after, limit=query.limit, now=now)
 
 
 async def totals(asked: Sequence[tuple[str, InvitationFilter]], *, now: datetime) -> list[int]:
@@ -143,7 +141,7 @@ async def counts(community_ids: Sequence[str], *, now: datetime) -> list[dict[St
     )
     sql = (
         f"SELECT i.community_id, {columns} FROM invitations i"  # noqa: S608 -- constants and placeholders
-        f" WHERE i.community_id IN ({params.listed(community_ids)}) GROUP BY i.community_id"
+        f" WHERE i.community_id IN ({params.add_all(community_ids)}) GROUP BY i.community_id"
     )
     rows = {row["community_id"]: row for row in await select(sql, *params.values)}
     return [
@@ -164,7 +162,7 @@ async def named(
 ) -> dict[str, InvitationView]:
     """The invitations of these ids in the caller's community, by id, in one statement."""
     params = Params(access.community_id)
-    marks = params.listed(ids)
+    marks = params.add_all(ids)
     sql = f"SELECT {_COLUMNS} FROM invitations i {_PEOPLE} WHERE i.community_id = $1 AND i.id IN ({marks})"  # noqa: S608 -- constants and placeholders
     rows = await select(sql, *params.values) if marks else []
     return {row["id"]: view_of(row, access, now=now, settings=settings) for row in rows}

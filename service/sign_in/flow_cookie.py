@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from service.database import select
+from service.database import Params, select
 from service.tokens import Digest, Token, digest_of, new_token
 
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{43}")
@@ -48,7 +48,8 @@ async def _tokens_with_flow(cookie: FlowCookie) -> list[Token]:
     """The tokens that have a flow."""
     if not cookie.tokens:
         return []
-    marks = ", ".join(f"${number}" for number in range(1, len(cookie.tokens) + 1))
+    params = Params()
+    marks = params.add_all(cookie.digests)
     sql = f"SELECT browser_digest FROM flows WHERE browser_digest IN ({marks})"  # noqa: S608 -- placeholders
-    known = {row["browser_digest"] for row in await select(sql, *cookie.digests)}
+    known = {row["browser_digest"] for row in await select(sql, *params.values)}
     return [token for token in cookie.tokens if digest_of(token) in known]

@@ -11,7 +11,7 @@ import pytest
 from service import database
 from service.accounts.sessions import Caller
 from service.communities import access as communities
-from service.database.sql import Params
+from service.database import Params
 from service.errors import InvalidInput
 from service.invitation_status import Status
 from service.invitations import invite
