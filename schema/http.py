@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import orjson
 from graphql import ExecutionResult, GraphQLError
@@ -22,6 +21,7 @@ from service.database.shares import TooManyAtOnce
 from service.errors import NotSignedIn, RateLimited
 from service.languages import localized
 from service.settings import Settings
+from service.settings.origins import host_of, is_loopback
 from service.web.cookies import has_cookies
 
 MOST_BYTES: Final = 512 * 1024
@@ -176,7 +176,7 @@ def _has_syntax_error(errors: list[GraphQLError]) -> bool:
 
 async def _read_operation(request: Request) -> dict[str, Any]:
     if not _JSON_IN_UTF8.fullmatch(request.headers.get("content-type", "")):
-        raise BadRequest(415, "The content type is not application/json in UTF-8; nothing else is read here.")
+        raise BadRequest(415, "The content type is not application/json in UTF-8.")
     try:
         body = orjson.loads(await request.body())
     except orjson.JSONDecodeError:
@@ -207,7 +207,7 @@ def _refuse_foreign_pages(request: Request, settings: Settings) -> None:
     origin, site = request.headers.get("origin"), request.headers.get("sec-fetch-site")
     if origin is None and site == "same-origin":
         return
-    if origin in {settings.public_url, *settings.allowed_origins} and not _contradicts(str(origin), site, settings):
+    if origin in settings.page_origins and not _contradicts(str(origin), site, settings):
         return
     raise BadRequest(403, "A request with cookies must come from this service's own pages or from an allowed origin.")
 
@@ -216,8 +216,7 @@ def _contradicts(origin: str, site: str | None, settings: Settings) -> bool:
     """Whether sec-fetch-site says cross-site for an allowed origin. Two loopback names may be cross-site."""
     if site != "cross-site":
         return False
-    loopback = (urlsplit(origin).hostname or "") in {"localhost", "127.0.0.1", "::1"}
-    return origin == settings.public_url or not loopback
+    return origin == settings.public_url or not is_loopback(host_of(origin))
 
 
 def _failed(status: int, message: str, code: str) -> Response:

@@ -148,9 +148,8 @@ class SubscriptionTransport:
         """The response to a POST that accepts text/event-stream: `next` events and a `complete` (GraphQL over SSE)."""
         member_id = context.caller.member_id if context.caller else ""
         slots = contextlib.ExitStack()
-        if not (
-            slots.enter_context(self.limits.process_slot()) and slots.enter_context(self.limits.member_slot(member_id))
-        ):
+        limits = self.limits.process_slot(), self.limits.member_slot(member_id)
+        if not all(slots.enter_context(slot) for slot in limits):
             slots.close()
             body = {"errors": [{"message": localized(_TOO_MANY)}]}
             return Response(orjson.dumps(body), 429, media_type="application/json")
@@ -167,7 +166,7 @@ class SubscriptionTransport:
     async def websocket(self, socket: WebSocket) -> None:
         """WS /graphql. Rejects another site's page before the handshake, by an HTTP 403 (H160)."""
         origin = socket.headers.get("origin")
-        if origin is not None and origin not in {self._settings.public_url, *self._settings.allowed_origins}:
+        if origin is not None and origin not in self._settings.page_origins:
             await socket.close(4403)
             return
         supported = PROTOCOL in socket.scope["subprotocols"]
@@ -313,8 +312,8 @@ class _Connection:
         context = await self._context()
         try:
             await context.refuse_unknown_bearer(self._bearer)
-        except RateLimited as limited:
-            raise SocketClosed(4429, localized(limited.sentence)) from None
+        except RateLimited as error:
+            raise SocketClosed(4429, localized(error.sentence)) from None
         except NotSignedIn:
             raise SocketClosed(4401, "Unauthorized") from None
         return context
@@ -423,11 +422,11 @@ def _language_in(payload: Any) -> str | None:
     return negotiated(accept_language) if accept_language else None
 
 
-def _entry_in(entries: Any, wanted: str) -> str:
-    """The entry of this name, in any case; an empty text where there is none."""
+def _entry_in(entries: Any, name: str) -> str:
+    """The value of an entry by its name in lower case; an empty text without a value."""
     if not isinstance(entries, dict):
         return ""
-    value = next((value for name, value in entries.items() if str(name).lower() == wanted), None)
+    value = next((value for key, value in entries.items() if str(key).lower() == name), None)
     return value if isinstance(value, str) else ""
 
 

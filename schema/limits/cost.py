@@ -130,7 +130,7 @@ MOST_COUNTS_OF_EVENT: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """The maximum cost of a selection. The points of its own `fields` depend on `plain`: whether all of them are attributes."""
+    """The maximum cost of a selection. `fields` counts its fields; their points depend on `plain`: whether all are attributes."""
 
     rows: int = 0
     points: int = 0
@@ -155,7 +155,7 @@ class Cost:
 
 @dataclass(slots=True)
 class CostCounter:
-    """Computes the cost of a valid operation for given variables, or its maximum over all requests when they are None.
+    """Computes the cost of a valid operation for given variables, or the maximum of all requests without them.
 
     `memberships` is the number of the caller's communities, or None for the maximum. `varies` becomes true when a variable or
     this number determines the length of a list, and `needs_memberships` when this number does.

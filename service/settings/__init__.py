@@ -358,7 +358,7 @@ class Settings(BaseSettings):
             yield "confirm_url", "has no {token} in its fragment, or more than that", expected
         elif rule.UNPRINTABLE.search(self.confirm_url) or " " in self.confirm_url:
             yield "confirm_url", "has a space or an unprintable character", expected
-        elif _origin_before_path(before) not in {self.public_url, *self.allowed_origins}:
+        elif _origin_before_path(before) not in self.page_origins:
             yield "confirm_url", "is on another origin", "the origin of PUBLIC_URL or one of ALLOWED_ORIGINS"
 
     def _unsendable(self) -> Iterator[Contradiction]:
@@ -377,6 +377,11 @@ class Settings(BaseSettings):
     @property
     def is_sqlite(self) -> bool:
         return self.database_url.get_secret_value().startswith("sqlite:")
+
+    @property
+    def page_origins(self) -> frozenset[str]:
+        """The origins of our own pages and of the allowed SPAs. Requests with cookies from other origins are rejected."""
+        return frozenset({self.public_url, *self.allowed_origins})
 
     @property
     def secure_cookies(self) -> bool:
