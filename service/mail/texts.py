@@ -1,25 +1,10 @@
-r"""The words of the mails: invitations, codes and notices, as text and as HTML, in four languages.
+"""The texts of the mails: invitations, codes and notices, as text and as HTML.
 
-English is the source: each sentence below is a gettext message of the catalogues (`service.languages`).
-
-Names and messages come from people, and a mail from this service must not be theirs to abuse (H087, H088):
-
-- Control, format and bidirectional characters go, line breaks in names become spaces, lengths are bounded.
-- Right-to-left names are isolated, so that they do not turn the sentence around.
-- Mail programs make links of whatever looks like one, in the text part and in the HTML part, escaped or not:
-  `evil.com`, `https://…`, `a@b.com`, `\\host\share`. No grammar of links has a space in it, so a hair space (U+200A)
-  goes behind each dot, @, colon or doubled slash that could be part of one. "J.R.R. Tolkien" stays readable and the host
-  of a link never comes about. Zero-width characters would not do: browsers drop them from host names (UTS #46).
-- The invitee's own address is treated alike where it is odd: whoever invites chooses what stands behind its plus.
-- Jinja escapes every value in the HTML part. Braces are kept apart as well: SES fills in `{{ses:openTracker}}`. And so
-  is `=?`, with which a subject could say in code what it may not say in clear.
-
-So the only links in a mail are the service's own: that of the invitation, of unsubscribing, of lifting a block, and the
-service's front page. Each anchor carries `ses:no-track` (H095).
+English is the source: each sentence below is a gettext message of the catalogues (`service.languages`). Texts from people go
+through `service.mail.untrusted`, and Jinja escapes every value in the HTML part. A mail therefore contains only links of the
+service: to the invitation, to unsubscribe, to lift a block, and to the front page. Each anchor has `ses:no-track` (H095).
 """
 
-import re
-import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -33,6 +18,7 @@ from babel.dates import format_time
 from service.addresses import Address
 from service.languages import best_language, day_in_words, translations
 from service.mail.message import Mail
+from service.mail.untrusted import plain_address, plain_message, plain_name
 from service.templates import templates
 
 Role = Literal["OWNER", "ADMIN", "MEMBER"]
@@ -40,35 +26,15 @@ Gettext = Callable[[str], str]
 
 _TEMPLATES: Final = Path(__file__).parent / "templates"
 _EMPTY: Final[Mapping[str, str]] = MappingProxyType({})
-_LONGEST_NAME: Final = 100
 _LONGEST_NAME_IN_SUBJECT: Final = 60
-_LONGEST_MESSAGE: Final = 1_000
-
-_HAIR_SPACE: Final = "\u200a"
-_JOINERS: Final = "\u200c\u200d"  # ZWNJ and ZWJ are spelling in Persian and make families of emoji
-# Beside the ASCII characters: those that IDNA or a kind mail program would take for them.
-_DOT: Final = r".\u3002\uff0e\uff61\u2024\ufe52"
-_AT: Final = r"@\uff20\ufe6b"
-_COLON: Final = r":\uff1a\ufe55\ua789"
-_SLASH: Final = r"/\\\uff0f\uff3c\u2044\u2215\u29f8"
-_PART_OF_A_LINK: Final = re.compile(
-    rf"[{_DOT}{_AT}](?=\S)"  # host names and addresses
-    rf"|(?<=[^\W\d_])[{_COLON}](?=\S)"  # schemes; 10:30 stays
-    rf"|[{_SLASH}](?=[{_SLASH}])"  # //host and \\host
-    r"|\{(?=\{)"  # what SES would fill in
-    r"|=(?=\?)"  # encoded words of RFC 2047, which mail programs take apart in a subject
-)
-# Behind a plus, where whoever invites may have written anything, no dot; and nowhere what ends the host of a URL.
-_PLAIN_ADDRESS: Final = re.compile(r"[A-Za-z0-9._-]+(\+[A-Za-z0-9_-]*)?@[a-z0-9.-]+")
-_RIGHT_TO_LEFT: Final = frozenset({"R", "AL"})
 
 
 @dataclass(frozen=True, slots=True)
 class InvitationFacts:
-    """What an invitation's mail tells.
+    """The facts of a mail with a link.
 
-    `inviter_name` is None when the operator invites; `link_minutes` is the link's lifetime in minutes;
-    `invitation_expires_at` is the invitation's own end, aware UTC; `fresh` marks a link that somebody asked for with an earlier one.
+    `inviter_name` is None for invitations by the operator. `link_minutes` is the lifetime of the link, and
+    `invitation_expires_at` the end of the invitation, aware UTC. `fresh` is set when an earlier link requested this one.
     """
 
     to: Address = field(repr=False)
@@ -116,28 +82,28 @@ class LinkedIdentityFacts:
 def invitation_mail(
     facts: InvitationFacts, *, locale: str | None, fallback: str = "en", tags: Mapping[str, str] = _EMPTY
 ) -> Mail:
-    """The mail with an invitation's link, in the language that fits `locale` (BCP 47) best."""
+    """Returns the mail with an invitation's link, in the best language for `locale` (BCP 47)."""
     language = best_language(locale, fallback)
     headers = _unsubscribe_headers(facts.unsubscribe_url)
     return _mail(facts.to, "invitation", _invitation_words(facts, language), tags, headers)
 
 
 def code_mail(facts: CodeFacts, *, locale: str | None, fallback: str = "en", tags: Mapping[str, str] = _EMPTY) -> Mail:
-    """The mail with the six-digit code that proves the invited mailbox. The subject does not show it: lock screens do."""
+    """Returns the mail with the code that verifies the invited mailbox. Its subject, which lock screens show, omits the code."""
     return _mail(facts.to, "code", _code_words(facts, best_language(locale, fallback)), tags)
 
 
 def address_blocked_mail(
     facts: BlockFacts, *, locale: str | None, fallback: str = "en", tags: Mapping[str, str] = _EMPTY
 ) -> Mail:
-    """The notice that a link was used to block the invited address, with a link of its own that lifts the block."""
+    """Returns the notice that a link was used to block the invited address, with a link that lifts the block."""
     return _mail(facts.to, "address_blocked", _block_words(facts, best_language(locale, fallback)), tags)
 
 
 def identity_linked_mail(
     facts: LinkedIdentityFacts, *, locale: str | None, fallback: str = "en", tags: Mapping[str, str] = _EMPTY
 ) -> Mail:
-    """The notice that a sign-in was added to an account, and what to do about a foreign one. No link in it acts."""
+    """Returns the notice that a sign-in was added to an account, with advice. It contains no link that acts."""
     return _mail(facts.to, "identity_linked", _linked_words(facts, best_language(locale, fallback)), tags)
 
 
@@ -209,7 +175,7 @@ def _small_print(facts: InvitationFacts, language: str, _: Gettext) -> dict[str,
     validity = _("The link works for about %(minutes)d minutes after this mail arrives.")
     validity %= {"minutes": facts.link_minutes}
     return {
-        "preview": validity,  # beside the subject in a list of mails: that it does not wait
+        "preview": validity,  # mail programs show it next to the subject
         "validity": validity,
         "afterwards": _("Too late? Open it anyway: the page sends a fresh link to this mailbox."),
         "end": _("The invitation itself ends on %(date)s.") % {"date": _day(facts.invitation_expires_at, language)},
@@ -217,7 +183,7 @@ def _small_print(facts: InvitationFacts, language: str, _: Gettext) -> dict[str,
             "This invitation is for %(address)s. Nobody else can use this link: joining takes a sign-in with exactly that"
             " address."
         )
-        % {"address": _shown_address(facts.to)},
+        % {"address": plain_address(facts.to)},
         "decline": _("You do not want to join? Decline on the same page, or simply ignore this mail."),
         "unsubscribe": _("No more invitations to this address"),
         "unsubscribe_url": facts.unsubscribe_url or "",
@@ -225,7 +191,7 @@ def _small_print(facts: InvitationFacts, language: str, _: Gettext) -> dict[str,
 
 
 def _day(moment: datetime, language: str) -> str:
-    """The day in UTC, in words."""
+    """Formats the day in UTC."""
     return day_in_words(moment.astimezone(UTC).date(), language)
 
 
@@ -257,7 +223,7 @@ def _block_words(facts: BlockFacts, language: str) -> dict[str, str]:
     _ = _gettext(language)
     community = plain_name(facts.community_name) or _("a private community")
     short = plain_name(facts.community_name, _LONGEST_NAME_IN_SUBJECT) or community
-    address = _shown_address(facts.to)
+    address = plain_address(facts.to)
     return {
         "language": language,
         "subject": _("%(community)s can no longer invite you") % {"community": short},
@@ -302,95 +268,11 @@ def _linked_words(facts: LinkedIdentityFacts, language: str) -> dict[str, str]:
     }
 
 
-def block_words(language: str, *, lifted: bool) -> dict[str, str]:
-    """The words of the page behind the link that lifts a block, before and after its button was pressed."""
-    _ = _gettext(language)
-    if lifted:
-        return {
-            "title": _("The block is lifted"),
-            "text": _("If the link still worked, the community can invite your address again."),
-            "button": "",
-            "next": _(
-                "The invitation stays declined until an admin sends it again. Links in these mails work for 30 days;"
-                " after that, the operator of this service can lift the block."
-            ),
-        }
-    return {
-        "title": _("Lift the block?"),
-        "text": _("The community that the mail names could then invite your address again."),
-        "button": _("Lift the block"),
-        "next": _("Nothing has been changed yet."),
-    }
-
-
-def unsubscribe_words(language: str, *, stopped: bool) -> dict[str, str]:
-    """The words of the page behind a mail's unsubscribe link, before and after its button was pressed."""
-    _ = _gettext(language)
-    if stopped:
-        return {
-            "title": _("No more invitations"),
-            "text": _("No more invitations will be sent to this address."),
-            "button": "",
-            "next": _("You may close this page. If you change your mind, tell the person who wants to invite you."),
-        }
-    return {
-        "title": _("Stop invitations to this address?"),
-        "text": _("No more invitations would be sent to the address at which you found this link."),
-        "button": _("Stop them"),
-        "next": _("Nothing has been changed yet."),
-    }
-
-
 def _unsubscribe_headers(url: str | None) -> dict[str, str]:
-    """RFC 8058 section 3.1: a one-click POST to the https address beside the older header."""
+    """Returns the headers of RFC 8058 section 3.1: the https address, and one-click POST."""
     if not url:
         return {}
     return {"List-Unsubscribe": f"<{url}>", "List-Unsubscribe-Post": "List-Unsubscribe=One-Click"}
-
-
-def plain_name(name: str, longest: int = _LONGEST_NAME) -> str:
-    """A name on one line that is no link and turns no sentence around (H087, H088); empty when nothing is left."""
-    line = " ".join(_visible(name).split())
-    if not line.strip(_JOINERS + " "):
-        return ""
-    return _isolated(_unlinked(_shortened(line, longest)))
-
-
-def plain_message(message: str) -> str:
-    """A message of at most 1,000 characters that is no link: lines stay, blank ones at most one in a row."""
-    lines = "\n".join(" ".join(line.split()) for line in _visible(message).split("\n"))
-    return _unlinked(re.sub(r"\n{3,}", "\n\n", lines).strip()[:_LONGEST_MESSAGE])
-
-
-def _visible(text: str) -> str:
-    lines = re.sub(r"\r\n?|[\v\f\x85\u2028\u2029]", "\n", text)
-    return "".join(character for character in unicodedata.normalize("NFC", lines) if _is_visible(character))
-
-
-def _is_visible(character: str) -> bool:
-    return character in "\n\t" or character in _JOINERS or unicodedata.category(character)[0] != "C"
-
-
-def _unlinked(text: str) -> str:
-    return _PART_OF_A_LINK.sub(lambda found: found.group() + _HAIR_SPACE, text)
-
-
-def _shown_address(address: Address) -> str:
-    """As it is, unless a link could hide in it; no line breaks at the narrow spaces that it gets then."""
-    if _PLAIN_ADDRESS.fullmatch(address):
-        return address
-    return _unlinked(address).replace(_HAIR_SPACE, "\u202f")
-
-
-def _isolated(text: str) -> str:
-    """Between FIRST STRONG ISOLATE and POP DIRECTIONAL ISOLATE where a letter reads from the right."""
-    if any(unicodedata.bidirectional(character) in _RIGHT_TO_LEFT for character in text):
-        return f"\u2068{text}\u2069"
-    return text
-
-
-def _shortened(text: str, longest: int) -> str:
-    return text if len(text) <= longest else text[: longest - 1].rstrip() + "…"
 
 
 @cache

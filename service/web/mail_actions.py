@@ -16,9 +16,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 
 from service.clock import Clock
-from service.languages import current_language, localized, sentence
+from service.languages import current_language, localized, sentence, translations
 from service.mail import blocks, suppression
-from service.mail.texts import block_words, unsubscribe_words
 from service.templates import templates
 from service.web import pages
 from service.web.pages.files import static_version
@@ -74,11 +73,50 @@ class MailAction:
 def unsubscribe(clock: Clock) -> MailAction:
     """/unsubscribe/TOKEN: stops invitations to an address. The POST is the one click of RFC 8058."""
     return MailAction(
-        "List-Unsubscribe", "One-Click", lambda language, done: unsubscribe_words(language, stopped=done),
+        "List-Unsubscribe", "One-Click", lambda language, done: _unsubscribe_texts(language, stopped=done),
         suppression.unsubscribe, clock,
     )  # fmt: skip
 
 
 def lift_block(clock: Clock) -> MailAction:
     """/blocks/TOKEN: lifts a block of the invited address."""
-    return MailAction("lift", "yes", lambda language, done: block_words(language, lifted=done), blocks.undo, clock)
+    return MailAction("lift", "yes", lambda language, done: _block_texts(language, lifted=done), blocks.undo, clock)
+
+
+def _block_texts(language: str, *, lifted: bool) -> dict[str, str]:
+    """Returns the texts of the page that lifts a block, before and after the action."""
+    _ = translations(language).gettext
+    if lifted:
+        return {
+            "title": _("The block is lifted"),
+            "text": _("If the link still worked, the community can invite your address again."),
+            "button": "",
+            "next": _(
+                "The invitation stays declined until an admin sends it again. Links in these mails work for 30 days;"
+                " after that, the operator of this service can lift the block."
+            ),
+        }
+    return {
+        "title": _("Lift the block?"),
+        "text": _("The community that the mail names could then invite your address again."),
+        "button": _("Lift the block"),
+        "next": _("Nothing has been changed yet."),
+    }
+
+
+def _unsubscribe_texts(language: str, *, stopped: bool) -> dict[str, str]:
+    """Returns the texts of the page that unsubscribes, before and after the action."""
+    _ = translations(language).gettext
+    if stopped:
+        return {
+            "title": _("No more invitations"),
+            "text": _("No more invitations will be sent to this address."),
+            "button": "",
+            "next": _("You may close this page. If you change your mind, tell the person who wants to invite you."),
+        }
+    return {
+        "title": _("Stop invitations to this address?"),
+        "text": _("No more invitations would be sent to the address at which you found this link."),
+        "button": _("Stop them"),
+        "next": _("Nothing has been changed yet."),
+    }

@@ -23,9 +23,8 @@ from service.mail.texts import (
     code_mail,
     identity_linked_mail,
     invitation_mail,
-    plain_message,
-    plain_name,
 )
+from service.mail.untrusted import plain_message, plain_name
 
 BOB = Address("bob@example.com")
 TOKEN = "k_-" + "K" * 40

@@ -13,7 +13,7 @@ from service.mail.mailbox import Mailbox
 from service.mail.message import Mail
 from service.mail.senders import open_sender, parse_mail_from
 from service.mail.smtp import Encryption, SmtpSender, SmtpServer, open_smtp, parse_smtp_url
-from service.mail.texts import plain_name
+from service.mail.untrusted import plain_name
 from service.settings import Settings
 from tests.support.mail_servers import Certificates, SmtpServerOnLoopback, make_certificates, smtp_on_loopback
 
