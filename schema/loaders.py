@@ -17,6 +17,7 @@ from service.communities.access import (
     MembershipView,
     MembersQuery,
     member_counts,
+    memberships_by_member,
     memberships_pages,
 )
 from service.database.shares import Shares
@@ -136,6 +137,11 @@ class Loaders:
     def members(self) -> Loader[MembersQuery, list[MembershipView]]:
         """Pages of members."""
         return self._loader(memberships_pages)
+
+    @cached_property
+    def membership(self) -> Loader[tuple[CommunityAccess, str], MembershipView | None]:
+        """Memberships by access to their community and by the member's id; None for a person who is no member."""
+        return self._loader(memberships_by_member)
 
     @cached_property
     def member_count(self) -> Loader[str, int]:

@@ -134,11 +134,12 @@ async def _find_member(node_id: str, _: Info, caller: Caller) -> Member | None:
 
 
 async def _find_event(node_id: str, info: Info, caller: Caller) -> AuditEvent | None:
-    event = await lookup.audit_event(node_id, caller, info.context.settings)
-    if event is None:
+    found = await lookup.audit_event(node_id, caller, info.context.settings)
+    if found is None:
         return None
+    event, access = found
     invitation = await _invitation(event.invitation_id, info) if event.invitation_id else None
-    return AuditEvent.from_view(event, invitation)
+    return AuditEvent.from_view(event, invitation, Community.from_view(access))
 
 
 async def _find_session(node_id: str, info: Info, caller: Caller) -> Session | None:

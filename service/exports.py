@@ -78,7 +78,7 @@ async def _audit(check: AccessCheck) -> AsyncGenerator[str, None]:
 
 
 def _event_cells(event: EventView) -> Iterable[Any]:
-    return event.id, event.at, event.kind, _member_cell(event.actor), event.invitation_id, event.summary
+    return event.id, event.at, event.kind, _member_cell(event.actor), event.invitation_id, localized(event.summary)
 
 
 def _member_cell(member: MemberView | None) -> str | None:

@@ -87,7 +87,7 @@ def over(
     limited: RateLimited, community_id: str, actor_id: str | None, *, invitation_id: str | None = None, rows: int = 1
 ) -> audit.Event:
     """The event of somebody who asked for more than a limit allows."""
-    details = {"reason": str(limited.sentence), "rows": str(rows)}
+    details = {"reason": limited.sentence.code, "rows": str(rows)}
     return audit.Event("invitation.rate_limited", community_id, actor_id, invitation_id, details)
 
 

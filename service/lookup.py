@@ -58,9 +58,12 @@ async def identities(member_id: str) -> list[Identity]:
     return await Identity.filter(member_id=member_id).order_by("linked_at", "id").limit(MOST_IDENTITIES)
 
 
-async def audit_event(event_id: str, caller: Caller, settings: Settings) -> EventView | None:
-    """An event of a community that the caller administers."""
+async def audit_event(
+    event_id: str, caller: Caller, settings: Settings
+) -> tuple[EventView, communities.CommunityAccess] | None:
+    """An event of a community that the caller administers, with the access to the community."""
     if not is_id(event_id):
         return None
-    places = await communities.standings(caller, settings)
-    return await audit_log.one(event_id, [access.community_id for access in places if access.is_admin])
+    places = {access.community_id: access for access in await communities.standings(caller, settings)}
+    event = await audit_log.one(event_id, [community_id for community_id, access in places.items() if access.is_admin])
+    return None if event is None else (event, places[event.community_id or ""])

@@ -74,9 +74,12 @@ _PROVIDERS: Final = Rows(settings.MOST_PROVIDERS)
 
 MEMBERSHIPS: Final = "Viewer.memberships"
 
+_MOST_DETAILS: Final = 10
+
 ROWS: Final[dict[str, Rows]] = {
     "AccessToken.communityIds": Rows(access_tokens.MOST_COMMUNITIES),
     "AccessToken.scopes": Rows(len(access_tokens.Scope)),
+    "AuditEvent.details": Rows(_MOST_DETAILS, points=2),
     "AuditEventConnection.edges": _PAGE,
     "AuditEventConnection.nodes": _PAGE,
     "Community.invitationFunnel": Rows(26, "weeks", 8, one_community=True),

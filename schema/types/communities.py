@@ -65,6 +65,10 @@ class Community(Node):
         """An invitation of this community."""
         return Invitation.from_view(view, self)
 
+    def membership_from_view(self, view: MembershipView) -> Membership:
+        """A membership of this community."""
+        return Membership.from_view(view, self)
+
     @strawberry.field
     async def member_count(self, info: Info) -> int:
         return await info.context.load.member_count.load(self.access.community_id)

@@ -124,7 +124,7 @@ async def _write(wanted: AccessTokenRequest, caller: Caller, now: datetime) -> t
         community_ids=sorted(set(wanted.community_ids)), created_at=now, expires_at=now + timedelta(days=wanted.days),
         highest_role=wanted.highest_role,
     )  # fmt: skip
-    details = {"scopes": " and ".join(granted).lower(), "expires": row.expires_at.date().isoformat()}
+    details = {"scopes": " ".join(granted), "expires": row.expires_at.date().isoformat()}
     if Scope.INVITE in granted:
         details["highest_role"] = wanted.highest_role
     await _record("access_token.created", row.community_ids, caller, now, details)

@@ -1,7 +1,7 @@
 """Pages of audit events with their sentences: the timeline of an invitation, and the log of a community."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
@@ -12,11 +12,12 @@ from service.communities.access import MemberView
 from service.database import Params, json_object, select, select_pages
 from service.database.shares import in_slices
 from service.errors import InvalidInput
-from service.languages import sentence
+from service.languages import Sentence, sentence
 from service.period import in_utc, refuse_empty_period
 from service.tokens import is_id
 
 _MOST_KINDS: Final = 50
+_OF_ACTOR: Final = frozenset({"membership.joined", "membership.left", "invitation.accepted"})
 _KIND: Final = re.compile(r"[a-z_.]{1,50}")
 
 
@@ -33,9 +34,19 @@ class EventView:
     at: datetime
     actor: MemberView | None
     invitation_id: str | None
-    summary: str
+    community_id: str | None
+    summary: Sentence
+    details: Mapping[str, str]
     times: int
     last_at: datetime | None
+
+    @property
+    def member_id(self) -> str | None:
+        """The member whom the event concerns: the one who was changed, or who joined, left or accepted."""
+        if "member_id" in self.details:
+            return self.details["member_id"]
+        own = self.actor is not None and self.kind in _OF_ACTOR
+        return self.actor.id if own and self.actor is not None else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +78,7 @@ class AuditFilter:
 
 
 _COLUMNS = """
-    e.seq, e.id, e.kind, e.at AS happened_at, e.invitation_id, e.details, e.times, e.last_at, e.repeat_key, p.id AS actor_id, p.name AS actor_name,
+    e.seq, e.id, e.kind, e.at AS happened_at, e.invitation_id, e.community_id, e.details, e.times, e.last_at, e.repeat_key, p.id AS actor_id, p.name AS actor_name,
     p.created_at AS actor_created_at, CASE WHEN m.id IS NULL THEN NULL ELSE p.email END AS actor_email
 """
 
@@ -203,6 +214,6 @@ def _view(row: dict[str, Any], facts: dict[str, str], names: dict[str, str | Non
     text = summary(row["kind"], facts, row["actor_name"] or row["actor_email"], member)
     text = counted(text, row["times"], row["last_at"], alike=row["repeat_key"] != OTHERS)
     return EventView(
-        row["seq"], row["id"], row["kind"], row["happened_at"], actor, row["invitation_id"], text, row["times"],
+        row["seq"], row["id"], row["kind"], row["happened_at"], actor, row["invitation_id"], row["community_id"], text, facts, row["times"],
         row["last_at"],
     )  # fmt: skip

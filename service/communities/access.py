@@ -286,6 +286,21 @@ async def memberships_named(ids: Iterable[str], access: CommunityAccess) -> list
     return [_membership_view(row, access) for row in await select(sql, *params.values)]
 
 
+async def memberships_by_member(keys: Sequence[tuple[CommunityAccess, str]]) -> list[MembershipView | None]:
+    """Memberships by community and member; None for a person who is no member. One statement for each community."""
+    found: dict[tuple[str, str], MembershipView] = {}
+    for access in dict.fromkeys(access for access, _ in keys):
+        params = Params(access.community_id)
+        marks = params.add_all({member_id for of, member_id in keys if of == access})
+        sql = (
+            f"SELECT {_MEMBERSHIP_COLUMNS} FROM memberships m JOIN members p ON p.id = m.member_id"  # noqa: S608 -- constants
+            f" WHERE m.community_id = $1 AND m.member_id IN ({marks})"
+        )
+        rows = await select(sql, *params.values)
+        found |= {(access.community_id, row["member_id"]): _membership_view(row, access) for row in rows}
+    return [found.get((access.community_id, member_id)) for access, member_id in keys]
+
+
 def _membership_view(row: dict[str, Any], access: CommunityAccess) -> MembershipView:
     role, own = Role(row["role"]), row["member_id"] == access.member_id
     visible = access.is_admin or own

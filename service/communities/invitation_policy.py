@@ -41,10 +41,10 @@ class PolicyChange:
 
 @dataclass(slots=True)
 class _Checked:
-    """Columns with their new values, and the change in words for the audit."""
+    """Columns with their new values, and the details of the audit event: fields with their values, empty when removed."""
 
     columns: dict[str, Any] = field(default_factory=dict)
-    words: list[str] = field(default_factory=list)
+    details: dict[str, str] = field(default_factory=dict)
 
 
 async def update(
@@ -71,33 +71,31 @@ async def _write(access: CommunityAccess, checked: _Checked, now: datetime) -> N
     columns = ", ".join(f"{name} = ${number}" for number, name in enumerate(checked.columns, start=2))
     sql = f"UPDATE communities SET {columns} WHERE id = $1"  # noqa: S608 -- our column names
     await execute(sql, access.community_id, *checked.columns.values())
-    details = {"changes": "; ".join(checked.words)}
-    await audit.record(now, audit.Event("policy.changed", access.community_id, access.member_id, None, details))
+    event = audit.Event("policy.changed", access.community_id, access.member_id, None, checked.details)
+    await audit.record(now, event)
 
 
 def _checked(change: PolicyChange) -> _Checked:
     """Raises InvalidInput for the first field that is out of its bounds."""
     checked = _Checked()
-    _number(checked, "link_minutes", "linkMinutes", change.link_minutes, (5, 15), "links live {} minutes")
-    _number(checked, "invitation_days", "invitationDays", change.invitation_days, (1, 30), "invitations live {} days")
+    _number(checked, "link_minutes", "linkMinutes", change.link_minutes, (5, 15))
+    _number(checked, "invitation_days", "invitationDays", change.invitation_days, (1, 30))
     if not isinstance(change.allowed_email_domains, Unchanged):
         domains = _domains(change.allowed_email_domains)
         checked.columns["allowed_email_domains"] = orjson.dumps(domains).decode()
-        checked.words.append(f"allowed domains: {', '.join(domains) or 'any'}")
+        checked.details["allowedEmailDomains"] = ", ".join(domains)
     if change.seat_limit is None:
         checked.columns["seat_limit"] = None
-        checked.words.append("no seat limit")
+        checked.details["seatLimit"] = ""
     else:
-        _number(checked, "seat_limit", "seatLimit", change.seat_limit, (1, _MOST_SEATS), "{} seats")
+        _number(checked, "seat_limit", "seatLimit", change.seat_limit, (1, _MOST_SEATS))
     if not isinstance(change.locale, Unchanged):
         checked.columns["locale"] = language_tag(change.locale)
-        checked.words.append(f"language of the mails: {change.locale or 'none of its own'}")
+        checked.details["locale"] = change.locale or ""
     return checked
 
 
-def _number(
-    checked: _Checked, column: str, name: str, value: int | Unchanged | None, bounds: tuple[int, int], words: str
-) -> None:
+def _number(checked: _Checked, column: str, name: str, value: int | Unchanged | None, bounds: tuple[int, int]) -> None:
     if isinstance(value, Unchanged):
         return
     lowest, highest = bounds
@@ -109,7 +107,7 @@ def _number(
     if not lowest <= value <= highest:
         raise InvalidInput.out_of_range(name, value, lowest, highest)
     checked.columns[column] = value
-    checked.words.append(words.format(value))
+    checked.details[name] = str(value)
 
 
 def _domains(values: list[str] | None) -> list[str]:

@@ -17,6 +17,17 @@ _KNOWN: Final = {
     Status.EXPIRED: sentence("INVITED_BEFORE", "This address was invited before; that invitation has expired."),
 }
 
+INVITER_LIMITED: Final = sentence("INVITER_LIMIT_REACHED", "You have invited as many people as one may for now.")
+COMMUNITY_LIMITED: Final = sentence(
+    "COMMUNITY_LIMIT_REACHED", "This community has invited as many people as it may for now."
+)
+EITHER_LIMITED: Final = sentence(
+    "INVITES_LIMITED", "You or this community have invited as many people as one may for now."
+)
+RESENT_TOO_SOON: Final = sentence("RESENT_TOO_SOON", "This invitation was sent again a short while ago.")
+LIMITS: Final = {limit.code: limit for limit in (INVITER_LIMITED, COMMUNITY_LIMITED, EITHER_LIMITED, RESENT_TOO_SOON)}
+"""The sentences of limits, by the code that audit events store."""
+
 
 class AlreadyInvited(ExpectedError):
     """Raised when the address has an invitation that excludes another one; nothing was changed or sent.

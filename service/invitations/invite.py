@@ -32,7 +32,7 @@ from service.errors import (
 )
 from service.invitation_status import is_open
 from service.invitations import views as invitation_views
-from service.invitations.errors import AlreadyInvited
+from service.invitations.errors import COMMUNITY_LIMITED, INVITER_LIMITED, AlreadyInvited
 from service.invitations.views import InvitationView
 from service.languages import Sentence, sentence
 from service.limits import Allowance, audited, refuse_over_any
@@ -45,11 +45,6 @@ from service.tokens import is_id, new_id
 NO_INVITATION: Final = sentence("NOT_FOUND", "There is no such invitation.")
 CHANGED: Final = sentence("INVITATION_CHANGED", "This invitation changed while you asked. Try again.")
 ADMINS_ONLY: Final = sentence("NOT_PERMITTED", "Only admins and owners invite people to this community.")
-
-_INVITER_LIMITED: Final = sentence("INVITER_LIMIT_REACHED", "You have invited as many people as one may for now.")
-_COMMUNITY_LIMITED: Final = sentence(
-    "COMMUNITY_LIMIT_REACHED", "This community has invited as many people as it may for now."
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,8 +187,8 @@ async def refuse_without_seat(access: CommunityAccess, now: datetime) -> None:
 async def _spend_invites(access: CommunityAccess, number: int, now: datetime, settings: Settings) -> None:
     limits = settings.rate_limits
     await refuse_over_any(
-        Allowance(limits.invites_per_inviter, f"inviter:{access.member_id}", _INVITER_LIMITED),
-        Allowance(limits.invites_per_community, f"community:{access.community_id}", _COMMUNITY_LIMITED),
+        Allowance(limits.invites_per_inviter, f"inviter:{access.member_id}", INVITER_LIMITED),
+        Allowance(limits.invites_per_community, f"community:{access.community_id}", COMMUNITY_LIMITED),
         now=now, times=number,
     )  # fmt: skip
 

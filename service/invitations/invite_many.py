@@ -33,7 +33,7 @@ from service.errors import (
 )
 from service.invitation_status import is_open
 from service.invitations import views as invitation_views
-from service.invitations.errors import AlreadyInvited
+from service.invitations.errors import EITHER_LIMITED, AlreadyInvited
 from service.invitations.invite import ADMINS_ONLY, CHANGED, Checked, Invitee, checked_invitee, refuse_above_own_role
 from service.invitations.views import InvitationView
 from service.languages import sentence
@@ -45,8 +45,6 @@ from service.tokens import new_id
 __all__ = ["MOST", "Invitee", "Outcome", "invite_many", "invite_many_as_operator"]
 
 MOST: Final = 1000
-
-_LIMITED: Final = sentence("INVITES_LIMITED", "You or this community have invited as many people as one may for now.")
 
 
 @dataclass(slots=True)
@@ -230,7 +228,7 @@ async def _spend(access: CommunityAccess, rows: list[_Row], now: datetime, setti
     if fewer < allowed:
         await spend_up_to(limits.invites_per_inviter, inviter, now=now, times=fewer - allowed)
     refused = RateLimited(
-        _LIMITED,
+        EITHER_LIMITED,
         max(wait if allowed < len(new) else timedelta(0), further_wait if fewer < allowed else timedelta(0)),
     )
     if fewer == 0 and rows and all((row.first or row).new for row in rows):

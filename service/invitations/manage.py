@@ -23,7 +23,7 @@ from service.errors import (
 )
 from service.invitation_status import Status, is_pending
 from service.invitations import views as invitation_views
-from service.invitations.errors import InvitationClosed
+from service.invitations.errors import RESENT_TOO_SOON, InvitationClosed
 from service.invitations.invite import (
     NO_INVITATION,
     above_the_token,
@@ -39,8 +39,6 @@ from service.mail import outbox
 from service.models import Block, MailKind
 from service.settings import Settings
 from service.tokens import is_id
-
-_RESENT: Final = sentence("RESENT_TOO_SOON", "This invitation was sent again a short while ago.")
 
 
 async def find(invitation_id: str, *, caller: Caller | None, now: datetime, settings: Settings) -> InvitationView:
@@ -80,7 +78,7 @@ async def resend(invitation_id: str, *, caller: Caller | None, now: datetime, se
         )
     async with audited(view.access.community_id, view.access.member_id, invitation_id=view.id, now=now):
         if view.can_resend_at is not None:
-            raise RateLimited(_RESENT, view.can_resend_at - now)
+            raise RateLimited(RESENT_TOO_SOON, view.can_resend_at - now)
     return await _write_resend(view, now, settings)
 
 

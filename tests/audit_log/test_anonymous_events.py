@@ -1,10 +1,11 @@
 """What strangers do about an invitation is counted: few rows, whatever they repeat, and the invitation's history stays."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
+from service.languages import instant_in_words
 from service.models import AuditEvent
 from tests.support.members import join_owner
 from tests.support.service import Browser, Service
@@ -50,7 +51,8 @@ async def test_repeats_are_counted_on_one_event(service: Service) -> None:
         (event,) = [event for event in await _timeline(owner, invitation) if event["kind"].endswith("sign_in_started")]
         assert (event["times"], event["at"]) == (REPEATS, began.isoformat())
         assert event["lastAt"] == (service.clock() - timedelta(seconds=1)).isoformat()
-        assert f"({REPEATS} times, the last at {event['lastAt'][:10]} {event['lastAt'][11:16]} UTC)" in event["summary"]
+        last = instant_in_words(datetime.fromisoformat(event["lastAt"]), "en")
+        assert f"({REPEATS} times, the last at {last})" in event["summary"]
 
 
 async def test_two_hundred_refusals_leave_few_rows(service: Service) -> None:

@@ -211,8 +211,10 @@ def test_every_rule_of_the_evidence_has_words() -> None:
     )
     assert refusing
     assert refusing <= set(REASONS)
-    assert in_words("google_third_party_and_code").endswith("the code from the invited mailbox was entered")
-    assert "_" not in summary("invitation.accept_refused", {"status": "SIGN_IN_FAILED", "reason": "nonce_wrong"}, None)
+    assert str(in_words("google_third_party_and_code")).endswith("the code from the invited mailbox was entered")
+    assert "_" not in str(
+        summary("invitation.accept_refused", {"status": "SIGN_IN_FAILED", "reason": "nonce_wrong"}, None)
+    )
 
 
 _SEED = """

@@ -184,7 +184,8 @@ OPEN: dict[str, str] = {
     " canResendAt canRevoke timeline",
     "InvitationCounts": "pending accepted declined revoked expired",
     "InvitationWeek": "startsAt invited delivered opened accepted",
-    "AuditEvent": "id kind at actor invitation summary times lastAt",
+    "AuditEvent": "id kind at actor invitation membership summary details times lastAt",
+    "EventDetail": "key value",
     "Provider": "id label",
     "InvitePreview": "communityName inviterName maskedEmail role message linkExpiresAt providers",
     "Acceptance": "id status reason communityName membership maskedEmail signedInEmail provider message canRetry"
