@@ -1,7 +1,7 @@
 """The queries."""
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Final
 
 import strawberry
 
@@ -108,7 +108,7 @@ async def _invitation(invitation_id: str, info: Info) -> Invitation | None:
     return invitation_with_community(view)
 
 
-async def _node(node_id: str, info: Info) -> Any:
+async def _node(node_id: str, info: Info) -> Node | None:
     """Finds a node by the prefix of its id. Gives None for an unknown id, and for a node that the caller may not see."""
     prefix = node_id[:4]
     caller = session_caller(info) if prefix in _OF_ACCOUNT else info.context.caller
@@ -160,7 +160,7 @@ async def _find_identity(node_id: str, info: Info, caller: Caller) -> Identity |
 
 _OF_ACCOUNT: Final = frozenset({"ses_", "idn_", "tok_"})  # sessions, identities and access tokens
 
-_BY_PREFIX: Final[dict[str, Callable[[str, Info, Caller], Awaitable[Any]]]] = {
+_BY_PREFIX: Final[dict[str, Callable[[str, Info, Caller], Awaitable[Node | None]]]] = {
     "com_": _find_community,
     "inv_": _find_invitation,
     "mem_": _find_membership,

@@ -34,6 +34,7 @@ MOST_OF_MEMBER: Final = 20
 MOST_WAITING: Final = 200  # sockets before authentication; they do not count towards MOST_IN_PROCESS
 MOST_WAITING_OF_CLIENT: Final = 50
 MOST_ON_SOCKET: Final = 20
+_LONGEST_ID: Final = 100  # characters in the id of a subscription
 _INIT_TIMEOUT: Final = 10.0  # seconds, for connection_init
 # Seconds until a client that does not read is disconnected. Together with the interval between two checks of rights, this
 # stays below five seconds, within which a client without the right is disconnected (H162).
@@ -351,7 +352,7 @@ class _Connection:
 
     def _subscribe(self, message: dict[str, Any]) -> None:
         name, operation = message.get("id"), message.get("payload")
-        if not (isinstance(name, str) and 0 < len(name) <= 100 and _is_operation(operation)):  # noqa: PLR2004
+        if not (isinstance(name, str) and 0 < len(name) <= _LONGEST_ID and _is_operation(operation)):
             raise SocketClosed(4400, "subscribe needs an id and a payload with a query")
         if name in self._subscriptions:
             raise SocketClosed(4409, f"Subscriber for {name} already exists")
