@@ -14,6 +14,7 @@ from tests.support.chromium import (
     heading,
     hold_answer,
     log_in,
+    release_answer,
 )
 from tests.support.invitee import Network
 
@@ -101,8 +102,7 @@ async def test_the_link_that_was_opened_last_is_shown(site: Site) -> None:
         await answer.is_given()
         await page.evaluate("token => location.hash = token", second)
         await expect(heading(page)).to_have_text("Second")
-        async with page.expect_event("requestfinished", lambda ended: ended.url.endswith("/graphql")):
-            answer.released.set()
+        await release_answer(page, answer)
         await expect(heading(page)).to_have_text("Second")
         late = await site.person()
         words = asyncio.Event()

@@ -184,6 +184,7 @@ class HeldAnswer:
 
     given: asyncio.Event = field(default_factory=asyncio.Event)
     released: asyncio.Event = field(default_factory=asyncio.Event)
+    fulfilled: asyncio.Event = field(default_factory=asyncio.Event)
     request: Request | None = None
 
     async def is_given(self) -> None:
@@ -203,16 +204,18 @@ async def hold_answer(page: Page, operation: str, *, time: int = 1) -> HeldAnswe
         answer, held.request = await route.fetch(), route.request
         held.given.set()
         await held.released.wait()
-        return await route.fulfill(response=answer)
+        await route.fulfill(response=answer)
+        held.fulfilled.set()
+        return None
 
     await page.route("**/graphql", wait)
     return held
 
 
 async def release_answer(page: Page, held: HeldAnswer) -> None:
-    """Lets the page have the answer, and another one after it."""
-    async with page.expect_request_finished(lambda request: request == held.request):
-        held.released.set()
+    """Lets the page have the answer, and another one after it. A page that has aborted its request gets none."""
+    held.released.set()
+    await asyncio.wait_for(held.fulfilled.wait(), 20)
     await page.evaluate("fetch('/healthz').then((answer) => answer.text())")
 
 

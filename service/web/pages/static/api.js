@@ -13,17 +13,36 @@ export class Unanswered extends Error {}
  */
 
 /**
- * Sends one operation. Raises Unanswered when it came to nothing, with a sentence that says what to do.
+ * Sends one operation. Throws Unanswered, with a sentence for the reader, when the request fails; throws the signal's
+ * reason when the signal aborts it.
  * @template Data
  * @template Variables
  * @param {import("./operations.js").Operation<Data, Variables>} operation
  * @param {Variables} variables
+ * @param {{ signal?: AbortSignal }} [options]
  * @returns {Promise<Data>}
  */
-export async function ask(operation, variables) {
-  const response = await post(JSON.stringify({ query: operation.document, variables }));
-  keepTime(response);
-  const answer = await read(response);
+export async function ask(operation, variables, { signal } = {}) {
+  const request = linkedController(signal);
+  const timeout = setTimeout(() => request.abort(), PATIENCE_MS);
+  try {
+    const response = await post(JSON.stringify({ query: operation.document, variables }), request.signal);
+    keepTime(response);
+    return dataOf(response, await read(response));
+  } catch (error) {
+    signal?.throwIfAborted();
+    throw error;
+  } finally {
+    clearTimeout(timeout);
+    request.abort();
+  }
+}
+
+/**
+ * @param {Response} response
+ * @param {any} answer
+ */
+function dataOf(response, answer) {
   if (answer?.errors?.length) throw new Unanswered(errorWords(answer.errors[0]));
   if (!response.ok || !answer?.data) throw new Unanswered(t(response.status === 429 ? "failed.too_often" : "failed.service"));
   return answer.data;
@@ -35,15 +54,18 @@ function errorWords({ message, extensions }) {
   return extensions?.code === "INTERNAL" || extensions?.code === "TIMEOUT" ? t("failed.service") : message;
 }
 
-/** @param {string} body */
-async function post(body) {
+/**
+ * @param {string} body
+ * @param {AbortSignal} signal
+ */
+async function post(body, signal) {
   try {
     return await fetch("/graphql", {
       method: "POST",
       headers: { "content-type": "application/json" },
       credentials: "same-origin",
       cache: "no-store",
-      signal: AbortSignal.timeout(PATIENCE_MS),
+      signal,
       body,
     });
   } catch {
@@ -58,6 +80,46 @@ async function read(response) {
   } catch {
     return null;
   }
+}
+
+/**
+ * A controller that also aborts when its parent does. Safari 16 has no AbortSignal.any.
+ * @param {AbortSignal} [parent]
+ */
+function linkedController(parent) {
+  const controller = new AbortController();
+  if (parent?.aborted) controller.abort(parent.reason);
+  parent?.addEventListener("abort", () => controller.abort(parent.reason), { signal: controller.signal });
+  return controller;
+}
+
+/** @param {unknown} error */
+export const isAbort = (error) => error instanceof DOMException && error.name === "AbortError";
+
+/**
+ * Runs one task at a time: a new run aborts the signal of the run before it. An aborted run resolves to undefined.
+ * @param {AbortSignal} [parent] aborts every run
+ */
+export function latest(parent) {
+  let current = new AbortController();
+  return {
+    abort: () => current.abort(),
+    /**
+     * @template Result
+     * @param {(signal: AbortSignal) => Promise<Result> | Result} task
+     * @returns {Promise<Result | undefined>}
+     */
+    async run(task) {
+      current.abort();
+      const { signal } = (current = linkedController(parent));
+      try {
+        return await task(signal);
+      } catch (error) {
+        if (signal.aborted && isAbort(error)) return undefined;
+        throw error;
+      }
+    },
+  };
 }
 
 let ahead = 0;

@@ -1,6 +1,6 @@
 // The invitee's page. What it shows follows from two things: the link that was opened, and what the API says of it.
 
-import { Unanswered, ask } from "./api.js";
+import { Unanswered, ask, latest } from "./api.js";
 import { takeToken, whenAnotherLinkIsOpened } from "./link.js";
 import * as api from "./operations.js";
 import { announce, confirm, h, notice, problemWords, translate } from "./page.js";
@@ -16,7 +16,7 @@ import * as views from "./invitee.js";
 
 const RETURN_TO = "/confirm";
 const ALL_TRIES = 5;
-const LOOK_EVERY_MS = [2_000, 3_000, 5_000, 8_000, 13_000, 20_000];
+const POLL_WAITS_MS = [2_000, 3_000, 5_000, 8_000, 13_000, 20_000];
 
 /** @type {string | null} The link's token, until a sign-in has been bound to it. */
 let token = null;
@@ -48,35 +48,35 @@ function remembered(work) {
 
 // ------------------------------------------------------------------------------------------------------------ opening
 
-/** Of several questions only the answer to the newest counts: the link may be another one by then. */
-let loading = 0;
+const loading = latest();
+const polling = latest();
 
-/** Shows whatever the address or this browser's last acceptance leads to. */
+/** Shows the view of the link in the address, or of this browser's last acceptance. */
 async function open() {
-  stopLooking();
-  loading += 1;
+  polling.abort();
+  loading.abort();
   const found = takeToken();
   token = found.token;
   if (found.cut) return views.noLink({ cut: true, open: openPasted });
   return load();
 }
 
-async function load() {
-  const question = ++loading;
-  views.loading();
-  try {
-    const answer = await opened();
-    if (question === loading) decide(answer);
-  } catch (error) {
-    if (!(error instanceof Unanswered)) throw error;
-    if (question === loading) views.unanswered(error.message, load);
-  }
-}
+const load = () =>
+  loading.run(async (signal) => {
+    views.loading();
+    try {
+      decide(await read(signal));
+    } catch (error) {
+      if (!(error instanceof Unanswered)) throw error;
+      views.unanswered(error.message, load);
+    }
+  });
 
-async function opened() {
-  const answer = await ask(api.OPEN, { token, acceptanceId: token ? null : ownAcceptance.get() });
+/** @param {AbortSignal} signal */
+async function read(signal) {
+  const answer = await ask(api.OPEN, { token, acceptanceId: token ? null : ownAcceptance.get() }, { signal });
   if (answer.acceptance || token || !ownAcceptance.get()) return answer;
-  return ask(api.OPEN, { token, acceptanceId: null });
+  return ask(api.OPEN, { token, acceptanceId: null }, { signal });
 }
 
 /** @param {Opened} opened */
@@ -123,8 +123,8 @@ function offer(preview, started) {
  */
 function outcome(acceptance, preview, providers) {
   const { status, canRetry } = acceptance;
-  stopLooking();
-  if (status === "STARTED" || status === "CODE_REQUIRED") lookAgain(acceptance, 0);
+  polling.abort();
+  if (status === "STARTED" || status === "CODE_REQUIRED") void poll(acceptance);
   if (status === "STARTED" && preview) return offer(preview, acceptance);
   if (status === "ACCEPTED" || status === "ALREADY_MEMBER") return views.joined(acceptance);
   if (status === "LINK_INVALID" || !canRetry) return views.over(acceptance, freshLink);
@@ -139,36 +139,46 @@ function outcome(acceptance, preview, providers) {
   return refused(acceptance, retry);
 }
 
-/** @type {ReturnType<typeof setTimeout> | undefined} */
-let looking;
+/**
+ * Polls the acceptance until another view is shown: another tab may finish it, and the code's mail may bounce. The waits
+ * grow, and a hidden tab sends no requests.
+ * @param {Acceptance} acceptance
+ */
+const poll = ({ id, status }) =>
+  polling.run(async (signal) => {
+    for (let polls = 0; ; ) {
+      await pause(POLL_WAITS_MS[Math.min(polls, POLL_WAITS_MS.length - 1)] ?? 0, signal);
+      if (document.hidden) continue;
+      const found = await statusOf(id, signal);
+      if (found && found !== status) return load();
+      polls += 1;
+    }
+  });
 
-function stopLooking() {
-  clearTimeout(looking);
-  looking = undefined;
+/**
+ * @param {number} milliseconds
+ * @param {AbortSignal} signal
+ */
+function pause(milliseconds, signal) {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(resolve, milliseconds);
+    signal.addEventListener("abort", () => {
+      clearTimeout(timer);
+      reject(signal.reason);
+    });
+  });
 }
 
 /**
- * Another tab may finish what this one began, and a code may turn out to be undeliverable: looks now and then, ever more
- * seldom, and only while somebody is looking here.
- * @param {Acceptance} acceptance
- * @param {number} times
+ * The acceptance's present status; null when the request fails.
+ * @param {string} acceptanceId
+ * @param {AbortSignal} signal
  */
-function lookAgain(acceptance, times) {
-  const look = setTimeout(async () => {
-    const found = document.hidden ? null : await glance(acceptance.id);
-    // What was asked before something else was shown says nothing of that.
-    if (look !== looking) return;
-    if (found && found.status !== acceptance.status) await load();
-    else lookAgain(acceptance, document.hidden ? times : times + 1);
-  }, LOOK_EVERY_MS[Math.min(times, LOOK_EVERY_MS.length - 1)]);
-  looking = look;
-}
-
-/** @param {string} acceptanceId */
-async function glance(acceptanceId) {
+async function statusOf(acceptanceId, signal) {
   try {
-    return (await ask(api.LOOK_AGAIN, { acceptanceId })).acceptance;
-  } catch {
+    return (await ask(api.LOOK_AGAIN, { acceptanceId }, { signal })).acceptance?.status ?? null;
+  } catch (error) {
+    if (!(error instanceof Unanswered)) throw error;
     return null;
   }
 }
@@ -203,7 +213,7 @@ async function accept(again, provider, problems) {
 async function confirmCode(acceptance, code) {
   const { confirmAcceptance: answer } = await ask(api.CONFIRM, { input: { acceptanceId: acceptance.id, code } });
   if ("acceptance" in answer) {
-    await nowIs(answer.acceptance);
+    await showOutcome(answer.acceptance);
     return null;
   }
   if (answer.__typename === "InviteLinkInvalid") {
@@ -217,14 +227,14 @@ async function confirmCode(acceptance, code) {
 }
 
 /**
- * Shows how the acceptance stands now.
+ * Shows the acceptance as a mutation returned it.
  * @param {Acceptance} acceptance
  */
-async function nowIs(acceptance) {
-  const question = ++loading;
-  const { invitePreview, providers } = await opened();
-  if (question === loading) outcome(acceptance, previewOf(acceptance, invitePreview), providers);
-}
+const showOutcome = (acceptance) =>
+  loading.run(async (signal) => {
+    const { invitePreview, providers } = await read(signal);
+    outcome(acceptance, previewOf(acceptance, invitePreview), providers);
+  });
 
 /**
  * @param {Acceptance} acceptance
@@ -233,7 +243,7 @@ async function nowIs(acceptance) {
 async function askForOther(acceptance, problems) {
   const { requestOtherAddress: answer } = await ask(api.OTHER_ADDRESS, { input: { acceptanceId: acceptance.id } });
   if (!("acceptance" in answer)) return problems.replaceChildren(notice("problem", ...problemWords(answer)));
-  if (answer.acceptance.otherAddressRequested) await nowIs(answer.acceptance);
+  if (answer.acceptance.otherAddressRequested) await showOutcome(answer.acceptance);
   else problems.replaceChildren(anotherAsked(answer.acceptance));
   return announce(document.querySelector(".notice.done")?.textContent ?? "");
 }
@@ -277,7 +287,7 @@ function askToDecline(preview) {
 async function decline(block, problems) {
   const { declineInvite: answer } = await ask(api.DECLINE, { input: { ...(token ? { token } : {}), block } });
   if ("communityName" in answer) {
-    stopLooking();
+    polling.abort();
     token = null;
     views.declined(answer.communityName, block);
     return true;

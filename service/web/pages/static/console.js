@@ -1,6 +1,6 @@
 // The console of members and admins: who is signed in, and which view the address asks for.
 
-import { Unanswered, ask } from "./api.js";
+import { Unanswered, ask, latest } from "./api.js";
 import { account } from "./console/account.js";
 import { audit } from "./console/audit.js";
 import { community } from "./console/community.js";
@@ -24,7 +24,7 @@ import { t } from "./words.js";
  * What every view is given: who looks, and how to go on from there.
  * @typedef {object} ViewContext
  * @property {Viewer} viewer
- * @property {AbortSignal} left aborted when the reader goes elsewhere
+ * @property {AbortSignal} signal aborts when the reader goes to another view
  * @property {URLSearchParams} asked what the address asks of the view, behind its "?"
  * @property {(asked: URLSearchParams, how?: { step?: boolean }) => void} address writes that into the address; as a step that "back" takes back
  * @property {() => HTMLElement | null} flash what the last view or a return wants said here, once
@@ -52,48 +52,47 @@ const VIEWS = [
 let who = null;
 /** @type {Flash | null} */
 let flash = null;
-let current = new AbortController();
+const opening = latest();
 
 /** The view's part of the address, and what it asks of it. */
 const path = () => location.hash.slice(1).split("?")[0] || "/";
 const asked = () => new URLSearchParams(location.hash.split("?")[1] ?? "");
 
 /** Shows the view of the address; asks first who is signed in, where that is not known. */
-async function open() {
-  current.abort();
-  current = new AbortController();
-  const { signal } = current;
-  const slow = setTimeout(() => signal.aborted || part("view").setAttribute("aria-busy", "true"), 200);
-  try {
-    if (!who || path() === "/") who = await whoLooks();
-    if (!signal.aborted) await render(signal);
-  } catch (error) {
-    if (!(error instanceof Unanswered)) throw error;
-    if (!signal.aborted) unanswered(error.message);
-  } finally {
-    clearTimeout(slow);
-    if (!signal.aborted) part("view").removeAttribute("aria-busy");
-  }
-}
+const open = () =>
+  opening.run(async (signal) => {
+    const slow = setTimeout(() => signal.aborted || part("view").setAttribute("aria-busy", "true"), 200);
+    try {
+      if (!who || path() === "/") who = await whoLooks(signal);
+      await render(signal);
+    } catch (error) {
+      if (!(error instanceof Unanswered)) throw error;
+      unanswered(error.message);
+    } finally {
+      clearTimeout(slow);
+      if (!signal.aborted) part("view").removeAttribute("aria-busy");
+    }
+  });
 
-async function whoLooks() {
-  const answer = await ask(api.WHO, {});
+/** @param {AbortSignal} signal */
+async function whoLooks(signal) {
+  const answer = await ask(api.WHO, {}, { signal });
   if (cameBack()) flash = told(answer.signInOutcome);
   topBar(answer.viewer);
   return answer;
 }
 
-/** @param {AbortSignal} left */
-async function render(left) {
+/** @param {AbortSignal} signal */
+async function render(signal) {
   if (!who?.viewer) return signIn(who?.providers ?? [], flashed(), returnTo());
   const [pattern, view] = VIEWS.find(([pattern]) => pattern.test(path())) ?? [/^/, nowhere];
   const ids = pattern.exec(path())?.slice(1) ?? [];
   const say = (/** @type {Flash} */ told) => void (flash = told);
   const { viewer } = who;
   // Several questions of one view may meet the end of the session: the first of them leads to the sign-in.
-  const signedOut = async () => void (left.aborted || (await leave(viewer)));
-  await view({ viewer, left, asked: asked(), address, flash: flashed, say, returnTo, again, signedOut }, ...ids);
-  if (!left.aborted) restoreDraft(viewer.member.id, path());
+  const signedOut = async () => void (signal.aborted || (await leave(viewer)));
+  await view({ viewer, signal, asked: asked(), address, flash: flashed, say, returnTo, again, signedOut }, ...ids);
+  if (!signal.aborted) restoreDraft(viewer.member.id, path());
 }
 
 /** @type {ViewContext["address"]} */

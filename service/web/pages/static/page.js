@@ -1,6 +1,6 @@
 // How the pages are put together: elements, words that are said aloud, buttons that show that they work.
 
-import { Unanswered } from "./api.js";
+import { Unanswered, isAbort } from "./api.js";
 import { fromNow, inOwnWords, language, t } from "./words.js";
 
 /** @typedef {Node | string | number | null | undefined | false} Child */
@@ -165,6 +165,7 @@ export async function busy(element, problems, work) {
   try {
     await work();
   } catch (error) {
+    if (isAbort(error)) return;
     if (!(error instanceof Unanswered) || !problems) throw error;
     problems.replaceChildren(notice("problem", error.message));
   } finally {

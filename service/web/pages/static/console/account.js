@@ -14,8 +14,7 @@ import { linkButtons, providersOf } from "./sign-in.js";
 
 /** @type {import("../console.js").View} */
 export async function account(context) {
-  const { viewer, providers } = await ask(api.ACCOUNT, {});
-  if (context.left.aborted) return;
+  const { viewer, providers } = await ask(api.ACCOUNT, {}, { signal: context.signal });
   if (!viewer) return context.signedOut();
   const { name, email } = context.viewer.member;
   const own = providersOf(viewer.identities);

@@ -1,6 +1,6 @@
 // Who did what in a community, newest first, by kind, person and time.
 
-import { Unanswered, ask } from "../api.js";
+import { Unanswered, ask, latest } from "../api.js";
 import * as api from "../operations.js";
 import { announce, button, field, h, said } from "../page.js";
 import { moment, t } from "../words.js";
@@ -61,22 +61,22 @@ const GROUPS = /** @type {Group[]} */ (Object.keys(KINDS));
 
 /** @type {import("../console.js").View} */
 export async function audit(context, id = "") {
+  const { signal } = context;
   const filter = wantedIn(context.asked);
-  const [answer, people] = await Promise.all([read(id, filter), peopleOf(id)]);
-  if (context.left.aborted) return;
+  const [answer, people] = await Promise.all([read(id, filter, signal), peopleOf(id, signal)]);
   const place = answer.community;
   if (!place) return gone(context, answer);
   if (!place.auditLog) return nothingThere(t("audit.not_yours.title"), t("audit.not_yours"));
   const list = h("div", { class: "stack" }, log(context, place, place.auditLog, filter));
-  const narrow = async () => {
-    const { asked } = context;
-    const wanted = wantedIn(asked);
-    const fresh = await read(id, wanted);
-    if (context.left.aborted || asked !== context.asked) return;
-    if (!fresh.community?.auditLog) return gone(context, fresh);
-    list.replaceChildren(...log(context, place, fresh.community.auditLog, wanted));
-    announce(t("audit.shown", { count: fresh.community.auditLog.nodes.length }));
-  };
+  const narrowing = latest(signal);
+  const narrow = (/** @type {URLSearchParams} */ query) =>
+    narrowing.run(async (signal) => {
+      const wanted = wantedIn(query);
+      const fresh = await read(id, wanted, signal);
+      if (!fresh.community?.auditLog) return gone(context, fresh);
+      list.replaceChildren(...log(context, place, fresh.community.auditLog, wanted));
+      announce(t("audit.shown", { count: fresh.community.auditLog.nodes.length }));
+    });
   const form = filterForm(context, place.auditLog.nodes, people, narrow);
   const link = h("a", { class: "link", href: `/export/${id}/audit.csv`, download: "audit.csv" }, t("export"));
   const title = h("div", { class: "section-head" }, h("h2", null, t("audit.title")), link);
@@ -86,16 +86,18 @@ export async function audit(context, id = "") {
 /**
  * @param {string} id
  * @param {AuditFilter} filter
+ * @param {AbortSignal} signal
  * @param {string | null} after
  */
-const read = (id, filter, after = null) => ask(api.AUDIT, { id, filter, first: PAGE, after });
+const read = (id, filter, signal, after = null) => ask(api.AUDIT, { id, filter, first: PAGE, after }, { signal });
 
 /**
  * Those who may have done something, as far as one page of members tells; whoever else did stands in the log itself.
  * @param {string} id
+ * @param {AbortSignal} signal
  */
-async function peopleOf(id) {
-  const { community } = await ask(api.MEMBERS, { id, first: PEOPLE, after: null });
+async function peopleOf(id, signal) {
+  const { community } = await ask(api.MEMBERS, { id, first: PEOPLE, after: null }, { signal });
   const memberships = community?.memberships.nodes ?? [];
   return [...memberships].sort((a, b) => Number(isAdmin(b.role)) - Number(isAdmin(a.role))).map(({ member }) => member);
 }
@@ -129,7 +131,7 @@ function startOf(date, later = 0) {
  * @param {ViewContext} context
  * @param {LogEntry[]} entries
  * @param {Member[]} people
- * @param {() => Promise<void>} narrow
+ * @param {(query: URLSearchParams) => Promise<unknown>} narrow
  */
 function filterForm(context, entries, people, narrow) {
   const { asked } = context;
@@ -156,9 +158,8 @@ function filterForm(context, entries, people, narrow) {
     if (from.control.value && to.control.value && from.control.value > to.control.value) return to.wrong(t("audit.period"));
     const chosen = Object.entries(given).map(([name, { control }]) => [name, control.value]);
     const wanted = new URLSearchParams(chosen.filter(([, value]) => value));
-    context.asked = wanted;
     context.address(wanted, { step: true });
-    void narrow().catch((error) => wanted === context.asked && to.wrong(wordsOf(error)));
+    void narrow(wanted).catch((error) => to.wrong(wordsOf(error)));
   });
   form.addEventListener("submit", (event) => event.preventDefault());
   return form;
@@ -200,7 +201,7 @@ function log(context, { id }, page, filter) {
   const list = h("ol", { class: "rows" }, page.nodes.map(row));
   let cursor = page.pageInfo.endCursor;
   const more = moreButton(async () => {
-    const answer = await read(id, filter, cursor);
+    const answer = await read(id, filter, context.signal, cursor);
     if (!answer.viewer) await context.signedOut();
     const next = answer.community?.auditLog;
     cursor = next?.pageInfo.endCursor ?? null;

@@ -1,6 +1,6 @@
 // One community as its admins see it: inviting, how far it came, and what became of every invitation. Members see the members.
 
-import { Unanswered, ask } from "../api.js";
+import { Unanswered, ask, latest } from "../api.js";
 import * as api from "../operations.js";
 import { announce, button, h, notice, part } from "../page.js";
 import { t } from "../words.js";
@@ -18,14 +18,13 @@ import { facts, gone, moreButton, showPlace } from "./place.js";
 
 const PAGE = 50;
 const MOST = 100;
-const KEPT = 1_000;
 const SOON_MS = 400;
 const FUNNEL_MS = 4_000;
 
 /** @type {import("../console.js").View} */
 export async function community(context, id = "") {
-  const answer = await ask(api.INVITATIONS, { id, filter: wantedIn(context.asked), first: PAGE, after: null });
-  if (context.left.aborted) return;
+  const variables = { id, filter: wantedIn(context.asked), first: PAGE, after: null };
+  const answer = await ask(api.INVITATIONS, variables, { signal: context.signal });
   if (!answer.community) return gone(context, answer);
   return isReadable(answer.community) ? new Invitations(context, answer.community).show() : members(context, id);
 }
@@ -42,14 +41,12 @@ const isReadable = (place) => place.invitations !== null;
 /** The invitations that are asked for, and everything that is told beside them. */
 class Invitations {
   total = 0;
-  /** Numbers all questions and changes in the order in which they were asked and came. */
-  step = 0;
-  /** Of several questions for the list only the answer to the newest counts. */
-  asking = 0;
-  /** The question whose numbers are shown: those of an older one are no news. */
-  tallied = 0;
-  /** @type {Map<string, { invitation: Invitation, step: number }>} The newest change of each: an older answer lacks it. */
-  changes = new Map();
+  /** @type {Set<string>} The ids of the invitations that the subscription reported. */
+  reported = new Set();
+  /** @type {Set<Map<string, Invitation>>} For each running request, the changes since it began: its answer may lack them. */
+  collecting = new Set();
+  /** @type {Promise<unknown>} The newest request for the list. */
+  listed = Promise.resolve();
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   tallying;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -62,6 +59,10 @@ class Invitations {
   constructor(context, place) {
     this.context = context;
     this.place = place;
+    this.listing = latest(context.signal);
+    this.paging = latest(context.signal);
+    this.counting = latest(context.signal);
+    this.drawings = latest(context.signal);
     this.wanted = wantedIn(context.asked);
     this.rows = new InvitationRows(place.id, place.invitations.nodes);
     this.page = place.invitations.pageInfo;
@@ -78,8 +79,8 @@ class Invitations {
 
   show() {
     const { context, place } = this;
-    // What is known of a new invitation already may be newer than the answer that made it.
-    const invited = (/** @type {Invitation} */ invitation) => void (this.changes.has(invitation.id) || this.#changed(invitation));
+    // The subscription may have reported a newer state of the invitation than the answer to its mutation.
+    const invited = (/** @type {Invitation} */ invitation) => void (this.reported.has(invitation.id) || this.#changed(invitation));
     const title = h(
       "div",
       { class: "section-head" },
@@ -88,7 +89,7 @@ class Invitations {
       this.count,
       exportLink(place.id),
     );
-    this.#tally(place, this.step);
+    this.#tally(place);
     this.more.hidden = !this.page.hasNextPage;
     showPlace(place, "invitations", [
       context.flash(),
@@ -103,8 +104,11 @@ class Invitations {
     ]);
     void this.#draw();
     void follow(place.id, {
-      left: context.left,
-      changed: (invitation) => this.#changed(invitation),
+      signal: context.signal,
+      changed: (invitation) => {
+        this.reported.add(invitation.id);
+        this.#changed(invitation);
+      },
       catchUp: () => this.#catchUp(),
       told: (live) => this.live.replaceChildren(...(live ? [] : [t("live.waiting")])),
     });
@@ -119,102 +123,129 @@ class Invitations {
    */
   async #narrow(asked, how) {
     // What was typed last may come to its end after the view: the address is another's by then.
-    if (this.context.left.aborted) return;
+    if (this.context.signal.aborted) return;
     this.context.address(asked, how);
-    const wanted = (this.wanted = wantedIn(asked));
-    const question = (this.asking = ++this.step);
+    this.wanted = wantedIn(asked);
     this.problems.replaceChildren();
     this.rows.element.setAttribute("aria-busy", "true");
+    await this.#load(async (signal) => {
+      try {
+        const fresh = await this.#read(null, PAGE, signal);
+        if (!fresh) return;
+        this.#list(fresh, fresh.invitations.nodes);
+        announce(t("invitations.count", { count: this.total }));
+      } catch (error) {
+        if (!(error instanceof Unanswered)) throw error;
+        this.rows.element.removeAttribute("aria-busy");
+        this.problems.replaceChildren(notice("problem", error.message));
+      }
+    });
+  }
+
+  /**
+   * Runs a request for the list. It replaces the other requests: their answers would be older.
+   * @param {(signal: AbortSignal) => Promise<void>} task
+   */
+  #load(task) {
+    this.paging.abort();
+    this.counting.abort();
+    const run = this.listing.run((signal) => this.#collect(() => task(signal)));
+    this.listed = run.catch(() => {});
+    return run;
+  }
+
+  /**
+   * Runs a request, and afterwards shows again the changes that arrived while it ran: its answer may be older.
+   * @template Result
+   * @param {() => Promise<Result>} task
+   * @returns {Promise<Result>}
+   */
+  async #collect(task) {
+    /** @type {Map<string, Invitation>} */
+    const changes = new Map();
+    this.collecting.add(changes);
     try {
-      const fresh = await this.#read(null, PAGE);
-      if (!fresh || question !== this.asking) return;
-      this.#list(fresh, fresh.invitations.nodes, question);
-      announce(t("invitations.count", { count: this.total }));
-    } catch (error) {
-      if (!(error instanceof Unanswered)) throw error;
-      if (wanted !== this.wanted) return;
-      this.rows.element.removeAttribute("aria-busy");
-      this.problems.replaceChildren(notice("problem", error.message));
+      return await task();
+    } finally {
+      this.collecting.delete(changes);
+      for (const invitation of changes.values()) this.#put(invitation);
+      if (changes.size > 0) this.#recountSoon();
     }
   }
 
   /**
-   * Shows these and no others, as they are by now.
-   * @param {Readable} fresh the last page of them
+   * Replaces the rows of the list.
+   * @param {Readable} fresh the last page
    * @param {Invitation[]} nodes
-   * @param {number} question
    */
-  #list(fresh, nodes, question) {
+  #list(fresh, nodes) {
     this.rows.element.removeAttribute("aria-busy");
     this.problems.replaceChildren();
     this.rows.replace(nodes);
     this.page = fresh.invitations.pageInfo;
-    this.#tally(fresh, question);
+    this.#tally(fresh);
     this.more.hidden = !this.page.hasNextPage;
-    this.#bringUpToDate(question);
-  }
-
-  /** @param {number} question that what changed since was not known to */
-  #bringUpToDate(question) {
-    for (const { invitation, step } of this.changes.values()) if (step > question) this.#put(invitation);
   }
 
   /**
    * @param {string | null} after
    * @param {number} first
+   * @param {AbortSignal} signal
    */
-  async #read(after, first) {
-    const answer = await ask(api.INVITATIONS, { id: this.place.id, filter: this.wanted, first, after });
-    if (this.context.left.aborted) return null;
+  async #read(after, first, signal) {
+    const variables = { id: this.place.id, filter: this.wanted, first, after };
+    const answer = await ask(api.INVITATIONS, variables, { signal });
     if (!answer.viewer) void this.context.signedOut();
     else if (!answer.community || !isReadable(answer.community)) void this.context.again();
     else return answer.community;
     return null;
   }
 
-  /** Asks anew for all that is shown: changes may have been missed. */
-  async #catchUp() {
-    const question = (this.asking = ++this.step);
-    const nodes = [];
-    let after = null;
-    for (;;) {
-      const fresh = await this.#read(after, Math.min(MOST, Math.max(PAGE, this.rows.size - nodes.length)));
-      if (!fresh || question !== this.asking) return;
-      nodes.push(...fresh.invitations.nodes);
-      const { endCursor, hasNextPage } = fresh.invitations.pageInfo;
-      after = endCursor;
-      if (nodes.length < this.rows.size && hasNextPage) continue;
-      this.#list(fresh, nodes, question);
-      void this.#draw();
-      return;
-    }
-  }
+  /** Loads every shown row again: the subscription replays nothing after a reconnect. */
+  #catchUp = () =>
+    this.#load(async (signal) => {
+      const nodes = [];
+      let after = null;
+      for (;;) {
+        const fresh = await this.#read(after, Math.min(MOST, Math.max(PAGE, this.rows.size - nodes.length)), signal);
+        if (!fresh) return;
+        nodes.push(...fresh.invitations.nodes);
+        const { endCursor, hasNextPage } = fresh.invitations.pageInfo;
+        after = endCursor;
+        if (nodes.length < this.rows.size && hasNextPage) continue;
+        this.#list(fresh, nodes);
+        void this.#draw();
+        return;
+      }
+    });
 
   /** @returns {Promise<{ first: HTMLElement | undefined, count: number, more: boolean }>} */
   async #further() {
-    const { wanted, asking } = this;
-    const question = ++this.step;
-    const fresh = await this.#read(this.page.endCursor, PAGE);
-    if (!fresh || wanted !== this.wanted) return { first: undefined, count: 0, more: this.page.hasNextPage };
-    // The list was asked for anew meanwhile, and may end elsewhere.
-    if (asking !== this.asking) return this.#further();
+    const { wanted } = this;
+    const fresh = await this.paging.run((signal) => this.#collect(() => this.#append(signal)));
+    if (fresh) return fresh;
+    await this.listed;
+    // A list that was loaded again may end at another row.
+    const again = fresh === undefined && wanted === this.wanted && !this.context.signal.aborted;
+    return again ? this.#further() : { first: undefined, count: 0, more: this.page.hasNextPage };
+  }
+
+  /** @param {AbortSignal} signal */
+  async #append(signal) {
+    const fresh = await this.#read(this.page.endCursor, PAGE, signal);
+    if (!fresh) return null;
     const { nodes, pageInfo } = fresh.invitations;
     this.page = pageInfo;
-    const first = this.rows.append(nodes);
-    this.#bringUpToDate(question);
-    return { first, count: nodes.length, more: pageInfo.hasNextPage };
+    return { first: this.rows.append(nodes), count: nodes.length, more: pageInfo.hasNextPage };
   }
 
   // ------------------------------------------------------------------------------------------------------ changes
 
   /** @param {Invitation} invitation */
   #changed(invitation) {
-    // The newest comes last, and a page that is open for days keeps the last ones only: no question takes longer than those.
-    this.changes.delete(invitation.id);
-    this.changes.set(invitation.id, { invitation, step: ++this.step });
-    if (this.changes.size > KEPT) this.changes.delete(this.changes.keys().next().value ?? "");
+    for (const changes of this.collecting) changes.set(invitation.id, invitation);
     this.#put(invitation);
-    this.tallying ??= setTimeout(() => void this.#recount().catch(ignore), SOON_MS);
+    this.#recountSoon();
     this.drawing ??= setTimeout(() => void this.#draw(), FUNNEL_MS);
   }
 
@@ -224,28 +255,29 @@ class Invitations {
     else this.rows.remove(invitation.id);
   }
 
-  async #recount() {
+  #recountSoon() {
+    this.tallying ??= setTimeout(() => void this.#recount().catch(ignore), SOON_MS);
+  }
+
+  #recount() {
     this.tallying = undefined;
-    const { wanted } = this;
-    const question = ++this.step;
-    const { community } = await ask(api.TALLY, { id: this.place.id, filter: wanted });
-    if (this.context.left.aborted || !community || wanted !== this.wanted) return;
-    part("place-facts").textContent = facts(community.viewerRole, community.memberCount);
-    this.#tally(community, question);
+    return this.counting.run(async (signal) => {
+      const { community } = await ask(api.TALLY, { id: this.place.id, filter: this.wanted }, { signal });
+      if (!community) return;
+      part("place-facts").textContent = facts(community.viewerRole, community.memberCount);
+      this.#tally(community);
+    });
   }
 
   async #draw() {
     this.drawing = undefined;
-    if (!this.context.left.aborted) await drawFunnel(this.place.id, this.funnel).catch(ignore);
+    await this.drawings.run((signal) => drawFunnel(this.place.id, this.funnel, signal)).catch(ignore);
   }
 
   /**
    * @param {{ invitationCounts: import("../operations.js").Counts | null, invitations: { totalCount: number } }} place
-   * @param {number} question
    */
-  #tally({ invitationCounts, invitations: { totalCount: total } }, question) {
-    if (question < this.tallied) return;
-    this.tallied = question;
+  #tally({ invitationCounts, invitations: { totalCount: total } }) {
     this.total = total;
     const all = Object.values(invitationCounts ?? {}).reduce((sum, number) => sum + number, 0);
     const narrowed = !asksNothing(this.wanted);

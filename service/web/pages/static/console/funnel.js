@@ -17,19 +17,14 @@ const BAR = { width: 10, gap: 3, height: 32 };
 /** The picture's place, empty and hidden while there is nothing to show. */
 export const funnelPlace = () => h("section", { class: "panel funnel", "aria-labelledby": "funnel-title", hidden: true });
 
-let asked = 0;
-let answered = 0;
-
 /**
- * Draws what is so now; an answer that a newer one overtook is no news.
+ * Loads the funnel and draws it.
  * @param {string} id of the community
  * @param {HTMLElement} place
+ * @param {AbortSignal} signal
  */
-export async function drawFunnel(id, place) {
-  const question = ++asked;
-  const { community } = await ask(api.FUNNEL, { id, weeks: WEEKS });
-  if (question < answered) return;
-  answered = question;
+export async function drawFunnel(id, place, signal) {
+  const { community } = await ask(api.FUNNEL, { id, weeks: WEEKS }, { signal });
   const weeks = community?.invitationFunnel ?? [];
   const invited = sum(weeks, "invited");
   place.hidden = invited === 0;

@@ -1,6 +1,6 @@
 // One invitation: how it stands, what can be done with it, and everything that happened to it.
 
-import { Unanswered, ask } from "../api.js";
+import { Unanswered, ask, latest } from "../api.js";
 import * as api from "../operations.js";
 import { announce, button, confirm, fromService, h, notice, problemWords, said, show } from "../page.js";
 import { timeAgo, timeUntil } from "../times.js";
@@ -19,27 +19,26 @@ const EVENTS = 100;
 
 /**
  * @param {string} id
+ * @param {AbortSignal} signal
  * @param {string | null} after
  */
-const read = (id, after = null) => ask(api.INVITATION, { id, first: EVENTS, after });
+const read = (id, signal, after = null) => ask(api.INVITATION, { id, first: EVENTS, after }, { signal });
 
 /** @type {import("../console.js").View} */
 export async function invitation(context, communityId = "", id = "") {
-  const { viewer, invitation: found } = await read(id);
-  if (context.left.aborted) return;
+  const { viewer, invitation: found } = await read(id, context.signal);
   if (!viewer) return context.signedOut();
   if (!found || found.community.id !== communityId) return nothingThere(t("invitation.gone.title"), t("invitation.gone"));
-  const state = { shown: found, asked: 0, answered: 0 };
-  const refresh = async () => {
-    const question = ++state.asked;
-    const { viewer, invitation: fresh } = await read(id);
-    if (context.left.aborted || question < state.answered) return;
-    state.answered = question;
-    if (!viewer) return context.signedOut();
-    if (!fresh || JSON.stringify(fresh) === JSON.stringify(state.shown)) return;
-    state.shown = fresh;
-    keepingFocus(() => present(context, fresh, here, false));
-  };
+  const refreshing = latest(context.signal);
+  let shown = found;
+  const refresh = () =>
+    refreshing.run(async (signal) => {
+      const { viewer, invitation: fresh } = await read(id, signal);
+      if (!viewer) return context.signedOut();
+      if (!fresh || JSON.stringify(fresh) === JSON.stringify(shown)) return;
+      shown = fresh;
+      keepingFocus(() => present(context, fresh, here, false));
+    });
   const flash = context.flash();
   const said = h("div", { hidden: !flash }, flash);
   const here = { said, refresh };
@@ -49,7 +48,7 @@ export async function invitation(context, communityId = "", id = "") {
 
 /**
  * The place of what is told of the invitation, which stays when the rest is drawn anew; and what asks for that.
- * @typedef {{ said: HTMLElement, refresh: () => Promise<void> }} Here
+ * @typedef {{ said: HTMLElement, refresh: () => Promise<unknown> }} Here
  */
 
 /**
@@ -71,7 +70,7 @@ function present(context, shown, here, focus) {
     trouble(shown),
     proposal(context, shown),
     actions(context, shown, here),
-    h("div", { class: "columns" }, timelinePanel(shown), facts(shown)),
+    h("div", { class: "columns" }, timelinePanel(shown, context.signal), facts(shown)),
   ];
   show(
     parts.filter((node) => node instanceof Node),
@@ -233,12 +232,15 @@ function languageName(tag) {
 
 // ------------------------------------------------------------------------------------------------------------ timeline
 
-/** @param {Invitation} shown */
-function timelinePanel({ id, timeline }) {
+/**
+ * @param {Invitation} shown
+ * @param {AbortSignal} signal
+ */
+function timelinePanel({ id, timeline }, signal) {
   const events = h("ol", { class: "timeline" }, timeline.nodes.map(event));
   let page = timeline.pageInfo;
   const more = moreButton(async () => {
-    const next = (await read(id, page.endCursor)).invitation?.timeline;
+    const next = (await read(id, signal, page.endCursor)).invitation?.timeline;
     page = next?.pageInfo ?? { hasNextPage: false, endCursor: null };
     const items = (next?.nodes ?? []).map(event);
     items[0]?.setAttribute("tabindex", "-1");
@@ -267,15 +269,15 @@ function ignore(error) {
  * Follows what becomes of it. While a question stands open, nothing changes behind it; what changed meanwhile is seen then.
  * @param {ViewContext} context
  * @param {Invitation} shown
- * @param {() => Promise<void>} refresh
+ * @param {() => Promise<unknown>} refresh
  */
-function keepFresh({ left }, { id, community }, refresh) {
+function keepFresh({ signal }, { id, community }, refresh) {
   const look = async () => {
     if (!document.querySelector("dialog[open]")) await refresh();
   };
-  document.addEventListener("close", () => void look().catch(ignore), { capture: true, signal: left });
+  document.addEventListener("close", () => void look().catch(ignore), { capture: true, signal });
   void follow(community.id, {
-    left,
+    signal,
     changed: (invitation) => void (invitation.id === id && look().catch(ignore)),
     catchUp: look,
     told: () => {},

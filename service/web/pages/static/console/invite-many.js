@@ -28,8 +28,7 @@ const PASSING = ["RateLimited", "SeatLimitReached"];
 
 /** @type {import("../console.js").View} */
 export async function inviteMany(context, id = "") {
-  const answer = await ask(api.PLACE_ALONE, { id });
-  if (context.left.aborted) return;
+  const answer = await ask(api.PLACE_ALONE, { id }, { signal: context.signal });
   const place = answer.community;
   if (!place) return gone(context, answer);
   if (!isAdmin(place.viewerRole)) return nothingThere(t("audit.not_yours.title"), t("audit.not_yours"));
@@ -86,7 +85,7 @@ class ManyInvitees {
     const parts = [this.context.flash(), back, h("h2", null, t("many.title")), this.input, outcome];
     showPlace(this.place, "invitations", parts, t("many.title"));
     this.#read();
-    addEventListener("beforeunload", (event) => this.#sending() && event.preventDefault(), { signal: this.context.left });
+    addEventListener("beforeunload", (event) => this.#sending() && event.preventDefault(), { signal: this.context.signal });
   }
 
   // ---------------------------------------------------------------------------------------------------- the list
@@ -213,7 +212,7 @@ class ManyInvitees {
     const waiting = this.#in("ready", "unsent");
     this.stopped = false;
     this.progress.max = waiting.length;
-    for (let sent = 0; sent < waiting.length && !this.stopped && !this.context.left.aborted; sent += PORTION) {
+    for (let sent = 0; sent < waiting.length && !this.stopped && !this.context.signal.aborted; sent += PORTION) {
       const portion = waiting.slice(sent, sent + PORTION);
       portion.forEach((row) => set(row, "sending", t("many.sending")));
       this.progress.value = sent;

@@ -15,7 +15,7 @@ const SILENCE_MS = 40_000;
 
 /**
  * @typedef {object} Follower
- * @property {AbortSignal} left ends it
+ * @property {AbortSignal} signal ends it
  * @property {(invitation: Invitation) => void} changed
  * @property {() => Promise<void>} catchUp asks again, after every connection
  * @property {(live: boolean) => void} told whether news come by themselves just now
@@ -27,14 +27,14 @@ const SILENCE_MS = 40_000;
  * @param {Follower} follower
  */
 export async function follow(communityId, follower) {
-  const { left, told } = follower;
+  const { signal, told } = follower;
   let wait = FIRST_WAIT_MS;
-  while (!left.aborted) {
-    await visible(left);
+  while (!signal.aborted) {
+    await visible(signal);
     if (await listen(communityId, follower)) wait = FIRST_WAIT_MS;
-    if (left.aborted) return;
+    if (signal.aborted) return;
     told(false);
-    await pause(wait, left);
+    await pause(wait, signal);
     wait = Math.min(wait * 2, LONGEST_WAIT_MS);
   }
 }
@@ -45,13 +45,13 @@ export async function follow(communityId, follower) {
  * @param {Follower} follower
  * @returns {Promise<boolean>} whether it stood
  */
-async function listen(communityId, { left, changed, catchUp, told }) {
+async function listen(communityId, { signal, changed, catchUp, told }) {
   const ended = new AbortController();
   const end = () => ended.abort();
   const hide = () => document.hidden && end();
   document.addEventListener("visibilitychange", hide, { signal: ended.signal });
   addEventListener("offline", end, { signal: ended.signal });
-  left.addEventListener("abort", end, { signal: ended.signal });
+  signal.addEventListener("abort", end, { signal: ended.signal });
   let stood = false;
   try {
     const body = await connect(communityId, ended.signal);
@@ -110,29 +110,29 @@ async function* news(body, fellSilent) {
   }
 }
 
-/** @param {AbortSignal} left */
-function visible(left) {
+/** @param {AbortSignal} signal */
+function visible(signal) {
   if (!document.hidden) return Promise.resolve();
   return new Promise((resolve) => {
     const look = () => (document.hidden ? undefined : resolve(undefined));
-    document.addEventListener("visibilitychange", look, { signal: left });
-    left.addEventListener("abort", resolve, { once: true });
+    document.addEventListener("visibilitychange", look, { signal });
+    signal.addEventListener("abort", resolve, { once: true });
   });
 }
 
 /**
  * Waits, but no longer than the connection to the world or the view is gone.
  * @param {number} milliseconds
- * @param {AbortSignal} left
+ * @param {AbortSignal} signal
  */
-function pause(milliseconds, left) {
+function pause(milliseconds, signal) {
   return new Promise((resolve) => {
     const timer = setTimeout(resolve, milliseconds);
     const now = () => {
       clearTimeout(timer);
       resolve(undefined);
     };
-    left.addEventListener("abort", now, { once: true });
-    addEventListener("online", now, { once: true, signal: left });
+    signal.addEventListener("abort", now, { once: true });
+    addEventListener("online", now, { once: true, signal });
   });
 }

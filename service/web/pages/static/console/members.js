@@ -16,14 +16,14 @@ const PAGE = 50;
 
 /**
  * @param {string} id
+ * @param {AbortSignal} signal
  * @param {string | null} after
  */
-const read = (id, after = null) => ask(api.MEMBERS, { id, first: PAGE, after });
+const read = (id, signal, after = null) => ask(api.MEMBERS, { id, first: PAGE, after }, { signal });
 
 /** @type {import("../console.js").View} */
 export async function members(context, id = "") {
-  const answer = await read(id);
-  if (context.left.aborted) return;
+  const answer = await read(id, context.signal);
   if (!answer.community) return gone(context, answer);
   const found = answer.community;
   const { nodes, pageInfo } = found.memberships;
@@ -183,7 +183,7 @@ async function failed(context, problem, problems) {
  */
 const further = (context, id, list, row, cursor) =>
   moreButton(async () => {
-    const answer = await read(id, cursor);
+    const answer = await read(id, context.signal, cursor);
     if (!answer.viewer) await context.signedOut();
     const page = answer.community?.memberships;
     cursor = page?.pageInfo.endCursor ?? null;

@@ -13,8 +13,7 @@ import { gone, isAdmin, nothingThere, refused, showPlace } from "./place.js";
 
 /** @type {import("../console.js").View} */
 export async function policy(context, id = "") {
-  const answer = await ask(api.PLACE_ALONE, { id });
-  if (context.left.aborted) return;
+  const answer = await ask(api.PLACE_ALONE, { id }, { signal: context.signal });
   const place = answer.community;
   if (!place) return gone(context, answer);
   if (!isAdmin(place.viewerRole)) return nothingThere(t("audit.not_yours.title"), t("audit.not_yours"));
