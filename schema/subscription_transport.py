@@ -20,6 +20,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from schema.context import Context
 from schema.limits.document_size import MOST_TOKENS
+from schema.schema import Schema
 from service.errors import NotSignedIn, RateLimited
 from service.languages import current_language, localized, negotiated, override_language, sentence
 from service.limits import client_key
@@ -118,7 +119,7 @@ _TOO_MANY: Final = sentence(
 class SubscriptionTransport:
     """Serves subscriptions by both transports. `mask` formats an error for clients."""
 
-    def __init__(self, schema: Any, settings: Settings, make_context: MakeContext, mask: Mask) -> None:
+    def __init__(self, schema: Schema, settings: Settings, make_context: MakeContext, mask: Mask) -> None:
         self._schema, self._settings, self._make_context, self._mask = schema, settings, make_context, mask
         self.limits = ConnectionLimits()
 

@@ -37,7 +37,7 @@ class Subscription:
         with hub.watching(str(community_id)) as watch:
             while True:
                 async with context.event_turn():
-                    access = await _admin_access(context, str(community_id))
+                    await _admin_access(context, str(community_id))
                 if watch.lost:
                     raise BadArgument(_LOST, code="LOST")
                 ids = await watch.take(most=_MOST_PER_CHECK, seconds=RECHECK)
