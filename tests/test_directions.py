@@ -29,7 +29,7 @@ def copy(tmp_path: Path) -> Path:
     [
         ("service/mail/suppression.py", "from schema.cursors import BadArgument"),
         ("service/limits.py", "from service.invitations import manage"),
-        ("service/errors.py", "from service.communities.access import Standing"),
+        ("service/errors.py", "from service.communities.access import CommunityAccess"),
         ("service/invitations/views.py", "from service.delivery import worker"),
         ("schema/cursors.py", "from schema.types import Community"),
     ],
@@ -46,3 +46,10 @@ def test_a_wrong_import_fails_the_linter(copy: Path, module: str, line: str) -> 
 def test_the_code_keeps_the_direction(copy: Path) -> None:
     """Without a wrong import the linter passes."""
     assert _lint(copy).returncode == 0
+
+
+def test_make_lint_checks_the_direction() -> None:
+    """`make lint` runs the linter of imports."""
+    command = ["make", "--dry-run", "--always-make", "lint"]
+    planned = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)  # noqa: S603 -- our Makefile
+    assert "lint-imports" in planned.stdout

@@ -120,3 +120,31 @@ async def test_the_rules_hold_at_inviting_and_at_the_door(service: Service) -> N
         assert (await guest.accept_as(None, "guest@example.org"))["status"] == "ACCEPTED"
         assert (await update_policy(guest, community, seatLimit=None))["__typename"] == "NotPermitted"
         assert len(await members(owner, community)) == 2
+
+
+_PAGE = """
+query($id: ID!, $first: Int!, $after: String) { community(id: $id) { memberships(first: $first, after: $after) {
+  nodes { member { email } } pageInfo { hasNextPage endCursor } } } }
+"""
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+async def test_cursors_return_each_member_once(service: Service, size: int) -> None:
+    """Pages of members neither repeat nor skip a member, also when several joined at one instant."""
+    async with service.browser() as owner:
+        community = await join_owner(service, owner)
+        for minutes, names in ((1, "ab"), (2, "c"), (3, "de")):
+            service.clock.advance(minutes=minutes)
+            for name in names:
+                async with service.browser() as guest:
+                    await invite_and_join(service, owner, guest, f"{name}@example.com")
+        expected = list(await members(owner, community))
+        found, pages, after = [], 0, None
+        while pages == 0 or after:
+            page = (await owner.ask(_PAGE, id=community, first=size, after=after))["community"]["memberships"]
+            found += [node["member"]["email"] for node in page["nodes"]]
+            after, pages = page["pageInfo"]["endCursor"] if page["pageInfo"]["hasNextPage"] else None, pages + 1
+            assert pages <= len(expected)
+    assert found == expected
+    assert sorted(found) == [*(f"{name}@example.com" for name in "abcde"), "owner@example.com"]
+    assert pages == len(expected) // size
