@@ -5,19 +5,20 @@ import io
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
-from service.audit_log import log as audit_log
+from service.audit_log import log
 from service.audit_log.log import AuditLogQuery, EventView
 from service.communities.access import CommunityAccess, MemberView
 from service.csv_cells import guarded
-from service.invitations import views as invitation_views
+from service.invitations import views
 from service.invitations.views import InvitationsQuery, InvitationView
 from service.languages import localized
 from service.settings import Settings
 
 _PAGE: Final = 500
 
+Row = TypeVar("Row")
 AccessCheck = Callable[[], Awaitable[CommunityAccess]]
 
 
@@ -36,24 +37,34 @@ def export(subject: Export, check: AccessCheck, *, now: datetime, settings: Sett
     return _invitations(check, now, settings) if subject is Export.INVITATIONS else _audit(check)
 
 
-_INVITATIONS: Final = (
+_INVITATION_COLUMNS: Final = (
     "id", "email", "role", "status", "delivery", "delivery reason", "inviter", "created at", "expires at",
     "last sent at", "delivered at", "accepted at", "accepted by", "declined at", "revoked at", "revoked by",
     "proposed email", "message",
 )  # fmt: skip
-_AUDIT: Final = ("id", "at", "kind", "actor", "invitation", "summary")
+_EVENT_COLUMNS: Final = ("id", "at", "kind", "actor", "invitation", "summary")
 
 
-async def _invitations(check: AccessCheck, now: datetime, settings: Settings) -> AsyncGenerator[str, None]:
-    yield csv_line(_INVITATIONS)
-    after = None
+async def _pages(
+    header: Iterable[str], read: Callable[[Row | None], Awaitable[list[Row]]], cells: Callable[[Row], Iterable[Any]]
+) -> AsyncGenerator[str, None]:
+    """Yields the header, and the lines of one page at a time. `read` returns the page after a row."""
+    yield csv_line(header)
+    last: Row | None = None
     while True:
-        query = InvitationsQuery(await check(), _PAGE, after)
-        (views,) = await invitation_views.pages([query], now=now, settings=settings)
-        yield "".join(csv_line(_invitation_cells(view)) for view in views)
-        if len(views) < _PAGE:
+        rows = await read(last)
+        yield "".join(csv_line(cells(row)) for row in rows)
+        if len(rows) < _PAGE:
             return
-        after = views[-1].created_at, views[-1].id
+        last = rows[-1]
+
+
+def _invitations(check: AccessCheck, now: datetime, settings: Settings) -> AsyncGenerator[str, None]:
+    async def read(last: InvitationView | None) -> list[InvitationView]:
+        query = InvitationsQuery(await check(), _PAGE, None if last is None else (last.created_at, last.id))
+        return (await views.pages([query], now=now, settings=settings))[0]
+
+    return _pages(_INVITATION_COLUMNS, read, _invitation_cells)
 
 
 def _invitation_cells(view: InvitationView) -> Iterable[Any]:
@@ -65,16 +76,12 @@ def _invitation_cells(view: InvitationView) -> Iterable[Any]:
     )  # fmt: skip
 
 
-async def _audit(check: AccessCheck) -> AsyncGenerator[str, None]:
-    yield csv_line(_AUDIT)
-    after = None
-    while True:
-        community_id = (await check()).community_id
-        (events,) = await audit_log.of_communities([AuditLogQuery(community_id, _PAGE, after)])
-        yield "".join(csv_line(_event_cells(event)) for event in events)
-        if len(events) < _PAGE:
-            return
-        after = events[-1].at, events[-1].id
+def _audit(check: AccessCheck) -> AsyncGenerator[str, None]:
+    async def read(last: EventView | None) -> list[EventView]:
+        query = AuditLogQuery((await check()).community_id, _PAGE, None if last is None else (last.at, last.id))
+        return (await log.of_communities([query]))[0]
+
+    return _pages(_EVENT_COLUMNS, read, _event_cells)
 
 
 def _event_cells(event: EventView) -> Iterable[Any]:

@@ -174,7 +174,7 @@ def _bounds(conditions: AuditFilter, position: tuple[datetime, int] | None, para
 
 
 async def _pages(keys: list[str], order: str, params: Params) -> list[list[EventView]]:
-    """The events of each page. `keys` select their positions in the log."""
+    """Returns the events of each page. `keys` select their positions in the log."""
     sql = f"SELECT k.page, {_COLUMNS} FROM {{keys}} k JOIN audit_events e ON e.seq = k.seq {_PEOPLE} ORDER BY k.page, {order}"  # noqa: S608 -- constants
     pages = await select_pages(keys, sql, params)
     views = iter(await _views([row for rows in pages for row in rows]))

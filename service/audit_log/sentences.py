@@ -237,7 +237,7 @@ def _reason(details: Mapping[str, str]) -> Sentence | str:
     """The reason in words. Earlier versions stored the English sentence of a delivery or a limit."""
     code = details["reason"]
     if code in reasons.CODES:
-        return reasons.in_full(code, details)
+        return reasons.full_sentence(code, details)
     if code in LIMITS:
         return LIMITS[code]
     return Sentence(REASONS[code]) if code in REASONS else code.replace("_", " ")

@@ -18,7 +18,7 @@ from service.invitations import links
 from service.languages import Sentence
 from service.limits import Recipient
 from service.mail.message import Mail, refuse_broken_mail
-from service.mail.reasons import details_of, stored
+from service.mail.reasons import event_details, to_columns
 from service.mail.suppression import Reason
 from service.mail.texts import CodeFacts, InvitationFacts, Role, code_mail, invitation_mail
 from service.models import Delivery, MailKind, UnsubscribeToken
@@ -120,10 +120,10 @@ class InvitationOrder:
         if self.kind is MailKind.CODE:
             await mailbox_codes.give_up(self.flow_id or "", self.community_id, self.invitation_id, now=now)
             return
-        updated = await execute(_SHOW_FAILED, delivery, *stored(reason), now, self.invitation_id, self.generation)
+        updated = await execute(_SHOW_FAILED, delivery, *to_columns(reason), now, self.invitation_id, self.generation)
         if updated:
             kind = "invitation.suppressed" if delivery is Delivery.SUPPRESSED else "invitation.delivery_failed"
-            await self._record_event(kind, details_of(reason), now)
+            await self._record_event(kind, event_details(reason), now)
 
     async def _record_event(self, kind: str, details: dict[str, str], now: datetime) -> None:
         record = audit_recorder(self.kind)
@@ -211,5 +211,5 @@ async def _unsubscribe_url(address: Address, settings: Settings, now: datetime) 
 
 async def show_deferral(order_id: str, reason: Sentence) -> None:
     """Shows on a queued invitation why its mail is not sent yet."""
-    for row in await select(_SHOW_DEFERRAL, *stored(reason), order_id):
+    for row in await select(_SHOW_DEFERRAL, *to_columns(reason), order_id):
         await notify(Changed(row["community_id"], row["id"]))

@@ -18,7 +18,7 @@ from service.languages import Sentence
 from service.limits import Recipient
 from service.mail import blocks
 from service.mail.message import Mail, refuse_broken_mail
-from service.mail.reasons import details_of
+from service.mail.reasons import event_details
 from service.mail.suppression import Reason
 from service.mail.texts import BlockFacts, LinkedIdentityFacts, address_blocked_mail, identity_linked_mail
 from service.models import Delivery, MailKind, Notice
@@ -107,7 +107,7 @@ class NoticeOrder:
         """Records the failure of the notice of a block in the invitation's history."""
         del delivery
         if self.notice is Notice.ADDRESS_BLOCKED:
-            await _record_event(self, "address.block_notice_failed", details_of(reason), now)
+            await _record_event(self, "address.block_notice_failed", event_details(reason), now)
 
 
 async def read_order(order_id: str) -> NoticeOrder:
@@ -174,7 +174,7 @@ class SentNotice:
     async def record_failed(self, reason: Sentence, *, now: datetime) -> None:
         """Records a failure that a delivery event reported."""
         if self.notice is Notice.ADDRESS_BLOCKED:
-            await _record_event(self, "address.block_notice_failed", details_of(reason), now)
+            await _record_event(self, "address.block_notice_failed", event_details(reason), now)
 
 
 async def read_sent(order_id: str) -> SentNotice:

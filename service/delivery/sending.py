@@ -24,7 +24,7 @@ from service.limits import spend_mail, unspend_mail
 from service.mail import send_rate, suppression
 from service.mail.errors import MailDeferred, MailRefused
 from service.mail.message import Mail
-from service.mail.reasons import before, delivery_reason
+from service.mail.reasons import delivery_reason, with_next_step
 from service.mail.senders import MailSender
 from service.mail.suppression import SUPPRESSED
 from service.models import Delivery, MailKind
@@ -184,7 +184,7 @@ class Attempt:
             pause = min(error.retry_after or _FIRST_PAUSE, _LONGEST_THROTTLE)
             await send_rate.pause_until(now + pause, now=now)
         elif self.lease.tries + 1 >= _TRIES:
-            await self._fail(before(error.reason, "gave_up"), suppressed=False)
+            await self._fail(with_next_step(error.reason, "gave_up"), suppressed=False)
             return
         pause = _pause_before_retry(self.lease, error)
         await self._write_deferral(error, now + pause)
@@ -197,7 +197,7 @@ class Attempt:
         async with transaction():
             defer = self.lease.postpone if error.throttled else self.lease.retry
             if await defer(due_at) and self.lease.kind is not MailKind.NOTICE:
-                await invitation_mails.show_deferral(self.lease.order_id, before(error.reason, "retry"))
+                await invitation_mails.show_deferral(self.lease.order_id, with_next_step(error.reason, "retry"))
 
 
 def _pause_before_retry(lease: Lease, error: MailDeferred) -> timedelta:

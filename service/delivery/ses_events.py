@@ -23,7 +23,7 @@ from service.delivery.notices import SentNotice
 from service.invitation_status import Status, status_of
 from service.languages import Sentence
 from service.mail import suppression
-from service.mail.reasons import delivery_reason, details_of, stored
+from service.mail.reasons import delivery_reason, event_details, to_columns
 from service.mail.suppression import SUPPRESSED, Reason
 from service.models import Delivery, MailKind
 from service.settings import Settings
@@ -310,7 +310,7 @@ async def _record_outcome(mail: SentMail, outcome: DeliveryOutcome, now: datetim
         if not await _is_newest(mail):
             return
         await _show(mail.invitation_id, outcome)
-    record, facts = audit_recorder(mail.kind), {} if outcome.reason is None else details_of(outcome.reason)
+    record, facts = audit_recorder(mail.kind), {} if outcome.reason is None else event_details(outcome.reason)
     await record(now, audit.Event(_EVENTS[outcome.delivery], mail.community_id, None, mail.invitation_id, facts))
     await notify(Changed(mail.community_id, mail.invitation_id))
 
@@ -330,7 +330,7 @@ async def _show(invitation_id: str, outcome: DeliveryOutcome) -> None:
         "UPDATE invitations SET delivery = $1, delivery_reason = NULL, delivery_code = $2, delivery_facts = $3,"
         " delivery_at = $4, delivered_at = COALESCE($5, delivered_at),"
         " first_delivered_at = COALESCE(first_delivered_at, $5) WHERE id = $6",
-        outcome.delivery, *stored(outcome.reason), outcome.at, delivered_at, invitation_id,
+        outcome.delivery, *to_columns(outcome.reason), outcome.at, delivered_at, invitation_id,
     )  # fmt: skip
 
 

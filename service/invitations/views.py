@@ -270,7 +270,7 @@ def _delivery_reason(row: dict[str, Any]) -> Sentence | None:
     """The reason of the newest mail's delivery. A row of an earlier version has it as an English sentence."""
     if row["delivery_reason"]:
         return Sentence(row["delivery_reason"])
-    return reasons.read(row["delivery_code"], row["delivery_facts"])
+    return reasons.from_columns(row["delivery_code"], row["delivery_facts"])
 
 
 def _member(row: dict[str, Any], prefix: str) -> MemberView | None:

@@ -10,9 +10,10 @@ from typing import Final, Literal
 
 import orjson
 
+from service.database import json_object
 from service.languages import Sentence, gettext_noop
 
-# The fact that says what happens next, and the fact with the words of the invitee's mail server.
+# The fact about the next step, and the fact with the answer of the invitee's mail server.
 _NEXT: Final = "next"
 _DIAGNOSTIC: Final = "diagnostic"
 
@@ -202,47 +203,47 @@ _MESSAGES: Final[Mapping[str, str]] = {
     ),
 }
 
-_THEN: Final[Mapping[str, str]] = {
+_WITH_NEXT_STEP: Final[Mapping[str, str]] = {
     "retry": gettext_noop("%(reason)s The service tries again."),
     "gave_up": gettext_noop("%(reason)s Every try failed; send it again when that is mended."),
 }
-_SAID: Final = gettext_noop("%(reason)s The mail server said: %(diagnostic)s")
+_WITH_DIAGNOSTIC: Final = gettext_noop("%(reason)s The mail server said: %(diagnostic)s")
 
 CODES: Final = frozenset(_MESSAGES)
 
 
 def delivery_reason(code: str, /, **facts: str | int) -> Sentence:
-    """The reason of one of CODES."""
+    """Returns the reason of one of CODES."""
     return Sentence(_MESSAGES[code], code, {name: str(fact) for name, fact in facts.items()})
 
 
-def before(reason: Sentence, then: Literal["retry", "gave_up"]) -> Sentence:
-    """The same reason, with the fact that the service tries again, or has given up."""
-    return replace(reason, facts={**reason.facts, _NEXT: then})
+def with_next_step(reason: Sentence, step: Literal["retry", "gave_up"]) -> Sentence:
+    """Returns the reason with the fact that the service retries, or has given up."""
+    return replace(reason, facts={**reason.facts, _NEXT: step})
 
 
-def stored(reason: Sentence | None) -> tuple[str | None, str | None]:
-    """The values of the columns delivery_code and delivery_facts."""
+def to_columns(reason: Sentence | None) -> tuple[str | None, str | None]:
+    """Returns the values of the columns delivery_code and delivery_facts."""
     return (None, None) if reason is None else (reason.code, orjson.dumps(dict(reason.facts)).decode())
 
 
-def details_of(reason: Sentence) -> dict[str, str]:
-    """The details of an audit event with this reason: its code and its facts."""
+def event_details(reason: Sentence) -> dict[str, str]:
+    """Returns the details of an audit event: the code of the reason and its facts."""
     return {"reason": reason.code, **{name: str(fact) for name, fact in reason.facts.items()}}
 
 
-def read(code: str | None, facts: str | Mapping[str, str] | None) -> Sentence | None:
-    """The reason in the columns delivery_code and delivery_facts, in full."""
+def from_columns(code: str | None, facts: str | dict[str, str] | None) -> Sentence | None:
+    """Returns the sentence for the columns delivery_code and delivery_facts."""
     if code is None or code not in CODES:
         return None
-    return in_full(code, orjson.loads(facts) if isinstance(facts, str) else facts or {})
+    return full_sentence(code, json_object(facts))
 
 
-def in_full(code: str, facts: Mapping[str, str]) -> Sentence:
-    """A stored reason as people read it, with the mail server's words and the next step."""
+def full_sentence(code: str, facts: Mapping[str, str]) -> Sentence:
+    """Returns the sentence of a stored reason with the mail server's answer and the next step."""
     full = Sentence(_MESSAGES[code], code, facts)
     if diagnostic := facts.get(_DIAGNOSTIC):
-        full = Sentence(_SAID, code, {"reason": full, "diagnostic": diagnostic})
-    if words := _THEN.get(facts.get(_NEXT, "")):
+        full = Sentence(_WITH_DIAGNOSTIC, code, {"reason": full, "diagnostic": diagnostic})
+    if words := _WITH_NEXT_STEP.get(facts.get(_NEXT, "")):
         full = Sentence(words, code, {"reason": full})
     return full
