@@ -75,7 +75,7 @@ class DeliveryOutcome:
 _Reader = Callable[[Mapping[str, Any], datetime], DeliveryOutcome | None]
 
 
-def outcome_of(event: Mapping[str, Any], now: datetime) -> DeliveryOutcome | None:
+def _outcome_of(event: Mapping[str, Any], now: datetime) -> DeliveryOutcome | None:
     """Returns the outcome that an event of SES reports, or None for other kinds and malformed events."""
     kind = event.get("eventType") or event.get("notificationType")
     read = _READERS.get(kind) if isinstance(kind, str) else None
@@ -175,11 +175,11 @@ def _diagnostic(recipients: Any) -> dict[str, str]:
     """Returns the fact with the answer of the mail server, without links and addresses that spam filters repeat."""
     first = _as_object(recipients[0]) if isinstance(recipients, list) and recipients else {}
     diagnostic = first.get("diagnosticCode")
-    plain = without_secrets(diagnostic) if isinstance(diagnostic, str) else ""
+    plain = _without_secrets(diagnostic) if isinstance(diagnostic, str) else ""
     return {"diagnostic": plain} if plain else {}
 
 
-def without_secrets(text: str) -> str:
+def _without_secrets(text: str) -> str:
     """Returns the answer of a mail server without links, tokens and addresses, which it may repeat from the mail."""
     line = " ".join(re.sub(r"[^\x20-\x7e]", " ", text).split())
     line = re.sub(r"\S*(://|www\.)\S*", "[link]", line, flags=re.IGNORECASE)
@@ -229,7 +229,7 @@ async def apply_event(event: Mapping[str, Any], *, now: datetime, settings: Sett
     Locks the order before the invitation, as the worker does when it records a mail as sent. The two cannot deadlock, and
     both see whether the invitation was closed.
     """
-    outcome = outcome_of(event, now)
+    outcome = _outcome_of(event, now)
     order = await _find_order(_as_object(event.get("mail"))) if outcome else None
     if outcome is None or order is None:
         log.info("delivery_event.passed_over", kind=_word(event.get("eventType")), known=outcome is not None)

@@ -175,7 +175,7 @@ async def verify_message(
     if fields.get("TopicArn") not in topics:
         raise InvalidMessage("unknown_topic")
     _refuse_stale(fields.get("Timestamp", ""), now)
-    url = certificate_url(fields.get("SigningCertURL", ""), fields["TopicArn"])
+    url = _certificate_url(fields.get("SigningCertURL", ""), fields["TopicArn"])
     signature, signed = _signature(fields), canonical_text(fields)
     key = await certificates.key(url, now)
     try:
@@ -196,7 +196,7 @@ def _fields(body: bytes) -> dict[str, str]:
     return {name: value for name, value in message.items() if isinstance(value, str)}
 
 
-def certificate_url(url: str, topic_arn: str) -> str:
+def _certificate_url(url: str, topic_arn: str) -> str:
     """Returns the URL of a certificate of Amazon SNS in the topic's partition and region (H142, H192).
 
     Other regions and partitions do not sign messages of this topic. `topic_arn` is a configured topic.
