@@ -11,7 +11,6 @@ from email.headerregistry import Address as MailAddress
 from email.message import EmailMessage
 from email.policy import EmailPolicy
 from functools import cached_property
-from ipaddress import ip_address
 from typing import Any, Final, Literal
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
@@ -32,6 +31,7 @@ from service.mail.errors import MailDeferred, MailRefused, MailSettingsInvalid
 from service.mail.message import Mail, refuse_broken_mail
 from service.mail.reasons import delivery_reason
 from service.mail.senders import parse_mail_from
+from service.settings.origins import is_loopback
 
 Encryption = Literal["tls", "starttls", "starttls where offered", "none"]
 
@@ -191,7 +191,7 @@ def parse_smtp_url(url: str) -> SmtpServer:
     if not parts.hostname or parts.path not in {"", "/"} or parts.fragment:
         raise MailSettingsInvalid(f"GUESTLIST_MAIL_URL is not understood: {_EXPECTED}.")
     encryption = _encryption(parts)
-    if encryption == "none" and parts.username and not _is_loopback(parts.hostname):
+    if encryption == "none" and parts.username and not is_loopback(parts.hostname):
         raise MailSettingsInvalid(
             "GUESTLIST_MAIL_URL has a password and starttls=never: the password would travel unencrypted. Leave one of them out."
         )
@@ -211,19 +211,10 @@ def _encryption(parts: SplitResult) -> Encryption:
     if parts.scheme == "smtp" and options == {"starttls": "never"}:
         return "none"
     if parts.scheme == "smtp" and not options:
-        return "starttls where offered" if _is_loopback(parts.hostname or "") else "starttls"
+        return "starttls where offered" if is_loopback(parts.hostname or "") else "starttls"
     raise MailSettingsInvalid(
         "GUESTLIST_MAIL_URL has an unknown option: smtp:// knows ?starttls=never, and smtps:// none."
     )
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 class _UnfoldedAscii(EmailPolicy):

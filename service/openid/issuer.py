@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from service.openid.failures import SignInFailed
 from service.settings import ProviderSettings
+from service.settings.origins import LOOPBACK_NAMES
 
 GOOGLE_ISSUER: Final = "https://accounts.google.com"
 MICROSOFT_ISSUER: Final = "https://login.microsoftonline.com/{tenantid}/v2.0"
@@ -24,7 +25,6 @@ _TENANT_ID = re.compile(r"[0-9A-Za-z.-]{1,64}")
 _VERSION: Final = "/v2.0"
 _SLASHES_OF_AN_ORIGIN: Final = 2
 _WELL_KNOWN: Final = "/.well-known/openid-configuration"
-_LOOPBACK_HOSTS: Final = {"localhost", "127.0.0.1", "::1"}
 _OTHER_ORGANISATION: Final = (
     "Your Microsoft account belongs to an organisation that is not accepted here. Sign in with another account, or ask"
     " whoever runs this service to allow your organisation."
@@ -34,7 +34,7 @@ _OTHER_ORGANISATION: Final = (
 def on_loopback(url: str) -> bool:
     """Whether a URL is plain http to this very machine."""
     parts = urlsplit(url)
-    return parts.scheme == "http" and parts.hostname in _LOOPBACK_HOSTS
+    return parts.scheme == "http" and parts.hostname in LOOPBACK_NAMES
 
 
 def tenant_allowed(tenants: tuple[str, ...] | None, tenant: Any) -> bool:

@@ -12,9 +12,12 @@ from publicsuffixlist import PublicSuffixList
 _ORIGIN: Final = re.compile(r"(https?)://(\[[0-9a-f:.]+\]|[^\x00-\x20/:?#@\[\]\\{}]+)(?::([0-9]{1,5}))?/?")
 HOST: Final = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)(\.(?!-)[a-z0-9_-]{1,63}(?<!-))*")
 
+LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+"""The names of this machine that a Host header may have in development, and the host of an http issuer."""
+
 
 def is_loopback(host: str) -> bool:
-    """localhost, *.localhost, 127.0.0.0/8 or ::1; a URL's host, without brackets."""
+    """Returns whether a host without brackets is localhost, *.localhost (RFC 6761 section 6.3), 127.0.0.0/8 or ::1."""
     if host == "localhost" or host.endswith(".localhost"):
         return True
     address = _ip(host)

@@ -13,7 +13,7 @@ from service import metrics
 from service.database.deadlines import TOOK_TOO_LONG, TookTooLong
 from service.languages import localized, negotiated, override_language, sentence
 from service.settings import Settings
-from service.settings.origins import host_of
+from service.settings.origins import LOOPBACK_NAMES, host_of
 
 log = structlog.get_logger()
 
@@ -25,7 +25,6 @@ INTERNAL_ERROR: Final = sentence("INTERNAL", "Something went wrong here. It was 
 _ONE_YEAR: Final = 31_536_000
 
 _HOST: Final = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9_.-]+)(:[0-9]{0,5})?", re.IGNORECASE)
-_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 # Probes and Prometheus address each process by its IP address. These answers reveal nothing about the communities.
 _FOR_ANY_HOST: Final = frozenset({"/healthz", "/readyz", "/metrics"})
 
@@ -104,7 +103,7 @@ class KnownHosts:
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self._app = app
-        self._hosts = {host_of(settings.public_url)} | (_LOOPBACK if settings.development else frozenset())
+        self._hosts = {host_of(settings.public_url)} | (LOOPBACK_NAMES if settings.development else frozenset())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         error = None
