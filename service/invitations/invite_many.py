@@ -102,16 +102,16 @@ async def invite_many(
 
 
 async def invite_many_as_operator(
-    community_id: str, invitees: list[Invitee], *, anew: bool, now: datetime, settings: Settings
+    community_id: str, invitees: list[Invitee], *, reinvite_closed: bool, now: datetime, settings: Settings
 ) -> list[Outcome]:
     """The same on the operator's word: no inviter, no limits; the community's rules hold. Raises NotFound.
 
-    Without `anew`, whoever was ever invited to the community is answered with their newest invitation, whatever became
+    Without `reinvite_closed`, whoever was ever invited to the community is answered with their newest invitation, whatever became
     of it: a list that is run again writes to nobody who declined, was revoked, let it expire or left.
     """
     access = await operator_access(community_id, settings)
     _refuse_number(len(invitees))
-    return await _invite_all(access, invitees, None, now, settings, anew=anew)
+    return await _invite_all(access, invitees, None, now, settings, reinvite_closed=reinvite_closed)
 
 
 def _refuse_number(number: int) -> None:
@@ -124,13 +124,13 @@ def _refuse_number(number: int) -> None:
 
 async def _invite_all(
     access: CommunityAccess, invitees: list[Invitee], inviter_id: str | None, now: datetime, settings: Settings,
-    *, anew: bool = True,
+    *, reinvite_closed: bool = True,
 ) -> list[Outcome]:  # fmt: skip
     rows = [_checked(given, access) for given in invitees]
     _join_duplicates(rows)
     async with audited(access.community_id, inviter_id, rows=len(rows), now=now), transaction():
         await _answer_known(access, rows, now)
-        if not anew:
+        if not reinvite_closed:
             await _answer_invited_before(access, rows)
         await _seat(access, rows, now)
         if inviter_id is not None:

@@ -47,7 +47,7 @@ async def test_a_list_is_invited_once(database_url: str, tmp_path: Path) -> None
 
 
 async def test_a_list_run_again_writes_to_nobody_twice(serve: Serve, clock: TestClock, tmp_path: Path) -> None:
-    """Who declined, was revoked, let it expire or left gets no mail from a list again, but from --anew or by hand."""
+    """Who declined, was revoked, let it expire or left gets no mail from a list again, but from --reinvite-closed or by hand."""
     rows = tmp_path / "list.csv"
     rows.write_text(
         "declined@example.com\nrevoked@example.com\nLate@example.com\nleft@example.com\nguest@example.com\n"
@@ -78,11 +78,15 @@ async def test_a_list_run_again_writes_to_nobody_twice(serve: Serve, clock: Test
 
         assert await run("--csv", str(rows)) == [
             "0 invited, 5 invited or members already, 0 refused.",
-            "Of those invited before, 1 accepted, 1 declined, 1 revoked, 1 expired; --anew invites them again unless they are members.",
+            "Of those invited before, 1 accepted, 1 declined, 1 revoked, 1 expired; --reinvite-closed invites them again unless they are members.",
         ]  # fmt: skip
         assert (await run("left@example.com", "guest@example.com"))[0].startswith("1 invited, 1 invited or")
-        assert (await run("--csv", str(rows), "--anew"))[0].startswith("3 invited, 2 invited or members already")
-        assert (await run("--csv", str(rows), "--anew")) == ["0 invited, 5 invited or members already, 0 refused."]
+        assert (await run("--csv", str(rows), "--reinvite-closed"))[0].startswith(
+            "3 invited, 2 invited or members already"
+        )
+        assert (await run("--csv", str(rows), "--reinvite-closed")) == [
+            "0 invited, 5 invited or members already, 0 refused."
+        ]
         late = await Invitation.filter(email="late@example.com").order_by("created_at")
         assert [invitation.superseded_at is None for invitation in late] == [False, True]
 
