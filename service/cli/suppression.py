@@ -57,7 +57,7 @@ def remove_suppressed(
     if removed.was_suppressed:
         out.print("This address gets mail again.")
     elif not removed.unblocked_by:
-        err.print("This address is neither suppressed nor blocked; it gets mail.")
+        err.print("This address is on no list and blocked by no community; it gets mail.")
 
 
 async def _remove_suppressed(settings: Settings, address: Address) -> Removal:
