@@ -33,7 +33,7 @@ from tests.support.service import Service, TestClock, http_client
 
 pytest_plugins = ("tests.support.requirements", "tests.support.postgres", "tests.support.chromium")
 
-# A busy machine takes its time; where a change is judged, everybody is given the same examples.
+# Busy machines exceed hypothesis' deadline. In CI, the examples are the same in every run.
 hypothesis.settings.register_profile(
     "steady", deadline=None, derandomize="CI" in os.environ, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
@@ -49,7 +49,7 @@ def anyio_backend() -> str:
 
 @pytest.fixture(autouse=True)
 def restore_logging() -> Iterator[None]:
-    """Short tracebacks; and what a test configured of the logs ends with it, because its stream is closed then."""
+    """Shortens tracebacks, and restores logging after each test. The stream of a test is closed when it ends."""
     root = logging.getLogger()
     level = root.level
     structlog.reset_defaults()
@@ -69,7 +69,7 @@ def clock() -> TestClock:
 
 @pytest.fixture(scope="session")
 def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A migrated SQLite database, to be copied."""
+    """Returns a migrated SQLite database, to be copied."""
     path = tmp_path_factory.mktemp("sqlite") / "template.db"
     asyncio.run(migrate(f"sqlite://{path}"))
     return path
@@ -77,7 +77,7 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def postgres_template(postgres: PostgresServer, worker_id: str) -> str:
-    """A migrated PostgreSQL database of this test process, to be copied."""
+    """Creates a migrated PostgreSQL database for this test process, to be copied. Returns its name."""
     name = f"template_{worker_id}"
     asyncio.run(postgres.create(name))
     asyncio.run(migrate(postgres.url_for(name)))
@@ -92,13 +92,13 @@ async def migrate(url: str) -> None:
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def engine(request: pytest.FixtureRequest) -> str:
-    """Both engines, one after the other."""
+    """Runs a test on each engine."""
     return str(request.param)
 
 
 @pytest.fixture
 def database_url(engine: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """A fresh, migrated database of the engine."""
+    """Yields the URL of a new, migrated database of the engine."""
     if engine == "sqlite":
         path = tmp_path / "guestlist.db"
         shutil.copy(request.getfixturevalue("sqlite_template"), path)
@@ -136,19 +136,19 @@ def serve(database_url: str, clock: TestClock) -> Serve:
 
 @cache
 def _provider_key() -> RSAKey:
-    """What the development provider signs with in all tests: making one takes as long as a sign-in."""
+    """Returns the development provider's key for all tests. Generating one takes as long as a sign-in."""
     return RSAKey.generate_key(2048)
 
 
 @pytest.fixture
 async def service(serve: Serve) -> AsyncIterator[Service]:
-    """The application as `guestlist dev` serves it, with the demo community and its owner's mail waiting."""
+    """Yields the application as `guestlist dev` serves it, with the demo community and the mail to its owner."""
     async with serve() as running_service:
         yield running_service
 
 
 def settings_for(listening: socket, database_url: str, **overrides: Any) -> Settings:
-    """Development settings that read nothing of this machine's environment; limits are wide unless a test says so."""
+    """Returns development settings that ignore the machine's environment. Limits are wide unless a test overrides them."""
     url = f"http://localhost:{listening.getsockname()[1]}"
     given = {
         "public_url": url,
@@ -168,7 +168,7 @@ def settings_for(listening: socket, database_url: str, **overrides: Any) -> Sett
 
 @pytest.fixture
 async def production(database_url: str) -> AsyncIterator[httpx2.AsyncClient]:
-    """The application as `guestlist serve` makes it, on loopback."""
+    """Yields a client of the application as `guestlist serve` runs it."""
     with bound_socket() as listening:
         url = f"http://localhost:{listening.getsockname()[1]}"
         provider = {
@@ -191,7 +191,7 @@ async def production(database_url: str) -> AsyncIterator[httpx2.AsyncClient]:
 
 @pytest.fixture
 def empty_database_url(engine: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """A database of the engine with nothing in it."""
+    """Yields the URL of an empty database of the engine."""
     if engine == "sqlite":
         yield f"sqlite://{tmp_path / 'empty.db'}"
         return

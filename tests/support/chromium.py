@@ -32,11 +32,11 @@ GUEST: Final = "guest@example.com"
 OWNER: Final = "owner@example.com"
 PHONE: Final[ViewportSize] = {"width": 390, "height": 844}
 DESK: Final[ViewportSize] = {"width": 1280, "height": 800}
-# What is left of the desk's width at 200 % zoom, and at 400 % (WCAG 1.4.4, 1.4.10).
+# The width of the desktop at 200 % and at 400 % zoom (WCAG 1.4.4, 1.4.10).
 ZOOMED: Final[list[ViewportSize]] = [{"width": 640, "height": 400}, {"width": 320, "height": 256}]
 
 
-# How long a page may take for anything, on a machine that is busy with other tests too.
+# The timeout of each step on a page. The machine runs other tests at the same time.
 PATIENCE_MS: Final = 30_000
 expect.set_options(timeout=PATIENCE_MS)
 
@@ -57,7 +57,7 @@ async def browser(chromium: str, anyio_backend: str) -> AsyncIterator[Chromium]:
 
 @dataclass
 class Site:
-    """The service with two providers, `google` (a third party to example.com) and `dev`; and browsers to meet it with."""
+    """The service with two providers, `google` (a third party to example.com) and `dev`, and a Chromium."""
 
     service: Service
     google: HostileProvider
@@ -65,7 +65,7 @@ class Site:
     errors: list[str] = field(default_factory=list)
 
     async def person(self, *, language: str = "en-GB", scripts: bool = True) -> Page:
-        """A page in a browser of its own, whose script errors and policy violations fail the test."""
+        """Opens a page in a new browser context. Script errors and policy violations fail the test."""
         context = await self.chromium.new_context(
             viewport=PHONE, locale=language, base_url=self.service.url, java_script_enabled=scripts
         )
@@ -78,12 +78,12 @@ class Site:
         return await context.new_page()
 
     async def link(self, email: str = GUEST) -> str:
-        """The link in the newest mail to an address."""
+        """Returns the link in the newest mail to an address."""
         return f"/confirm#{await self.service.token_for(email)}"
 
     @asynccontextmanager
     async def owner(self) -> AsyncIterator[Browser]:
-        """The owner of Demo, over HTTP."""
+        """Yields the owner of Demo, signed in over HTTP."""
         async with self.service.browser() as owner:
             accepted = await owner.accept_as(await self.service.token_for(OWNER), OWNER)
             assert accepted["status"] == "ACCEPTED"
@@ -91,7 +91,7 @@ class Site:
 
     @asynccontextmanager
     async def invited(self, email: str = GUEST, **arguments: Any) -> AsyncIterator[tuple[Browser, str]]:
-        """The owner, and the id of the invitation that they sent."""
+        """Yields the owner, and the id of an invitation by the owner."""
         async with self.owner() as owner:
             answer = await owner.invite(await owner.community_id(), email, **arguments)
             yield owner, answer["invitation"]["id"]
@@ -114,7 +114,7 @@ def open_site(serve: Serve, browser: Chromium) -> OpenSite:
                 finally:
                     for context in browser.contexts:
                         for page in context.pages:
-                            # What a page asks for as it is closed must not fail the test that is over.
+                            # Requests of a page that is closing must not fail a finished test.
                             await page.unroute_all(behavior="ignoreErrors")
                         await context.close()
                 assert site.errors == []
@@ -128,7 +128,7 @@ async def site(open_site: OpenSite) -> AsyncIterator[Site]:
         yield site
 
 
-# ---------------------------------------------------------------------------------------------------- what people do
+# ------------------------------------------------------------------------------------------------------ steps of people
 
 
 def heading(page: Page) -> Locator:
@@ -136,7 +136,7 @@ def heading(page: Page) -> Locator:
 
 
 def visible_text(page: Page, words: str | re.Pattern[str]) -> Locator:
-    """The words where they are seen; those that are said aloud stand elsewhere too."""
+    """Locates text in the view. Announcements for screen readers repeat the text outside of it."""
     return page.locator("#view").get_by_text(words)
 
 
@@ -151,7 +151,7 @@ async def choose_provider(page: Page, provider: str = "dev") -> None:
 
 
 async def log_in(page: Page, email: str, *, verified: bool = True, sub: str | None = None) -> None:
-    """Fills in the provider's page, and waits for the service's."""
+    """Fills in the provider's page, and waits for a page of the service."""
     await page.locator("#email").fill(email)
     await page.locator("#email_verified").set_checked(verified)
     if sub is not None:
@@ -175,12 +175,12 @@ async def sign_in(page: Page, email: str = OWNER) -> None:
     await expect(heading(page)).to_have_text("My communities")
 
 
-# ------------------------------------------------------------------------------------------------ what comes in which order
+# ------------------------------------------------------------------------------------------------- the order of answers
 
 
 @dataclass
 class HeldAnswer:
-    """An answer that the service has given and the page has not got yet."""
+    """An answer of the service that the page has not received yet."""
 
     given: asyncio.Event = field(default_factory=asyncio.Event)
     released: asyncio.Event = field(default_factory=asyncio.Event)
@@ -192,7 +192,7 @@ class HeldAnswer:
 
 
 async def hold_answer(page: Page, operation: str, *, time: int = 1) -> HeldAnswer:
-    """Holds the answer to an operation, at its first time from now on or a later one, until it is released."""
+    """Holds the answer to an operation until it is released. `time` counts the operations from now on."""
     held, asked = HeldAnswer(), 0
 
     async def wait(route: Route) -> None:
@@ -213,7 +213,7 @@ async def hold_answer(page: Page, operation: str, *, time: int = 1) -> HeldAnswe
 
 
 async def release_answer(page: Page, held: HeldAnswer) -> None:
-    """Lets the page have the answer, and another one after it. A page that has aborted its request gets none."""
+    """Releases the answer to the page, and waits for a later answer. A page that has aborted its request receives none."""
     held.released.set()
     await asyncio.wait_for(held.fulfilled.wait(), 20)
     await page.evaluate("fetch('/healthz').then((answer) => answer.text())")
@@ -223,7 +223,7 @@ _VIOLATIONS: Final = """rules => axe.run(document, {resultTypes: ["violations"],
     violations.map(({id, nodes}) => [id, ...nodes.map(({html}) => html.slice(0, 160))]))"""
 
 
-# What moves is judged where it comes to rest: half way, colours are none of ours.
+# Axe measures colours after animations have ended. Colours in the middle of an animation are accidental.
 _AT_REST: Final = """async () => {
     const moving = () => document.getAnimations().filter((motion) => motion.effect.getComputedTiming().endTime < 6000
         && motion.playState === "running");
@@ -232,9 +232,10 @@ _AT_REST: Final = """async () => {
 
 
 async def assert_accessible(page: Page, name: str = "") -> None:
-    """No violation of axe's rules on a phone and on a desk, light and dark; and nothing wider than the window, also zoomed.
+    """Asserts that axe finds no violation on phone and desktop in both themes, and that no page is wider than the
+    window.
 
-    The themes differ in their colours alone, so for the second one the rule about those is enough.
+    The themes differ in colours only, so the second one is tested with the rule about contrast.
     """
     await page.evaluate(AXE_SCRIPT)
     for viewport in (*ZOOMED, DESK, PHONE):

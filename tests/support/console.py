@@ -1,4 +1,4 @@
-"""Steps in the console that several tests take."""
+"""Steps in the console, shared by several tests."""
 
 import re
 
@@ -12,14 +12,12 @@ from tests.support.service import Browser
 
 
 async def limit_pages_to_three(route: Route) -> None:
-    """Makes the pages of a list so short that five invitations fill two."""
+    """Reduces the page size to three, so that five invitations fill two pages."""
     await route.fallback(post_data=re.sub(r'"first":\d+', '"first":3', route.request.post_data or ""))
 
 
 async def end_session_at(page: Page, operation: str, *, time: int = 1) -> None:
-    """Takes the session away as that operation goes out, at its first time or a later one. A moment earlier, any other
-    question of the page could notice it as well.
-    """
+    """Ends the session exactly when an operation is sent. Earlier, another request of the page could notice it."""
     asked: list[Route] = []
 
     async def looked_at(route: Route) -> None:
@@ -37,12 +35,14 @@ def rows(page: Page) -> Locator:
 
 
 async def wait_for_funnel(page: Page) -> None:
-    """Waits for the funnel: it comes after the list, and moves what is pressed below it."""
+    """Waits for the funnel. It loads after the list and moves the elements below it."""
     await expect(page.locator(".stages")).to_be_visible()
 
 
 async def invite_in_three_states(site: Site, owner: Browser) -> str:
-    """The community's id; its owner accepted, ada is a pending admin, bob was revoked, carol is pending."""
+    """Creates invitations by an accepted owner: ada is a pending admin, bob is revoked, carol is pending. Returns the
+    community's id.
+    """
     community_id = await owner.community_id()
     await owner.invite(community_id, "ada@example.com", role="ADMIN")
     bob = await owner.invite(community_id, "bob@example.com")

@@ -1,4 +1,4 @@
-"""Steps on the invitee's pages that several tests take."""
+"""Steps on the invitee's pages, shared by several tests."""
 
 import re
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from playwright.async_api import BrowserContext, Request
 
 @dataclass
 class Network:
-    """Everything that a browser asked for."""
+    """Records all requests of a browser."""
 
     requests: list[Request] = field(default_factory=list)
 

@@ -1,4 +1,4 @@
-"""Applications on loopback: behind real sockets and uvicorn's protocols, in the event loop of the test."""
+"""Runs applications on loopback, with real sockets and uvicorn's protocols, in the event loop of the test."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -13,8 +13,8 @@ from service.cli.server import OPTIONS
 
 
 def bound_socket() -> socket:
-    """A free port of loopback, taken."""
-    # A socket that names its protocol is one that asyncio sends small answers on at once.
+    """Returns a socket that is bound to a free port of loopback."""
+    # asyncio disables Nagle's algorithm only for sockets that name their protocol.
     listening = socket(AF_INET, SOCK_STREAM, IPPROTO_TCP)
     listening.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
     listening.bind(("127.0.0.1", 0))
@@ -23,10 +23,9 @@ def bound_socket() -> socket:
 
 @asynccontextmanager
 async def running(app: Any, listening: socket, **options: Any) -> AsyncIterator[None]:
-    """The application behind uvicorn's protocols, in this event loop.
+    """Runs the application behind uvicorn's protocols, in this event loop.
 
-    `options` are uvicorn's. The steps are those of `uvicorn.Server.serve`, without the tenths of a second that it rests between
-    them.
+    `options` are uvicorn's. The steps are those of `uvicorn.Server.serve`, without its pauses of 0.1 seconds.
     """
     logs.quieten()
     config = uvicorn.Config(app, **(OPTIONS | {"lifespan": "on", "log_level": "warning"} | options))
@@ -34,7 +33,7 @@ async def running(app: Any, listening: socket, **options: Any) -> AsyncIterator[
     server = uvicorn.Server(config)
     server.lifespan = config.lifespan_class(config)
     await server.startup(sockets=[listening])
-    await server.on_tick(0)  # makes the headers of every answer
+    await server.on_tick(0)  # creates the default headers
     try:
         yield
     finally:

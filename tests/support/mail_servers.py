@@ -1,6 +1,6 @@
-"""Mail services for the tests, real ones on loopback: an SMTP server and an HTTP endpoint that speaks SES v2's REST JSON.
+"""Real mail services on loopback: an SMTP server, and an HTTP endpoint with the REST JSON of SES v2.
 
-Both keep what they were given, and misbehave on order.
+Both record received mails, and simulate faults.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ from cryptography.x509.oid import NameOID
 
 @dataclass
 class Received:
-    """One mail as the SMTP server took it."""
+    """A mail that the SMTP server received."""
 
     mail_from: str
     recipients: list[str]
@@ -48,8 +48,10 @@ class Received:
 
 @dataclass
 class SmtpServerOnLoopback:
-    """Answers as ordered: a reply line for MAIL, RCPT or DATA, "hang" to answer never, "wait" to answer once `released`,
-    "close" to close in mid-answer; "accept" with one of these takes the mail first. `reached` counts the steps.
+    """An SMTP server with a fault for each step in `orders`.
+
+    A fault is a reply line, "hang" (never answers), "wait" (answers once `released`) or "close" (closes the
+    connection). With the prefix "accept", DATA takes the mail first. `reached` counts the steps.
     """
 
     port: int = 0
@@ -134,7 +136,7 @@ async def smtp_on_loopback(
     certificates: "Certificates | None" = None,
     login: tuple[str, str] | None = None,
 ) -> AsyncIterator[SmtpServerOnLoopback]:
-    """An SMTP server on 127.0.0.1 in this very event loop. With `login`, mail is taken only after AUTH."""
+    """Runs an SMTP server on 127.0.0.1 in this event loop. With `login`, it requires AUTH."""
     server = SmtpServerOnLoopback(login=login)
     context = certificates.server_context() if certificates else None
     serving: list[SMTP] = []
@@ -142,7 +144,7 @@ async def smtp_on_loopback(
     def conversation() -> SMTP:
         server.connected.set()
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Requiring AUTH while not requiring TLS")  # loopback, on purpose
+            warnings.filterwarnings("ignore", "Requiring AUTH while not requiring TLS")  # binds to loopback
             serving.append(
                 SMTP(
                     server,
@@ -177,7 +179,7 @@ async def smtp_on_loopback(
 
 @dataclass(frozen=True)
 class Certificates:
-    """A certificate authority of our own, and a server's certificate for localhost and 127.0.0.1 from it."""
+    """A certificate authority for tests, and its certificate for localhost and 127.0.0.1."""
 
     authority: Path
     server: Path
@@ -226,7 +228,7 @@ def _certificate(name: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.Certi
 
 @dataclass
 class SesFault:
-    """An error in the form in which SES answers one."""
+    """An error in the format of SES."""
 
     status: int
     code: str
@@ -235,8 +237,10 @@ class SesFault:
 
 @dataclass
 class SesOnLoopback:
-    """Answers as ordered: `faults` by path prefix, "hang" to answer never, "close" to close in mid-answer; "accept and
-    close" takes the mail first.
+    """An endpoint with faults by path prefix.
+
+    A fault is a SesFault, "hang" (never answers) or "close" (closes the connection). "accept and close" takes the mail
+    first.
     """
 
     url: str = ""
@@ -300,7 +304,7 @@ class _SesConversation(BaseHTTPRequestHandler):
         self._converse()
 
     def log_message(self, *_: object) -> None:
-        """Says nothing."""
+        """Disables the log of requests."""
 
     def _converse(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
@@ -311,7 +315,7 @@ class _SesConversation(BaseHTTPRequestHandler):
             if fault.startswith("accept and "):
                 self.ses.answer(self.command, self.path, body)
             self._misbehave(fault.removeprefix("accept and "))
-        elif self.path == "/" and fault is None:  # SNS, which answers in XML
+        elif self.path == "/" and fault is None:  # SNS answers in XML
             self._write_bytes(200, b"<r><ConfirmSubscriptionResult/></r>", {})
         else:
             self._write(fault or self.ses.answer(self.command, self.path, body))
@@ -346,7 +350,7 @@ class _SesConversation(BaseHTTPRequestHandler):
 
 @contextmanager
 def ses_on_loopback() -> Iterator[SesOnLoopback]:
-    """The endpoint on 127.0.0.1, in threads. Point AWS_ENDPOINT_URL at its `url`."""
+    """Runs the endpoint on 127.0.0.1, in threads. AWS_ENDPOINT_URL must be its `url`."""
     ses = SesOnLoopback()
 
     conversation = type("_Conversation", (_SesConversation,), {"ses": ses})

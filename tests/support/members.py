@@ -1,4 +1,4 @@
-"""Further members of the cast: people who came in, and what admins say to the API."""
+"""Steps of members and admins, over the API."""
 
 import asyncio
 from typing import Any
@@ -23,25 +23,25 @@ mutation($input: UpdateInvitationPolicyInput!) { updateInvitationPolicy(input: $
 
 
 def listeners(community: str) -> set[Watch]:
-    """The subscriptions to a community's changes that are begun in this process."""
+    """Returns the active subscriptions of a community in this process."""
     return set(hub._watches.get(community, ()))
 
 
 async def subscription_started(community: str, before: set[Watch]) -> None:
-    """Waits for one more: each begins in a task of its own, and nothing is replayed to it."""
+    """Waits for a new subscription. It starts in a task, and earlier changes are not replayed."""
     async with asyncio.timeout(20):
-        while not listeners(community) - before:  # noqa: ASYNC110 -- nobody tells
+        while not listeners(community) - before:  # noqa: ASYNC110 -- the hub has no event
             await asyncio.sleep(0.001)
 
 
 async def join_owner(service: Service, browser: Browser) -> str:
-    """The demo's owner comes in; the community's id."""
+    """Lets the owner of the demo community accept. Returns the community's id."""
     await browser.accept_as(await service.token_for("owner@example.com"), "owner@example.com")
     return await browser.community_id()
 
 
 async def invite_and_join(service: Service, admin: Browser, guest: Browser, email: str, role: str = "MEMBER") -> str:
-    """An admin invites, the guest accepts; the guest's membership id."""
+    """Invites a guest, who accepts. Returns the id of the membership."""
     community = await admin.community_id()
     invited = await admin.invite(community, email, role=role)
     assert invited["__typename"] == "InviteMemberSuccess", invited
@@ -51,7 +51,7 @@ async def invite_and_join(service: Service, admin: Browser, guest: Browser, emai
 
 
 async def members(browser: Browser, community: str) -> dict[str, Any]:
-    """Memberships by the member's email, as an admin sees them."""
+    """Returns the memberships by email, as a member of the community receives them."""
     found = (await browser.ask(MEMBERS, id=community))["community"]["memberships"]["nodes"]
     return {node["member"]["email"] or node["member"]["id"]: node for node in found}
 
@@ -66,14 +66,14 @@ async def update_policy(browser: Browser, community: str, **change: Any) -> Any:
 
 
 async def audit_kinds(browser: Browser, community: str) -> list[str]:
-    """The kinds of the community's audit log, oldest first."""
+    """Returns the kinds of the community's audit log, oldest first."""
     query = "query($id: ID!) { community(id: $id) { auditLog(first: 100) { nodes { kind } } } }"
     nodes = (await browser.ask(query, id=community))["community"]["auditLog"]["nodes"]
     return [node["kind"] for node in reversed(nodes)]
 
 
 async def audit_sentences(browser: Browser, community: str, kind: str) -> list[str]:
-    """The sentences of the events of a kind, newest first."""
+    """Returns the sentences of the events of a kind, newest first."""
     query = "query($id: ID!, $kinds: [String!]) { community(id: $id) { auditLog(filter: {kinds: $kinds}) { nodes { summary } } } }"
     nodes = (await browser.ask(query, id=community, kinds=[kind]))["community"]["auditLog"]["nodes"]
     return [node["summary"] for node in nodes]

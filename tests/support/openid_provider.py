@@ -1,4 +1,4 @@
-"""A hostile OpenID Provider on loopback: the development provider, with every part of its word breakable.
+"""A hostile OpenID Provider on loopback: the development provider with faults in every part of its answers.
 
     async with running_provider() as provider:
         settings = load_settings(environ={}, providers={"idp": provider.registration()}, ...)
@@ -6,7 +6,7 @@
         provider.claim_changes = {"aud": "another client"}
         callback = await provider.sign_in(authorization_url, email="bob@example.com")
 
-`behave()` takes every change back.
+`behave()` resets all changes.
 """
 
 import asyncio
@@ -41,7 +41,7 @@ PUBLIC_URL: Final = "http://localhost:8000"
 PROVIDER_NAMES: Final = ("idp", "google", "microsoft", "other")
 
 ABSENT: Final = object()
-"""As a change's value: the member is left out."""
+"""As a change's value: removes the member."""
 
 Fault = Callable[[Scope, Receive, Send], Awaitable[None]]
 Key = RSAKey | ECKey | OKPKey
@@ -49,14 +49,15 @@ Key = RSAKey | ECKey | OKPKey
 
 @cache
 def key_for(algorithm: str, name: str = "first") -> Key:
-    """A private key; the same for the same name, because making RSA keys is what would take the time."""
+    """Returns a private key by name. Keys are cached, because generating RSA keys is slow."""
     del name
     return new_key(algorithm)
 
 
 class HostileProvider(OpenIDProvider):
-    """Honest until one of its `..._changes`, its `signing` or its `faults` says otherwise; `moved` endpoints are gone from
-    where they were, and the discovery document says where they are now.
+    """Behaves correctly until `..._changes`, `signing` or `faults` are set.
+
+    Endpoints in `moved` answer 410 at the old path. The discovery document names the new path.
     """
 
     def __init__(
@@ -79,7 +80,7 @@ class HostileProvider(OpenIDProvider):
         self.behave()
 
     def behave(self) -> None:
-        """Takes every change back; keys and codes stay."""
+        """Resets all changes. Keys and codes remain."""
         self.claim_changes: dict[str, Any] = {}
         self.header_changes: dict[str, Any] = {}
         self.metadata_changes: dict[str, Any] = {}
@@ -94,13 +95,13 @@ class HostileProvider(OpenIDProvider):
         self._further_claims: dict[str, dict[str, Any]] = {}
 
     def rotate(self, name: str, *, kid: str | None = None) -> None:
-        """Another key signs and is published from now on, under its own kid or the one given."""
+        """Replaces the key for signing and publishing, with its own kid or the given one."""
         self.key = key_for(self.algorithm, name)
         self.kid = kid
 
     kid: str | None = None
 
-    # --------------------------------------------------------------------------------------------- what can be broken
+    # ----------------------------------------------------------------------------------------- parts that can be broken
 
     def metadata(self) -> dict[str, Any]:
         moved = {f"{self.location}{old}": f"{self.location}{new}" for old, new in self.moved.items()}
@@ -138,10 +139,10 @@ class HostileProvider(OpenIDProvider):
     def authorization_response(self, request: AuthorizationRequest, result: dict[str, str]) -> dict[str, str]:
         return changed(super().authorization_response(request, result), self.response_changes)
 
-    # ------------------------------------------------------------------------------------------------- registration, use
+    # ------------------------------------------------------------------------------------------ registration and logins
 
     def registration(self, **changes: Any) -> dict[str, Any]:
-        """PROVIDERS__NAME of this provider: kind oidc for any domain, unless `changes` say otherwise."""
+        """Returns PROVIDERS__NAME for this provider. The kind is oidc for any domain unless `changes` override it."""
         kind = changes.get("kind", "oidc")
         given = {"issuer": self.issuer, "client_id": CLIENT_ID, "client_secret": CLIENT_SECRET}
         return given | ({"email_domains": ["*"]} if kind == "oidc" else {}) | changes
@@ -155,7 +156,7 @@ class HostileProvider(OpenIDProvider):
         sub: str | None = None,
         **claims: Any,
     ) -> dict[str, str]:
-        """The browser's part: the login page, filled in and sent. Gives the callback's query parameters."""
+        """Fills in and submits the login page. Returns the query parameters of the callback."""
         url = await self.callback_url(
             authorization_url, email=email, email_verified=email_verified, sub=sub, **claims
         )  # fmt: skip
@@ -171,7 +172,7 @@ class HostileProvider(OpenIDProvider):
         cancel: bool = False,
         **claims: Any,
     ) -> str:
-        """Where the login page sends the browser; `claims` go into the ID token beside the usual ones."""
+        """Returns the redirect of the login page. `claims` are added to the ID token."""
         self._further_claims[email] = claims
         async with http_client(trust_env=False) as browser:
             page = await browser.get(authorization_url)
@@ -205,7 +206,7 @@ class HostileProvider(OpenIDProvider):
 
 
 class LoginForm(HTMLParser):
-    """The login page's form, as a browser would read it."""
+    """Parses the form of the login page."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -230,7 +231,7 @@ class LoginForm(HTMLParser):
 
 
 def changed(honest: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """The members with the changes; a function is given the honest value, and ABSENT leaves a member out."""
+    """Applies changes to members. A function receives the correct value, and ABSENT removes the member."""
     members = dict(honest)
     for name, change in changes.items():
         value = change(honest.get(name)) if callable(change) else change
@@ -258,7 +259,7 @@ def _with_public_key(provider: HostileProvider, claims: dict[str, Any]) -> str:
 
 
 def _with_another_key(provider: HostileProvider, claims: dict[str, Any]) -> str:
-    own, provider.key = provider.key, key_for(provider.algorithm, "a stranger's")
+    own, provider.key = provider.key, key_for(provider.algorithm, "another key")
     try:
         return provider.honestly_signed(claims)
     finally:
@@ -267,7 +268,7 @@ def _with_another_key(provider: HostileProvider, claims: dict[str, Any]) -> str:
 
 def _tampered(provider: HostileProvider, claims: dict[str, Any]) -> str:
     header, _, signature = provider.honestly_signed(claims).split(".")
-    return f"{header}.{encoded(claims | {'sub': 'somebody-else'})}.{signature}"
+    return f"{header}.{encoded(claims | {'sub': 'another-person'})}.{signature}"
 
 
 def _without_signature(provider: HostileProvider, claims: dict[str, Any]) -> str:
@@ -296,11 +297,11 @@ def _base64url(value: bytes) -> str:
     return base64.urlsafe_b64encode(value).rstrip(b"=").decode()
 
 
-# --------------------------------------------------------------------------------------------------------- broken answers
+# ------------------------------------------------------------------------------------------------------- broken answers
 
 
 def answering(body: bytes | str, status: int = 200, **headers: str) -> Fault:
-    """Always this answer."""
+    """Returns a fault that always sends this answer."""
     return Response(body, status, {name.replace("_", "-"): value for name, value in headers.items()})
 
 
@@ -309,13 +310,13 @@ def redirecting(location: str, status: int = 302, body: bytes = b"") -> Fault:
 
 
 def compressed_zeros(size: int) -> Fault:
-    """A few kilobytes that become `size` bytes."""
+    """Returns a fault that sends a few kilobytes, which expand to `size` bytes."""
     packer = zlib.compressobj(wbits=31)
     return answering(packer.compress(bytes(size)) + packer.flush(), content_encoding="gzip")
 
 
 def endless(size: int = 64_000_000) -> Fault:
-    """A body far beyond any limit, as fast as it is read."""
+    """Returns a fault that sends a body far over every limit."""
 
     async def answer(_: Scope, __: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
@@ -328,7 +329,7 @@ def endless(size: int = 64_000_000) -> Fault:
 
 
 def dripping(provider: HostileProvider) -> Fault:
-    """A body of one byte now and then, always before a read would time out."""
+    """Returns a fault that sends a byte shortly before each read timeout."""
 
     async def answer(_: Scope, __: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
@@ -343,7 +344,7 @@ def dripping(provider: HostileProvider) -> Fault:
 
 
 def stalling(provider: HostileProvider) -> Fault:
-    """No answer until the provider is released."""
+    """Returns a fault that answers once the provider is released."""
 
     async def answer(_: Scope, __: Receive, ___: Send) -> None:
         await provider.released.wait()
@@ -363,8 +364,10 @@ async def running_provider(
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     redirect_uris: tuple[str, ...] = (),
 ) -> AsyncIterator[HostileProvider]:
-    """A provider behind a real server on loopback, answering below `path`; its issuer is there too, or at `issuer_path`,
-    which may be a template such as /{tenantid}/v2.0, or end in a slash.
+    """Runs a provider on loopback below `path`.
+
+    Its issuer is `issuer_path`, or else the same path. The issuer may be a template such as /{tenantid}/v2.0, or end in
+    a slash.
     """
     with bound_socket() as listening:
         origin = f"http://127.0.0.1:{listening.getsockname()[1]}"

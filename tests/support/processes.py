@@ -1,4 +1,4 @@
-"""The service's own commands as processes of their own, as an operator runs them."""
+"""Runs the service's commands as processes, as an operator does."""
 
 import asyncio
 import os
@@ -12,20 +12,20 @@ from tests import ROOT
 
 
 def environment(**settings: str) -> dict[str, str]:
-    """Nothing of this machine's settings, and these of the service's."""
+    """Returns this environment without settings of the service, and with the given ones."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("GUESTLIST_", "AWS_"))}
     return kept | {f"GUESTLIST_{name.upper()}": value for name, value in settings.items()}
 
 
 async def run(*arguments: str, env: Mapping[str, str], cwd: Path = ROOT) -> tuple[int, str]:
-    """Runs `guestlist` to its end; its exit status, and all that it said."""
+    """Runs `guestlist` until it exits. Returns its exit status and its output."""
     process = await _start(*arguments, env=env, cwd=cwd)
     said, _ = await process.communicate()
     return int(process.returncode or 0), said.decode()
 
 
 def guestlist(*arguments: str) -> list[str]:
-    """The command line of `guestlist` with the packages of this very folder."""
+    """Returns a command line for `guestlist` from this checkout."""
     return [sys.executable, "-c", "from service.cli import main; main()", *arguments]
 
 
@@ -39,7 +39,7 @@ async def _start(*arguments: str, env: Mapping[str, str], cwd: Path = ROOT) -> a
 
 @dataclass
 class WorkerProcess:
-    """A `guestlist worker`."""
+    """A `guestlist worker` process."""
 
     process: asyncio.subprocess.Process
     reading: asyncio.Task[bytes]
@@ -51,7 +51,7 @@ class WorkerProcess:
         return cls(process, asyncio.create_task(process.stdout.read()))
 
     async def kill(self) -> None:
-        """As a power cut does: no handler runs, nothing is finished."""
+        """Kills the process with SIGKILL, so that no handler runs."""
         self.process.kill()
         await self.ended()
 
@@ -59,16 +59,16 @@ class WorkerProcess:
         self.process.send_signal(signal.SIGTERM)
 
     async def ended(self) -> tuple[int, str]:
-        """Its exit status and what it said."""
+        """Waits for the exit. Returns the exit status and the output."""
         said = await self.reading
         return await self.process.wait(), said.decode()
 
 
 async def wait_until(condition: Callable[[], Awaitable[bool]], what: str, *, seconds: float = 45.0) -> None:
-    """Waits until something is so; a test that waits in vain fails with `what`."""
+    """Waits until a condition is true. Fails with `what` after a timeout."""
     try:
         async with asyncio.timeout(seconds):
-            while not await condition():  # noqa: ASYNC110 -- another process makes it so
+            while not await condition():  # noqa: ASYNC110 -- another process changes it
                 await asyncio.sleep(0.01)
     except TimeoutError:
-        raise AssertionError(f"waited in vain: {what}") from None
+        raise AssertionError(f"timed out: {what}") from None

@@ -67,13 +67,13 @@ async def finish(
 
 
 async def log_in(party: RelyingParty, provider: HostileProvider, name: str = "idp", **person: Any) -> Identity:
-    """A whole login: begin, the provider's page, finish."""
+    """Runs a whole login: start, the provider's page, callback."""
     started = await party.begin(name, now=clock())
     return await finish(party, started, await provider.sign_in(started.authorization_url, **person), name)
 
 
 async def is_refused(party: RelyingParty, provider: HostileProvider, name: str = "idp", **person: Any) -> SignInFailed:
-    """The refusal of a login; it is a sentence, and the provider's next honest login is not disturbed by it."""
+    """Returns the error of a rejected login. Asserts that it has a sentence, and that the next correct login succeeds."""
     started = await party.begin(name, now=clock())
     response = await provider.sign_in(started.authorization_url, **person)
     with pytest.raises(SignInFailed) as refusal:
@@ -102,7 +102,7 @@ def base64url(text: bytes) -> str:
 async def microsoft(
     path: str, named: str, configured: str, tenants: list[str]
 ) -> AsyncIterator[tuple[HostileProvider, RelyingParty, str]]:
-    """A fake Entra: its tokens carry their own tenant's issuer."""
+    """Runs a fake Entra. Its tokens name the issuer of their own tenant."""
     async with running_provider(path, issuer_path=named, clock=clock) as provider:
         origin = provider.location.removesuffix(path)
         registration = provider.registration(kind="microsoft", issuer=origin + configured, tenants=tenants)

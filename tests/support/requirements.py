@@ -1,6 +1,6 @@
-"""What the suite has to leave out on this machine is said loudly at the end, and with CI set it fails instead.
+"""Reports the tests that this machine skips for missing programs. With CI set, they fail instead.
 
-conftest.py imports this plugin before pytest does, so pytest leaves it as it is: PYTEST_DONT_REWRITE.
+conftest.py imports this plugin before pytest does, so pytest does not rewrite its assertions: PYTEST_DONT_REWRITE.
 """
 
 import os
@@ -12,25 +12,25 @@ from typing import NoReturn
 import pytest
 
 _MARK = "left out: "
-# The one without windows is the same engine and takes two thirds of the time.
+# The headless shell is the same engine and needs two thirds of the time.
 _BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 
 
 def skip_without(reason: str) -> NoReturn:
-    """Skips the test for something that this machine lacks; where CI is set, fails it."""
+    """Skips a test because this machine has no such program. With CI set, fails it."""
     if os.environ.get("CI"):
         pytest.fail(f"{_MARK}{reason}", pytrace=False)
     pytest.skip(f"{_MARK}{reason}")
 
 
 def find_chromium() -> str | None:
-    """The path of the machine's Chromium."""
+    """Returns the path of the machine's Chromium."""
     return next(filter(None, map(shutil.which, _BROWSERS)), None)
 
 
 @pytest.fixture(scope="session")
 def chromium() -> str:
-    """The path of the machine's Chromium; tests that need it are left out where there is none."""
+    """Returns the path of the machine's Chromium. Without one, tests that need it are skipped."""
     path = find_chromium()
     if path is None:
         skip_without("Chromium (apt-get install chromium-headless-shell)")
@@ -39,7 +39,7 @@ def chromium() -> str:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Iterator[None]:
-    """The last words of the suite, after all that pytest itself has to say."""
+    """Prints the missing programs after pytest's own summary."""
     yield
     lacking = Counter(reason for report in terminalreporter.stats.get("skipped", ()) for reason in _reasons(report))
     if lacking:

@@ -1,4 +1,4 @@
-"""The cast of the tests: the served application, and browsers that talk to it over HTTP as people's do."""
+"""The served application, and browsers that use it over HTTP."""
 
 import re
 from collections.abc import AsyncIterator
@@ -16,14 +16,14 @@ from service.delivery.worker import Worker
 from service.mail.mailbox import Mailbox, MailboxEntry
 from service.settings import Settings
 
-_TRUST = httpx2.create_ssl_context()  # made once: each takes longer than a sign-in
+_TRUST = httpx2.create_ssl_context()  # created once: it takes longer than a sign-in
 _LINK = re.compile(r"https?://[^\s#]+/confirm#([A-Za-z0-9_-]+)")
 _ACTION = re.compile(r'<form[^>]*action="([^"]+)"')
 
 
 @dataclass
 class TestClock:
-    """A clock that stands still until it is moved."""
+    """A clock that changes only when a test advances it."""
 
     __test__ = False
     time: datetime = field(default_factory=lambda: datetime.now(UTC).replace(microsecond=0))
@@ -36,13 +36,13 @@ class TestClock:
 
 
 def http_client(base_url: str = "", **options: Any) -> httpx2.AsyncClient:
-    """A client with none of a browser's headers, as a script's is."""
+    """Returns a client without a browser's headers, like a script's."""
     return httpx2.AsyncClient(base_url=base_url, verify=_TRUST, **{"timeout": 20, **options})
 
 
 @dataclass
 class Service:
-    """The real application behind a real server on loopback, and the mail that it sent."""
+    """The real application on a loopback server, and its mailbox."""
 
     url: str
     settings: Settings
@@ -50,20 +50,20 @@ class Service:
     clock: TestClock
     worker: Worker
     mailbox: Mailbox
-    loopback: str = ""  # where the server really listens, whatever its public URL
+    loopback: str = ""  # the address of the server, independent of the public URL
 
     async def deliver(self) -> None:
-        """Lets the worker deliver all that is due now."""
+        """Delivers all due mails."""
         while await self.worker.deliver_due():
             pass
 
     async def mail_to(self, address: str) -> MailboxEntry:
-        """The newest mail to an address, delivered now if it was waiting."""
+        """Returns the newest mail to an address. Delivers waiting mails first."""
         await self.deliver()
         return next(entry for entry in self.mailbox.entries if entry.to == address)
 
     async def token_for(self, address: str) -> str:
-        """The token of the link in the newest mail to an address."""
+        """Returns the token of the link in the newest mail to an address."""
         return token_in(await self.mail_to(address))
 
     @asynccontextmanager
@@ -81,7 +81,7 @@ def token_in(mail: MailboxEntry) -> str:
 
 @dataclass
 class Browser:
-    """One person's browser: cookies of its own, GraphQL through fetch, and the provider's pages by following links."""
+    """A browser with a cookie jar. It sends GraphQL, and follows the links of the provider's pages."""
 
     service: Service
     client: httpx2.AsyncClient
@@ -90,32 +90,32 @@ class Browser:
         return await self.client.post("/graphql", json={"query": query, "variables": variables})
 
     async def ask(self, query: str, **variables: Any) -> Any:
-        """The data of an operation; an error fails the test."""
+        """Returns the data of an operation. An error fails the test."""
         response = await self.post(query, **variables)
         body = orjson.loads(response.content)
         assert "errors" not in body, body
         return body["data"]
 
     async def errors(self, query: str, **variables: Any) -> list[str]:
-        """The messages of an operation's errors."""
+        """Returns the messages of an operation's errors."""
         body = orjson.loads((await self.post(query, **variables)).content)
         return [error["message"] for error in body.get("errors", [])]
 
     async def accept(self, token: str | None, *, provider: str = "dev", **arguments: Any) -> Any:
-        """The answer of acceptInvite."""
+        """Returns the answer of acceptInvite."""
         wanted = {"providerId": provider, **({} if token is None else {"token": token}), **arguments}
         return (await self.ask(ACCEPT, input=wanted))["acceptInvite"]
 
     async def log_in(
         self, authorization_url: str, email: str, *, verified: bool = True, sub: str | None = None
     ) -> httpx2.Response:
-        """Signs in on the provider's page, and follows its answer back to the service; the service's own answer."""
+        """Signs in on the provider's page, and follows its redirect. Returns the answer of the service."""
         return await self.client.get(await self.callback_url(authorization_url, email, verified=verified, sub=sub))
 
     async def callback_url(
         self, authorization_url: str, email: str, *, verified: bool = True, sub: str | None = None
     ) -> str:
-        """Where the provider sends the browser after a sign-in on its page."""
+        """Returns the redirect of the provider after a sign-in on its page."""
         page = await self.client.get(authorization_url)
         assert page.status_code == 200, page.text
         action = _ACTION.search(page.text)
@@ -126,7 +126,7 @@ class Browser:
         return str(answer.headers["location"])
 
     async def accept_as(self, token: str | None, email: str, **login: Any) -> Any:
-        """Accepts a link and signs in; the acceptance as it then stands."""
+        """Accepts a link and signs in. Returns the acceptance."""
         started = await self.accept(token)
         assert started["__typename"] == "AcceptInviteStarted", started
         await self.log_in(started["authorizationUrl"], email, **login)
@@ -136,7 +136,7 @@ class Browser:
         return (await self.ask(ACCEPTANCE, id=id))["acceptance"]
 
     async def sign_in(self, email: str, **login: Any) -> Any:
-        """Signs in without an invitation; the outcome."""
+        """Signs in without an invitation. Returns the outcome."""
         started = (await self.ask(SIGN_IN, input={"providerId": "dev"}))["signIn"]
         await self.log_in(started["authorizationUrl"], email, **login)
         return (await self.ask("{ signInOutcome { status message provider { id } } }"))["signInOutcome"]
@@ -150,7 +150,7 @@ class Browser:
         return next(str(m["community"]["id"]) for m in viewer["memberships"] if m["community"]["name"] == name)
 
     async def invite(self, community_id: str, email: str, **arguments: Any) -> Any:
-        """The answer of inviteMember."""
+        """Returns the answer of inviteMember."""
         wanted = {"communityId": community_id, "email": email, **arguments}
         return (await self.ask(INVITE, input=wanted))["inviteMember"]
 
@@ -158,7 +158,7 @@ class Browser:
         return (await self.ask(INVITATION, id=invitation_id))["invitation"]
 
     async def do(self, mutation: str, **wanted: Any) -> Any:
-        """The answer of a mutation whose input is `wanted`, with its type and the fields of problems."""
+        """Returns the answer of a mutation: its type, and the message of a problem."""
         kind = mutation[0].upper() + mutation[1:] + "Input"
         query = (
             f"mutation($input: {kind}!) {{ {mutation}(input: $input) {{ __typename ...on Problem {{ message }} }} }}"

@@ -1,4 +1,4 @@
-"""Amazon SNS for the tests: notifications signed with real keys, and the certificates that they name."""
+"""Amazon SNS for tests: notifications with real signatures, and their certificates."""
 
 import base64
 import json
@@ -38,7 +38,7 @@ def certificate_of(key: rsa.RSAPrivateKey, *, now: datetime, days: int = 30) -> 
 
 @dataclass
 class Sns:
-    """Signs what it is given, and hands out certificates by URL, noting which were asked for."""
+    """Signs messages, serves certificates by URL, and records the fetched URLs."""
 
     key: rsa.RSAPrivateKey = field(default_factory=lambda: rsa.generate_private_key(65537, 2048))
     certificates: dict[str, bytes] = field(default_factory=dict)
@@ -54,12 +54,12 @@ class Sns:
         return self.certificates[url]
 
     def notification(self, event: Any, *, now: datetime, **changes: str) -> dict[str, str]:
-        """A signed Notification; `changes` are made before it is signed."""
+        """Returns a signed Notification. `changes` are applied before signing."""
         content = event if isinstance(event, str) else json.dumps(event)
         return self.signed({"Type": "Notification", "Message": content, **_envelope(now), **changes})
 
     def confirmation(self, *, now: datetime, **changes: str) -> dict[str, str]:
-        """A signed SubscriptionConfirmation."""
+        """Returns a signed SubscriptionConfirmation."""
         words = {
             "Type": "SubscriptionConfirmation",
             "Message": "You have chosen to subscribe to the topic.",
@@ -85,7 +85,7 @@ def _envelope(now: datetime) -> dict[str, str]:
 
 
 def event(kind: str, order_id: str | None, *, message_id: str = "ses-1", **told: Any) -> dict[str, Any]:
-    """An event of SES about the mail of an order, as its event publishing writes it."""
+    """Returns an event of SES about the mail of an order, in the format of its event publishing."""
     key = {"Delivery": "delivery", "DeliveryDelay": "deliveryDelay", "Bounce": "bounce", "Complaint": "complaint",
            "Reject": "reject", "Rendering Failure": "failure"}.get(kind, kind.lower())  # fmt: skip
     tags = {"ses:configuration-set": ["guestlist"]} | ({"order": [order_id]} if order_id else {})
