@@ -22,7 +22,7 @@ async def shared_provider() -> AsyncIterator[HostileProvider]:
 
 @pytest.fixture
 def provider(shared_provider: HostileProvider) -> HostileProvider:
-    """The one provider of this module, honest again."""
+    """Returns the module's provider, with all changes reset."""
     clock.time = NOW
     shared_provider.behave()
     shared_provider.rotate("first")
@@ -32,6 +32,6 @@ def provider(shared_provider: HostileProvider) -> HostileProvider:
 
 @pytest.fixture
 async def party(provider: HostileProvider) -> AsyncIterator[RelyingParty]:
-    """A relying party that has the provider as `idp`, and has fetched nothing yet."""
+    """Yields a relying party with the provider as `idp`, and with empty caches."""
     async with relying_on(idp=provider.registration()) as relying_party:
         yield relying_party

@@ -23,8 +23,8 @@ from tests.support.relying_party import NOW, TENANT, relying_on, settings_for
 pytestmark = pytest.mark.anyio
 
 
-async def test_the_authorization_url_says_all_that_it_must(party: RelyingParty, provider: HostileProvider) -> None:
-    """H061: code, S256, state, nonce, our redirect URI, query mode; and never a login_hint."""
+async def test_authorization_url_has_every_required_parameter(party: RelyingParty, provider: HostileProvider) -> None:
+    """H061: the URL has code, S256, state, nonce, our redirect URI and query mode. It never has a login_hint."""
     started = await party.begin("idp", now=NOW)
     asked = parse_qs(urlsplit(started.authorization_url).query, strict_parsing=True)
     assert started.authorization_url.startswith(f"{provider.issuer}/authorize?")
@@ -43,15 +43,15 @@ async def test_the_authorization_url_says_all_that_it_must(party: RelyingParty, 
     assert 43 <= len(started.code_verifier) <= 128
 
 
-async def test_every_login_has_secrets_of_its_own(party: RelyingParty) -> None:
-    """No two logins share a state, a nonce or a code verifier, and none of the three repeats another."""
+async def test_every_login_has_new_secrets(party: RelyingParty) -> None:
+    """State, nonce and code verifier differ from each other and between logins."""
     logins = [await party.begin("idp", now=NOW) for _ in range(20)]
     secrets = [secret for one in logins for secret in (one.state, one.nonce, one.code_verifier)]
     assert len(set(secrets)) == 60
 
 
-async def test_secrets_are_not_in_reprs(party: RelyingParty) -> None:
-    """H158: a started login prints nothing of itself."""
+async def test_reprs_contain_no_secrets(party: RelyingParty) -> None:
+    """H158: the repr of a started login contains no secret."""
     assert repr(await party.begin("idp", now=NOW)) == "Started()"
 
 
@@ -66,10 +66,12 @@ async def test_secrets_are_not_in_reprs(party: RelyingParty) -> None:
         ("oidc", "login", None),
     ],
 )
-async def test_the_person_is_asked_who_they_are(
+async def test_every_login_requests_fresh_authentication(
     provider: HostileProvider, kind: str, advertised: Any, prompt: list[str] | None
 ) -> None:
-    """H036: a fresh login is asked for in each kind's own way; of oidc only where the provider advertises it."""
+    """H036: each kind requests a fresh login with its own parameter. Kind oidc does so where the provider advertises
+    it.
+    """
     provider.metadata_changes = {"prompt_values_supported": advertised}
     given = {"tenants": [TENANT]} if kind == "microsoft" else {}
     async with relying_on(idp=provider.registration(kind=kind, **given)) as party:
@@ -77,16 +79,16 @@ async def test_the_person_is_asked_who_they_are(
     assert parse_qs(urlsplit(started.authorization_url).query).get("prompt") == prompt
 
 
-async def test_an_authorization_endpoint_may_have_a_query(party: RelyingParty, provider: HostileProvider) -> None:
-    """What the discovery document's endpoint has in its query stays there."""
+async def test_authorization_endpoint_keeps_its_query(party: RelyingParty, provider: HostileProvider) -> None:
+    """A query in the discovery document's endpoint is kept."""
     provider.metadata_changes = {"authorization_endpoint": f"{provider.issuer}/authorize?tenant=a%20b"}
     url = (await party.begin("idp", now=NOW)).authorization_url
     assert parse_qs(urlsplit(url).query)["tenant"] == ["a b"]
     assert parse_qs(urlsplit(url).query)["client_id"] == [CLIENT_ID]
 
 
-def test_providers_stand_in_the_operators_order() -> None:
-    """By POSITION and then by name, each with its label; an unnamed one is called as people call it."""
+def test_providers_are_sorted_by_position() -> None:
+    """Providers are sorted by POSITION and then by name. Each has its label, or else the usual name of its kind."""
     common = {"client_id": "c", "client_secret": "s"}
     settings = settings_for(
         zeta=common | {"kind": "google", "position": 5},
@@ -101,8 +103,8 @@ def test_providers_stand_in_the_operators_order() -> None:
     assert not party.knows("nobody")
 
 
-async def test_unknown_providers_are_refused(party: RelyingParty, provider: HostileProvider) -> None:
-    """A provider that is not configured begins and finishes nothing, and nobody is asked."""
+async def test_unknown_providers_are_rejected(party: RelyingParty, provider: HostileProvider) -> None:
+    """A provider without settings starts and finishes no login, and no request is sent."""
     for login in (
         party.begin("nobody", now=NOW),
         party.finish("nobody", response=QueryParams(code="c"), nonce_digest=digest_of("n"), code_verifier="v", now=NOW),

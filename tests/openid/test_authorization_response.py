@@ -25,10 +25,10 @@ pytestmark = pytest.mark.anyio
 @pytest.mark.parametrize("further", [{}, {"error": "access_denied", "code": ABSENT}])
 @pytest.mark.parametrize("iss", ["https://evil.example", "", "{issuer}/", "{issuer}x"])
 @pytest.mark.parametrize("advertised", [True, ABSENT])
-async def test_an_answer_of_another_issuer_is_refused(
+async def test_response_of_another_issuer_is_rejected(
     party: RelyingParty, provider: HostileProvider, iss: str, advertised: Any, further: dict[str, Any]
 ) -> None:
-    """H054: a callback that names another issuer is refused before its code is exchanged, an error's callback too."""
+    """H054: a callback that names another issuer is rejected before the code exchange. So is an error callback."""
     provider.metadata_changes = {"authorization_response_iss_parameter_supported": advertised}
     provider.response_changes = {"iss": iss.replace("{issuer}", provider.issuer)} | further
     started = await party.begin("idp", now=NOW)
@@ -40,10 +40,10 @@ async def test_an_answer_of_another_issuer_is_refused(
 
 @pytest.mark.parametrize("name", ["iss", "code", "state", "error"])
 @pytest.mark.parametrize("first", ["https://evil.example", ""])
-async def test_a_repeated_parameter_is_refused(
+async def test_repeated_parameter_is_rejected(
     party: RelyingParty, provider: HostileProvider, name: str, first: str
 ) -> None:
-    """H054: a callback with a parameter twice is refused unexchanged, wherever the honest value stands."""
+    """H054: a callback with a repeated parameter is rejected before the code exchange, in any order of the values."""
     started = await party.begin("idp", now=NOW)
     honest = list((await provider.sign_in(started.authorization_url)).items())
     once = honest if name in dict(honest) else [*honest, (name, "access_denied")]
@@ -55,10 +55,10 @@ async def test_a_repeated_parameter_is_refused(
     assert (await finish(party, started, honest)).provider_id == "idp"
 
 
-async def test_an_answer_without_the_advertised_issuer_is_refused(
+async def test_response_without_the_advertised_issuer_is_rejected(
     party: RelyingParty, provider: HostileProvider
 ) -> None:
-    """H054: where the provider says that it names itself, an answer that does not is refused unexchanged."""
+    """H054: a provider that advertises `iss` must send it. Without it, the code is not exchanged."""
     provider.response_changes = {"iss": ABSENT}
     started = await party.begin("idp", now=NOW)
     response = await provider.sign_in(started.authorization_url)
@@ -68,17 +68,17 @@ async def test_an_answer_without_the_advertised_issuer_is_refused(
 
 
 @pytest.mark.parametrize("changes", [{"iss": ABSENT}, {}])
-async def test_providers_that_do_not_advertise_it_may_name_themselves(
+async def test_response_issuer_is_optional_unless_advertised(
     party: RelyingParty, provider: HostileProvider, changes: dict[str, Any]
 ) -> None:
-    """The response's issuer is optional where it is not advertised, and right where it is right."""
+    """A provider that does not advertise `iss` may omit it. A correct one is accepted."""
     provider.metadata_changes = {"authorization_response_iss_parameter_supported": ABSENT}
     provider.response_changes = changes
     assert (await log_in(party, provider)).issuer == provider.issuer
 
 
-async def test_an_answer_at_another_providers_callback_is_refused(provider: HostileProvider) -> None:
-    """H056: one provider's code and issuer, brought to another's redirect URI, are refused unexchanged."""
+async def test_response_at_another_providers_callback_is_rejected(provider: HostileProvider) -> None:
+    """H056: a code and issuer at another provider's redirect URI are rejected before the exchange."""
     async with (
         running_provider("/other", clock=clock) as other,
         relying_on(idp=provider.registration(), other=other.registration()) as party,
@@ -107,10 +107,10 @@ async def test_an_answer_at_another_providers_callback_is_refused(provider: Host
         (HTML, "provider_refused", False),
     ],
 )
-async def test_errors_are_told_in_our_own_words(
+async def test_provider_errors_have_our_own_words(
     party: RelyingParty, provider: HostileProvider, error: str, reason: str, unavailable: bool
 ) -> None:
-    """H063: an error has its reason and our sentence; what the provider wrote, HTML and line breaks, is in neither."""
+    """H063: an error has its reason and our sentence. Neither contains the provider's text, HTML or line breaks."""
     provider.response_changes = {"error": error, "error_description": HTML, "error_uri": "https://evil.example"}
     started = await party.begin("idp", now=NOW)
     response = await provider.sign_in(started.authorization_url)
@@ -123,8 +123,8 @@ async def test_errors_are_told_in_our_own_words(
     assert provider.requests["/token"] == 0
 
 
-async def test_cancelling_at_the_provider_says_so(party: RelyingParty, provider: HostileProvider) -> None:
-    """A person who cancels is told that they did, at which provider, and that nothing was changed."""
+async def test_cancelling_names_the_provider(party: RelyingParty, provider: HostileProvider) -> None:
+    """A cancelled login names the provider, and says that nothing was changed."""
     started = await party.begin("idp", now=NOW)
     url = await provider.callback_url(started.authorization_url, email="bob@example.com", cancel=True)
     with pytest.raises(SignInFailed, match="access_denied") as refusal:
@@ -134,10 +134,10 @@ async def test_cancelling_at_the_provider_says_so(party: RelyingParty, provider:
 
 
 @pytest.mark.parametrize("code", [ABSENT, "", "c" * 5000])
-async def test_an_answer_without_a_usable_code_is_refused(
+async def test_response_without_a_usable_code_is_rejected(
     party: RelyingParty, provider: HostileProvider, code: Any
 ) -> None:
-    """A callback without a code, or with a book in its place, exchanges nothing."""
+    """A callback without a code, or with a very long one, exchanges nothing."""
     provider.response_changes = {"code": code}
     started = await party.begin("idp", now=NOW)
     response = await provider.sign_in(started.authorization_url)
@@ -146,26 +146,24 @@ async def test_an_answer_without_a_usable_code_is_refused(
     assert provider.requests["/token"] == 0
 
 
-async def test_a_code_of_another_login_is_refused(party: RelyingParty, provider: HostileProvider) -> None:
-    """H061: the code of an attacker's login does not go with this login's verifier."""
+async def test_code_of_another_login_is_rejected(party: RelyingParty, provider: HostileProvider) -> None:
+    """H061: the code of an attacker's login does not match this login's verifier."""
     mine, theirs = await party.begin("idp", now=NOW), await party.begin("idp", now=NOW)
     response = await provider.sign_in(theirs.authorization_url, email="eve@example.com")
     with pytest.raises(SignInFailed, match="code_refused"):
         await finish(party, mine, response)
 
 
-async def test_a_code_with_its_own_verifier_still_needs_this_logins_nonce(
-    party: RelyingParty, provider: HostileProvider
-) -> None:
-    """H046: a code and a verifier of one login, brought into another, fail at the nonce."""
+async def test_code_with_its_own_verifier_still_needs_the_nonce(party: RelyingParty, provider: HostileProvider) -> None:
+    """H046: a code and verifier of another login fail at the nonce."""
     mine, theirs = await party.begin("idp", now=NOW), await party.begin("idp", now=NOW)
     response = await provider.sign_in(theirs.authorization_url)
     with pytest.raises(SignInFailed, match="nonce_mismatch"):
         await finish(party, theirs, response, nonce_digest=digest_of(mine.nonce))
 
 
-async def test_a_code_counts_once(party: RelyingParty, provider: HostileProvider) -> None:
-    """The second exchange of one code is refused, and says that it was used or too old."""
+async def test_code_is_exchanged_once(party: RelyingParty, provider: HostileProvider) -> None:
+    """The second exchange of a code is rejected with a sentence about used or expired codes."""
     started = await party.begin("idp", now=NOW)
     response = await provider.sign_in(started.authorization_url)
     assert (await finish(party, started, response)).email == "bob@example.com"

@@ -49,10 +49,10 @@ SOON = timedelta(milliseconds=300)
     "named",
     ["https://evil.example", "{issuer}/", "{issuer}/x", "", None, 5, ABSENT, "{tenantid}"],
 )
-async def test_a_discovery_document_of_another_issuer_disables_the_provider(
+async def test_discovery_document_of_another_issuer_disables_the_provider(
     party: RelyingParty, provider: HostileProvider, named: Any
 ) -> None:
-    """H052: the operator reads what was found and what was expected; no browser is sent anywhere."""
+    """H052: the operator's error names the expected and the actual issuer. No browser is redirected."""
     provider.metadata_changes = {
         "issuer": named.replace("{issuer}", provider.issuer) if isinstance(named, str) else named
     }
@@ -68,7 +68,7 @@ async def test_a_discovery_document_of_another_issuer_disables_the_provider(
     assert (await log_in(party, provider)).email == "bob@example.com"
 
 
-async def test_the_issuer_must_be_configured_with_its_slash() -> None:
+async def test_issuer_must_have_the_same_trailing_slash() -> None:
     """H052: an issuer that differs by a trailing slash is another issuer."""
     async with running_provider("/realm/", issuer_path="/realm/", clock=clock) as provider:
         registration = provider.registration(issuer=provider.issuer.rstrip("/"))
@@ -91,10 +91,10 @@ ENDPOINTS = ["authorization_endpoint", "token_endpoint", "jwks_uri", "userinfo_e
         "http://127.0.0.1:99999/x", "", 5, ["{issuer}/x"],
     ],
 )  # fmt: skip
-async def test_endpoints_elsewhere_are_refused(
+async def test_endpoints_at_other_origins_are_rejected(
     party: RelyingParty, provider: HostileProvider, endpoint: str, url: Any
 ) -> None:
-    """H052: a discovery document cannot send the person, the code, the secret or our trust to another origin."""
+    """H052: a discovery document cannot direct the browser, the code, the secret or the keys to another origin."""
     port = str(urlsplit(provider.issuer).port)
     provider.metadata_changes = {endpoint: url.replace("{port}", port) if isinstance(url, str) else url}
     with pytest.raises(ProviderUnavailable, match="discovery_endpoint_refused") as failure:
@@ -104,7 +104,7 @@ async def test_endpoints_elsewhere_are_refused(
 
 
 def test_plain_http_is_for_loopback_only() -> None:
-    """H070: an http issuer on another machine has no endpoint that is used, even where the settings were not checked."""
+    """H070: no endpoint of an http issuer on another machine is used, even with unvalidated settings."""
     issuer = Issuer("oidc", "http://login.example.com", None)
     document = {"issuer": issuer.configured} | dict.fromkeys(ENDPOINTS, "http://login.example.com/x")
     with pytest.raises(ProviderUnavailable, match="discovery_endpoint_refused"):
@@ -112,16 +112,16 @@ def test_plain_http_is_for_loopback_only() -> None:
 
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS[:3])
-async def test_missing_endpoints_are_refused(party: RelyingParty, provider: HostileProvider, endpoint: str) -> None:
-    """A discovery document without an endpoint that is needed is refused by its name."""
+async def test_missing_endpoints_are_rejected(party: RelyingParty, provider: HostileProvider, endpoint: str) -> None:
+    """A discovery document without a required endpoint is rejected, and the error names the endpoint."""
     provider.metadata_changes = {endpoint: ABSENT}
     with pytest.raises(ProviderUnavailable, match="discovery_endpoint_refused") as failure:
         await party.begin("idp", now=NOW)
     assert f"{endpoint} is missing" in failure.value.detail
 
 
-async def test_the_operator_may_allow_further_hosts(provider: HostileProvider) -> None:
-    """ENDPOINT_HOSTS admits an endpoint on another host, by https; the same document without it is refused."""
+async def test_operator_may_allow_other_hosts(provider: HostileProvider) -> None:
+    """ENDPOINT_HOSTS allows an https endpoint on another host. Without the setting, the same document is rejected."""
     provider.metadata_changes = {"authorization_endpoint": "https://login.example.net/authorize"}
     async with relying_on(
         idp=provider.registration(endpoint_hosts=["LOGIN.example.net"]), other=provider.registration()
@@ -146,10 +146,10 @@ async def test_the_operator_may_allow_further_hosts(provider: HostileProvider) -
         ("oidc", "oauth2.googleapis.com", False),
     ],
 )
-async def test_google_and_microsoft_know_their_hosts(
+async def test_google_and_microsoft_have_known_hosts(
     provider: HostileProvider, kind: str, host: str, allowed: bool
 ) -> None:
-    """Google's and Microsoft's own further hosts are known, to the letter, and count for nobody else."""
+    """The further hosts of Google and Microsoft are allowed exactly, and only for these providers."""
     provider.metadata_changes = {"userinfo_endpoint": f"https://{host}/userinfo"}
     given = {"tenants": [TENANT]} if kind == "microsoft" else {}
     async with relying_on(idp=provider.registration(kind=kind, **given)) as party:
@@ -186,9 +186,9 @@ BROKEN_ANSWERS: dict[str, tuple[Callable[[HostileProvider], Fault], str]] = {
 
 @pytest.mark.parametrize("answer", BROKEN_ANSWERS)
 @pytest.mark.parametrize("path", ["/.well-known/openid-configuration", "/jwks", "/token", "/userinfo"])
-async def test_broken_answers_are_unavailability_and_pass(provider: HostileProvider, path: str, answer: str) -> None:
-    """H068: whatever an endpoint answers, however slowly and however much, becomes one kind of failure within the
-    deadline; and the next login works.
+async def test_broken_answers_are_one_error_and_recover(provider: HostileProvider, path: str, answer: str) -> None:
+    """H068: slow, large and malformed answers of an endpoint become one error within the deadline. The next login
+    succeeds.
     """
     fault, reason = BROKEN_ANSWERS[answer]
     deadline = SOON if answer in {"dripping", "stalling"} else None
@@ -207,8 +207,8 @@ async def test_broken_answers_are_unavailability_and_pass(provider: HostileProvi
             assert (await log_in(party, provider)).email == "bob@example.com"
 
 
-async def test_a_decompression_bomb_stays_small(party: RelyingParty, provider: HostileProvider) -> None:
-    """H068: a quarter of a megabyte that would become 200 costs a few megabytes to refuse."""
+async def test_decompression_bomb_uses_little_memory(party: RelyingParty, provider: HostileProvider) -> None:
+    """H068: rejecting 250 kilobytes that expand to 200 megabytes uses only a few megabytes."""
     provider.faults = {"/.well-known/openid-configuration": compressed_zeros(200_000_000)}
     tracemalloc.start()
     try:
@@ -220,16 +220,16 @@ async def test_a_decompression_bomb_stays_small(party: RelyingParty, provider: H
     assert most < 20_000_000
 
 
-async def test_answers_that_are_compressed_unasked_are_read(party: RelyingParty, provider: HostileProvider) -> None:
-    """A provider that compresses what it was asked not to is understood."""
+async def test_compressed_answers_are_read(party: RelyingParty, provider: HostileProvider) -> None:
+    """A compressed answer is decoded, although the request does not offer compression."""
     body = gzip.compress(orjson.dumps(provider.metadata()))
     provider.faults = {"/.well-known/openid-configuration": answering(body, content_encoding="gzip")}
     assert (await log_in(party, provider)).email == "bob@example.com"
     assert provider.received["/.well-known/openid-configuration"]["accept-encoding"] == "identity"
 
 
-async def test_a_provider_that_was_down_works_when_it_comes_up() -> None:
-    """H165: an unreachable provider fails in words, is asked again at the next login, and then works."""
+async def test_provider_recovers_after_an_outage() -> None:
+    """H165: a login at an unreachable provider fails with a sentence. The next login retries, and succeeds."""
     async with running_provider(clock=clock) as gone:
         registration = gone.registration()
     async with relying_on(idp=registration) as party:
@@ -239,8 +239,8 @@ async def test_a_provider_that_was_down_works_when_it_comes_up() -> None:
         assert registration["issuer"] in failure.value.detail
 
 
-async def test_failures_are_not_remembered(party: RelyingParty, provider: HostileProvider) -> None:
-    """H165: a login in the very second after a failed one finds the provider up again."""
+async def test_failures_are_not_cached(party: RelyingParty, provider: HostileProvider) -> None:
+    """H165: a login in the same second as a failed one succeeds once the provider answers."""
     provider.faults = {"/.well-known/openid-configuration": answering("", 503)}
     with pytest.raises(ProviderUnavailable):
         await party.begin("idp", now=NOW)
@@ -248,8 +248,8 @@ async def test_failures_are_not_remembered(party: RelyingParty, provider: Hostil
     assert (await log_in(party, provider)).email == "bob@example.com"
 
 
-async def test_metadata_and_keys_are_kept_for_an_hour(party: RelyingParty, provider: HostileProvider) -> None:
-    """Within the hour nothing is fetched again; after it, both are, once."""
+async def test_metadata_and_keys_are_cached_for_an_hour(party: RelyingParty, provider: HostileProvider) -> None:
+    """Both documents are fetched once an hour."""
     await log_in(party, provider)
     clock.advance(minutes=59)
     await log_in(party, provider)
@@ -260,8 +260,8 @@ async def test_metadata_and_keys_are_kept_for_an_hour(party: RelyingParty, provi
     assert (provider.requests["/.well-known/openid-configuration"], provider.requests["/jwks"]) == (2, 2)
 
 
-async def test_simultaneous_logins_share_one_fetch(party: RelyingParty, provider: HostileProvider) -> None:
-    """Thirty logins that begin at once on a cold start ask the provider once for each document."""
+async def test_concurrent_logins_share_one_fetch(party: RelyingParty, provider: HostileProvider) -> None:
+    """Thirty concurrent logins with empty caches fetch each document once."""
     identities = await asyncio.gather(
         *(log_in(party, provider, email=f"person-{number}@example.com") for number in range(30))
     )
@@ -269,14 +269,14 @@ async def test_simultaneous_logins_share_one_fetch(party: RelyingParty, provider
     assert (provider.requests["/.well-known/openid-configuration"], provider.requests["/jwks"]) == (1, 1)
 
 
-async def test_logins_that_come_while_a_fetch_lands_share_it(party: RelyingParty, provider: HostileProvider) -> None:
-    """Logins that begin at every turn of the event loop, until the first one is through, cost one request in all."""
+async def test_logins_during_a_fetch_share_it(party: RelyingParty, provider: HostileProvider) -> None:
+    """Logins that start at every turn of the event loop, until the first one finishes, cost one request."""
     begun = [asyncio.create_task(party.begin("idp", now=NOW))]
 
     async def keep_coming() -> None:
         while not begun[0].done():
             begun.append(asyncio.create_task(party.begin("idp", now=NOW)))
-            # A timer: within a turn it comes after what a socket brought, where sleep(0) would come before.
+            # A timer runs after the events of sockets in a turn of the loop. sleep(0) would run before them.
             await asyncio.sleep(1e-9)
 
     await asyncio.create_task(keep_coming())
@@ -284,10 +284,10 @@ async def test_logins_that_come_while_a_fetch_lands_share_it(party: RelyingParty
     assert provider.requests["/.well-known/openid-configuration"] == 1
 
 
-async def test_simultaneous_logins_share_one_fetch_after_a_rotation(
+async def test_concurrent_logins_share_one_fetch_after_a_rotation(
     party: RelyingParty, provider: HostileProvider
 ) -> None:
-    """Twelve logins that all meet a rotated key cost one more fetch, and all succeed."""
+    """Twelve concurrent logins after a key rotation cost one more fetch, and all succeed."""
     await log_in(party, provider)
     provider.rotate("second")
     keys = orjson.dumps(provider.jwks())
@@ -302,8 +302,8 @@ async def test_simultaneous_logins_share_one_fetch_after_a_rotation(
     assert provider.requests["/jwks"] == 2
 
 
-async def test_a_provider_that_is_down_holds_everybody_up_for_one_deadline(provider: HostileProvider) -> None:
-    """Ten simultaneous logins at a silent provider all fail within one deadline, after one request."""
+async def test_silent_provider_costs_one_deadline(provider: HostileProvider) -> None:
+    """Ten concurrent logins at a provider without answers fail within one deadline, after one request."""
     provider.faults = {"/.well-known/openid-configuration": stalling(provider)}
     async with relying_on(SOON, idp=provider.registration()) as party:
         async with asyncio.timeout(20):
@@ -312,10 +312,8 @@ async def test_a_provider_that_is_down_holds_everybody_up_for_one_deadline(provi
     assert provider.requests["/.well-known/openid-configuration"] == 1
 
 
-async def test_a_browser_that_goes_away_does_not_end_the_others_fetch(
-    party: RelyingParty, provider: HostileProvider
-) -> None:
-    """Cancelling the login that happened to fetch leaves the one that waits with it unharmed."""
+async def test_cancelled_login_does_not_cancel_the_shared_fetch(party: RelyingParty, provider: HostileProvider) -> None:
+    """Cancelling the login that fetches does not affect another login that waits for the same fetch."""
     first = asyncio.create_task(party.begin("idp", now=NOW))
     second = asyncio.create_task(party.begin("idp", now=NOW))
     await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""The email claim policy, row after row: what a provider's word about an address is worth."""
+"""Evidence for an address, by the rules of each kind of provider."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ OIDC = {"email": ADDRESS, "email_verified": True}
 
 
 def provider(kind: str, **given: Any) -> ProviderSettings:
-    """The settings of one provider, read as the operator's are."""
+    """Returns the settings of a provider, validated like the operator's."""
     needed: dict[str, dict[str, Any]] = {
         "google": {},
         "microsoft": {"tenants": [TENANT]},
@@ -29,7 +29,7 @@ def provider(kind: str, **given: Any) -> ProviderSettings:
 
 
 def is_refused(evidence: Evidence, rule: str, remedy: Remedy | None = None) -> bool:
-    """Refused by this rule, with a sentence for the person; by whose remedy, where it is asked."""
+    """Returns whether a rule refuses the evidence with a sentence and, where given, with a remedy."""
     told = evidence.message.endswith(".") and len(evidence.message) > 40
     return evidence.verdict is Verdict.REFUSED and evidence.rule == rule and told and remedy in {None, evidence.remedy}
 
@@ -39,7 +39,7 @@ def is_refused(evidence: Evidence, rule: str, remedy: Remedy | None = None) -> b
 
 @pytest.mark.parametrize("address", ["bob@gmail.com", "BOB@GMAIL.COM", "bob@googlemail.com"])
 def test_google_is_authoritative_for_its_own_mailboxes(address: str) -> None:
-    """A verified address at gmail.com or googlemail.com is authoritative, in whatever case."""
+    """A verified address at gmail.com or googlemail.com is authoritative, in upper and lower case."""
     evidence = assess(provider("google"), GOOGLE | {"email": address})
     assert (evidence.verdict, evidence.rule) == (Verdict.AUTHORITATIVE, "google_gmail")
 
@@ -51,8 +51,8 @@ def test_google_is_authoritative_for_workspace_domains() -> None:
 
 
 @pytest.mark.parametrize("hosted_domain", [{}, {"hd": ""}, {"hd": None}, {"hd": True}, {"hd": ["example.com"]}])
-def test_google_accounts_on_other_addresses_are_third_party(hosted_domain: dict[str, Any]) -> None:
-    """H025: a verified third-party address without a real `hd` grants nothing by itself."""
+def test_google_accounts_with_other_addresses_are_third_party(hosted_domain: dict[str, Any]) -> None:
+    """H025: a verified third-party address without a valid `hd` is not sufficient."""
     evidence = assess(provider("google"), GOOGLE | hosted_domain)
     assert (evidence.verdict, evidence.rule) == (Verdict.THIRD_PARTY, "google_third_party")
 
@@ -61,7 +61,7 @@ def test_google_accounts_on_other_addresses_are_third_party(hosted_domain: dict[
     "address", ["bob@mail.gmail.com", "bob@gmail.com.evil.example", "bob@evil-gmail.com", "bob@gmail.co"]
 )
 def test_names_like_gmail_are_not_gmail(address: str) -> None:
-    """Only the very domains count as Google's: a look-alike stays a third-party address."""
+    """Only the exact domains are Google's. A similar domain is a third-party one."""
     assert assess(provider("google"), GOOGLE | {"email": address}).verdict is Verdict.THIRD_PARTY
 
 
@@ -73,8 +73,8 @@ def test_names_like_gmail_are_not_gmail(address: str) -> None:
         ("trust", Verdict.AUTHORITATIVE, "google_third_party_trusted_by_operator"),
     ],
 )
-def test_the_operator_decides_about_third_party_addresses_of_google(choice: str, verdict: Verdict, rule: str) -> None:
-    """THIRD_PARTY_ADDRESSES turns exactly the third-party row, each way under its own rule."""
+def test_operator_decides_about_third_party_addresses_of_google(choice: str, verdict: Verdict, rule: str) -> None:
+    """THIRD_PARTY_ADDRESSES changes only the verdict on third-party addresses. Each value has its own rule."""
     evidence = assess(provider("google", third_party_addresses=choice), GOOGLE)
     assert (evidence.verdict, evidence.rule) == (verdict, rule)
 
@@ -94,14 +94,14 @@ def test_the_operator_decides_about_third_party_addresses_of_google(choice: str,
     ],
 )
 def test_google_addresses_that_are_not_exactly_verified_are_refused(choice: str, verified: Any, rule: str) -> None:
-    """H022: only JSON true is true for Google, whatever the operator thinks of third-party addresses."""
+    """H022: for Google, only JSON true is verified, with every value of THIRD_PARTY_ADDRESSES."""
     for claims in (GOOGLE, GOOGLE | {"hd": "example.com"}, GOOGLE | {"email": "bob@gmail.com"}):
         settings = provider("google", third_party_addresses=choice)
         assert is_refused(assess(settings, claims | {"email_verified": verified}), rule)
 
 
-def test_google_addresses_without_a_word_about_verification_are_refused() -> None:
-    """H023: an absent email_verified is unverified at Google too."""
+def test_google_addresses_without_email_verified_are_refused() -> None:
+    """H023: an absent email_verified is unverified for Google, too."""
     assert is_refused(assess(provider("google"), {"email": "bob@gmail.com"}), "email_verified_absent")
 
 
@@ -109,7 +109,7 @@ def test_google_addresses_without_a_word_about_verification_are_refused() -> Non
 
 
 @pytest.mark.parametrize("edov", [True, 1, "1", "true"])
-def test_a_tenants_verified_domain_is_authoritative(edov: Any) -> None:
+def test_verified_domain_of_a_tenant_is_authoritative(edov: Any) -> None:
     """Each encoding of a true xms_edov makes the allowed tenant authoritative."""
     evidence = assess(provider("microsoft"), WORK | {"xms_edov": edov})
     assert (evidence.verdict, evidence.rule) == (Verdict.AUTHORITATIVE, "microsoft_edov")
@@ -117,8 +117,8 @@ def test_a_tenants_verified_domain_is_authoritative(edov: Any) -> None:
 
 @pytest.mark.parametrize("trusting", [False, True])
 @pytest.mark.parametrize("edov", [False, 0, "0", "false"])
-def test_an_address_that_the_tenant_denies_is_refused(edov: Any, trusting: bool) -> None:
-    """H028: a false xms_edov is refused in every encoding, by a tenant whose addresses are trusted otherwise too."""
+def test_address_that_the_tenant_denies_is_refused(edov: Any, trusting: bool) -> None:
+    """H028: a false xms_edov is refused in every encoding, also for a tenant with TRUST_TENANT_ADDRESSES."""
     claims = WORK | {"xms_edov": edov, "verified_primary_email": [ADDRESS]}
     evidence = assess(provider("microsoft", trust_tenant_addresses=trusting), claims)
     assert is_refused(evidence, "edov_false", Remedy.TENANT)
@@ -126,23 +126,23 @@ def test_an_address_that_the_tenant_denies_is_refused(edov: Any, trusting: bool)
 
 
 @pytest.mark.parametrize("further", [{}, {"xms_edov": None}, {"email_verified": True}, {"hd": "example.com"}])
-def test_an_address_without_the_tenants_proof_is_the_operators_to_mend(further: dict[str, Any]) -> None:
-    """H027: without xms_edov an Entra address is refused, and the sentence says that the operator lacks the claim."""
+def test_missing_xms_edov_is_refused_with_the_operators_remedy(further: dict[str, Any]) -> None:
+    """H027: an Entra address without xms_edov is refused, and the sentence says that the operator must add the claim."""
     evidence = assess(provider("microsoft", tenants=["*"]), {"email": ADDRESS, "tid": TENANT} | further)
     assert is_refused(evidence, "edov_absent", Remedy.OPERATOR)
     assert "Microsoft sent no proof for this address" in evidence.message
 
 
 @pytest.mark.parametrize("edov", ["yes", "TRUE", "True", 2, -1, 1.0, [True], {"v": 1}, "", "null"])
-def test_a_proof_in_an_unknown_form_is_no_proof(edov: Any) -> None:
-    """An xms_edov outside its known encodings is refused as unreadable, never taken for true."""
+def test_xms_edov_in_an_unknown_form_is_refused(edov: Any) -> None:
+    """An xms_edov outside its known encodings is refused as unreadable, and never counts as true."""
     evidence = assess(provider("microsoft", trust_tenant_addresses=True), WORK | {"xms_edov": edov})
     assert is_refused(evidence, "edov_unreadable", Remedy.OPERATOR)
 
 
 @pytest.mark.parametrize("name", ["preferred_username", "upn", "unique_name"])
 def test_other_names_of_a_microsoft_account_are_no_address(name: str) -> None:
-    """H030: an address that stands only in a user name is refused, with the proof of another claim beside it."""
+    """H030: an address in a user name only is refused, even with the proof of another claim."""
     claims = {name: ADDRESS, "tid": TENANT, "xms_edov": True}
     assert is_refused(assess(provider("microsoft", trust_tenant_addresses=True), claims), "email_absent")
 
@@ -151,13 +151,13 @@ def test_other_names_of_a_microsoft_account_are_no_address(name: str) -> None:
     "tenant", [OTHER_TENANT, TENANT.upper(), "", None, True, [TENANT], "{tenantid}", "common", "*", "consumers", PERSONAL_TENANT]
 )  # fmt: skip
 def test_tenants_that_are_not_allowed_are_refused(tenant: Any) -> None:
-    """H031: a `tid` that the operator did not list is refused, whatever proof it brings."""
+    """H031: a `tid` outside of the operator's list is refused with every proof."""
     assert is_refused(assess(provider("microsoft"), WORK | {"tid": tenant}), "tenant_not_allowed", Remedy.OPERATOR)
 
 
 @pytest.mark.parametrize("tenant", ["{tenantid}", "common", "consumers", "", None, "a/b", "a b"])
-def test_no_tenant_is_not_any_tenant(tenant: Any) -> None:
-    """H031: `*` allows every tenant that has an id, and nothing that is none."""
+def test_wildcard_requires_a_tenant_id(tenant: Any) -> None:
+    """H031: `*` allows only valid tenant ids."""
     settings = provider("microsoft", tenants=["*"])
     assert is_refused(assess(settings, WORK | {"tid": tenant}), "tenant_not_allowed")
     assert assess(settings, WORK | {"tid": OTHER_TENANT}).verdict is Verdict.AUTHORITATIVE
@@ -165,30 +165,30 @@ def test_no_tenant_is_not_any_tenant(tenant: Any) -> None:
 
 @pytest.mark.parametrize("listed", [ADDRESS, [ADDRESS], ["other@example.com", "BOB@Example.com"]])
 @pytest.mark.parametrize("name", ["verified_primary_email", "verified_secondary_email"])
-def test_an_address_among_the_tenants_verified_ones_is_authoritative(name: str, listed: Any) -> None:
-    """Microsoft's claims of verified addresses vouch for exactly the addresses in them."""
+def test_address_among_the_tenants_verified_ones_is_authoritative(name: str, listed: Any) -> None:
+    """Microsoft's claims of verified addresses prove exactly the addresses in them."""
     claims = {"email": ADDRESS, "tid": TENANT, name: listed}
     assert assess(provider("microsoft"), claims).rule == "microsoft_verified_email"
     assert is_refused(assess(provider("microsoft"), claims | {"email": "eve@example.com"}), "edov_absent")
 
 
 @pytest.mark.parametrize("listed", [True, 1, None, {}, [None, 1, {}], ["not an address"], "", ["bob@example.co"]])
-def test_odd_lists_of_verified_addresses_vouch_for_nothing(listed: Any) -> None:
-    """A verified_primary_email that does not hold the address is as good as none."""
+def test_malformed_lists_of_verified_addresses_prove_nothing(listed: Any) -> None:
+    """A verified_primary_email without the address has no effect."""
     claims = {"email": ADDRESS, "tid": TENANT, "verified_primary_email": listed}
     assert is_refused(assess(provider("microsoft"), claims), "edov_absent")
 
 
-def test_the_operator_may_trust_the_one_pinned_tenant() -> None:
-    """TRUST_TENANT_ADDRESSES accepts the addresses of the one tenant without xms_edov, under a rule that says so."""
+def test_operator_may_trust_the_one_pinned_tenant() -> None:
+    """TRUST_TENANT_ADDRESSES accepts the addresses of the one tenant without xms_edov, under its own rule."""
     claims = {"email": ADDRESS, "tid": TENANT}
     evidence = assess(provider("microsoft", trust_tenant_addresses=True), claims)
     assert (evidence.verdict, evidence.rule) == (Verdict.AUTHORITATIVE, "microsoft_tenant_trusted_by_operator")
 
 
 @pytest.mark.parametrize("tenants", [["*"], [TENANT, OTHER_TENANT], [TENANT, "consumers"]])
-def test_trust_is_for_one_pinned_tenant_only(tenants: list[str]) -> None:
-    """Trust without exactly one tenant trusts nobody, even where the settings were made without being checked."""
+def test_trust_requires_exactly_one_tenant(tenants: list[str]) -> None:
+    """TRUST_TENANT_ADDRESSES has no effect with several tenants, even with unvalidated settings."""
     settings = provider("microsoft", tenants=tenants).model_copy(update={"trust_tenant_addresses": True})
     assert is_refused(assess(settings, {"email": ADDRESS, "tid": TENANT}), "edov_absent")
 
@@ -203,7 +203,7 @@ PERSONAL = {"tid": PERSONAL_TENANT}
 )  # fmt: skip
 @pytest.mark.parametrize("tenants", [["consumers"], ["*"], [TENANT, "consumers"]])
 def test_microsoft_is_authoritative_for_its_own_mailboxes(domain: str, tenants: list[str]) -> None:
-    """A personal account on one of Microsoft's mail domains is authoritative."""
+    """A personal account with an address of Microsoft's mail domains is authoritative."""
     evidence = assess(provider("microsoft", tenants=tenants), PERSONAL | {"email": f"bob@{domain}"})
     assert (evidence.verdict, evidence.rule) == (Verdict.AUTHORITATIVE, "microsoft_mailbox")
 
@@ -215,7 +215,9 @@ def test_microsoft_is_authoritative_for_its_own_mailboxes(domain: str, tenants: 
      "live.blogspot.com", "msn.de", "msn.co.uk", "outlook.notatld", "outlookk.com", "hotmail.evil.co.uk", "xn--utlook-9jb.com"],
 )  # fmt: skip
 def test_names_like_microsofts_are_third_party(domain: str) -> None:
-    """H187: only the listed domains are Microsoft's; anybody can register live.xyz, or a name below their own domain."""
+    """H187: only the listed domains are Microsoft's. Other people can register live.xyz, or a subdomain of their own
+    domain.
+    """
     evidence = assess(provider("microsoft", tenants=["consumers"]), PERSONAL | {"email": f"bob@{domain}"})
     assert (evidence.verdict, evidence.rule) == (Verdict.THIRD_PARTY, "microsoft_personal_third_party")
 
@@ -228,10 +230,10 @@ def test_names_like_microsofts_are_third_party(domain: str) -> None:
         ("trust", Verdict.AUTHORITATIVE, "microsoft_personal_third_party_trusted_by_operator"),
     ],
 )
-def test_the_operator_decides_about_personal_accounts_on_other_addresses(
+def test_operator_decides_about_personal_accounts_with_other_addresses(
     choice: str, verdict: Verdict, rule: str
 ) -> None:
-    """THIRD_PARTY_ADDRESSES decides about personal Microsoft accounts as it does about Google's."""
+    """THIRD_PARTY_ADDRESSES applies to personal Microsoft accounts as it does to Google's."""
     settings = provider("microsoft", tenants=["consumers"], third_party_addresses=choice)
     evidence = assess(settings, PERSONAL | {"email": ADDRESS})
     assert (evidence.verdict, evidence.rule) == (verdict, rule)
@@ -239,13 +241,13 @@ def test_the_operator_decides_about_personal_accounts_on_other_addresses(
 
 @pytest.mark.parametrize("choice", ["confirm", "refuse", "trust"])
 def test_work_accounts_are_never_third_party(choice: str) -> None:
-    """H027: a rogue tenant can name any address, so no setting makes a work account's unproven word count."""
+    """H027: a malicious tenant can claim any address, so no setting accepts an unproven address of a work account."""
     settings = provider("microsoft", tenants=["*"], third_party_addresses=choice)
     assert is_refused(assess(settings, {"email": ADDRESS, "tid": OTHER_TENANT}), "edov_absent")
 
 
-def test_a_personal_accounts_proof_does_not_make_it_a_work_account() -> None:
-    """A personal account's xms_edov makes no third-party address authoritative."""
+def test_xms_edov_of_a_personal_account_has_no_effect() -> None:
+    """The xms_edov of a personal account makes no third-party address authoritative."""
     claims = PERSONAL | {"email": ADDRESS, "xms_edov": True, "verified_primary_email": [ADDRESS]}
     assert assess(provider("microsoft", tenants=["consumers"]), claims).verdict is Verdict.THIRD_PARTY
 
@@ -254,8 +256,8 @@ def test_a_personal_accounts_proof_does_not_make_it_a_work_account() -> None:
 
 
 @pytest.mark.parametrize("domains", [["example.com"], ["other.example", "EXAMPLE.com"], ["*"]])
-def test_an_issuer_speaks_for_the_operators_domains(domains: list[str]) -> None:
-    """A verified address of a listed domain, or of any where all are listed, is authoritative."""
+def test_issuer_is_authoritative_for_the_operators_domains(domains: list[str]) -> None:
+    """A verified address of a listed domain is authoritative. With `*`, so is that of any domain."""
     evidence = assess(provider("oidc", email_domains=domains), OIDC)
     assert (evidence.verdict, evidence.rule) == (Verdict.AUTHORITATIVE, "oidc_verified")
 
@@ -263,15 +265,15 @@ def test_an_issuer_speaks_for_the_operators_domains(domains: list[str]) -> None:
 @pytest.mark.parametrize(
     "domain", ["example.org", "mail.example.com", "evilexample.com", "example.com.evil.org", "xample.com"]
 )
-def test_an_issuer_does_not_speak_for_other_domains(domain: str) -> None:
-    """H044: an address of a domain that the operator did not list is refused, however verified."""
+def test_issuer_is_not_authoritative_for_other_domains(domain: str) -> None:
+    """H044: a verified address of an unlisted domain is refused."""
     evidence = assess(provider("oidc", trust_addresses=True), OIDC | {"email": f"bob@{domain}"})
     assert is_refused(evidence, "domain_not_listed", Remedy.OPERATOR)
 
 
 @pytest.mark.parametrize("domains", [None, ()])
-def test_an_issuer_without_domains_speaks_for_none(domains: Any) -> None:
-    """H044: settings that list no domain accept no address, even where they were made without being checked."""
+def test_issuer_without_domains_is_authoritative_for_none(domains: Any) -> None:
+    """H044: settings without domains accept no address, even if they were not validated."""
     settings = provider("oidc").model_copy(update={"email_domains": domains})
     assert is_refused(assess(settings, OIDC), "domains_not_configured", Remedy.OPERATOR)
 
@@ -279,7 +281,7 @@ def test_an_issuer_without_domains_speaks_for_none(domains: Any) -> None:
 @pytest.mark.parametrize("address", ["bob@bücher.example", "bob@xn--bcher-kva.example", "Bob@bücher.EXAMPLE"])
 @pytest.mark.parametrize("listed", ["bücher.example", "xn--bcher-kva.example"])
 def test_international_domains_are_compared_by_their_a_labels(address: str, listed: str) -> None:
-    """H082: both spellings of one international domain are the same domain, in the settings and in the claim."""
+    """H082: both spellings of an international domain are equal, in the settings and in the claim."""
     assert assess(provider("oidc", email_domains=[listed]), OIDC | {"email": address}).rule == "oidc_verified"
 
 
@@ -297,7 +299,7 @@ def test_international_domains_are_compared_by_their_a_labels(address: str, list
     ],
 )
 def test_only_true_is_verified(verified: Any, rule: str) -> None:
-    """H022: an email_verified that is not JSON true is refused, and each way of not being it has its own reason."""
+    """H022: an email_verified other than JSON true is refused. Each form has its own reason."""
     assert is_refused(assess(provider("oidc"), OIDC | {"email_verified": verified}), rule)
 
 
@@ -307,7 +309,7 @@ def test_absent_is_unverified() -> None:
 
 
 @pytest.mark.parametrize("wanted", [["true"], ["1"], [1], [True, "true", "1"]])
-def test_the_operator_may_widen_the_values_that_count(wanted: list[Any]) -> None:
+def test_operator_may_add_values_of_email_verified(wanted: list[Any]) -> None:
     """EMAIL_VERIFIED_VALUES compares type and value: 1 is not true, "1" is not 1."""
     settings = provider("oidc", email_verified_values=wanted)
     for value in (True, "true", "1", 1, 1.0, "True", False, 0, "yes"):
@@ -317,26 +319,26 @@ def test_the_operator_may_widen_the_values_that_count(wanted: list[Any]) -> None
 
 
 @pytest.mark.parametrize("claims", [{"email": ADDRESS}, {"email": ADDRESS, "email_verified": None}])
-def test_the_operator_may_trust_an_issuer_that_says_nothing(claims: dict[str, Any]) -> None:
-    """TRUST_ADDRESSES accepts listed domains without email_verified, under a rule that says so."""
+def test_operator_may_trust_an_issuer_without_email_verified(claims: dict[str, Any]) -> None:
+    """TRUST_ADDRESSES accepts listed domains without email_verified, under its own rule."""
     evidence = assess(provider("oidc", trust_addresses=True), claims)
     assert (evidence.verdict, evidence.rule) == (Verdict.AUTHORITATIVE, "oidc_addresses_trusted_by_operator")
 
 
 @pytest.mark.parametrize("verified", [False, "false", 0, "no"])
-def test_trust_does_not_override_what_the_issuer_denies(verified: Any) -> None:
-    """H022: an address that the issuer says it did not verify is refused under TRUST_ADDRESSES too."""
+def test_trust_does_not_override_a_false_email_verified(verified: Any) -> None:
+    """H022: an address that the issuer did not verify is refused with TRUST_ADDRESSES, too."""
     evidence = assess(provider("oidc", trust_addresses=True), OIDC | {"email_verified": verified})
     assert evidence.verdict is Verdict.REFUSED
 
 
-def test_trust_needs_listed_domains() -> None:
-    """TRUST_ADDRESSES for any domain trusts nobody, even where the settings were made without being checked."""
+def test_trust_requires_listed_domains() -> None:
+    """TRUST_ADDRESSES has no effect for `*`, even with unvalidated settings."""
     settings = provider("oidc", email_domains=["*"]).model_copy(update={"trust_addresses": True})
     assert is_refused(assess(settings, {"email": ADDRESS}), "email_verified_absent")
 
 
-# ------------------------------------------------------------------------------------------------------- addresses, always
+# ---------------------------------------------------------------------------------------------- addresses of every kind
 
 KINDS = [
     (provider("google"), {"email_verified": True, "hd": "example.com"}),
@@ -348,10 +350,10 @@ KINDS = [
 
 @pytest.mark.parametrize(("settings", "claims"), KINDS)
 @pytest.mark.parametrize("email", [{}, {"email": None}, {"email": ""}, {"email": True}, {"email": ["bob@example.com"]}])
-def test_no_address_is_refused_everywhere(
+def test_missing_address_is_refused_everywhere(
     settings: ProviderSettings, claims: dict[str, Any], email: dict[str, Any]
 ) -> None:
-    """H030: without an address in `email` there is nothing to vouch for, whatever else is claimed."""
+    """H030: claims without `email` are refused, with any other claims."""
     further = {"preferred_username": ADDRESS, "upn": ADDRESS, "emails": [ADDRESS]}
     assert is_refused(assess(settings, claims | further | email), "email_absent", Remedy.PERSON)
 
@@ -369,15 +371,13 @@ def test_no_address_is_refused_everywhere(
         "bob@ex ample.com",
     ],
 )
-def test_what_is_no_address_is_refused_everywhere(
-    settings: ProviderSettings, claims: dict[str, Any], email: str
-) -> None:
-    """H075: a claim that could not be invited is refused, look-alike characters among them."""
+def test_invalid_address_is_refused_everywhere(settings: ProviderSettings, claims: dict[str, Any], email: str) -> None:
+    """H075: a claim that could not be invited is refused, also one with confusable characters."""
     assert is_refused(assess(settings, claims | {"email": email}), "address_invalid", Remedy.PERSON)
 
 
-def test_every_refusal_has_a_sentence_of_its_own() -> None:
-    """No two refusals read the same to the person, and none names a claim's value."""
+def test_every_refusal_has_its_own_sentence() -> None:
+    """Each refusal has a different sentence, without the value of a claim."""
     claims: list[tuple[ProviderSettings, dict[str, Any]]] = [
         (provider("google"), {}),
         (provider("google"), {"email": "bob"}),

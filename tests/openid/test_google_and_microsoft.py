@@ -23,7 +23,7 @@ OTHER_TENANT = "0b9a6d52-3c6e-4f0c-8a57-2f1a6c3b9d22"
 
 
 async def test_googles_rules_apply_at_another_issuer(provider: HostileProvider) -> None:
-    """ISSUER replaces Google's issuer and nothing else: its evidence rules stay."""
+    """ISSUER replaces only Google's issuer. The evidence rules remain."""
     async with relying_on(google=provider.registration(kind="google")) as party:
         third_party = await log_in(party, provider, "google")
         hosted = await log_in(party, provider, "google", email="ann@example.com", hd="example.com")
@@ -33,7 +33,7 @@ async def test_googles_rules_apply_at_another_issuer(provider: HostileProvider) 
 
 
 MICROSOFT_SHAPES = [
-    # where the provider is, what it calls itself in discovery, what ISSUER says
+    # the provider's location, its issuer in discovery, ISSUER
     ("/common/v2.0", "/{tenantid}/v2.0", "/common/v2.0"),
     ("/common/v2.0", "/{tenantid}/v2.0", "/{tenantid}/v2.0"),
     ("/common/v2.0", "/{tenantid}/v2.0", "/{tenant}/v2.0"),
@@ -45,7 +45,7 @@ MICROSOFT_SHAPES = [
 ]
 
 
-# With one tenant, a template's discovery document is the one at that tenant.
+# With one tenant, the discovery document at that tenant has a template.
 MICROSOFT_CONCRETE = [
     (f"/{TENANT}/v2.0" if "{" in configured else path, named, configured)
     for path, named, configured in MICROSOFT_SHAPES
@@ -58,7 +58,7 @@ def of_tenant(origin: str, tenant: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize(("path", "named", "configured"), MICROSOFT_SHAPES)
 async def test_microsofts_issuer_is_the_template_with_the_tokens_tenant(path: str, named: str, configured: str) -> None:
-    """H031: an allowed tenant's token is believed under that tenant's issuer, which is the identity's."""
+    """H031: a token of an allowed tenant must have that tenant's issuer, which becomes the identity's issuer."""
     tenants = ["*"] if "{" in configured else [TENANT]
     async with microsoft(path, named, configured, tenants) as (provider, party, origin):
         identity = await log_in(party, provider, "microsoft", **of_tenant(origin, TENANT))
@@ -67,7 +67,7 @@ async def test_microsofts_issuer_is_the_template_with_the_tokens_tenant(path: st
 
 
 OTHER_TENANTS: list[tuple[Any, Any, set[str]]] = [
-    # iss, tid, the reasons of the refusal
+    # iss, tid, the reasons of the rejection
     ("{origin}/{other}/v2.0", "{other}", {"tenant_not_allowed", "issuer_mismatch"}),
     ("{origin}/{tenant}/v2.0", "{other}", {"issuer_mismatch"}),
     ("{origin}/{other}/v2.0", "{tenant}", {"issuer_mismatch"}),
@@ -86,8 +86,8 @@ OTHER_TENANTS: list[tuple[Any, Any, set[str]]] = [
 
 
 @pytest.mark.parametrize(("path", "named", "configured"), MICROSOFT_CONCRETE)
-async def test_other_tenants_are_refused(path: str, named: str, configured: str) -> None:
-    """H031: a tenant that is not allowed, a tenant under another's issuer, and the literal template are refused."""
+async def test_other_tenants_are_rejected(path: str, named: str, configured: str) -> None:
+    """H031: a tenant that is not allowed, a tenant under another's issuer, and the literal template are rejected."""
     async with microsoft(path, named, configured, [TENANT]) as (provider, party, origin):
 
         def filled(value: Any) -> Any:
@@ -103,8 +103,8 @@ async def test_other_tenants_are_refused(path: str, named: str, configured: str)
         assert (await log_in(party, provider, "microsoft", **of_tenant(origin, TENANT))).subject
 
 
-async def test_an_issuer_for_one_tenant_speaks_for_no_other() -> None:
-    """H031: where ISSUER names one tenant, a template in its discovery document lets no other tenant in."""
+async def test_issuer_of_one_tenant_rejects_other_tenants() -> None:
+    """H031: with an ISSUER of one tenant, a template in its discovery document allows only this tenant."""
     own = f"/{OTHER_TENANT}/v2.0"
     async with microsoft(own, "/{tenantid}/v2.0", own, ["*"]) as (provider, party, origin):
         with pytest.raises(SignInFailed, match="tenant_not_allowed"):
@@ -125,14 +125,14 @@ async def test_an_issuer_for_one_tenant_speaks_for_no_other() -> None:
     ],
 )
 async def test_another_template_is_another_issuer(named: str, configured: str) -> None:
-    """H052: a Microsoft discovery document may differ from ISSUER in the tenant's place and nowhere else."""
+    """H052: a Microsoft discovery document may differ from ISSUER only in the place of the tenant."""
     async with microsoft(configured, named, configured, [TENANT]) as (_, party, __):
         with pytest.raises(ProviderUnavailable, match="discovery_issuer_mismatch"):
             await party.begin("microsoft", now=NOW)
 
 
-async def test_templates_are_microsofts_alone() -> None:
-    """H031: a `{tenantid}` in the name of any other kind of issuer is a mismatch like any."""
+async def test_templates_are_for_microsoft_only() -> None:
+    """H031: a `{tenantid}` in the issuer of another kind is a mismatch."""
     async with running_provider("/common/v2.0", issuer_path="/{tenantid}/v2.0", clock=clock) as provider:
         async with relying_on(idp=provider.registration(issuer=provider.location)) as party:
             with pytest.raises(ProviderUnavailable, match="discovery_issuer_mismatch"):
@@ -145,10 +145,8 @@ async def test_templates_are_microsofts_alone() -> None:
      ("https://evil.example/{tenant}/v2.0", False), ("{origin}/common/v2.0", False)],
 )  # fmt: skip
 @pytest.mark.parametrize("tenants", [[TENANT], ["*"]])
-async def test_a_template_in_the_response_stands_for_the_tokens_tenant(
-    iss: str, believed: bool, tenants: list[str]
-) -> None:
-    """H054: the response may name the template or the token's own tenant, and no other."""
+async def test_response_may_name_the_template_or_the_tenant(iss: str, believed: bool, tenants: list[str]) -> None:
+    """H054: the response may name the template or the token's own tenant. Other tenants are rejected."""
     shape = ("/common/v2.0", "/{tenantid}/v2.0", "/common/v2.0")
     async with microsoft(*shape, tenants) as (provider, party, origin):
         provider.response_changes = {"iss": iss.format(origin=origin, tenant=TENANT, other=OTHER_TENANT)}
@@ -158,7 +156,7 @@ async def test_a_template_in_the_response_stands_for_the_tokens_tenant(
             return
         with pytest.raises(SignInFailed, match="response_issuer_mismatch"):
             await login
-        # What no allowed tenant can have sent is not even exchanged.
+        # A response that no allowed tenant can have sent is rejected before the code exchange.
         assert provider.requests["/token"] == (1 if tenants == ["*"] and "{other}" in iss else 0)
 
 
@@ -173,7 +171,7 @@ async def test_a_template_in_the_response_stands_for_the_tokens_tenant(
     ],
 )
 async def test_microsofts_sign_in_page_is_the_narrowest(tenants: list[str], authority: str) -> None:
-    """Of Microsoft's sign-in pages the one is asked that lets every allowed tenant in and as few others as can be."""
+    """The sign-in page is the most restrictive one that admits every allowed tenant."""
     async with microsoft(f"/{authority}/v2.0", "/{tenantid}/v2.0", "/{tenantid}/v2.0", tenants) as (provider, party, _):
         assert (await party.begin("microsoft", now=NOW)).state
     assert provider.requests["/.well-known/openid-configuration"] == 1
@@ -195,8 +193,8 @@ ENTRA = "https://login.microsoftonline.com"
         ({"kind": "microsoft", "tenants": [TENANT, OTHER_TENANT]}, f"{ENTRA}/organizations/v2.0", {f"{ENTRA}/{{tenantid}}/v2.0"}),
     ],
 )  # fmt: skip
-def test_google_and_microsoft_know_their_issuers(registration: dict[str, Any], asked: str, named: set[str]) -> None:
-    """Without ISSUER the known one is asked, and may call itself what the real one does, and not what others do."""
+def test_google_and_microsoft_have_known_issuers(registration: dict[str, Any], asked: str, named: set[str]) -> None:
+    """Without ISSUER, the known issuer is used. Its discovery document must have the real issuer."""
     settings = settings_for(idp={"client_id": "c", "client_secret": "s"} | registration)
     issuer = Issuer.of(settings.providers["idp"])
     assert issuer.discovery_url == f"{asked}/.well-known/openid-configuration"

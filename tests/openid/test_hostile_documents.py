@@ -52,15 +52,15 @@ PROVIDERS = settings_for(
 
 
 def objects_of(*names: str) -> st.SearchStrategy[dict[str, Any]]:
-    """JSON objects with anything under these names."""
+    """Returns a strategy of JSON objects with any values under these names."""
     return st.fixed_dictionaries({}, optional=dict.fromkeys(names, JSON))
 
 
 @SOME
 @given(objects_of("issuer", "authorization_endpoint", "token_endpoint", "jwks_uri", "userinfo_endpoint",
                   "prompt_values_supported", "token_endpoint_auth_methods_supported"))  # fmt: skip
-def test_no_discovery_document_is_an_exception(document: dict[str, Any]) -> None:
-    """Whatever JSON a discovery document holds, it is metadata or one kind of failure."""
+def test_any_discovery_document_is_metadata_or_an_expected_error(document: dict[str, Any]) -> None:
+    """A discovery document of any JSON is metadata, or one kind of error."""
     for settings in PROVIDERS.values():
         issuer = Issuer.of(settings)
         for honest in ({}, {"issuer": issuer.configured}):
@@ -70,8 +70,8 @@ def test_no_discovery_document_is_an_exception(document: dict[str, Any]) -> None
 
 @SOME
 @given(JSON | st.lists(objects_of("kty", "n", "e", "crv", "x", "y", "use", "key_ops", "alg", "kid"), max_size=3))
-def test_no_jwks_is_an_exception(keys: Any) -> None:
-    """Whatever JSON a JWKS holds, it is read, and none of its keys verifies what nobody signed."""
+def test_any_jwks_verifies_only_signed_tokens(keys: Any) -> None:
+    """A JWKS of any JSON is parsed, and its keys verify no forged signature."""
     for kind in ({}, {"kty": "RSA"}, {"kty": "EC"}, {"kty": "OKP"}):
         members = [key | kind for key in keys if isinstance(key, dict)] if isinstance(keys, list) else keys
         for key in read_keys({"keys": members}):
@@ -80,8 +80,8 @@ def test_no_jwks_is_an_exception(keys: Any) -> None:
 
 @SOME
 @given(objects_of("iss", "aud", "azp", "sub", "nonce", "iat", "exp", "nbf", "at_hash", "tid"), JSON, JSON)
-def test_no_claims_are_an_exception(claims: dict[str, Any], header: Any, token: Any) -> None:
-    """Whatever JSON an ID token holds, it is refused in one way; random claims never pass."""
+def test_any_claims_are_rejected_as_expected(claims: dict[str, Any], header: Any, token: Any) -> None:
+    """An ID token of any JSON is rejected with one kind of error. Random claims never pass."""
     for settings in PROVIDERS.values():
         issuer = Issuer.of(settings)
         expected = Expected(issuer, issuer.configured, "c", digest_of("nonce"), "access-token", NOW)
@@ -94,26 +94,26 @@ def test_no_claims_are_an_exception(claims: dict[str, Any], header: Any, token: 
 
 @SOME
 @given(objects_of("email", "email_verified", "hd", "tid", "xms_edov", "verified_primary_email"))
-def test_no_claims_are_evidence_by_accident(claims: dict[str, Any]) -> None:
-    """Whatever JSON the claims about an address hold, there is a verdict; without an address it is a refusal."""
+def test_any_claims_have_a_verdict(claims: dict[str, Any]) -> None:
+    """Claims of any JSON about an address have a verdict. Without an address, they are refused."""
     for settings in PROVIDERS.values():
         evidence = assess(settings, claims)
         assert evidence.verdict is Verdict.REFUSED or "@" in claims["email"]
 
 
 @pytest.mark.parametrize("code", ["ü", "a b&c=d%", "\ud800", "\x00", "%ZZ", "漢字", "a+b/c="])
-async def test_odd_codes_are_refused_by_the_provider_and_break_nothing(
+async def test_malformed_codes_are_rejected_by_the_provider(
     party: RelyingParty, provider: HostileProvider, code: str
 ) -> None:
-    """H068: a code of any characters ends in a refusal, never in another exception."""
+    """H068: a code of any characters is rejected with an expected error."""
     started = await party.begin("idp", now=NOW)
     with pytest.raises(SignInFailed) as refusal:
         await finish(party, started, {"code": code, "iss": provider.issuer})
     assert refusal.value.reason in {"code_refused", "token_endpoint_failed"}
 
 
-async def test_an_operators_check_names_what_is_wrong(party: RelyingParty, provider: HostileProvider) -> None:
-    """`check` passes for a working provider and tells the operator of one without keys, though logins cached others."""
+async def test_operators_check_names_the_error(party: RelyingParty, provider: HostileProvider) -> None:
+    """`check` succeeds for a working provider. It reports one without keys, although logins have cached keys."""
     await party.check("idp", now=NOW)
     provider.published = {"keys": []}
     with pytest.raises(ProviderUnavailable, match="no_usable_key") as failure:
@@ -122,7 +122,7 @@ async def test_an_operators_check_names_what_is_wrong(party: RelyingParty, provi
 
 
 async def test_nothing_secret_is_logged(provider: HostileProvider, caplog: pytest.LogCaptureFixture) -> None:
-    """H155: with everything at DEBUG, good and bad logins leave no code, state, nonce, verifier, token or secret."""
+    """H155: at DEBUG, successful and failed logins log no code, state, nonce, verifier, token or secret."""
     caplog.set_level(logging.DEBUG)
     logs.quieten()
     secrets = [CLIENT_SECRET]

@@ -1,4 +1,4 @@
-"""Claims of the ID token: each break alone, and the breaks in pairs (OpenID Connect Core 3.1.3.7)."""
+"""Claims of the ID token: each fault alone, and faults in pairs (OpenID Connect Core 3.1.3.7)."""
 
 import itertools
 from collections.abc import Iterable
@@ -107,37 +107,37 @@ WORST_BREAKS = [
 
 
 def reasons_of(*names: str) -> set[str]:
-    """The reasons that refuse these breaks together; a moved `iat` moves what a long life is."""
+    """Returns the reasons of these faults together. A changed `iat` also changes the limit of the lifetime."""
     lives = {"id_token_lives_too_long"} if {name[:3] for name in names} == {"iat", "exp"} else set()
     return {CLAIM_BREAKS[name][2] for name in names} | lives
 
 
 def pairs_of(names: Iterable[str]) -> list[tuple[str, str]]:
-    """All pairs that break two different claims."""
+    """Returns all pairs of faults in two different claims."""
     return [pair for pair in itertools.combinations(names, 2) if CLAIM_BREAKS[pair[0]][0] != CLAIM_BREAKS[pair[1]][0]]
 
 
 @pytest.mark.parametrize("name", CLAIM_BREAKS)
-async def test_each_broken_claim_is_refused(party: RelyingParty, provider: HostileProvider, name: str) -> None:
-    """H046, H188: one broken claim refuses an otherwise perfect ID token, under the reason of that claim."""
+async def test_each_broken_claim_is_rejected(party: RelyingParty, provider: HostileProvider, name: str) -> None:
+    """H046, H188: one broken claim rejects an otherwise correct ID token, with the reason of that claim."""
     claim, value, reason = CLAIM_BREAKS[name]
     provider.claim_changes = {claim: value}
     assert (await is_refused(party, provider)).reason == reason
 
 
 @pytest.mark.parametrize("pair", pairs_of(WORST_BREAKS), ids="+".join)
-async def test_two_broken_claims_do_not_mend_each_other(
+async def test_two_broken_claims_are_rejected(
     party: RelyingParty, provider: HostileProvider, pair: tuple[str, str]
 ) -> None:
-    """H046: a token with two broken claims is refused for one of the two."""
+    """H046: a token with two broken claims is rejected for one of them."""
     provider.claim_changes = dict(CLAIM_BREAKS[name][:2] for name in pair)
     with pytest.raises(SignInFailed) as refusal:
         await log_in(party, provider)
     assert refusal.value.reason in reasons_of(*pair)
 
 
-def test_no_two_broken_claims_mend_each_other() -> None:
-    """H046: of all 1,600 pairs of breaks in two claims, not one passes the check of the claims."""
+def test_every_pair_of_broken_claims_is_rejected() -> None:
+    """H046: all 1,600 pairs of faults in two claims fail the check of the claims."""
     settings = settings_for(idp={"issuer": "https://login.example.com", "client_id": CLIENT_ID, "client_secret": "s",
                                  "email_domains": ["*"]})  # fmt: skip
     issuer = Issuer.of(settings.providers["idp"])
@@ -193,7 +193,7 @@ ANSWER_BREAKS: dict[str, tuple[dict[str, dict[str, Any]], str]] = {
 
 
 def break_answers(provider: HostileProvider, *names: str) -> set[str]:
-    """Breaks what these names stand for; the reasons that may refuse it."""
+    """Applies the faults of these names. Returns the possible reasons of the rejection."""
     for name in names:
         for part, changes in ANSWER_BREAKS[name][0].items():
             if part == "signing":
@@ -205,9 +205,9 @@ def break_answers(provider: HostileProvider, *names: str) -> set[str]:
 
 
 @pytest.mark.parametrize("first", ANSWER_BREAKS)
-async def test_no_two_broken_answers_mend_each_other(provider: HostileProvider, first: str) -> None:
-    """H046: each part of each answer, broken alone and together with every other, refuses the login for one of the two
-    reasons, and the next honest login succeeds.
+async def test_every_pair_of_broken_answers_is_rejected(provider: HostileProvider, first: str) -> None:
+    """H046: faults in each answer, alone and in pairs, reject the login for one of their reasons. The next correct
+    login succeeds.
     """
     for second in list(ANSWER_BREAKS)[list(ANSWER_BREAKS).index(first) :]:
         async with relying_on(idp=provider.registration()) as party:
@@ -220,10 +220,10 @@ async def test_no_two_broken_answers_mend_each_other(provider: HostileProvider, 
 
 
 @pytest.mark.parametrize("azp", [ABSENT, CLIENT_ID])
-async def test_a_token_for_another_client_is_refused_though_azp_names_us(
+async def test_token_for_another_client_is_rejected_although_azp_names_us(
     party: RelyingParty, provider: HostileProvider, azp: Any
 ) -> None:
-    """H050: an ID token for another audience is refused though azp names us."""
+    """H050: an ID token for another audience is rejected although azp names us."""
     provider.claim_changes = {"aud": "another-client", "azp": azp}
     assert (await is_refused(party, provider)).reason == "audience_mismatch"
 
@@ -248,9 +248,9 @@ async def test_a_token_for_another_client_is_refused_though_azp_names_us(
     ],
     ids="+".join,
 )
-async def test_claims_at_the_edge_of_what_is_right_are_believed(
+async def test_claims_at_the_limits_are_accepted(
     party: RelyingParty, provider: HostileProvider, changes: dict[str, Any]
 ) -> None:
-    """H065: the leeway is a minute, no less; an audience in a list of one, and unknown claims, are fine."""
+    """H065: the leeway is exactly one minute. An audience in a list of one, and unknown claims, are accepted."""
     provider.claim_changes = changes
     assert (await log_in(party, provider)).email == "bob@example.com"

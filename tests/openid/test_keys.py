@@ -23,14 +23,16 @@ from tests.support.relying_party import NOW, clock, finish, is_refused, log_in, 
 pytestmark = pytest.mark.anyio
 
 
-async def test_tokens_without_a_key_id_work(party: RelyingParty, provider: HostileProvider) -> None:
+async def test_token_without_a_key_id_is_accepted(party: RelyingParty, provider: HostileProvider) -> None:
     """H047: kid-absent-single is accepted."""
     provider.header_changes = {"kid": ABSENT}
     assert (await log_in(party, provider)).email == "bob@example.com"
 
 
-async def test_tokens_without_a_key_id_work_among_several_keys(party: RelyingParty, provider: HostileProvider) -> None:
-    """H047: kid-absent-multiple is accepted, by whichever key fits the algorithm."""
+async def test_token_without_a_key_id_is_accepted_with_several_keys(
+    party: RelyingParty, provider: HostileProvider
+) -> None:
+    """H047: kid-absent-multiple is accepted, with any key that fits the algorithm."""
     provider.header_changes = {"kid": ABSENT}
     provider.further_keys = [
         public(key_for("RS256", "a stranger's")), public(key_for("ES256")), public(key_for("EdDSA")),
@@ -42,15 +44,17 @@ def public(key: Any, **members: Any) -> dict[str, Any]:
     return {**key.as_dict(private=False), **members}
 
 
-async def test_keys_without_a_key_id_work(party: RelyingParty, provider: HostileProvider) -> None:
-    """A published key that has no `kid` may be the one that a token's `kid` means."""
+async def test_key_without_a_key_id_is_tried(party: RelyingParty, provider: HostileProvider) -> None:
+    """A published key without `kid` is tried for a token with any `kid`."""
     provider.published = {"keys": [public(provider.key)]}
     assert (await log_in(party, provider)).email == "bob@example.com"
 
 
 @pytest.mark.parametrize("namesake", ["RS256", "PS256", "ES256", "EdDSA"])
-async def test_keys_of_one_name_are_all_tried(party: RelyingParty, provider: HostileProvider, namesake: str) -> None:
-    """H047: a `kid` that several published keys share, of one kind or of several, finds the one that signed."""
+async def test_keys_with_the_same_key_id_are_all_tried(
+    party: RelyingParty, provider: HostileProvider, namesake: str
+) -> None:
+    """H047: several published keys, of one type or several, may share a `kid`. The one that signed is found."""
     shared = {"kid": provider.public_key()["kid"]}
     provider.further_keys = [public(key_for(namesake, "second"), **shared)]
     assert (await log_in(party, provider)).email == "bob@example.com"
@@ -60,12 +64,10 @@ async def test_keys_of_one_name_are_all_tried(party: RelyingParty, provider: Hos
 
 
 @pytest.mark.parametrize("kid", [None, "always the same"])
-async def test_rotations_are_survived_without_a_restart(
+async def test_rotated_keys_are_found_without_a_restart(
     party: RelyingParty, provider: HostileProvider, kid: str | None
 ) -> None:
-    """H047: keys that rotate between logins, and again just before signing, are found with one more fetch each, however
-    often they do.
-    """
+    """H047: keys that rotate between logins, or just before signing, cost one more fetch each."""
     provider.rotate("first", kid=kid)
     await log_in(party, provider)
     for number, name in enumerate(("second", "third", "first") * 5, start=2):
@@ -75,8 +77,8 @@ async def test_rotations_are_survived_without_a_restart(
         assert provider.requests["/jwks"] == number
 
 
-async def test_a_withdrawn_key_is_forgotten(party: RelyingParty, provider: HostileProvider) -> None:
-    """A key that the provider took back signs nothing any more once the hour is over."""
+async def test_withdrawn_key_expires(party: RelyingParty, provider: HostileProvider) -> None:
+    """A key that the provider withdrew verifies nothing after the cache's hour."""
     await log_in(party, provider)
     provider.published = {"keys": [public(key_for("RS256", "second"), kid="second")]}
     assert (await log_in(party, provider)).email == "bob@example.com"
@@ -85,8 +87,8 @@ async def test_a_withdrawn_key_is_forgotten(party: RelyingParty, provider: Hosti
         await log_in(party, provider)
 
 
-async def test_bad_tokens_do_not_make_us_flood_the_provider(party: RelyingParty, provider: HostileProvider) -> None:
-    """H047: after ten fetches in vain in a minute there is no eleventh; a minute later a rotation works again."""
+async def test_bad_tokens_do_not_flood_the_provider(party: RelyingParty, provider: HostileProvider) -> None:
+    """H047: at most ten fetches a minute may fail to find a key. A minute later, a rotated key is found again."""
     provider.signing = "another_key"
     for _ in range(20):
         with pytest.raises(SignInFailed, match="id_token_signature_invalid"):
@@ -103,10 +105,8 @@ async def test_bad_tokens_do_not_make_us_flood_the_provider(party: RelyingParty,
 
 
 @pytest.mark.parametrize("endpoint", ["/token", "/jwks", "/userinfo"])
-async def test_endpoints_that_move_are_found_again(
-    party: RelyingParty, provider: HostileProvider, endpoint: str
-) -> None:
-    """A provider whose endpoints move fails one login, and works at the next without waiting for the hour."""
+async def test_moved_endpoints_are_found_again(party: RelyingParty, provider: HostileProvider, endpoint: str) -> None:
+    """After the endpoints of a provider move, one login fails. The next one succeeds before the cache expires."""
     await log_in(party, provider)
     clock.advance(minutes=2)
     provider.rotate("second")
@@ -118,10 +118,8 @@ async def test_endpoints_that_move_are_found_again(
     assert provider.requests["/.well-known/openid-configuration"] == 2
 
 
-async def test_a_provider_that_fails_is_not_flooded_for_its_document(
-    party: RelyingParty, provider: HostileProvider
-) -> None:
-    """H068: however many logins fail at a broken endpoint, the discovery document is read once a minute at most."""
+async def test_failing_provider_is_not_flooded_for_its_document(party: RelyingParty, provider: HostileProvider) -> None:
+    """H068: many failed logins at a broken endpoint read the discovery document at most once a minute."""
     provider.faults = {"/token": answering("out of order", 500)}
     for _ in range(3):
         for _number in range(4):
@@ -149,8 +147,8 @@ ODD_KEYS: list[Any] = [
 ]
 
 
-async def test_odd_keys_disturb_nobody(party: RelyingParty, provider: HostileProvider) -> None:
-    """H047: keys of unknown kinds, broken keys and things that are no keys are passed over, however many there are."""
+async def test_malformed_keys_are_ignored(party: RelyingParty, provider: HostileProvider) -> None:
+    """H047: keys of unknown types, broken keys and values of other types are ignored in any number."""
     provider.further_keys = ODD_KEYS * 50
     assert (await log_in(party, provider)).email == "bob@example.com"
 
@@ -158,10 +156,10 @@ async def test_odd_keys_disturb_nobody(party: RelyingParty, provider: HostilePro
 @pytest.mark.parametrize(
     "document", [{}, {"keys": None}, {"keys": {}}, {"keys": "x"}, {"keys": []}, {"keys": ODD_KEYS}]
 )
-async def test_without_a_usable_key_nobody_signs(
+async def test_jwks_without_a_usable_key_rejects_every_token(
     party: RelyingParty, provider: HostileProvider, document: dict[str, Any]
 ) -> None:
-    """A JWKS without one usable key refuses every token, and works again as soon as it has one."""
+    """A JWKS without a usable key rejects every token. Logins succeed again once it has one."""
     provider.published = document
     assert (await is_refused(party, provider)).reason == "id_token_signature_invalid"
 
@@ -182,18 +180,18 @@ async def test_without_a_usable_key_nobody_signs(
     ],
     ids=str,
 )
-async def test_keys_for_something_else_verify_nothing(
+async def test_keys_for_other_purposes_verify_nothing(
     party: RelyingParty, provider: HostileProvider, members: dict[str, Any]
 ) -> None:
-    """A key that is marked for another purpose, algorithm or id, or that was published with its private part, does not
-    count, though its numbers are right.
+    """A key for another purpose, algorithm or id is ignored, and so is one with its private part. Its numbers are
+    correct.
     """
     provider.published = {"keys": [provider.public_key() | members]}
     assert (await is_refused(party, provider)).reason == "id_token_signature_invalid"
 
 
 async def test_weak_keys_verify_nothing(party: RelyingParty, provider: HostileProvider) -> None:
-    """An RSA key below 2048 bits is passed over: its signature is right, and anyone's."""
+    """An RSA key below 2048 bits is ignored, because its signatures can be forged."""
     with pytest.warns(SecurityWarning, match="2048"):
         weak = RSAKey.generate_key(1024)
     strong, provider.key = provider.key, weak
@@ -204,8 +202,8 @@ async def test_weak_keys_verify_nothing(party: RelyingParty, provider: HostilePr
     provider.key = strong
 
 
-async def test_a_curve_fits_its_own_algorithm_only() -> None:
-    """A P-384 key under ES256 verifies nothing, though the provider signed with it."""
+async def test_curve_verifies_its_own_algorithm_only() -> None:
+    """A P-384 key verifies no ES256 signature of the provider."""
     async with (
         running_provider(algorithm="ES256", clock=clock) as provider,
         relying_on(idp=provider.registration()) as party,

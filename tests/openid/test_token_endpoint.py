@@ -27,33 +27,33 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.mark.parametrize("kind", [ABSENT, "mac", "DPoP", "", "bearer ", None, 5, ["Bearer"], True])
-async def test_odd_token_types_are_refused(party: RelyingParty, provider: HostileProvider, kind: Any) -> None:
-    """A token_type other than Bearer is refused, a missing one too."""
+async def test_other_token_types_are_rejected(party: RelyingParty, provider: HostileProvider, kind: Any) -> None:
+    """A missing token_type, or one other than Bearer, is rejected."""
     provider.token_changes = {"token_type": kind}
     assert (await is_refused(party, provider)).reason == "token_type_refused"
 
 
 @pytest.mark.parametrize("token", ["", "a\r\nb: c", "ü", "a b", 5, ["a"], {}])
-async def test_odd_access_tokens_are_refused(party: RelyingParty, provider: HostileProvider, token: Any) -> None:
-    """An access token that could not stand in a header is refused before it is sent anywhere."""
+async def test_malformed_access_tokens_are_rejected(party: RelyingParty, provider: HostileProvider, token: Any) -> None:
+    """An access token that is invalid in a header is rejected before it is sent."""
     provider.token_changes = {"access_token": token}
     provider.claim_changes = {"email": ABSENT, "at_hash": ABSENT}
     assert (await is_refused(party, provider)).reason == "access_token_malformed"
 
 
 @pytest.mark.parametrize("token", [ABSENT, None])
-async def test_the_hash_of_a_missing_access_token_matches_nothing(
+async def test_hash_of_a_missing_access_token_is_rejected(
     party: RelyingParty, provider: HostileProvider, token: Any
 ) -> None:
-    """at_hash without an access token is refused; without both, the ID token stands for itself."""
+    """at_hash without an access token is rejected. Without both, the ID token suffices."""
     provider.token_changes = {"access_token": token}
     assert (await is_refused(party, provider)).reason == "access_token_mismatch"
     provider.token_changes, provider.claim_changes = {"access_token": token}, {"at_hash": ABSENT}
     assert (await log_in(party, provider)).email == "bob@example.com"
 
 
-async def test_an_access_token_of_another_login_is_refused(party: RelyingParty, provider: HostileProvider) -> None:
-    """A swapped access token does not go with at_hash, and its userinfo is never asked for."""
+async def test_access_token_of_another_login_is_rejected(party: RelyingParty, provider: HostileProvider) -> None:
+    """A swapped access token does not match at_hash, and its userinfo is never requested."""
     provider.token_changes = {"access_token": "another-persons-token"}
     provider.claim_changes = {"email": ABSENT}
     assert (await is_refused(party, provider)).reason == "access_token_mismatch"
@@ -65,10 +65,10 @@ async def test_an_access_token_of_another_login_is_refused(party: RelyingParty, 
                 {"scope": ["a"]}, {"refresh_token": 5}, {"token_type": "bearer"}, {"token_type": "BEARER"}],
     ids=str,
 )  # fmt: skip
-async def test_what_is_not_needed_may_be_odd(
+async def test_unused_members_may_be_malformed(
     party: RelyingParty, provider: HostileProvider, further: dict[str, Any]
 ) -> None:
-    """Members of the token response that are not used cannot break a login."""
+    """Unused members of the token response cannot break a login."""
     provider.token_changes = further
     assert (await log_in(party, provider)).email == "bob@example.com"
 
@@ -86,10 +86,10 @@ async def test_what_is_not_needed_may_be_odd(
         (None, 200, "token_endpoint_refused"),
     ],
 )
-async def test_refusals_of_the_token_endpoint_have_reasons(
+async def test_errors_of_the_token_endpoint_have_reasons(
     party: RelyingParty, provider: HostileProvider, error: Any, status: int, reason: str
 ) -> None:
-    """H068: an error of the token endpoint is told by its kind, without its description."""
+    """H068: an error of the token endpoint is reported by its kind, without its description."""
     body = orjson.dumps({"error": error, "error_description": HTML, "id_token": "x"})
     provider.faults = {"/token": answering(body, status)}
     refused = await is_refused(party, provider)
@@ -98,10 +98,10 @@ async def test_refusals_of_the_token_endpoint_have_reasons(
 
 
 @pytest.mark.parametrize("status", [201, 202, 400, 403, 302, 500, 503])
-async def test_tokens_under_another_status_than_200_are_refused(
+async def test_tokens_with_another_status_than_200_are_rejected(
     party: RelyingParty, provider: HostileProvider, status: int
 ) -> None:
-    """Even a perfect answer counts only with status 200, and a redirect with one in its body is not followed."""
+    """Even a correct answer counts only with status 200. A redirect with tokens in its body is not followed."""
     started = await party.begin("idp", now=NOW)
     response = await provider.sign_in(started.authorization_url)
     granted = await _token_answer(provider, started, response)
@@ -136,17 +136,17 @@ async def _token_answer(provider: HostileProvider, started: Started, response: d
         ("client_secret_post", True),
     ],
 )
-async def test_the_client_authenticates_as_the_provider_offers(
+async def test_client_authenticates_as_the_provider_offers(
     party: RelyingParty, provider: HostileProvider, offered: Any, basic: bool
 ) -> None:
-    """A secret with reserved characters arrives whole, in Basic as RFC 6749 encodes it and in the body."""
+    """A secret with reserved characters arrives unchanged, in Basic as RFC 6749 encodes it and in the body."""
     provider.metadata_changes = {"token_endpoint_auth_methods_supported": offered}
     assert (await log_in(party, provider)).email == "bob@example.com"
     assert ("authorization" in provider.received["/token"]) is basic
 
 
-async def test_a_wrong_secret_is_the_operators_to_mend(provider: HostileProvider) -> None:
-    """A client secret that the provider refuses is told to the operator by the settings' names, and to nobody in clear."""
+async def test_wrong_secret_is_reported_to_the_operator(provider: HostileProvider) -> None:
+    """The error for a rejected client secret names the settings to the operator. It never contains the secret."""
     async with relying_on(idp=provider.registration(client_secret="wrong-secret")) as party:
         with structlog.testing.capture_logs() as events, pytest.raises(ProviderUnavailable) as failure:
             await log_in(party, provider)
@@ -155,7 +155,7 @@ async def test_a_wrong_secret_is_the_operators_to_mend(provider: HostileProvider
     assert "wrong-secret" not in f"{failure.value!r} {failure.value.detail} {events}"
 
 
-async def test_one_persons_cookies_do_not_reach_the_next(party: RelyingParty, provider: HostileProvider) -> None:
+async def test_cookies_of_one_person_do_not_reach_the_next(party: RelyingParty, provider: HostileProvider) -> None:
     """A cookie that the provider sets at its endpoints is never sent back."""
     body = orjson.dumps(provider.metadata())
     provider.faults = {"/.well-known/openid-configuration": answering(body, set_cookie="who=bob; Path=/")}
@@ -168,10 +168,10 @@ async def test_one_persons_cookies_do_not_reach_the_next(party: RelyingParty, pr
     assert not list(connections.cookies.jar)
 
 
-async def test_a_proxy_of_the_environment_is_not_asked_for_loopback(
+async def test_loopback_does_not_use_a_proxy_of_the_environment(
     provider: HostileProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With a proxy in the environment that nobody runs, a provider on this machine is still reached."""
+    """With an unreachable proxy in the environment, a provider on this machine is reached."""
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     monkeypatch.delenv("NO_PROXY", raising=False)

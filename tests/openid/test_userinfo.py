@@ -18,20 +18,20 @@ from tests.support.relying_party import TENANT, is_refused, log_in, relying_on
 pytestmark = pytest.mark.anyio
 
 
-async def test_userinfo_is_not_asked_when_the_id_token_has_the_address(
+async def test_userinfo_is_not_requested_when_the_id_token_has_the_address(
     party: RelyingParty, provider: HostileProvider
 ) -> None:
-    """H034: what userinfo says of an address that the ID token has is never heard."""
+    """H034: userinfo is ignored when the ID token has the address."""
     provider.userinfo_changes = {"email": "victim@example.com", "sub": "victim"}
     assert (await log_in(party, provider, email="eve@example.com")).email == "eve@example.com"
     assert provider.requests["/userinfo"] == 0
 
 
 @pytest.mark.parametrize("email", [ABSENT, None, ""])
-async def test_an_address_at_userinfo_only_is_read_there(
+async def test_address_only_at_userinfo_is_read_there(
     party: RelyingParty, provider: HostileProvider, email: Any
 ) -> None:
-    """Where the ID token has no address, the one at userinfo counts, with the verification beside it."""
+    """When the ID token has no address, the one at userinfo counts, with its own email_verified."""
     provider.claim_changes = {"email": email, "email_verified": ABSENT, "name": ABSENT}
     identity = await log_in(party, provider)
     assert (identity.email, identity.name, identity.evidence.rule) == ("bob@example.com", "Bob", "oidc_verified")
@@ -39,10 +39,10 @@ async def test_an_address_at_userinfo_only_is_read_there(
 
 
 @pytest.mark.parametrize("sub", ["victim", ABSENT, None, "", 1, ["{sub}"], lambda honest: honest.upper()])
-async def test_userinfo_of_another_subject_is_discarded(
+async def test_userinfo_of_another_subject_is_rejected(
     party: RelyingParty, provider: HostileProvider, sub: Any
 ) -> None:
-    """H034: userinfo that is not about the ID token's very subject refuses the login."""
+    """H034: userinfo of another subject than the ID token's rejects the login."""
     provider.claim_changes = {"email": ABSENT}
     provider.userinfo_changes = {"sub": sub}
     assert (await is_refused(party, provider)).reason == "userinfo_subject_mismatch"
@@ -52,7 +52,7 @@ async def test_userinfo_of_another_subject_is_discarded(
 async def test_verification_does_not_cross_from_the_id_token_to_userinfo(
     party: RelyingParty, provider: HostileProvider, verified: Any
 ) -> None:
-    """H034: an email_verified in the ID token does not vouch for an address that stands at userinfo."""
+    """H034: an email_verified in the ID token does not apply to an address at userinfo."""
     provider.claim_changes = {"email": ABSENT, "email_verified": True}
     provider.userinfo_changes = {"email_verified": verified}
     assert (await log_in(party, provider)).evidence.verdict is Verdict.REFUSED
@@ -71,10 +71,8 @@ async def test_hosted_domain_and_proof_do_not_cross_to_userinfo(provider: Hostil
     assert (microsoft.email, microsoft.evidence.rule) == ("bob@example.com", "edov_absent")
 
 
-async def test_a_provider_without_userinfo_and_address_gives_none(
-    party: RelyingParty, provider: HostileProvider
-) -> None:
-    """Without an address anywhere the identity has none, and the evidence says so."""
+async def test_provider_without_userinfo_and_address_gives_none(party: RelyingParty, provider: HostileProvider) -> None:
+    """When no answer has an address, the identity has none, and the evidence reports this."""
     provider.metadata_changes = {"userinfo_endpoint": ABSENT}
     provider.claim_changes = {"email": ABSENT}
     identity = await log_in(party, provider)
@@ -82,14 +80,14 @@ async def test_a_provider_without_userinfo_and_address_gives_none(
 
 
 async def test_consent_without_the_address_gives_none(party: RelyingParty, provider: HostileProvider) -> None:
-    """A person who does not share the address is told to, after userinfo was asked."""
+    """A person who does not share the address gets a sentence that requests it, after userinfo was fetched."""
     provider.claim_changes, provider.userinfo_changes = {"email": ABSENT}, {"email": ABSENT}
     identity = await log_in(party, provider)
     assert (identity.email, identity.evidence.rule) == (None, "email_absent")
 
 
 async def test_signed_userinfo_is_not_read(party: RelyingParty, provider: HostileProvider) -> None:
-    """A userinfo answer that is a JWT is unreadable, not an exception."""
+    """A JWT as the answer of userinfo is an expected error."""
     provider.claim_changes = {"email": ABSENT}
     provider.faults = {"/userinfo": answering("a.b.c", content_type="application/jwt")}
     assert (await is_refused(party, provider)).reason == "provider_answer_unreadable"
@@ -119,10 +117,10 @@ async def test_signed_userinfo_is_not_read(party: RelyingParty, provider: Hostil
         ({"email": "bob@bücher.example"}, "bob@bücher.example", "Bob"),
     ],
 )
-async def test_claims_that_cannot_be_shown_are_not_passed_on(
+async def test_unprintable_claims_are_not_passed_on(
     party: RelyingParty, provider: HostileProvider, claims: dict[str, Any], email: str | None, name: str | None
 ) -> None:
-    """H087, H189: names and addresses leave here as one printable line, or not at all; an address is no name."""
+    """H087, H189: names and addresses are one printable line, or absent. An address is not accepted as a name."""
     provider.claim_changes = claims
     identity = await log_in(party, provider)
     assert (identity.email, identity.name) == (email, name)

@@ -1,4 +1,4 @@
-"""Drives the pages in Chromium: people with browsers of their own, and their steps."""
+"""Drives the pages in Chromium: people, their browsers and their steps."""
 
 import asyncio
 import re
@@ -192,7 +192,7 @@ class HeldAnswer:
 
 
 async def hold_answer(page: Page, operation: str, *, time: int = 1) -> HeldAnswer:
-    """Holds the answer to an operation until it is released. `time` counts the operations from now on."""
+    """Holds the answer to an operation until it is released. `time` is the number of the operation, from now."""
     held, asked = HeldAnswer(), 0
 
     async def wait(route: Route) -> None:

@@ -102,7 +102,7 @@ def base64url(text: bytes) -> str:
 async def microsoft(
     path: str, named: str, configured: str, tenants: list[str]
 ) -> AsyncIterator[tuple[HostileProvider, RelyingParty, str]]:
-    """Runs a fake Entra. Its tokens name the issuer of their own tenant."""
+    """Runs a fake Entra. Its tokens name their tenant's issuer."""
     async with running_provider(path, issuer_path=named, clock=clock) as provider:
         origin = provider.location.removesuffix(path)
         registration = provider.registration(kind="microsoft", issuer=origin + configured, tenants=tenants)
