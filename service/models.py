@@ -406,7 +406,9 @@ class Flow(Model):
     claimed_at = fields.DatetimeField(null=True)
     status = fields.CharField(max_length=20, default="STARTED")
     reason = fields.CharField(max_length=50, null=True)
-    message = fields.CharField(max_length=500, null=True)
+    message = fields.CharField(max_length=500, null=True)  # an English sentence, in rows of earlier versions
+    message_code = fields.CharField(max_length=60, null=True)  # service.flow_sentences, with its facts
+    message_facts: fields.Field[dict[str, str] | None] = fields.JSONField(null=True)
     issuer = fields.CharField(max_length=500, null=True)
     subject = fields.CharField(max_length=255, null=True)
     signed_in_email = fields.CharField(max_length=ADDRESS, null=True)

@@ -12,6 +12,7 @@ from service.errors import InviteLinkInvalid
 from service.invitations import fresh_links
 from service.invitations.links import LinkFacts, by_token
 from service.invitations.respond import decline, open_link
+from service.languages import localized, sentence
 from service.models import Flow
 from service.sign_in import proposed_address
 from service.sign_in.confirm import confirm
@@ -123,9 +124,10 @@ RequestFreshLinkResult = Annotated[
 ]
 
 # The same for every token, so that a stranger cannot tell which invitations are open.
-_FRESH_LINK_REQUESTED: Final = (
+_FRESH_LINK_REQUESTED: Final = sentence(
+    "FRESH_LINK_REQUESTED",
     "If the invitation is still open, a link that works is on its way to the invited mailbox, or there already. Nothing"
-    " there after a few minutes? Look in the spam folder, or ask the person who invited you."
+    " there after a few minutes? Look in the spam folder, or ask the person who invited you.",
 )
 
 
@@ -201,7 +203,7 @@ class AcceptanceMutations:
             await fresh_links.request(input.token, now=context.now)
         elif (link := await newest_link(context.flow_cookie, now=context.now)) is not None:
             await fresh_links.request_for(link, now=context.now)
-        return RequestFreshLinkAnswer(message=_FRESH_LINK_REQUESTED)
+        return RequestFreshLinkAnswer(message=localized(_FRESH_LINK_REQUESTED))
 
 
 async def _link_to_accept(info: Info, input: AcceptInviteInput) -> tuple[LinkFacts, datetime | None]:

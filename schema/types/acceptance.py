@@ -11,16 +11,18 @@ from schema.types.members import Membership
 from schema.types.providers import Provider, providers_of
 from service.addresses import masked
 from service.communities.access import memberships_of
+from service.flow_sentences import read
 from service.invitations.accept import AcceptanceStatus
 from service.invitations.links import LinkFacts, by_id
+from service.languages import Sentence, gettext_noop, localized
 from service.models import Flow, Role
 from service.sign_in import proposed_address
 from service.sign_in.flows import SignInStatus, may_retry
 
+_OPERATOR: Final = Sentence(gettext_noop("The operator of this service"))
+
 strawberry.enum(AcceptanceStatus)
 strawberry.enum(SignInStatus)
-
-_STARTED: Final = "You were sent to sign in. Come back here when you have done so."
 
 
 @strawberry.type
@@ -52,8 +54,9 @@ class InvitePreview:
 def invited_by(link: LinkFacts) -> str:
     """The inviter for the invitee. An account may lack a name, and the operator has no account."""
     if link.inviter_id is None:
-        return "The operator of this service"
-    return link.inviter_name or f"An admin of {link.community_name}"
+        return localized(_OPERATOR)
+    unnamed = Sentence(gettext_noop("An admin of %(community)s"), facts={"community": link.community_name})
+    return link.inviter_name or localized(unnamed)
 
 
 @strawberry.type
@@ -67,7 +70,9 @@ class Acceptance:
         description="The address the person signed in with, where the sign-in succeeded."
     )
     provider: Provider | None
-    message: str = strawberry.field(description="A sentence for a person, with what they can do next.")
+    message: str = strawberry.field(
+        description="A sentence for a person, with what they can do next, in the language of the request."
+    )
     can_retry: bool = strawberry.field(
         description="Whether acceptInvite without a token will try again with the same link."
     )
@@ -98,7 +103,7 @@ class Acceptance:
             masked_email=masked(link.email),
             signed_in_email=flow.signed_in_email,
             provider=Provider.from_optional(context.provider(flow.provider_id)),
-            message=flow.message or _STARTED,
+            message=localized(read(flow.message, flow.message_code, flow.message_facts)),
             can_retry=may_retry(flow, link, context.now),
             reason=flow.reason,
             can_request_other_address=proposed_address.may_request(flow, link, context.now),
@@ -126,5 +131,5 @@ class SignInOutcome:
         return cls(
             status=SignInStatus(flow.status),
             provider=Provider.from_optional(info.context.provider(flow.provider_id)),
-            message=flow.message or _STARTED,
+            message=localized(read(flow.message, flow.message_code, flow.message_facts)),
         )

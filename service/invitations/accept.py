@@ -15,9 +15,11 @@ from service.addresses import Address, AddressInvalid, canonical, domain_of, mas
 from service.changes import Changed, notify
 from service.communities.access import lock_seats
 from service.database import Statement, execute_batch, insert, json_list, select
+from service.flow_sentences import flow_sentence
 from service.invitation_status import is_pending
 from service.invitations.links import LinkFacts
 from service.invitations.views import entitled
+from service.languages import Sentence
 from service.openid import Identity
 from service.settings import Settings
 from service.tokens import Token, new_id
@@ -44,12 +46,12 @@ class AcceptanceStatus(StrEnum):
 class AcceptanceRefused(Exception):
     """Raised when a returning flow lets nobody in, and has consumed nothing.
 
-    `reason` is for the audit, `message` for the person: what happened and what they can do next.
+    `reason` is for the audit, `sentence` for the person: what happened and what they can do next.
     """
 
-    def __init__(self, status: AcceptanceStatus, reason: str, message: str) -> None:
+    def __init__(self, status: AcceptanceStatus, reason: str, sentence: Sentence) -> None:
         super().__init__(status)
-        self.status, self.reason, self.message = status, reason, message
+        self.status, self.reason, self.sentence = status, reason, sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,21 +120,20 @@ async def accept(
 
 
 def link_invalid() -> AcceptanceRefused:
-    return AcceptanceRefused(
-        AcceptanceStatus.LINK_INVALID, "link_invalid",
-        "This link was used, replaced or withdrawn in the meantime. Ask for a fresh one: it goes to the invited mailbox.",
-    )  # fmt: skip
+    return AcceptanceRefused(AcceptanceStatus.LINK_INVALID, "link_invalid", flow_sentence("LINK_INVALID"))
 
 
 def refuse_other_address(link: LinkFacts, identity: Identity) -> None:
     """Refuses a login that does not speak for the invited address: an email only ever refuses (H021, H045)."""
     claimed = claimed_address(identity)
     if claimed is None or not same(claimed, link.email):
-        raise AcceptanceRefused(
-            AcceptanceStatus.EMAIL_MISMATCH, "email_mismatch",
-            f"You signed in as {_shown(identity.email)}, but this invitation is for"
-            f" {masked(link.email)}. Sign in with the account of that address. Nothing was used up.",
-        )  # fmt: skip
+        raise AcceptanceRefused(AcceptanceStatus.EMAIL_MISMATCH, "email_mismatch", _mismatch(identity.email, link))
+
+
+def _mismatch(signed_in: str | None, link: LinkFacts) -> Sentence:
+    if signed_in is None:
+        return flow_sentence("EMAIL_MISMATCH_NO_ADDRESS", invited=masked(link.email))
+    return flow_sentence("EMAIL_MISMATCH", signed_in=_shortened(signed_in), invited=masked(link.email))
 
 
 def claimed_address(identity: Identity) -> Address | None:
@@ -143,10 +144,8 @@ def claimed_address(identity: Identity) -> Address | None:
         return None
 
 
-def _shown(email: str | None) -> str:
-    """The address as a sentence can hold it."""
-    if email is None:
-        return "an account without an address"
+def _shortened(email: str) -> str:
+    """The address in a length that fits into a sentence."""
     return email if len(email) <= _LONGEST_SHOWN else f"{email[: _LONGEST_SHOWN // 2]}…{email[-_LONGEST_SHOWN // 2 :]}"
 
 
@@ -158,10 +157,7 @@ async def _hold_rules(link: LinkFacts) -> None:
     sql = f"SELECT seat_limit, allowed_email_domains FROM communities WHERE id = $1 {lock}"  # noqa: S608 -- constants
     row = (await select(sql, link.community_id))[0]
     if (row["seat_limit"], json_list(row["allowed_email_domains"])) != (link.seat_limit, link.allowed_email_domains):
-        raise AcceptanceRefused(
-            AcceptanceStatus.NOT_ALLOWED, "rules_changed",
-            "The community's rules changed at this moment. Try again; nothing was used up.",
-        )  # fmt: skip
+        raise AcceptanceRefused(AcceptanceStatus.NOT_ALLOWED, "rules_changed", flow_sentence("RULES_CHANGED"))
 
 
 async def _refuse_seatless(link: LinkFacts, identity: Identity, now: datetime) -> None:
@@ -173,9 +169,8 @@ async def _refuse_seatless(link: LinkFacts, identity: Identity, now: datetime) -
         return
     if (await _account_of(identity, link)).membership_id is None:
         raise AcceptanceRefused(
-            AcceptanceStatus.SEAT_LIMIT_REACHED, "seat_limit_reached",
-            "Every seat of this community is taken just now. Tell the person who invited you; the link stays yours.",
-        )  # fmt: skip
+            AcceptanceStatus.SEAT_LIMIT_REACHED, "seat_limit_reached", flow_sentence("SEAT_LIMIT_REACHED")
+        )
 
 
 async def _refuse_inviter_without_right(link: LinkFacts) -> None:
@@ -188,19 +183,14 @@ async def _refuse_inviter_without_right(link: LinkFacts) -> None:
     )  # fmt: skip
     if not entitled(link.inviter_id, rows[0]["role"] if rows else None, link.role):
         raise AcceptanceRefused(
-            AcceptanceStatus.NOT_ALLOWED, "inviter_not_entitled",
-            "The person who invited you may no longer invite people. Ask another admin of the community to send your"
-            " invitation again.",
-        )  # fmt: skip
+            AcceptanceStatus.NOT_ALLOWED, "inviter_not_entitled", flow_sentence("INVITER_NOT_ENTITLED")
+        )
 
 
 def _refuse_disallowed_domain(link: LinkFacts) -> None:
     """The community's rules may have changed since the invitation."""
     if link.allowed_email_domains and domain_of(link.email) not in link.allowed_email_domains:
-        raise AcceptanceRefused(
-            AcceptanceStatus.NOT_ALLOWED, "domain_not_allowed",
-            "The community no longer admits addresses of this domain. Ask the person who invited you what to do.",
-        )  # fmt: skip
+        raise AcceptanceRefused(AcceptanceStatus.NOT_ALLOWED, "domain_not_allowed", flow_sentence("DOMAIN_NOT_ALLOWED"))
 
 
 _ACCOUNT = """
@@ -229,21 +219,16 @@ def _refuse_namesake(account: _Account, link: LinkFacts) -> None:
     """
     if account.known_member_id is not None and link.for_member_id not in {None, account.known_member_id}:
         raise AcceptanceRefused(
-            AcceptanceStatus.IDENTITY_CONFLICT, "identity_in_use",
-            "This sign-in opens another account already. Choose the sign-in that is to open this one.",
-        )  # fmt: skip
+            AcceptanceStatus.IDENTITY_CONFLICT, "identity_in_use", flow_sentence("IDENTITY_IN_USE_ELSEWHERE")
+        )
     if account.member_id is None and account.namesake_id is not None and not account.namesake_signs_in:
         raise AcceptanceRefused(
-            AcceptanceStatus.IDENTITY_CONFLICT, "account_released",
-            "Your account with this address waits to be opened anew. Open the link in the mail about that first, and then"
-            " this one again; if that mail is gone, ask whoever runs this service for another.",
-        )  # fmt: skip
+            AcceptanceStatus.IDENTITY_CONFLICT, "account_released", flow_sentence("ACCOUNT_RELEASED")
+        )
     if account.member_id is None and account.namesake_id is not None:
         raise AcceptanceRefused(
-            AcceptanceStatus.IDENTITY_CONFLICT, "identity_conflict",
-            "An account with this address has another sign-in. Sign in with that one, add this one to it, and then"
-            " open the link again.",
-        )  # fmt: skip
+            AcceptanceStatus.IDENTITY_CONFLICT, "identity_conflict", flow_sentence("IDENTITY_CONFLICT")
+        )
 
 
 _CONSUME = f"""

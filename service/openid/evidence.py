@@ -10,6 +10,8 @@ from enum import StrEnum
 from typing import Any, Final
 
 from service.addresses import Address, AddressInvalid, canonical, domain_of
+from service.flow_sentences import flow_sentence
+from service.languages import Sentence
 from service.openid.issuer import PERSONAL_TENANT, tenant_allowed
 from service.openid.microsoft_domains import MAILBOX_DOMAINS
 from service.settings import ProviderSettings
@@ -47,71 +49,24 @@ class Evidence:
 
     verdict: Verdict
     rule: str
-    message: str = ""
+    sentence: Sentence | None = None
     remedy: Remedy | None = None
 
 
-_REFUSALS: Final = {
-    "email_absent": (
-        Remedy.PERSON,
-        ("Your sign-in did not tell us your email address. Sign in again and allow the address to be shared; if there is"
-        " nothing to allow, your account there has none."),
-    ),
-    "address_invalid": (
-        Remedy.PERSON,
-        ("Your sign-in told us an email address that cannot be invited, so it is not the one in your invitation. Sign in"
-        " with the account of the invited address."),
-    ),
-    "email_unverified": (
-        Remedy.PERSON,
-        ("Your sign-in provider says that your email address there was never verified. Verify it in your account there,"
-        " then sign in again."),
-    ),
-    "email_verified_absent": (
-        Remedy.OPERATOR,
-        ("Your sign-in provider does not say whether your email address was verified, so it cannot be accepted. Ask"
-        " whoever runs this service, or sign in another way."),
-    ),
-    "email_verified_unreadable": (
-        Remedy.OPERATOR,
-        ("Your sign-in provider does not say in a form that counts here that your email address was verified. Ask whoever"
-        " runs this service, or sign in another way."),
-    ),
-    "domain_not_listed": (
-        Remedy.OPERATOR,
-        ("This sign-in is not accepted for email addresses of your domain. Sign in another way, or ask whoever runs this"
-        " service to allow your domain for it."),
-    ),
-    "domains_not_configured": (
-        Remedy.OPERATOR,
-        "This sign-in is not set up to vouch for any email address. Sign in another way, or ask whoever runs this service.",
-    ),
-    "third_party_refused": (
-        Remedy.PERSON,
-        ("Your account there uses an email address that is run by somebody else, which is not accepted here. Sign in with"
-        " the provider that runs your mailbox."),
-    ),
-    "tenant_not_allowed": (
-        Remedy.OPERATOR,
-        ("Your Microsoft account belongs to an organisation that is not accepted here. Sign in with another account, or"
-        " ask whoever runs this service to allow your organisation."),
-    ),
-    "edov_absent": (
-        Remedy.OPERATOR,
-        ("Microsoft sent no proof for this address. That is for whoever runs this service to mend: the app registration"
-        " lacks the optional claim xms_edov. Tell them, or sign in another way."),
-    ),
-    "edov_false": (
-        Remedy.TENANT,
-        ("Your organisation does not vouch for this address: its domain is not verified in your organisation's Microsoft"
-        " Entra. Ask your organisation's administrators, or sign in another way."),
-    ),
-    "edov_unreadable": (
-        Remedy.OPERATOR,
-        ("Microsoft's proof for this address is in a form that is not known here. Tell whoever runs this service, or sign"
-        " in another way."),
-    ),
-}  # fmt: skip
+_REMEDIES: Final = {
+    "email_absent": Remedy.PERSON,
+    "address_invalid": Remedy.PERSON,
+    "email_unverified": Remedy.PERSON,
+    "email_verified_absent": Remedy.OPERATOR,
+    "email_verified_unreadable": Remedy.OPERATOR,
+    "domain_not_listed": Remedy.OPERATOR,
+    "domains_not_configured": Remedy.OPERATOR,
+    "third_party_refused": Remedy.PERSON,
+    "tenant_not_allowed": Remedy.OPERATOR,
+    "edov_absent": Remedy.OPERATOR,
+    "edov_false": Remedy.TENANT,
+    "edov_unreadable": Remedy.OPERATOR,
+}
 
 
 def assess(provider: ProviderSettings, claims: Mapping[str, Any]) -> Evidence:
@@ -212,8 +167,7 @@ def _authoritative(rule: str) -> Evidence:
 
 
 def _refused(rule: str) -> Evidence:
-    remedy, message = _REFUSALS[rule]
-    return Evidence(Verdict.REFUSED, rule, message, remedy)
+    return Evidence(Verdict.REFUSED, rule, flow_sentence(rule.upper()), _REMEDIES[rule])
 
 
 def _is_one_of(value: Any, wanted: tuple[Any, ...]) -> bool:

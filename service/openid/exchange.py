@@ -9,6 +9,7 @@ from urllib.parse import quote_plus
 import httpx2
 from authlib.integrations.httpx_client import AsyncOAuth2Client
 
+from service.flow_sentences import flow_sentence
 from service.openid.failures import ProviderUnavailable, SignInFailed
 from service.openid.metadata import Metadata
 from service.openid.transport import BoundedTransport, json_object
@@ -92,10 +93,7 @@ def _plain_answer(response: httpx2.Response) -> httpx2.Response:
 def _refusal(error: Any) -> SignInFailed:
     """RFC 6749 section 5.2. The description is dropped: it may say anything (H063)."""
     if error == "invalid_grant":
-        return SignInFailed(
-            "code_refused",
-            "The sign-in provider did not accept its own answer: it was too old or used twice. Try again.",
-        )
+        return SignInFailed("code_refused", flow_sentence("SIGN_IN_CODE_REFUSED"))
     if error in ("invalid_client", "unauthorized_client"):
         return ProviderUnavailable("client_refused", detail="The token endpoint refuses CLIENT_ID or CLIENT_SECRET.")
     return ProviderUnavailable("token_endpoint_refused", detail="The token endpoint refused the exchange.")

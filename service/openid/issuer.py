@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
+from service.flow_sentences import flow_sentence
 from service.openid.failures import SignInFailed
 from service.settings import ProviderSettings
 from service.settings.origins import LOOPBACK_NAMES
@@ -25,10 +26,6 @@ _TENANT_ID = re.compile(r"[0-9A-Za-z.-]{1,64}")
 _VERSION: Final = "/v2.0"
 _SLASHES_OF_AN_ORIGIN: Final = 2
 _WELL_KNOWN: Final = "/.well-known/openid-configuration"
-_OTHER_ORGANISATION: Final = (
-    "Your Microsoft account belongs to an organisation that is not accepted here. Sign in with another account, or ask"
-    " whoever runs this service to allow your organisation."
-)
 
 
 def on_loopback(url: str) -> bool:
@@ -105,7 +102,7 @@ class Issuer:
             # A rogue tenant's token under another tenant's name, or the literal template.
             raise SignInFailed("issuer_mismatch")
         if not tenant_allowed(self.tenants, tenant) or not self._is_within(tenant):
-            raise SignInFailed("tenant_not_allowed", _OTHER_ORGANISATION)
+            raise SignInFailed("tenant_not_allowed", flow_sentence("TENANT_NOT_ALLOWED"))
 
     def _is_within(self, tenant: str) -> bool:
         """An issuer that was configured for one tenant speaks for no other, whatever its discovery document says."""

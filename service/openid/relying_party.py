@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 from starlette.datastructures import QueryParams
 
+from service.flow_sentences import flow_sentence
 from service.models import ADDRESS, NAME
 from service.openid.evidence import Evidence, assess
 from service.openid.failures import ProviderUnavailable, SignInFailed
@@ -144,7 +145,7 @@ class RelyingParty:
 
     def _provider(self, provider_id: str) -> Provider:
         if provider_id not in self._providers:
-            raise SignInFailed("provider_unknown", "There is no such sign-in here. Choose one of the offered ones.")
+            raise SignInFailed("provider_unknown", flow_sentence("PROVIDER_UNKNOWN"))
         return self._providers[provider_id]
 
     def _redirect_uri(self, provider_id: str) -> str:
@@ -216,13 +217,11 @@ def _check_response_error(response: QueryParams, label: str) -> None:
     if error in {"temporarily_unavailable", "server_error"}:
         raise ProviderUnavailable("provider_reported_unavailable")
     if error in {"access_denied", "consent_required"}:
-        raise SignInFailed(
-            error, f"The sign-in at {label} was cancelled or not allowed. Nothing was changed; try again."
-        )
+        raise SignInFailed(error, flow_sentence("SIGN_IN_CANCELLED", provider=label))
     if error in {"login_required", "interaction_required", "account_selection_required"}:
-        raise SignInFailed(error, f"The sign-in at {label} was not finished. Nothing was changed; try again.")
-    raise SignInFailed("provider_refused", f"{label} refused the sign-in. Nothing was changed; try again, and if it"
-                       " happens again, tell whoever runs this service: provider_refused.")  # fmt: skip
+        raise SignInFailed(error, flow_sentence("SIGN_IN_UNFINISHED", provider=label))
+    refused = flow_sentence("SIGN_IN_REFUSED", provider=label, reason="provider_refused")
+    raise SignInFailed("provider_refused", refused)
 
 
 def _code(response: QueryParams) -> str:

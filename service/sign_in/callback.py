@@ -14,6 +14,7 @@ from service.accounts import sessions
 from service.addresses import masked
 from service.changes import Changed, notify
 from service.database import execute, select
+from service.flow_sentences import flow_sentence
 from service.invitations.accept import (
     AcceptanceRefused,
     AcceptanceStatus,
@@ -86,7 +87,7 @@ async def _outcome(
         )  # fmt: skip
         return await _run_step(flow, identity, browser, now, flows.settings)
     except SignInFailed as error:
-        refused = AcceptanceRefused(AcceptanceStatus.SIGN_IN_FAILED, error.reason, error.message)
+        refused = AcceptanceRefused(AcceptanceStatus.SIGN_IN_FAILED, error.reason, error.sentence)
     except AcceptanceRefused as error:
         refused = error
     return await write_refusal(flow, refused, identity, now)
@@ -96,16 +97,14 @@ def _refuse_late(flow: Flow, now: datetime) -> None:
     if now < flow.expires_at:
         return
     if flow.kind == FlowKind.ACCEPT:
-        raise AcceptanceRefused(
-            AcceptanceStatus.LINK_INVALID, "flow_expired", "The sign-in took too long. Begin it again."
-        )
-    raise SignInFailed("flow_expired", "The sign-in took too long. Begin it again.")
+        raise AcceptanceRefused(AcceptanceStatus.LINK_INVALID, "flow_expired", flow_sentence("FLOW_EXPIRED"))
+    raise SignInFailed("flow_expired", flow_sentence("FLOW_EXPIRED"))
 
 
 def _refuse_mixed_up(flow: Flow, provider_id: str) -> None:
     """One provider's answer at another's redirect URI is a mix-up attack (H056, RFC 9700 section 4.4)."""
     if flow.provider_id != provider_id:
-        raise SignInFailed("provider_mixed_up", "The answer came from another provider than you chose. Try again.")
+        raise SignInFailed("provider_mixed_up", flow_sentence("PROVIDER_MIXED_UP"))
 
 
 async def _run_step(flow: Flow, identity: Identity, browser: Browser, now: datetime, settings: Settings) -> Outcome:
@@ -121,7 +120,8 @@ async def _accept(flow: Flow, identity: Identity, browser: Browser, now: datetim
     if identity.email is not None:
         refuse_other_address(link, identity)
     if identity.evidence.verdict is Verdict.REFUSED:
-        raise AcceptanceRefused(AcceptanceStatus.EMAIL_NOT_VERIFIED, identity.evidence.rule, identity.evidence.message)
+        rule = identity.evidence.rule
+        raise AcceptanceRefused(AcceptanceStatus.EMAIL_NOT_VERIFIED, rule, flow_sentence(rule.upper()))
     if identity.evidence.verdict is Verdict.THIRD_PARTY:
         return await _require_code(flow, link, identity, now)
     return accepted_outcome(await accept(link, identity, browser, now=now, settings=settings), link, identity)
@@ -139,7 +139,7 @@ async def _require_code(flow: Flow, link: LinkFacts, identity: Identity, now: da
     await notify(Changed(link.community_id, link.invitation_id))
     return Outcome(
         AcceptanceStatus.CODE_REQUIRED,
-        f"One more step: a six-digit code is on its way to {masked(link.email)}. Enter it here within ten minutes.",
+        flow_sentence("CODE_REQUIRED", address=masked(link.email)),
         identity=identity,
     )
 
@@ -152,8 +152,7 @@ async def _sign_in(flow: Flow, identity: Identity, browser: Browser, now: dateti
         await audit.record(now, _sign_in_refused(identity, SignInStatus.NOT_INVITED, "identity_unknown"))
         return Outcome(
             SignInStatus.NOT_INVITED,
-            "Nobody with this sign-in is a member here. Accounts begin with an invitation: open the link in yours, or"
-            " sign in the way you did when you accepted it.",
+            flow_sentence("NOT_INVITED"),
             "identity_unknown", identity,
         )  # fmt: skip
     session = await sessions.begin(
@@ -163,7 +162,7 @@ async def _sign_in(flow: Flow, identity: Identity, browser: Browser, now: dateti
     await audit.record(
         now, audit.Event("member.signed_in", None, known.member_id, None, {"provider": flow.provider_id})
     )
-    return Outcome(SignInStatus.SIGNED_IN, "You are signed in.", identity=identity, session=session)
+    return Outcome(SignInStatus.SIGNED_IN, flow_sentence("SIGNED_IN"), identity=identity, session=session)
 
 
 def _sign_in_refused(identity: Identity, status: SignInStatus, reason: str, actor_id: str | None = None) -> audit.Event:
@@ -186,18 +185,16 @@ async def _link_identity(
     """Adds the sign-in to the account whose session started the flow, while this browser still has that session."""
     rows = await select(_LINKING_MEMBER, flow.session_id, digest_of(browser.session_cookie or ""), now)
     if not rows:
-        raise SignInFailed("session_ended", "You were signed out in the meantime. Sign in and try again.")
+        raise SignInFailed("session_ended", flow_sentence("SESSION_ENDED"))
     member_id = rows[0]["member_id"]
     known = await IdentityRow.get_or_none(issuer=identity.issuer, subject=identity.subject)
     if known is not None and known.member_id != member_id:
         in_use = _sign_in_refused(identity, SignInStatus.IDENTITY_IN_USE, "identity_in_use", member_id)
         await audit.record(now, in_use)
-        return Outcome(
-            SignInStatus.IDENTITY_IN_USE, "This sign-in opens another account already.", "identity_in_use", identity
-        )
+        return Outcome(SignInStatus.IDENTITY_IN_USE, flow_sentence("IDENTITY_IN_USE"), "identity_in_use", identity)
     if known is None:
         await _add_identity(member_id, identity, now, settings)
-    return Outcome(SignInStatus.IDENTITY_LINKED, "From now on this sign-in opens your account too.", identity=identity)
+    return Outcome(SignInStatus.IDENTITY_LINKED, flow_sentence("IDENTITY_LINKED"), identity=identity)
 
 
 async def _add_identity(member_id: str, identity: Identity, now: datetime, settings: Settings) -> None:

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Final
 
 from service.errors import InvalidCode, InviteLinkInvalid
+from service.flow_sentences import flow_sentence
 from service.invitations.accept import (
     AcceptanceRefused,
     AcceptanceStatus,
@@ -80,8 +81,7 @@ async def _unusable_code(flow: Flow) -> InvalidCode | InviteLinkInvalid:
 
 def _guessed_too_often() -> AcceptanceRefused:
     return AcceptanceRefused(
-        AcceptanceStatus.SIGN_IN_FAILED, "code_tries_used_up",
-        "The code was entered wrongly five times. Sign in again, and a new one is sent.",
+        AcceptanceStatus.SIGN_IN_FAILED, "code_tries_used_up", flow_sentence("CODE_TRIES_SPENT")
     )  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from typing import Final
 from service import audit
 from service.changes import Changed, notify
 from service.database import execute, select
+from service.flow_sentences import flow_sentence, stored
 from service.models import DIGEST
 
 TRIES: Final = 5
@@ -22,10 +23,6 @@ LIFETIME: Final = timedelta(minutes=10)
 _DIGITS: Final = 6
 _SALT_BYTES: Final = 8
 _NOT_SENT: Final = "code_not_sent"
-_NOT_SENT_MESSAGE: Final = (
-    "The code could not be sent to the invited mailbox. Sign in with the provider that runs that mailbox, or tell the"
-    " person who invited you."
-)
 _COST: Final = {"n": 2**14, "r": 8, "p": 1}
 
 
@@ -51,9 +48,9 @@ async def issue(flow_id: str, *, now: datetime) -> str | None:
 async def give_up(flow_id: str, community_id: str, invitation_id: str, *, now: datetime) -> None:
     """Ends a flow whose code cannot be sent, so that the person and the admins see it. Runs in the caller's transaction."""
     ended = await select(
-        "UPDATE flows SET status = 'SIGN_IN_FAILED', reason = $1, message = $2 WHERE id = $3 AND status = 'CODE_REQUIRED'"
-        " RETURNING provider_id",
-        _NOT_SENT, _NOT_SENT_MESSAGE, flow_id,
+        "UPDATE flows SET status = 'SIGN_IN_FAILED', reason = $1, message = NULL, message_code = $2, message_facts = $3"
+        " WHERE id = $4 AND status = 'CODE_REQUIRED' RETURNING provider_id",
+        _NOT_SENT, *stored(flow_sentence("CODE_NOT_DELIVERED")), flow_id,
     )  # fmt: skip
     for row in ended:
         details = {"status": "SIGN_IN_FAILED", "reason": _NOT_SENT, "provider": row["provider_id"]}

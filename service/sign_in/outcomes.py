@@ -11,13 +11,14 @@ from service import audit
 from service.addresses import masked
 from service.changes import Changed, notify
 from service.database import execute, transaction
+from service.flow_sentences import flow_sentence, stored
 from service.invitations.accept import (
     AcceptanceRefused,
-    AcceptanceStatus,
     Accepted,
     link_invalid,
 )
 from service.invitations.links import LinkFacts, by_id
+from service.languages import Sentence
 from service.models import Flow
 from service.openid import Identity
 from service.tokens import Token
@@ -28,7 +29,7 @@ class Outcome:
     """The outcome of a flow, as its row stores it."""
 
     status: str
-    message: str
+    sentence: Sentence
     reason: str | None = None
     identity: Identity | None = None
     membership_id: str | None = None
@@ -54,19 +55,15 @@ async def settle(flow: Flow, step: Callable[[], Awaitable[Outcome]]) -> Outcome:
 
 
 def accepted_outcome(accepted: Accepted, link: LinkFacts, identity: Identity) -> Outcome:
-    messages = {
-        AcceptanceStatus.ACCEPTED: f"Welcome to {link.community_name}.",
-        AcceptanceStatus.ALREADY_MEMBER: f"You were a member of {link.community_name} already; your role stays.",
-    }
     return Outcome(
-        accepted.status, messages[accepted.status], identity=identity, membership_id=accepted.membership_id,
+        accepted.status, flow_sentence(accepted.status, community=link.community_name), identity=identity, membership_id=accepted.membership_id,
         session=accepted.session,
     )  # fmt: skip
 
 
 _WRITE = """
-UPDATE flows SET status = $3, reason = $4, message = $5, membership_id = $6, issuer = $7, subject = $8,
-    signed_in_email = $9, signed_in_name = $10, evidence = $11
+UPDATE flows SET status = $3, reason = $4, message = NULL, message_code = $5, message_facts = $6, membership_id = $7,
+    issuer = $8, subject = $9, signed_in_email = $10, signed_in_name = $11, evidence = $12
 WHERE id = $1 AND status = $2
 """
 
@@ -80,7 +77,8 @@ async def _write(flow: Flow, outcome: Outcome) -> bool:
     evidence = None if identity is None else {"rule": identity.evidence.rule, "verdict": str(identity.evidence.verdict)}
     verified = (None,) * 4 if identity is None else (identity.issuer, identity.subject, identity.email, identity.name)
     written = await execute(
-        _WRITE, flow.id, flow.status, str(outcome.status), outcome.reason, outcome.message, outcome.membership_id,
+        _WRITE, flow.id, flow.status, str(outcome.status), outcome.reason, *stored(outcome.sentence),
+        outcome.membership_id,
         *verified, None if evidence is None else orjson.dumps(evidence).decode(),
     )  # fmt: skip
     return written == 1
@@ -88,7 +86,7 @@ async def _write(flow: Flow, outcome: Outcome) -> bool:
 
 async def write_refusal(flow: Flow, refused: AcceptanceRefused, identity: Identity | None, now: datetime) -> Outcome:
     """Writes a refusal to the flow, for the person, and to the audit, for the admins. The invitation stays unchanged."""
-    outcome = Outcome(refused.status, refused.message, refused.reason, identity)
+    outcome = Outcome(refused.status, refused.sentence, refused.reason, identity)
     async with transaction():
         written = await _write(flow, outcome)
         link = await by_id(flow.link_id, now=now) if written and flow.link_id else None

@@ -235,7 +235,7 @@ async def test_provider_recovers_after_an_outage() -> None:
     async with relying_on(idp=registration) as party:
         with pytest.raises(ProviderUnavailable, match="provider_unreachable") as failure:
             await party.begin("idp", now=NOW)
-        assert "Try again" in failure.value.message
+        assert "Try again" in str(failure.value.sentence)
         assert registration["issuer"] in failure.value.detail
 
 

@@ -30,7 +30,7 @@ def provider(kind: str, **given: Any) -> ProviderSettings:
 
 def is_refused(evidence: Evidence, rule: str, remedy: Remedy | None = None) -> bool:
     """Returns whether a rule refuses the evidence with a sentence and, where given, with a remedy."""
-    told = evidence.message.endswith(".") and len(evidence.message) > 40
+    told = str(evidence.sentence).endswith(".") and len(str(evidence.sentence)) > 40
     return evidence.verdict is Verdict.REFUSED and evidence.rule == rule and told and remedy in {None, evidence.remedy}
 
 
@@ -122,7 +122,7 @@ def test_address_that_the_tenant_denies_is_refused(edov: Any, trusting: bool) ->
     claims = WORK | {"xms_edov": edov, "verified_primary_email": [ADDRESS]}
     evidence = assess(provider("microsoft", trust_tenant_addresses=trusting), claims)
     assert is_refused(evidence, "edov_false", Remedy.TENANT)
-    assert "does not vouch" in evidence.message
+    assert "does not vouch" in str(evidence.sentence)
 
 
 @pytest.mark.parametrize("further", [{}, {"xms_edov": None}, {"email_verified": True}, {"hd": "example.com"}])
@@ -130,7 +130,7 @@ def test_missing_xms_edov_is_refused_with_the_operators_remedy(further: dict[str
     """H027: an Entra address without xms_edov is refused, and the sentence says that the operator must add the claim."""
     evidence = assess(provider("microsoft", tenants=["*"]), {"email": ADDRESS, "tid": TENANT} | further)
     assert is_refused(evidence, "edov_absent", Remedy.OPERATOR)
-    assert "Microsoft sent no proof for this address" in evidence.message
+    assert "Microsoft sent no proof for this address" in str(evidence.sentence)
 
 
 @pytest.mark.parametrize("edov", ["yes", "TRUE", "True", 2, -1, 1.0, [True], {"v": 1}, "", "null"])
@@ -394,5 +394,5 @@ def test_every_refusal_has_its_own_sentence() -> None:
     ]
     refused = [assess(settings, told) for settings, told in claims]
     assert {one.verdict for one in refused} == {Verdict.REFUSED}
-    assert len({one.rule for one in refused}) == len({one.message for one in refused}) == len(claims)
-    assert not [one for one in refused if "example" in one.message or "bob" in one.message]
+    assert len({one.rule for one in refused}) == len({str(one.sentence) for one in refused}) == len(claims)
+    assert not [one for one in refused if "example" in str(one.sentence) or "bob" in str(one.sentence)]

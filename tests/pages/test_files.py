@@ -118,7 +118,7 @@ def test_what_the_service_says_is_said_in_every_language() -> None:
     which the service writes itself; and no catalogue has words for what the service never says.
     """
     refusing = "".join(Path(str(module.__file__)).read_text("utf-8") for module in (acceptance, sign_in))
-    reasons = set(evidence._REFUSALS) | set(re.findall(r'AcceptanceStatus\.\w+, "(\w+)"', refusing))
+    reasons = set(evidence._REMEDIES) | set(re.findall(r'AcceptanceStatus\.\w+, "(\w+)"', refusing))
     worded_by_the_page = {"email_mismatch", "seat_limit_reached", "identity_conflict"}
     needed = reasons - worded_by_the_page | {"RateLimited", "ProviderUnavailable", "UnknownProvider", "sign_in_failed"}
     sources = "".join(path.read_text("utf-8") for path in Path(str(service.__file__)).parent.rglob("*.py"))

@@ -66,6 +66,9 @@ _GROWN = {
         "A sentence on the delivery, with what the admin can do: the bounce's diagnostic, the next try. It is in the"
         " language of the request, but in English where an earlier version of the service wrote it."
     ): "A sentence on the delivery, with what the admin can do: the bounce's diagnostic, the next try.",
+    "A sentence for a person, with what they can do next, in the language of the request.": (
+        "A sentence for a person, with what they can do next."
+    ),
     "A sentence for a person, in the language of the request.": "A sentence for a person.",
     "The sign-ins that open this account; at most 100.": "The sign-ins that open this account.",
     "Where this person is signed in; the current session comes first; at most 100.": (

@@ -78,10 +78,10 @@ async def is_refused(party: RelyingParty, provider: HostileProvider, name: str =
     response = await provider.sign_in(started.authorization_url, **person)
     with pytest.raises(SignInFailed) as refusal:
         await finish(party, started, response, name)
-    assert refusal.value.message.endswith(".")
+    assert str(refusal.value.sentence).endswith(".")
     for secret in (*response.values(), started.nonce, started.code_verifier, CLIENT_SECRET):
         if secret != provider.issuer:
-            assert secret not in f"{refusal.value} {refusal.value!r} {refusal.value.message}"
+            assert secret not in f"{refusal.value} {refusal.value!r} {refusal.value.sentence!s}"
     provider.behave()
     assert (await log_in(party, provider, name, email="next@example.com")).email == "next@example.com"
     return refusal.value
