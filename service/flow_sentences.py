@@ -148,13 +148,13 @@ def flow_sentence(code: str, /, **facts: str) -> Sentence:
     return Sentence(_MESSAGES[code], code, facts)
 
 
-def stored(sentence: Sentence) -> tuple[str, str]:
-    """The values of the columns message_code and message_facts."""
+def to_columns(sentence: Sentence) -> tuple[str, str]:
+    """Returns the values of the columns message_code and message_facts."""
     return sentence.code, orjson.dumps(dict(sentence.facts)).decode()
 
 
-def read(message: str | None, code: str | None, facts: Mapping[str, str] | None) -> Sentence:
-    """The sentence of a flow's row. A row of an earlier version has it in English, in the column message."""
+def from_columns(message: str | None, code: str | None, facts: Mapping[str, str] | None) -> Sentence:
+    """Returns the sentence of a flow's row. A row of an earlier version has it in English, in the column message."""
     if code in CODES:
         return flow_sentence(str(code), **(facts or {}))
     return Sentence(message) if message else flow_sentence("STARTED")

@@ -1,5 +1,6 @@
 """The documents for client authors say what the schema says."""
 
+import ast
 import re
 
 import pytest
@@ -8,6 +9,9 @@ from graphql import GraphQLError, parse, validate
 from schema.limits.token_scopes import GRANTS
 from schema.schema import build
 from schema.subscription_transport import MOST_OF_MEMBER, MOST_ON_SOCKET
+from service.invitations.views import BlockedCode
+from service.mail import reasons
+from service.openid import ProviderUnavailable
 from tests import ROOT
 from tests.schema.test_contract import RUNNING
 
@@ -42,3 +46,21 @@ def test_backends_document_names_every_grant() -> None:
     assert [field for fields in GRANTS.values() for field in fields if f"`{field}`" not in text] == []
     clients = (_DOCS / "clients.md").read_text("utf-8")
     assert f"at most {MOST_OF_MEMBER} live connections a member, and {MOST_ON_SOCKET} subscriptions" in clients
+
+
+def test_clients_document_lists_every_code() -> None:
+    """The section on codes has each code of a sentence in the source, of a delivery and of a blocked invitation, and no others."""
+    section = (_DOCS / "clients.md").read_text("utf-8").partition("\n## Codes\n")[2].partition("\n## ")[0]
+    listed = set(re.findall(r"`([A-Z][A-Z_]+)`", section))
+    blocked = {code.value for code in BlockedCode}
+    assert listed == _codes_of_sentences() | reasons.CODES | blocked | {ProviderUnavailable.code}
+
+
+def _codes_of_sentences() -> set[str]:
+    """The codes in calls of `sentence` (service.languages)."""
+    files = [path for room in ("service", "schema") for path in (ROOT / room).rglob("*.py")]
+    calls = [
+        node for path in files for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Call)
+    ]
+    named = [call for call in calls if isinstance(call.func, ast.Name) and call.func.id == "sentence"]
+    return {str(call.args[0].value) for call in named if isinstance(call.args[0], ast.Constant)}

@@ -11,7 +11,7 @@ from schema.types.members import Membership
 from schema.types.providers import Provider, providers_of
 from service.addresses import masked
 from service.communities.access import memberships_of
-from service.flow_sentences import read
+from service.flow_sentences import from_columns
 from service.invitations.accept import AcceptanceStatus
 from service.invitations.links import LinkFacts, by_id
 from service.languages import Sentence, gettext_noop, localized
@@ -103,7 +103,7 @@ class Acceptance:
             masked_email=masked(link.email),
             signed_in_email=flow.signed_in_email,
             provider=Provider.from_optional(context.provider(flow.provider_id)),
-            message=localized(read(flow.message, flow.message_code, flow.message_facts)),
+            message=localized(from_columns(flow.message, flow.message_code, flow.message_facts)),
             can_retry=may_retry(flow, link, context.now),
             reason=flow.reason,
             can_request_other_address=proposed_address.may_request(flow, link, context.now),
@@ -131,5 +131,5 @@ class SignInOutcome:
         return cls(
             status=SignInStatus(flow.status),
             provider=Provider.from_optional(info.context.provider(flow.provider_id)),
-            message=localized(read(flow.message, flow.message_code, flow.message_facts)),
+            message=localized(from_columns(flow.message, flow.message_code, flow.message_facts)),
         )

@@ -15,7 +15,7 @@ from typing import Final
 from service import audit
 from service.changes import Changed, notify
 from service.database import execute, select
-from service.flow_sentences import flow_sentence, stored
+from service.flow_sentences import flow_sentence, to_columns
 from service.models import DIGEST
 
 TRIES: Final = 5
@@ -50,7 +50,7 @@ async def give_up(flow_id: str, community_id: str, invitation_id: str, *, now: d
     ended = await select(
         "UPDATE flows SET status = 'SIGN_IN_FAILED', reason = $1, message = NULL, message_code = $2, message_facts = $3"
         " WHERE id = $4 AND status = 'CODE_REQUIRED' RETURNING provider_id",
-        _NOT_SENT, *stored(flow_sentence("CODE_NOT_DELIVERED")), flow_id,
+        _NOT_SENT, *to_columns(flow_sentence("CODE_NOT_DELIVERED")), flow_id,
     )  # fmt: skip
     for row in ended:
         details = {"status": "SIGN_IN_FAILED", "reason": _NOT_SENT, "provider": row["provider_id"]}

@@ -11,7 +11,7 @@ from service import audit
 from service.addresses import masked
 from service.changes import Changed, notify
 from service.database import execute, transaction
-from service.flow_sentences import flow_sentence, stored
+from service.flow_sentences import flow_sentence, to_columns
 from service.invitations.accept import (
     AcceptanceRefused,
     Accepted,
@@ -77,7 +77,7 @@ async def _write(flow: Flow, outcome: Outcome) -> bool:
     evidence = None if identity is None else {"rule": identity.evidence.rule, "verdict": str(identity.evidence.verdict)}
     verified = (None,) * 4 if identity is None else (identity.issuer, identity.subject, identity.email, identity.name)
     written = await execute(
-        _WRITE, flow.id, flow.status, str(outcome.status), outcome.reason, *stored(outcome.sentence),
+        _WRITE, flow.id, flow.status, str(outcome.status), outcome.reason, *to_columns(outcome.sentence),
         outcome.membership_id,
         *verified, None if evidence is None else orjson.dumps(evidence).decode(),
     )  # fmt: skip

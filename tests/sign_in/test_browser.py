@@ -497,7 +497,7 @@ async def test_a_failure_is_answered_like_everything_else(serve: Serve, path: st
         assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
         assert answer.headers["access-control-allow-origin"] == "http://localhost:3000"
         if post:
-            assert answer.json() == {"errors": [{"message": INTERNAL_ERROR, "extensions": {"code": "INTERNAL"}}]}
+            assert answer.json() == {"errors": [{"message": str(INTERNAL_ERROR), "extensions": {"code": "INTERNAL"}}]}
         for table in ("sessions", "flows"):
             await database.execute(f"ALTER TABLE {table}_gone RENAME TO {table}")
         assert await owner.viewer_email() == OWNER

@@ -667,7 +667,7 @@ async def test_a_released_account_is_not_made_a_second_time(serve_provider: Serv
         assert await operator.release(Address("guest@example.com"), now=service.clock(), settings=service.settings)
         first = await service.token_for("guest@example.com")
         early = await _through(guest, provider, second, "guest@example.com")
-        assert (early["status"], "waits to be opened anew" in early["message"]) == ("IDENTITY_CONFLICT", True)
+        assert (early["status"], "waits for a new sign-in" in early["message"]) == ("IDENTITY_CONFLICT", True)
         service.clock.advance(seconds=1)
         assert (await _through(guest, provider, first, "guest@example.com"))["status"] == "ALREADY_MEMBER"
         service.clock.advance(seconds=1)
