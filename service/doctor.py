@@ -14,7 +14,7 @@ from service.mail import outbox
 from service.mail.errors import MailSettingsInvalid
 from service.mail.senders import open_sender
 from service.openid import RelyingParty
-from service.openid.failures import ProviderUnavailable
+from service.openid.errors import ProviderUnavailable
 from service.settings import Settings
 
 _SKEW: Final = timedelta(seconds=30)  # half of the leeway that ID tokens get

@@ -1,10 +1,11 @@
-"""OpenID Connect: the relying party, its checks, and what a provider's word about an address is worth."""
+"""OpenID Connect: the relying party, its checks, and the evidence for an address."""
 
+from service.openid.errors import ProviderUnavailable, SignInFailed
 from service.openid.evidence import Evidence, Remedy, Verdict, assess
-from service.openid.failures import ProviderUnavailable, SignInFailed
-from service.openid.relying_party import Identity, ProviderLabel, RelyingParty, Started, provider_label
+from service.openid.relying_party import AuthorizationRequest, Identity, ProviderLabel, RelyingParty, provider_label
 
 __all__ = [
+    "AuthorizationRequest",
     "Evidence",
     "Identity",
     "ProviderLabel",
@@ -12,7 +13,6 @@ __all__ = [
     "RelyingParty",
     "Remedy",
     "SignInFailed",
-    "Started",
     "Verdict",
     "assess",
     "provider_label",

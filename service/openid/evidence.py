@@ -1,7 +1,7 @@
-"""What a provider's word about an address is worth: the email claim policy, one row after the other.
+"""Evidence for an address: the rules for the email claims of each kind of provider.
 
-Three verdicts: the provider is authoritative for the address; or it checked it once but does not run the mailbox
-(third-party); or it does not vouch for it (refused). Whether the address is the invited one is not asked here.
+A provider is authoritative for the address, or verified it once without running the mailbox (third party), or does not verify it
+(refused). Another module compares the address with the invited one.
 """
 
 from collections.abc import Mapping
@@ -16,17 +16,17 @@ from service.openid.issuer import PERSONAL_TENANT, tenant_allowed
 from service.openid.microsoft_domains import MAILBOX_DOMAINS
 from service.settings import ProviderSettings
 
-_GOOGLES: Final = {"gmail.com", "googlemail.com"}
+_GMAIL_DOMAINS: Final = {"gmail.com", "googlemail.com"}
 _VERIFIED_EMAIL_CLAIMS: Final = ("verified_primary_email", "verified_secondary_email")
 _ABSENT: Final = object()
 
-# xms_edov is documented as a Boolean and seen in these encodings; type and value are compared, since 1 == True here.
+# xms_edov is documented as a Boolean, and occurs in these encodings. Both type and value count, because 1 == True in Python.
 _EDOV_TRUE: Final = (True, 1, "1", "true")
 _EDOV_FALSE: Final = (False, 0, "0", "false")
 
 
 class Verdict(StrEnum):
-    """What comes of it: accept, ask the mailbox for a code, or refuse."""
+    """The result: accept, require a code from the mailbox, or refuse."""
 
     AUTHORITATIVE = "authoritative"
     THIRD_PARTY = "third_party"
@@ -34,7 +34,7 @@ class Verdict(StrEnum):
 
 
 class Remedy(StrEnum):
-    """Who can mend a refusal."""
+    """The party that can fix a refusal."""
 
     OPERATOR = "operator"
     TENANT = "tenant"
@@ -43,9 +43,7 @@ class Remedy(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """The verdict, the rule that gave it (a stable word of the audit), and for a refusal the person's sentence and who
-    can mend it.
-    """
+    """The verdict and its rule, a stable word of the audit. A refusal also has a sentence for the person and a remedy."""
 
     verdict: Verdict
     rule: str
@@ -70,8 +68,9 @@ _REMEDIES: Final = {
 
 
 def assess(provider: ProviderSettings, claims: Mapping[str, Any]) -> Evidence:
-    """The verdict of a provider's rules on the address in verified claims. No other claim stands in for `email`:
-    preferred_username, upn and unique_name are whatever their owner typed (H030).
+    """Applies a provider's rules to the address in verified claims.
+
+    Only `email` counts: the owner of an account chooses preferred_username, upn and unique_name freely (H030).
     """
     email = claims.get("email")
     if not isinstance(email, str) or not email:
@@ -85,11 +84,11 @@ def assess(provider: ProviderSettings, claims: Mapping[str, Any]) -> Evidence:
 
 
 def _google(provider: ProviderSettings, claims: Mapping[str, Any], address: Address) -> Evidence:
-    """Google runs the mailboxes of Gmail and Workspace. A Google account on any other address proved it once (H025)."""
+    """Google runs the mailboxes of Gmail and Workspace. It verified any other address once (H025)."""
     verified = claims.get("email_verified", _ABSENT)
     if verified is not True:
         return _unverified(verified)
-    if domain_of(address) in _GOOGLES:
+    if domain_of(address) in _GMAIL_DOMAINS:
         return _authoritative("google_gmail")
     if isinstance(claims.get("hd"), str) and claims["hd"]:
         return _authoritative("google_hosted_domain")
@@ -106,8 +105,9 @@ def _microsoft(provider: ProviderSettings, claims: Mapping[str, Any], address: A
 
 
 def _microsoft_personal(provider: ProviderSettings, address: Address) -> Evidence:
-    """Microsoft runs the mailboxes of its own domains, which are compared whole: anybody can register live.xyz (H187).
-    A personal account on another address proved it once.
+    """Microsoft runs the mailboxes of its own domains, and verified any other address once.
+
+    Domains are compared whole, because anyone can register live.xyz (H187).
     """
     if domain_of(address) in MAILBOX_DOMAINS:
         return _authoritative("microsoft_mailbox")
@@ -115,8 +115,9 @@ def _microsoft_personal(provider: ProviderSettings, address: Address) -> Evidenc
 
 
 def _microsoft_work(provider: ProviderSettings, claims: Mapping[str, Any], address: Address) -> Evidence:
-    """Any tenant's owner can write any address into `email` (nOAuth, H027): only the proof that the domain is verified
-    in that tenant counts. What a tenant denies is refused, whatever else would speak for it (H028).
+    """The owner of a tenant can write any address into `email` (nOAuth, H027).
+
+    Only the proof that the tenant verified the domain counts. A denied proof refuses the address in any case (H028).
     """
     edov = claims.get("xms_edov")
     if _is_one_of(edov, _EDOV_TRUE):
@@ -133,7 +134,7 @@ def _microsoft_work(provider: ProviderSettings, claims: Mapping[str, Any], addre
 
 
 def _oidc(provider: ProviderSettings, claims: Mapping[str, Any], address: Address) -> Evidence:
-    """A generic issuer speaks for the domains that the operator listed, and for no others (H044)."""
+    """A generic issuer counts only for the domains that the operator listed (H044)."""
     if not provider.email_domains:
         return _refused("domains_not_configured")
     if "*" not in provider.email_domains and domain_of(address) not in provider.email_domains:
@@ -147,7 +148,7 @@ def _oidc(provider: ProviderSettings, claims: Mapping[str, Any], address: Addres
 
 
 def _third_party(provider: ProviderSettings, kind: str) -> Evidence:
-    """The operator's THIRD_PARTY_ADDRESSES decides: a code to the mailbox unless said otherwise."""
+    """The operator's THIRD_PARTY_ADDRESSES decides. The default is a code to the mailbox."""
     if provider.third_party_addresses == "trust":
         return _authoritative(f"{kind}_third_party_trusted_by_operator")
     if provider.third_party_addresses == "refuse":
@@ -156,7 +157,7 @@ def _third_party(provider: ProviderSettings, kind: str) -> Evidence:
 
 
 def _unverified(verified: Any) -> Evidence:
-    """Absent is unverified (H023), and so is whatever is not exactly true: "false" is truthy (H022)."""
+    """An absent value is unverified (H023), and so is every value except true: "false" is truthy (H022)."""
     if verified is _ABSENT or verified is None:
         return _refused("email_verified_absent")
     return _refused("email_unverified" if verified is False else "email_verified_unreadable")
@@ -170,17 +171,18 @@ def _refused(rule: str) -> Evidence:
     return Evidence(Verdict.REFUSED, rule, flow_sentence(rule.upper()), _REMEDIES[rule])
 
 
-def _is_one_of(value: Any, wanted: tuple[Any, ...]) -> bool:
-    return any(type(value) is type(one) and value == one for one in wanted)
+def _is_one_of(value: Any, accepted: tuple[Any, ...]) -> bool:
+    return any(type(value) is type(one) and value == one for one in accepted)
 
 
 def _is_verified_email(claims: Mapping[str, Any], address: Address) -> bool:
-    """Microsoft's optional claims verified_primary_email and verified_secondary_email list the addresses that the tenant
-    is authoritative for.
+    """Whether verified_primary_email or verified_secondary_email, optional claims of Microsoft, contain the address.
+
+    They list the addresses for which the tenant is authoritative.
     """
     for name in _VERIFIED_EMAIL_CLAIMS:
-        listed = claims.get(name)
-        texts = listed if isinstance(listed, list) else [listed]
+        claim = claims.get(name)
+        texts = claim if isinstance(claim, list) else [claim]
         if any(_is_same(text, address) for text in texts):
             return True
     return False

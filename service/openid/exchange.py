@@ -1,4 +1,4 @@
-"""The two steps that Authlib does: the authorization URL, and the exchange of the code (RFC 6749, RFC 7636)."""
+"""Authlib's part of a login: the authorization URL, and the exchange of the code (RFC 6749, RFC 7636)."""
 
 import base64
 from collections.abc import MutableMapping
@@ -10,7 +10,7 @@ import httpx2
 from authlib.integrations.httpx_client import AsyncOAuth2Client
 
 from service.flow_sentences import flow_sentence
-from service.openid.failures import ProviderUnavailable, SignInFailed
+from service.openid.errors import ProviderUnavailable, SignInFailed
 from service.openid.metadata import Metadata
 from service.openid.transport import BoundedTransport, json_object
 from service.settings import ProviderSettings
@@ -20,7 +20,7 @@ _MEMBERS: Final = ("id_token", "access_token", "token_type")
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """What a token endpoint gave: the ID token, unverified, and the access token for userinfo."""
+    """The unverified ID token, and the access token for userinfo."""
 
     id_token: Any = field(repr=False)
     access_token: str | None = field(repr=False)
@@ -30,8 +30,10 @@ def authorization_url(
     metadata: Metadata, settings: ProviderSettings, *, redirect_uri: str, state: str, nonce: str, code_verifier: str,
     prompt: str | None,
 ) -> str:  # fmt: skip
-    """Where the browser goes. PKCE is S256 always (H061); the answer comes as a query, which the flow cookie can see."""
-    client = AsyncOAuth2Client(client_id=settings.client_id, code_challenge_method="S256", transport=_Unused())
+    """The URL for the browser. PKCE uses S256 (H061). The response comes in the query, because only then the browser sends the flow
+    cookie.
+    """
+    client = AsyncOAuth2Client(client_id=settings.client_id, code_challenge_method="S256", transport=_NoTransport())
     chosen = {"prompt": prompt} if prompt else {}
     url, _ = client.create_authorization_url(
         metadata.authorization_endpoint, state=state, code_verifier=code_verifier, redirect_uri=redirect_uri,
@@ -53,7 +55,7 @@ async def exchange(
         transport=transport,
     )
     client.register_client_auth_method(("client_secret_basic", _basic))
-    client.register_compliance_hook("access_token_response", _plain_answer)
+    client.register_compliance_hook("access_token_response", _reduced_response)
     try:
         answer = await client.fetch_token(
             metadata.token_endpoint, grant_type="authorization_code", code=code, code_verifier=code_verifier
@@ -68,7 +70,7 @@ async def exchange(
 def _read_tokens(answer: dict[str, Any]) -> Tokens:
     kind, access_token = answer.get("token_type"), answer.get("access_token")
     if not isinstance(kind, str) or kind.lower() != "bearer":
-        # OpenID Connect Core 3.1.3.3: Bearer; of any other kind we could not prove possession.
+        # OpenID Connect Core 3.1.3.3 requires Bearer. For other types, we could not prove possession.
         raise SignInFailed("token_type_refused")
     if access_token is not None and not _is_plain(access_token):
         raise SignInFailed("access_token_malformed")
@@ -79,8 +81,8 @@ def _is_plain(text: Any) -> bool:
     return isinstance(text, str) and text != "" and text.isascii() and text.isprintable() and " " not in text
 
 
-def _plain_answer(response: httpx2.Response) -> httpx2.Response:
-    """The answer with what we use in it and nothing else, because Authlib fails on odd members that we do not need."""
+def _reduced_response(response: httpx2.Response) -> httpx2.Response:
+    """The response reduced to the members that we use, because Authlib fails on odd values of others."""
     if response.status_code >= httpx2.codes.INTERNAL_SERVER_ERROR:
         raise ProviderUnavailable("token_endpoint_failed", detail=f"Token endpoint: status {response.status_code}.")
     answer = json_object(response.content, response.request)
@@ -91,7 +93,7 @@ def _plain_answer(response: httpx2.Response) -> httpx2.Response:
 
 
 def _refusal(error: Any) -> SignInFailed:
-    """RFC 6749 section 5.2. The description is dropped: it may say anything (H063)."""
+    """RFC 6749 section 5.2. Ignores the description, which can contain anything (H063)."""
     if error == "invalid_grant":
         return SignInFailed("code_refused", flow_sentence("SIGN_IN_CODE_REFUSED"))
     if error in ("invalid_client", "unauthorized_client"):
@@ -100,11 +102,11 @@ def _refusal(error: Any) -> SignInFailed:
 
 
 def _basic(client: Any, _method: str, uri: str, headers: MutableMapping[str, str], body: Any) -> tuple[Any, ...]:
-    """RFC 6749 section 2.3.1: both are form-encoded first, which Authlib leaves out."""
+    """Form-encodes both values first (RFC 6749 section 2.3.1), which Authlib omits."""
     pair = f"{quote_plus(client.client_id)}:{quote_plus(client.client_secret)}"
     headers["Authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
     return uri, headers, body
 
 
-class _Unused(httpx2.AsyncBaseTransport):
-    """Making a URL needs no connection, and Authlib's client would prepare one: a tenth of a second each time."""
+class _NoTransport(httpx2.AsyncBaseTransport):
+    """Replaces the connection that Authlib's client would prepare in a tenth of a second. Building a URL needs none."""

@@ -1,7 +1,7 @@
-"""ID tokens: every check of OpenID Connect Core 3.1.3.7, each said aloud, with what it is there against.
+"""ID tokens: the checks of OpenID Connect Core 3.1.3.7, each with the attack that it prevents.
 
-Authlib's own validation is not used: it takes its algorithms from the discovery document, leaves `aud` unchecked, and
-accepts tokens of any age (H048, H050, H065).
+Authlib's own validation takes its algorithms from the discovery document, does not check `aud`, and accepts tokens of any age
+(H048, H050, H065). This module replaces it.
 """
 
 import base64
@@ -16,7 +16,7 @@ from typing import Any, Final
 import orjson
 from joserfc.util import urlsafe_b64decode
 
-from service.openid.failures import SignInFailed
+from service.openid.errors import SignInFailed
 from service.openid.issuer import Issuer
 from service.openid.keys import ALGORITHMS, SigningKey
 from service.tokens import Digest, digest_of
@@ -34,8 +34,8 @@ _HASH_OF_ED25519: Final = "sha512"
 
 
 @dataclass(frozen=True, slots=True)
-class Expected:
-    """What an ID token must say, and when it is read."""
+class Expectations:
+    """The values that an ID token must have, and the time of the check."""
 
     issuer: Issuer
     issuer_name: str
@@ -46,8 +46,8 @@ class Expected:
 
 
 @dataclass(frozen=True, slots=True)
-class Unverified:
-    """An ID token taken apart, before anything in it is believed."""
+class UnverifiedToken:
+    """The parts of an ID token, before any check."""
 
     algorithm: str
     kid: str | None
@@ -57,13 +57,13 @@ class Unverified:
 
     def signed_by(self, keys: Iterable[SigningKey]) -> bool:
         fitting = (key for key in keys if key.fits(self.kid, self.algorithm))
-        return any(key.signed(self.algorithm, self.signing_input, self.signature) for key in fitting)
+        return any(key.verifies(self.algorithm, self.signing_input, self.signature) for key in fitting)
 
 
-def read_id_token(token: Any) -> Unverified:
-    """Takes an ID token apart. Raises SignInFailed for anything but a signed JWT in compact form."""
+def read_id_token(token: Any) -> UnverifiedToken:
+    """Parses an ID token. Raises SignInFailed unless it is a signed JWT in compact form."""
     if not isinstance(token, str) or not token:
-        # Without an ID token there is no login: userinfo alone would be anyone's access token (RFC 9700 section 2).
+        # A login needs an ID token: for userinfo alone, any access token would do (RFC 9700 section 2).
         raise SignInFailed("id_token_missing")
     parts = token.split(".")
     if (
@@ -77,11 +77,11 @@ def read_id_token(token: Any) -> Unverified:
     _check_type(header)
     _check_critical(header)
     signing_input = f"{parts[0]}.{parts[1]}".encode("ascii")
-    return Unverified(_algorithm(header), _kid(header), _bytes(parts[1]), signing_input, _bytes(parts[2]))
+    return UnverifiedToken(_algorithm(header), _kid(header), _bytes(parts[1]), signing_input, _bytes(parts[2]))
 
 
-def check_claims(token: Unverified, expected: Expected) -> dict[str, Any]:
-    """The claims of a token whose signature was verified. Raises SignInFailed at the first one that is not right."""
+def check_claims(token: UnverifiedToken, expected: Expectations) -> dict[str, Any]:
+    """The claims of a token with a verified signature. Raises SignInFailed at the first wrong claim."""
     claims = _object(token.payload)
     expected.issuer.check_token(expected.issuer_name, claims)
     _check_audience(claims, expected.client_id)
@@ -96,23 +96,23 @@ def check_claims(token: Unverified, expected: Expected) -> dict[str, Any]:
 
 
 def _check_type(header: Mapping[str, Any]) -> None:
-    """Another kind of JWT of the same issuer, an access token (at+jwt) or a logout token, is no login (RFC 8725 3.11)."""
+    """Refuses other JWTs of the issuer, such as access tokens (at+jwt) and logout tokens (RFC 8725 3.11)."""
     kind = header.get("typ", "JWT")
     if not isinstance(kind, str) or kind.upper() not in _TYPES:
         raise SignInFailed("id_token_type_refused")
 
 
 def _check_critical(header: Mapping[str, Any]) -> None:
-    """Whoever marks a header as critical says that ignoring it changes the meaning (RFC 7515 section 4.1.11; H152).
+    """Refuses critical headers, because ignoring them changes the meaning (RFC 7515 section 4.1.11; H152).
 
-    The headers that name keys (jku, jwk, x5u, x5c) are ignored: a token does not choose who may have signed it.
+    Headers that name keys (jku, jwk, x5u, x5c) are ignored: a token does not choose its own key.
     """
     if "crit" in header:
         raise SignInFailed("id_token_critical_header")
 
 
 def _algorithm(header: Mapping[str, Any]) -> str:
-    """`none` and HS256 with our secret or the provider's public key are what forgers try first (H048)."""
+    """Refuses other algorithms: forgers use `none`, and HS256 with our secret or the provider's public key (H048)."""
     algorithm = header.get("alg")
     if not isinstance(algorithm, str) or algorithm not in ALGORITHMS:
         raise SignInFailed("id_token_algorithm_refused")
@@ -127,42 +127,40 @@ def _kid(header: Mapping[str, Any]) -> str | None:
 
 
 def _check_audience(claims: Mapping[str, Any], client_id: str) -> None:
-    """A token for another client, or for us and others, was obtained elsewhere and is replayed here, whoever azp names
-    (H050). No audience at all is no audience that is us.
-    """
+    """Refuses replayed tokens of other clients: the audience must be our client id alone, for any azp (H050)."""
     audience = claims.get("aud")
     if audience not in (client_id, [client_id]):
         raise SignInFailed("audience_mismatch")
 
 
 def _check_authorized_party(claims: Mapping[str, Any], client_id: str) -> None:
-    """The party that the token was issued to is us, where the provider says so."""
+    """Checks that the token was issued to our client, where the provider names one."""
     if claims.get("azp", client_id) != client_id:
         raise SignInFailed("authorized_party_mismatch")
 
 
 def _check_subject(claims: Mapping[str, Any]) -> None:
-    """The account's key. Two people without one, or with one cut off by a column, would be the same person."""
+    """Checks the key of the account. Without one, or with a truncated one, two people would share an account."""
     subject = claims.get("sub")
     if not isinstance(subject, str) or not 0 < len(subject) <= _LONGEST_SUBJECT:
         raise SignInFailed("subject_invalid")
     if not (subject.isascii() and subject.isprintable()):
         raise SignInFailed("subject_invalid")
-    # OpenID Connect Core section 2 allows any ASCII. White space alone names nobody, and with white space at an end two
-    # accounts look like one wherever the subject is shown, copied or trimmed (H188).
+    # OpenID Connect Core section 2 allows any ASCII. With white space at an end, two accounts look like one wherever the
+    # subject is displayed, copied or trimmed (H188).
     if subject != subject.strip():
         raise SignInFailed("subject_invalid")
 
 
 def _check_nonce(claims: Mapping[str, Any], nonce_digest: Digest) -> None:
-    """A token of another login, the attacker's own or a stolen one, put in with the code of this one (H046, H061)."""
+    """Refuses the token of another login that an attacker injects with the code of this one (H046, H061)."""
     nonce = claims.get("nonce")
     if not isinstance(nonce, str) or not hmac.compare_digest(digest_of(nonce), nonce_digest):
         raise SignInFailed("nonce_mismatch")
 
 
 def _check_issued_at(claims: Mapping[str, Any], now: datetime) -> None:
-    """The token answers a code that was exchanged just now; an old one was kept by somebody (H046, H065)."""
+    """Refuses old tokens: the code was exchanged just now, so the token must be new (H046, H065)."""
     issued_at = _seconds(claims, "iat")
     if issued_at > (now + LEEWAY).timestamp():
         raise SignInFailed("issued_in_the_future")
@@ -171,7 +169,7 @@ def _check_issued_at(claims: Mapping[str, Any], now: datetime) -> None:
 
 
 def _check_expiry(claims: Mapping[str, Any], now: datetime) -> None:
-    """Expired tokens are replays; one that lives for years is nothing that a provider gives a browser's login (H065)."""
+    """Refuses expired tokens, which are replays, and tokens with an implausibly long lifetime (H065)."""
     expires_at = _seconds(claims, "exp")
     if expires_at <= (now - LEEWAY).timestamp():
         raise SignInFailed("id_token_expired")
@@ -185,7 +183,7 @@ def _check_not_before(claims: Mapping[str, Any], now: datetime) -> None:
 
 
 def _check_access_token_hash(claims: Mapping[str, Any], access_token: str | None, algorithm: str) -> None:
-    """An access token of another login, swapped in beside this ID token, would fetch another person's userinfo."""
+    """Refuses the access token of another login, which would fetch another person's userinfo."""
     if "at_hash" not in claims:
         return
     claimed = claims["at_hash"]
@@ -204,7 +202,7 @@ def access_token_hash(access_token: str, algorithm: str) -> str:
 
 
 def _seconds(claims: Mapping[str, Any], name: str) -> float:
-    """A NumericDate (RFC 7519 section 2): a number, which True and "1700000000" are not."""
+    """A NumericDate (RFC 7519 section 2): a number, but not True or "1700000000"."""
     value = claims.get(name)
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise SignInFailed(f"{name}_invalid")
@@ -212,7 +210,7 @@ def _seconds(claims: Mapping[str, Any], name: str) -> float:
 
 
 def _bytes(part: str) -> bytes:
-    """Strict base64url without padding: nothing is skipped, so no two texts are the same token."""
+    """Decodes strict base64url without padding, so that each token has exactly one text."""
     try:
         return urlsafe_b64decode(part.encode("ascii"))
     except ValueError:

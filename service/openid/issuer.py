@@ -1,8 +1,8 @@
-"""Which issuer a provider is, and which names it may use for itself.
+"""The issuer of a provider, and the names that it may use.
 
-An issuer is compared as a string, byte for byte (OpenID Connect Core 3.1.3.7, H052). Microsoft Entra is the one exception
-and no loophole: its discovery document names a template with `{tenantid}` in it, and every token puts its own tenant's
-id there. So the template must be the configured one, and the tenant one of the allowed (H031).
+Issuers are compared byte for byte (OpenID Connect Core 3.1.3.7, H052). Microsoft Entra is the exception: its discovery document
+names a template with `{tenantid}`, and every token contains its own tenant's id there. The template must be the configured one,
+and the tenant an allowed one (H031).
 """
 
 import re
@@ -11,14 +11,14 @@ from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
 from service.flow_sentences import flow_sentence
-from service.openid.failures import SignInFailed
+from service.openid.errors import SignInFailed
 from service.settings import ProviderSettings
 from service.settings.origins import LOOPBACK_NAMES
 
 GOOGLE_ISSUER: Final = "https://accounts.google.com"
 MICROSOFT_ISSUER: Final = "https://login.microsoftonline.com/{tenantid}/v2.0"
 PERSONAL_TENANT: Final = "9188040d-6c67-4c5b-b112-36a304b66dad"
-"""The tenant of all personal Microsoft accounts; `consumers` in TENANTS means it."""
+"""The tenant of all personal Microsoft accounts, called `consumers` in TENANTS."""
 
 _TEMPLATE: Final = "{tenantid}"
 _ALIASES: Final = ("common", "organizations", "consumers")
@@ -29,13 +29,13 @@ _WELL_KNOWN: Final = "/.well-known/openid-configuration"
 
 
 def on_loopback(url: str) -> bool:
-    """Whether a URL is plain http to this very machine."""
+    """Whether a URL is plain http to this machine."""
     parts = urlsplit(url)
     return parts.scheme == "http" and parts.hostname in LOOPBACK_NAMES
 
 
 def tenant_allowed(tenants: tuple[str, ...] | None, tenant: Any) -> bool:
-    """Whether TENANTS names this tenant; `*` names every one, and `consumers` that of personal accounts."""
+    """Whether TENANTS allows a tenant: `*` allows all, and `consumers` that of personal accounts."""
     if not isinstance(tenant, str) or not _TENANT_ID.fullmatch(tenant) or tenant in _ALIASES:
         return False
     return "*" in (tenants or ()) or tenant in _tenant_ids(tenants)
@@ -68,11 +68,11 @@ class Issuer:
 
     @property
     def on_loopback(self) -> bool:
-        """Whether plain http is fine: the issuer is a test's or the development one, on this machine."""
+        """Whether the issuer may use plain http: it belongs to a test or to development, on this machine."""
         return on_loopback(self.configured)
 
     def accepts_metadata(self, named: Any) -> bool:
-        """Whether a discovery document may call its issuer this (H052)."""
+        """Whether a discovery document may name this issuer (H052)."""
         if named == self.configured:
             return True
         return self.kind == "microsoft" and isinstance(named, str) and named in self._tenant_names()
@@ -82,12 +82,14 @@ class Issuer:
         if self.kind == "microsoft":
             self._check_tenant(named, claims)
         elif claims.get("iss") != named:
-            # A token of any other issuer, whoever signed it, is not this provider's word.
+            # A token of another issuer does not count, even with a valid signature.
             raise SignInFailed("issuer_mismatch")
 
     def accepts_response(self, named: str, iss: str) -> bool:
-        """Whether the authorization response may name this issuer (RFC 9207 section 2.4): as the discovery document
-        does, or as one allowed tenant of its template; which one it was is compared once the ID token tells.
+        """Whether the authorization response may name this issuer (RFC 9207 section 2.4).
+
+        It may name the issuer of the discovery document, or an allowed tenant of its template. A later check compares it with
+        the tenant of the ID token.
         """
         if iss == named:
             return True
@@ -99,19 +101,19 @@ class Issuer:
         if not isinstance(iss, str) or not isinstance(tenant, str):
             raise SignInFailed("issuer_mismatch" if isinstance(tenant, str) else "tenant_missing")
         if not _TENANT_ID.fullmatch(tenant) or iss not in _names_of(named, tenant):
-            # A rogue tenant's token under another tenant's name, or the literal template.
+            # A token of one tenant under the name of another, or the literal template.
             raise SignInFailed("issuer_mismatch")
         if not tenant_allowed(self.tenants, tenant) or not self._is_within(tenant):
             raise SignInFailed("tenant_not_allowed", flow_sentence("TENANT_NOT_ALLOWED"))
 
     def _is_within(self, tenant: str) -> bool:
-        """An issuer that was configured for one tenant speaks for no other, whatever its discovery document says."""
+        """Whether the issuer covers a tenant. An issuer that is configured for one tenant covers no other."""
         pinned = _Shape.of(self.configured).tenant
         return not _TENANT_ID.fullmatch(pinned) or pinned in _ALIASES or pinned == tenant
 
     @property
     def _authority(self) -> str:
-        """The narrowest sign-in page at Microsoft that lets all allowed tenants in, and as few others as can be."""
+        """The narrowest sign-in page at Microsoft that covers all allowed tenants."""
         allowed = _tenant_ids(self.tenants)
         if "*" in (self.tenants or ()) or (len(allowed) > 1 and PERSONAL_TENANT in allowed):
             return "common"
@@ -120,16 +122,16 @@ class Issuer:
         return next(iter(allowed)) if len(allowed) == 1 else "organizations"
 
     def _tenant_names(self) -> set[str]:
-        """What a Microsoft discovery document may call itself: the template, or one allowed tenant's own name."""
+        """The issuers that a Microsoft discovery document may name: the template, or that of an allowed tenant."""
         shape = _Shape.of(self.configured)
         if not shape.tenant:
             return {f"{self.configured.rstrip('/')}/{_TEMPLATE}{_VERSION}"}
-        return {shape.naming(tenant) for tenant in (_TEMPLATE, *_tenant_ids(self.tenants))}
+        return {shape.issuer_of(tenant) for tenant in (_TEMPLATE, *_tenant_ids(self.tenants))}
 
 
 @dataclass(frozen=True, slots=True)
 class _Shape:
-    """A Microsoft issuer, `PREFIX/TENANT/v2.0`, taken apart; of any other issuer the tenant is empty."""
+    """The parts of a Microsoft issuer, `PREFIX/TENANT/v2.0`. The tenant is empty for any other issuer."""
 
     prefix: str
     tenant: str
@@ -140,15 +142,15 @@ class _Shape:
         is_microsofts = issuer.endswith(_VERSION) and prefix.count("/") >= _SLASHES_OF_AN_ORIGIN
         return cls(prefix, tenant if is_microsofts else "")
 
-    def naming(self, tenant: str) -> str:
+    def issuer_of(self, tenant: str) -> str:
         return f"{self.prefix}/{tenant}{_VERSION}"
 
 
 def _names_of(named: str, tenant: str) -> set[str]:
-    """The values of `iss` for a tenant: where the name has a place for a tenant, that tenant stands in it (H031)."""
+    """The values of `iss` for a tenant. A template in the name is replaced by the tenant (H031)."""
     shape = _Shape.of(named)
     if shape.tenant == _TEMPLATE:
-        return {shape.naming(tenant)}
+        return {shape.issuer_of(tenant)}
     if shape.tenant in _ALIASES:
-        return {shape.naming(tenant), named}
+        return {shape.issuer_of(tenant), named}
     return {named} if shape.tenant in {"", tenant} else set()

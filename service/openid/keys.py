@@ -1,4 +1,4 @@
-"""A provider's JWKS: which of its keys are believed, and for which algorithm (RFC 7517, RFC 7518, RFC 8037)."""
+"""A provider's JWKS: its usable keys, each with its algorithms (RFC 7517, RFC 7518, RFC 8037)."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -23,13 +23,13 @@ ALGORITHMS: Final = {
     "ES256": ("EC", "P-256"), "ES384": ("EC", "P-384"), "ES512": ("EC", "P-521"),
     "EdDSA": ("OKP", "Ed25519"), "Ed25519": ("OKP", "Ed25519"),
 }  # fmt: skip
-"""The algorithms that count, each with its key's type and curve, whatever a discovery document or a token says (H048):
-asymmetric ones only, so no secret that we share and no public key can pass for a signer."""
+"""The accepted algorithms, each with the type and curve of its keys. Discovery documents and tokens cannot add any (H048). All
+are asymmetric, so that neither a shared secret nor a public key can sign."""
 
 
 @dataclass(frozen=True, slots=True)
 class SigningKey:
-    """One public key of a provider, imported once: importing at each login costs more than verifying."""
+    """A public key of a provider. It is imported once, because importing costs more than verifying."""
 
     kid: str | None
     kind: str
@@ -38,14 +38,14 @@ class SigningKey:
     key: RSAKey | ECKey | OKPKey
 
     def fits(self, kid: str | None, algorithm: str) -> bool:
-        """Whether it may have signed a token with this header. A key or a token without `kid` fits every other (H047)."""
+        """Whether the key fits the header of a token. A key or a token without `kid` fits every other (H047)."""
         return (
             ALGORITHMS[algorithm] == (self.kind, self.curve)
             and self.algorithm in {None, algorithm}
             and (kid is None or self.kid in {None, kid})
         )
 
-    def signed(self, algorithm: str, signing_input: bytes, signature: bytes) -> bool:
+    def verifies(self, algorithm: str, signing_input: bytes, signature: bytes) -> bool:
         try:
             return JWSRegistry.algorithms[algorithm].verify(signing_input, signature, self.key)
         except (JoseError, ValueError, UnsupportedAlgorithm):
@@ -53,8 +53,9 @@ class SigningKey:
 
 
 def read_keys(document: dict[str, Any]) -> tuple[SigningKey, ...]:
-    """The usable keys of a JWKS. What is unknown, symmetric, private, weak or broken is left out, and disturbs no other
-    key: a provider may publish keys for others than us.
+    """The usable keys of a JWKS. Skips unknown, symmetric, private, weak and broken keys.
+
+    A provider can publish keys for other clients than us.
     """
     published = document.get("keys")
     members = published[:_MOST_MEMBERS] if isinstance(published, list) else []
@@ -81,7 +82,7 @@ def _is_for_signatures(member: dict[str, Any]) -> bool:
 
 
 def _import(member: dict[str, Any]) -> RSAKey | ECKey | OKPKey | None:
-    """The key; None for a type that is not known here, `oct` above all: it would make our secret a signing key."""
+    """The key; None for unknown types. The type `oct` would make our secret a signing key."""
     needed: dict[str, Any] = {name: member[name] for name in ("kty", "n", "e", "crv", "x", "y") if name in member}
     try:
         if needed.get("kty") == "RSA" and _is_strong(needed):
@@ -90,7 +91,7 @@ def _import(member: dict[str, Any]) -> RSAKey | ECKey | OKPKey | None:
             return ECKey.import_key(needed)
         return OKPKey.import_key(needed) if needed.get("kty") == "OKP" else None
     except (JoseError, ValueError, TypeError, KeyError, AttributeError, UnsupportedAlgorithm):
-        # However a key is broken, it is only that one key that does not count.
+        # A broken key does not affect the others.
         return None
 
 

@@ -1,4 +1,4 @@
-"""A provider's discovery document: which of it is believed (OpenID Connect Discovery 1.0 section 3)."""
+"""A provider's discovery document, and its checks (OpenID Connect Discovery 1.0 section 3)."""
 
 from dataclasses import dataclass
 from typing import Any, Final
@@ -6,7 +6,7 @@ from urllib.parse import SplitResult, urlsplit
 
 import httpx2
 
-from service.openid.failures import ProviderUnavailable
+from service.openid.errors import ProviderUnavailable
 from service.openid.issuer import Issuer, on_loopback
 
 _KNOWN_HOSTS: Final = {
@@ -18,7 +18,7 @@ _KNOWN_HOSTS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """What of a discovery document is used."""
+    """The used members of a discovery document."""
 
     issuer: str
     authorization_endpoint: str
@@ -31,14 +31,16 @@ class Metadata:
 
 
 def read_metadata(document: dict[str, Any], issuer: Issuer, endpoint_hosts: tuple[str, ...]) -> Metadata:
-    """Raises ProviderUnavailable, with a detail for the operator, when the document is another issuer's, or sends a
-    browser, a code or a secret to a host that was not configured.
+    """Reads a discovery document.
+
+    Raises ProviderUnavailable, with a detail for the operator, when the document belongs to another issuer, or names an endpoint
+    on a host that is not configured.
     """
     named = document.get("issuer")
     if not issuer.accepts_metadata(named):
         raise ProviderUnavailable(
             "discovery_issuer_mismatch",
-            detail=f"The discovery document at {issuer.discovery_url} is of issuer {_shown(named)};"
+            detail=f"The discovery document at {issuer.discovery_url} is of issuer {_quoted(named)};"
             f" {issuer.configured!r} is configured, and the two must be equal.",
         )
     endpoints = _Endpoints(document, issuer, endpoint_hosts)
@@ -55,7 +57,7 @@ def read_metadata(document: dict[str, Any], issuer: Issuer, endpoint_hosts: tupl
 
 
 class _Endpoints:
-    """The endpoints of one document, each on a host where it may be."""
+    """The endpoints of a document, each on an allowed host."""
 
     def __init__(self, document: dict[str, Any], issuer: Issuer, endpoint_hosts: tuple[str, ...]) -> None:
         self._document = document
@@ -70,13 +72,13 @@ class _Endpoints:
         if not isinstance(url, str) or not self._is_allowed(url):
             raise ProviderUnavailable(
                 "discovery_endpoint_refused",
-                detail=f"The discovery document's {name} is {_shown(url)}: expected an https URL on the issuer's host,"
+                detail=f"The discovery document's {name} is {_quoted(url)}: expected an https URL on the issuer's host,"
                 f" or on one of ENDPOINT_HOSTS ({', '.join(sorted(self._hosts)) or 'none'}).",
             )
         return url
 
     def _is_allowed(self, url: str) -> bool:
-        """An endpoint elsewhere would be handed the person, the code and the client secret."""
+        """Whether an endpoint is on an allowed host. Any other host would receive the person, the code and the client secret."""
         parts, issuer = _split(url), _split(self._issuer.configured)
         if parts is None or issuer is None or parts.fragment or "@" in parts.netloc:
             return False
@@ -85,13 +87,13 @@ class _Endpoints:
         return self._is_listed(parts) and (parts.scheme == "https" or (self._issuer.on_loopback and on_loopback(url)))
 
     def _is_listed(self, parts: SplitResult) -> bool:
-        """Listed by its host alone, for https on its usual port, or with the port."""
+        """Whether ENDPOINT_HOSTS lists the host: alone for https on port 443, or with its port."""
         usual = parts.port in {None, 443} or parts.scheme == "http"
         return parts.netloc.lower() in self._hosts or (usual and parts.hostname in self._hosts)
 
 
 def _split(url: str) -> SplitResult | None:
-    """The parts of a URL on which the HTTP client agrees; parsers that differ are how an allow-list is got around."""
+    """The parts of a URL; None where the HTTP client parses it differently, which could bypass the list of hosts."""
     try:
         parts = urlsplit(url)
         same = httpx2.URL(url).host == (parts.hostname or "").strip("[]") and parts.port != 0
@@ -105,7 +107,7 @@ def _origin(parts: SplitResult) -> tuple[str, str | None, int | None]:
 
 
 def _auth_method(document: dict[str, Any]) -> str:
-    """client_secret_post where it is offered, since every provider reads the same in it; Basic by default."""
+    """client_secret_post where the provider offers it, because providers parse it alike; otherwise Basic."""
     offered = _texts(document.get("token_endpoint_auth_methods_supported"))
     return "client_secret_post" if "client_secret_post" in offered else "client_secret_basic"
 
@@ -114,6 +116,6 @@ def _texts(value: Any) -> list[str]:
     return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
 
 
-def _shown(value: Any) -> str:
-    """A value from outside, short and on one line, for the operator (H157)."""
+def _quoted(value: Any) -> str:
+    """A foreign value as short text on one line, for the operator (H157)."""
     return repr(value)[:200] if isinstance(value, str) else "missing" if value is None else "no text"

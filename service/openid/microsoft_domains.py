@@ -1,8 +1,8 @@
 """The domains of Microsoft's consumer mailboxes, as data.
 
 Source: the Outlook.com entry of Thunderbird's autoconfiguration database (github.com/thunderbird/autoconfig,
-ispdb/hotmail.com.xml, read in November 2026), without its name of a mail exchanger. Add no domain without a source: a
-domain that is missing here costs its owners a code to the mailbox, and a domain too many lets strangers in without one.
+ispdb/hotmail.com.xml, read in November 2026), without its name of a mail exchanger. Add no domain without a source. The
+owners of a missing domain need a code to the mailbox. A wrong domain admits strangers without one.
 """
 
 from typing import Final

@@ -1,4 +1,4 @@
-"""One OpenID Provider: its metadata and its keys, fetched when they are needed and kept for an hour."""
+"""One OpenID Provider: its metadata and its keys, fetched on demand and cached for an hour."""
 
 import asyncio
 from collections import deque
@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, Generic, TypeVar
 
-from service.openid.failures import ProviderUnavailable, SignInFailed
-from service.openid.id_token import Unverified
+from service.openid.errors import ProviderUnavailable, SignInFailed
+from service.openid.id_token import UnverifiedToken
 from service.openid.issuer import Issuer
 from service.openid.keys import SigningKey, read_keys
 from service.openid.metadata import Metadata, read_metadata
-from service.openid.transport import Outside
+from service.openid.transport import ProviderClient
 from service.settings import ProviderSettings
 
-KEPT_FOR: Final = timedelta(hours=1)
+CACHED_FOR: Final = timedelta(hours=1)
 REFETCHES: Final = 10
 REFETCH_PERIOD: Final = timedelta(minutes=1)
 
@@ -23,113 +23,116 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept(Generic[T]):
+class _Cached(Generic[T]):
     value: T
     fetched_at: datetime
 
     def is_fresh(self, now: datetime) -> bool:
-        return now < self.fetched_at + KEPT_FOR
+        return now < self.fetched_at + CACHED_FOR
 
 
 class SharedFetch(Generic[T]):
-    """What was fetched last, and a fetch that simultaneous callers wait for together: a hundred logins after a quiet
-    hour ask the provider once, and a provider that is down holds each of them up for one deadline, not for one after
-    the other.
+    """Caches the last fetched value and coalesces refreshes.
+
+    Concurrent callers await the same fetch, so a hundred logins cost one request and at most one timeout.
     """
 
     def __init__(self, fetch: Callable[[datetime], Awaitable[T]]) -> None:
         self._fetch = fetch
-        self._flight: asyncio.Task[T] | None = None
-        self.kept: _Kept[T] | None = None
+        self._fetching: asyncio.Task[T] | None = None
+        self.cached: _Cached[T] | None = None
 
-    async def fresh(self, now: datetime) -> T:
-        """What is kept, fetched anew after an hour."""
-        return self.kept.value if self.kept is not None and self.kept.is_fresh(now) else await self.anew(now)
+    async def get(self, now: datetime) -> T:
+        """The cached value, refreshed after an hour."""
+        return self.cached.value if self.cached is not None and self.cached.is_fresh(now) else await self.refresh(now)
 
-    async def anew(self, now: datetime) -> T:
-        if self._flight is None:
-            self._flight = asyncio.create_task(self._fly(now))
-            self._flight.add_done_callback(self._landed)
-        # Shielded: one browser that goes away does not end the fetch of the others.
-        return await asyncio.shield(self._flight)
+    async def refresh(self, now: datetime) -> T:
+        """Fetches the value, or joins the fetch of another caller."""
+        if self._fetching is None:
+            self._fetching = asyncio.create_task(self._fetch_and_cache(now))
+            self._fetching.add_done_callback(self._on_done)
+        # A browser that disconnects does not cancel the fetch of the others.
+        return await asyncio.shield(self._fetching)
 
     @property
-    def is_under_way(self) -> bool:
-        return self._flight is not None
+    def is_fetching(self) -> bool:
+        return self._fetching is not None
 
-    async def _fly(self, now: datetime) -> T:
+    async def _fetch_and_cache(self, now: datetime) -> T:
         value = await self._fetch(now)
-        # Kept before the flight is over, so that who asks as it lands finds the one or the other.
-        self.kept = _Kept(value, now)
+        # Caches before the task ends, so that every caller finds the value or the task.
+        self.cached = _Cached(value, now)
         return value
 
-    def _landed(self, flight: asyncio.Task[T]) -> None:
-        self._flight = None
-        if not flight.cancelled():
-            # Looked at, so that asyncio does not report a failure whose callers have all gone.
-            flight.exception()
+    def _on_done(self, task: asyncio.Task[T]) -> None:
+        self._fetching = None
+        if not task.cancelled():
+            # Retrieves the exception, so that asyncio does not report it when all callers are gone.
+            task.exception()
 
 
 class Provider:
-    """A configured provider. Nothing is fetched before the first login, and nothing that failed is remembered: a
-    provider that was down at the start works as soon as it is up.
-    """
+    """A configured provider. It fetches at the first login and caches no failures."""
 
-    def __init__(self, settings: ProviderSettings, outside: Outside) -> None:
+    def __init__(self, settings: ProviderSettings, client: ProviderClient) -> None:
         self.settings = settings
         self.issuer = Issuer.of(settings)
-        self._outside = outside
+        self._client = client
         self._metadata = SharedFetch(self._download_metadata)
         self._keys = SharedFetch(self._download_keys)
         self._refetched: deque[datetime] = deque(maxlen=REFETCHES)
 
     async def metadata(self, now: datetime) -> Metadata:
-        """Raises ProviderUnavailable while the provider cannot be asked or its document is not to be believed."""
-        return await self._metadata.fresh(now)
+        """The metadata. Raises ProviderUnavailable while the provider cannot be reached or its document is invalid."""
+        return await self._metadata.get(now)
 
-    def doubt_metadata(self, now: datetime) -> None:
-        """Reads the document anew at the next login, because it may have led astray: endpoints move. One of this very
-        minute is believed all the same, so that failures do not make us flood the provider.
-        """
-        kept = self._metadata.kept
-        if kept is not None and now >= kept.fetched_at + REFETCH_PERIOD:
-            self._metadata.kept = _Kept(kept.value, now - KEPT_FOR)
+    def expire_metadata(self, now: datetime) -> None:
+        """Makes the next login fetch the document again, because endpoints can move.
 
-    async def verify_signature(self, token: Unverified, now: datetime) -> None:
-        """Raises SignInFailed unless one of the provider's keys signed the token. A provider that changed its keys since
-        they were fetched, under a new `kid` or under the same, is asked once more (H047).
+        Keeps a document of the last minute, so that failures do not flood the provider.
         """
-        keys = await self._keys.fresh(now)
+        cached = self._metadata.cached
+        if cached is not None and now >= cached.fetched_at + REFETCH_PERIOD:
+            self._metadata.cached = _Cached(cached.value, now - CACHED_FOR)
+
+    async def verify_signature(self, token: UnverifiedToken, now: datetime) -> None:
+        """Raises SignInFailed unless one of the provider's keys signed the token.
+
+        Fetches the keys again when none fits, because the provider may have changed them, under a new or the same `kid`
+        (H047).
+        """
+        keys = await self._keys.get(now)
         if token.signed_by(keys):
             return
         if not token.signed_by(await self._newer_keys(keys, now)):
-            self.doubt_metadata(now)
+            self.expire_metadata(now)
             raise SignInFailed("id_token_signature_invalid")
-        # The keys did change: what is limited is asking in vain.
+        # The keys changed. Only fetches without a new key are limited.
         self._refetched.clear()
 
     async def userinfo(self, access_token: str, now: datetime) -> dict[str, Any] | None:
-        """The claims of the userinfo endpoint, unverified; None where the provider has none."""
+        """The unverified claims of the userinfo endpoint; None for a provider without one."""
         endpoint = (await self.metadata(now)).userinfo_endpoint
         if endpoint is None:
             return None
-        return await self._outside.get_object(endpoint, {"authorization": f"Bearer {access_token}"})
+        return await self._client.get_object(endpoint, {"authorization": f"Bearer {access_token}"})
 
     async def check(self, now: datetime) -> None:
-        """Fetches metadata and keys anew. Raises ProviderUnavailable with a detail for the operator."""
-        metadata = await self._metadata.anew(now)
-        if not await self._keys.anew(now):
+        """Fetches metadata and keys. Raises ProviderUnavailable with a detail for the operator."""
+        metadata = await self._metadata.refresh(now)
+        if not await self._keys.refresh(now):
             raise ProviderUnavailable("no_usable_key", detail=f"{metadata.jwks_uri} has no usable key.")
 
     async def _newer_keys(self, tried: tuple[SigningKey, ...], now: datetime) -> tuple[SigningKey, ...]:
-        """Other keys than those that were tried; none when the provider was asked in vain often enough for this minute,
-        so that bad tokens do not make us flood it.
+        """Newer keys than those that were tried.
+
+        Returns none after ten fetches without a new key in a minute, so that bad tokens do not flood the provider.
         """
-        if self._keys.kept is not None and self._keys.kept.value is not tried:
-            return self._keys.kept.value
-        if not self._keys.is_under_way and not self._may_refetch(now):
+        if self._keys.cached is not None and self._keys.cached.value is not tried:
+            return self._keys.cached.value
+        if not self._keys.is_fetching and not self._may_refetch(now):
             return ()
-        return await self._keys.anew(now)
+        return await self._keys.refresh(now)
 
     def _may_refetch(self, now: datetime) -> bool:
         if len(self._refetched) == REFETCHES and now < self._refetched[0] + REFETCH_PERIOD:
@@ -138,9 +141,9 @@ class Provider:
         return True
 
     async def _download_metadata(self, _now: datetime) -> Metadata:
-        document = await self._outside.get_object(self.issuer.discovery_url)
+        document = await self._client.get_object(self.issuer.discovery_url)
         return read_metadata(document, self.issuer, self.settings.endpoint_hosts)
 
     async def _download_keys(self, now: datetime) -> tuple[SigningKey, ...]:
         metadata = await self.metadata(now)
-        return read_keys(await self._outside.get_object(metadata.jwks_uri))
+        return read_keys(await self._client.get_object(metadata.jwks_uri))

@@ -1,7 +1,7 @@
-"""Calls to a provider: bounded in time and size, without redirects, without leaks.
+"""Requests to a provider: limited in time and size, without redirects.
 
-Everything that goes to a provider goes through BoundedTransport, Authlib's token request too, so no call can hold a
-callback open by dripping its body, fill the memory, or be sent elsewhere with a code and a client secret in it.
+Every request uses BoundedTransport, including Authlib's token request. A slow body cannot hold a callback open, a large one cannot
+fill the memory, and a redirect cannot take a code or a client secret elsewhere.
 """
 
 import asyncio
@@ -16,13 +16,13 @@ from typing import Any, Final
 import httpx2
 import orjson
 
-from service.openid.failures import ProviderUnavailable
+from service.openid.errors import ProviderUnavailable
 
 DEADLINE: Final = timedelta(seconds=5)
 LARGEST_BODY: Final = 256 * 1024
 
 _CONNECT_SECONDS: Final = 3.0
-# A provider on loopback is a test's or the development one; a proxy of the environment could not reach it.
+# Providers on loopback belong to tests or development. A proxy of the environment cannot reach them.
 _LOOPBACK_DIRECTLY: Final[dict[str, httpx2.AsyncBaseTransport | None]] = {
     "all://localhost": None,
     "all://127.0.0.1": None,
@@ -31,9 +31,9 @@ _LOOPBACK_DIRECTLY: Final[dict[str, httpx2.AsyncBaseTransport | None]] = {
 
 
 class BoundedTransport(httpx2.AsyncBaseTransport):
-    """A transport that answers with a whole, small body within its deadline, or raises ProviderUnavailable.
+    """A transport that returns a complete, small body within its deadline, or raises ProviderUnavailable.
 
-    Closing a client that uses it does not close it; close() does.
+    Closing a client does not close its transport; close() does.
     """
 
     def __init__(self, deadline: timedelta = DEADLINE) -> None:
@@ -41,7 +41,7 @@ class BoundedTransport(httpx2.AsyncBaseTransport):
         self._connections: httpx2.AsyncClient | None = None
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        # An uncompressed answer is asked for, so that its size is what arrives.
+        # Requests an uncompressed body, whose size is known as it arrives.
         request.headers["accept-encoding"] = "identity"
         try:
             async with asyncio.timeout(self._deadline):
@@ -59,36 +59,38 @@ class BoundedTransport(httpx2.AsyncBaseTransport):
             await connections.aclose()
 
     async def _answer(self, request: httpx2.Request) -> httpx2.Response:
-        response = await self._opened().send(request, stream=True)
+        response = await self._client().send(request, stream=True)
         try:
-            body = _decoded(await _whole_body(response, request), response, request)
+            body = _decompress(await _whole_body(response, request), response, request)
         finally:
             await response.aclose()
         _refuse_redirect(response, request)
-        return httpx2.Response(response.status_code, headers=_plain(response.headers), content=body, request=request)
+        return httpx2.Response(
+            response.status_code, headers=_headers_without_encoding(response.headers), content=body, request=request
+        )
 
-    def _opened(self) -> httpx2.AsyncClient:
-        """The connections, shared by all providers and opened at the first call: most processes start without one."""
+    def _client(self) -> httpx2.AsyncClient:
+        """The connections, shared by all providers. They are opened at the first request, because most processes need none."""
         if self._connections is None:
             self._connections = httpx2.AsyncClient(
                 verify=_trusted_authorities(),
                 timeout=httpx2.Timeout(self._deadline, connect=min(_CONNECT_SECONDS, self._deadline)),
                 mounts=_LOOPBACK_DIRECTLY,
                 follow_redirects=False,
-                # A cookie of one person's login is not kept, let alone sent with the next one's.
+                # Stores no cookies, so that the login of one person cannot affect the next.
                 cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
             )
         return self._connections
 
 
-class Outside:
-    """JSON from a provider, through a BoundedTransport."""
+class ProviderClient:
+    """Fetches JSON from a provider through a BoundedTransport."""
 
     def __init__(self, deadline: timedelta = DEADLINE) -> None:
         self.transport = BoundedTransport(deadline)
 
     async def get_object(self, url: str, headers: Mapping[str, str] | None = None) -> dict[str, Any]:
-        """The JSON object at the URL. Raises ProviderUnavailable for whatever else is found there."""
+        """The JSON object at the URL. Raises ProviderUnavailable for any other response."""
         request = httpx2.Request("GET", url, headers={"accept": "application/json", **(headers or {})})
         response = await self.transport.handle_async_request(request)
         if response.status_code != httpx2.codes.OK:
@@ -100,7 +102,7 @@ class Outside:
 
 
 def json_object(body: bytes, request: httpx2.Request) -> dict[str, Any]:
-    """The body as one JSON object: orjson refuses NaN, lone surrogates and bottomless nesting."""
+    """Parses the body as one JSON object. orjson refuses NaN, lone surrogates and very deep nesting."""
     try:
         parsed = orjson.loads(body)
     except orjson.JSONDecodeError:
@@ -111,7 +113,7 @@ def json_object(body: bytes, request: httpx2.Request) -> dict[str, Any]:
 
 
 def _unavailable(reason: str, request: httpx2.Request, what: str) -> ProviderUnavailable:
-    # The path is named, the query and the userinfo are not: they could hold a secret.
+    # Omits the query and the userinfo, which can contain a secret.
     url = request.url
     return ProviderUnavailable(reason, detail=f"{url.scheme}://{url.netloc.decode('ascii')}{url.path} {what}.")
 
@@ -129,8 +131,8 @@ def _refuse_large(size: int, request: httpx2.Request) -> None:
         raise _unavailable("provider_answer_too_large", request, f"answered with more than {LARGEST_BODY} bytes")
 
 
-def _decoded(body: bytes, response: httpx2.Response, request: httpx2.Request) -> bytes:
-    """The body of a provider that compresses though it was asked not to; a few bytes may not become gigabytes."""
+def _decompress(body: bytes, response: httpx2.Response, request: httpx2.Request) -> bytes:
+    """Decompresses the body of a provider that compresses without a request, up to the limit on its size."""
     encoding = response.headers.get("content-encoding", "identity").strip().lower()
     if encoding == "identity":
         return body
@@ -145,18 +147,18 @@ def _decoded(body: bytes, response: httpx2.Response, request: httpx2.Request) ->
 
 
 def _refuse_redirect(response: httpx2.Response, request: httpx2.Request) -> None:
-    """A redirect would take a code, a secret or our trust to an address that nobody configured."""
+    """Refuses redirects, which would send a code or a secret to an address that is not configured."""
     if response.is_redirect or response.has_redirect_location:
         raise _unavailable("provider_redirected", request, "answered with a redirect, which is not followed")
 
 
-def _plain(headers: httpx2.Headers) -> httpx2.Headers:
-    """The headers of a body that is whole and decoded."""
+def _headers_without_encoding(headers: httpx2.Headers) -> httpx2.Headers:
+    """The headers of a complete, decompressed body."""
     dropped = {"content-encoding", "content-length", "transfer-encoding"}
     return httpx2.Headers([(name, value) for name, value in headers.multi_items() if name.lower() not in dropped])
 
 
 @cache
 def _trusted_authorities() -> ssl.SSLContext:
-    """One for the process: making it takes a tenth of a second."""
+    """The TLS context of the process. Creating one takes a tenth of a second."""
     return httpx2.create_ssl_context()

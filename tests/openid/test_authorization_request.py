@@ -52,7 +52,7 @@ async def test_every_login_has_new_secrets(party: RelyingParty) -> None:
 
 async def test_reprs_contain_no_secrets(party: RelyingParty) -> None:
     """H158: the repr of a started login contains no secret."""
-    assert repr(await party.begin("idp", now=NOW)) == "Started()"
+    assert repr(await party.begin("idp", now=NOW)) == "AuthorizationRequest()"
 
 
 @pytest.mark.parametrize(

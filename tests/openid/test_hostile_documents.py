@@ -19,7 +19,7 @@ from service.openid import (
     Verdict,
     assess,
 )
-from service.openid.id_token import Expected, check_claims, read_id_token
+from service.openid.id_token import Expectations, check_claims, read_id_token
 from service.openid.issuer import Issuer
 from service.openid.keys import ALGORITHMS, read_keys
 from service.openid.metadata import read_metadata
@@ -75,7 +75,7 @@ def test_any_jwks_verifies_only_signed_tokens(keys: Any) -> None:
     for kind in ({}, {"kty": "RSA"}, {"kty": "EC"}, {"kty": "OKP"}):
         members = [key | kind for key in keys if isinstance(key, dict)] if isinstance(keys, list) else keys
         for key in read_keys({"keys": members}):
-            assert not any(key.signed(name, b"input", b"signature") for name in ALGORITHMS if key.fits(None, name))
+            assert not any(key.verifies(name, b"input", b"signature") for name in ALGORITHMS if key.fits(None, name))
 
 
 @SOME
@@ -84,7 +84,7 @@ def test_any_claims_are_rejected_as_expected(claims: dict[str, Any], header: Any
     """An ID token of any JSON is rejected with one kind of error. Random claims never pass."""
     for settings in PROVIDERS.values():
         issuer = Issuer.of(settings)
-        expected = Expected(issuer, issuer.configured, "c", digest_of("nonce"), "access-token", NOW)
+        expected = Expectations(issuer, issuer.configured, "c", digest_of("nonce"), "access-token", NOW)
         with pytest.raises(SignInFailed):
             check_claims(unverified(claims), expected)
     for text in (token, f"{base64url(json.dumps(header).encode())}.e30.AA", f"{token}"):

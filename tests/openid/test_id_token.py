@@ -10,7 +10,7 @@ from service.openid import (
     RelyingParty,
     SignInFailed,
 )
-from service.openid.id_token import Expected, access_token_hash, check_claims
+from service.openid.id_token import Expectations, access_token_hash, check_claims
 from service.openid.issuer import Issuer
 from service.tokens import digest_of
 from tests.support.openid_provider import (
@@ -141,7 +141,7 @@ def test_every_pair_of_broken_claims_is_rejected() -> None:
     settings = settings_for(idp={"issuer": "https://login.example.com", "client_id": CLIENT_ID, "client_secret": "s",
                                  "email_domains": ["*"]})  # fmt: skip
     issuer = Issuer.of(settings.providers["idp"])
-    expected = Expected(issuer, issuer.configured, CLIENT_ID, digest_of("nonce"), "access-token", NOW)
+    expected = Expectations(issuer, issuer.configured, CLIENT_ID, digest_of("nonce"), "access-token", NOW)
     honest = {
         "iss": issuer.configured, "aud": CLIENT_ID, "sub": "1", "nonce": "nonce", "iat": SECONDS, "exp": SECONDS + 600,
         "at_hash": access_token_hash("access-token", "RS256"),

@@ -8,9 +8,9 @@ import pytest
 import structlog
 
 from service.openid import (
+    AuthorizationRequest,
     ProviderUnavailable,
     RelyingParty,
-    Started,
 )
 from tests.support.openid_provider import (
     ABSENT,
@@ -113,7 +113,7 @@ async def test_tokens_with_another_status_than_200_are_rejected(
     assert (await finish(party, started, response)).email == "bob@example.com"
 
 
-async def _token_answer(provider: HostileProvider, started: Started, response: dict[str, str]) -> bytes:
+async def _token_answer(provider: HostileProvider, started: AuthorizationRequest, response: dict[str, str]) -> bytes:
     async with httpx2.AsyncClient(verify=False, trust_env=False) as client:
         answer = await client.post(
             f"{provider.issuer}/token",
@@ -163,7 +163,7 @@ async def test_cookies_of_one_person_do_not_reach_the_next(party: RelyingParty, 
     clock.advance(minutes=61)
     await log_in(party, provider)
     assert not [headers for headers in provider.received.values() if "cookie" in headers]
-    connections = party._outside.transport._connections
+    connections = party._client.transport._connections
     assert connections is not None
     assert not list(connections.cookies.jar)
 

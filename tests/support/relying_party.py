@@ -11,12 +11,12 @@ import pytest
 from starlette.datastructures import QueryParams
 
 from service.openid import (
+    AuthorizationRequest,
     Identity,
     RelyingParty,
     SignInFailed,
-    Started,
 )
-from service.openid.id_token import Unverified
+from service.openid.id_token import UnverifiedToken
 from service.settings import Settings, load_settings
 from service.tokens import digest_of
 from tests.support.openid_provider import (
@@ -52,7 +52,7 @@ async def relying_on(deadline: timedelta | None = None, **providers: dict[str, A
 
 async def finish(
     party: RelyingParty,
-    started: Started,
+    started: AuthorizationRequest,
     response: dict[str, str] | list[tuple[str, str]],
     name: str = "idp",
     **changes: Any,
@@ -90,8 +90,8 @@ async def is_refused(party: RelyingParty, provider: HostileProvider, name: str =
 HTML = "<script>alert(1)</script>\r\nSet-Cookie: a=b" + "x" * 50_000
 
 
-def unverified(claims: dict[str, Any]) -> Unverified:
-    return Unverified("RS256", None, json.dumps(claims).encode(), b"", b"")
+def unverified(claims: dict[str, Any]) -> UnverifiedToken:
+    return UnverifiedToken("RS256", None, json.dumps(claims).encode(), b"", b"")
 
 
 def base64url(text: bytes) -> str:

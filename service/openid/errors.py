@@ -1,6 +1,6 @@
-"""How a sign-in fails: a stable reason for the audit, and a sentence for the person.
+"""Errors of a sign-in: a stable reason for the audit, and a sentence for the person.
 
-Neither ever carries what the provider sent: no code, token, description or URL (H063, H068).
+Neither contains data from the provider: no code, token, description or URL (H063, H068).
 """
 
 from service.flow_sentences import flow_sentence
@@ -24,7 +24,7 @@ class SignInFailed(Exception):
 class ProviderUnavailable(SignInFailed):
     """Raised when a provider is down, slow, or not set up as OpenID Connect Discovery 1.0 requires.
 
-    `detail` is for the operator: a sentence without secrets that says what was found and what was expected.
+    `detail` is for the operator: a sentence without secrets that names the found and the expected value.
     """
 
     code = "PROVIDER_UNAVAILABLE"
