@@ -1,7 +1,6 @@
-"""What Prometheus may read: counts and durations, never an address or an id.
+"""Metrics for Prometheus: counts and durations, never an address or an id.
 
-Of several processes under one `serve`, whichever is asked answers for all of them. Workers serve no page, so what waits
-for them is counted in the database.
+Each process of one `serve` responds for all of them. Workers serve no pages, so the database counts the mails that are due.
 """
 
 import os
@@ -27,24 +26,24 @@ from service.mail import outbox
 log = structlog.get_logger()
 
 FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
-"""The variable by which prometheus-client learns where processes share their counts."""
+"""The environment variable that names the folder in which processes share their counts."""
 
 requests = Counter("guestlist_http_requests", "HTTP requests answered", ["route", "method", "status"])
 seconds = Histogram("guestlist_http_request_seconds", "Time to answer an HTTP request", ["route"])
 flows = Counter("guestlist_flows", "Sign-ins and acceptances that returned", ["kind", "status"])
-refusals = Counter("guestlist_refusals", "Mutations that were refused, by the problem told", ["mutation", "problem"])
-mails = Counter("guestlist_mails", "Mails by what became of sending them", ["kind", "outcome"])
-documents = Counter("guestlist_graphql_documents", "GraphQL documents asked: kept from before, or new", ["found"])
-notifications = Counter("guestlist_notifications", "Delivery notifications by what became of them", ["outcome"])
+refusals = Counter("guestlist_refusals", "Mutations that were refused, by problem", ["mutation", "problem"])
+mails = Counter("guestlist_mails", "Mails by outcome", ["kind", "outcome"])
+documents = Counter("guestlist_graphql_documents", "GraphQL documents: cached or new", ["found"])
+notifications = Counter("guestlist_notifications", "Delivery notifications by outcome", ["outcome"])
 
 
 async def exposition(now: datetime) -> bytes:
-    """All metrics in Prometheus' text format."""
-    return counts() + await _waiting(now)
+    """Returns all metrics in the text format of Prometheus."""
+    return counts() + await _backlog(now)
 
 
 def counts() -> bytes:
-    """What the processes of this `serve` counted."""
+    """Returns the counts of all processes of this `serve`."""
     registry = REGISTRY
     if os.environ.get(FOLDER):
         registry = CollectorRegistry()
@@ -52,21 +51,21 @@ def counts() -> bytes:
     return generate_latest(registry)
 
 
-async def _waiting(now: datetime) -> bytes:
-    """The mails that are due; a database that does not answer keeps nobody from reading the rest."""
+async def _backlog(now: datetime) -> bytes:
+    """Returns the backlog of mails, or nothing when the database does not answer, so that the rest stays readable."""
     try:
         backlog = await outbox.backlog(now)
-    except Exception as error:  # noqa: BLE001 -- whatever it is, readiness tells it
+    except Exception as error:  # noqa: BLE001 -- /readyz reports the error
         log.warning("metrics.database_failed", error=type(error).__name__)
         return b""
     late = (now - backlog.oldest_at).total_seconds() if backlog.oldest_at else 0.0
     registry = CollectorRegistry()
-    registry.register(_Due(backlog.mails, late))
+    registry.register(_BacklogCollector(backlog.mails, late))
     return generate_latest(registry)
 
 
-class _Due(Collector):
-    """Read at this moment, and not counted by any process."""
+class _BacklogCollector(Collector):
+    """Gauges of the backlog, read from the database."""
 
     def __init__(self, mails: int, seconds: float) -> None:
         self._mails, self._seconds = mails, seconds

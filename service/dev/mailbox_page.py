@@ -1,7 +1,7 @@
-"""The mailbox page of development: what was sent, as a mail program would show it, each link ready to be clicked.
+"""The mailbox page of development: shows the sent mails as a mail program would, with working links.
 
-Each mail's HTML is a document of its own, in a sandbox with its own Content-Security-Policy: the mail's inline styles work
-there, scripts and remote content do not, and its links open in a new tab. The page around it runs under a strict policy.
+Each mail's HTML is a separate document in a sandbox with its own Content-Security-Policy. It allows the mail's inline styles
+and links that open a new tab, but no scripts and no remote content. The page around it has a strict policy.
 """
 
 import re
@@ -32,7 +32,7 @@ _ADDRESS_IN_TEXT: Final = re.compile(r"https?://\S+")
 
 
 def routes(mailbox: Mailbox) -> list[BaseRoute]:
-    """GET /dev/mailbox, its stylesheet, module and JSON, and each mail's HTML under /dev/mailbox/ID.html."""
+    """Returns /dev/mailbox, its stylesheet, module and JSON, and the HTML of each mail under /dev/mailbox/ID.html."""
     return [
         Route("/dev/mailbox", partial(_page, mailbox), methods=["GET"]),
         Route("/dev/mailbox.json", partial(_json, mailbox), methods=["GET"]),
@@ -43,10 +43,10 @@ def routes(mailbox: Mailbox) -> list[BaseRoute]:
 
 
 async def _page(mailbox: Mailbox, request: Request) -> Response:
-    """`?mail=ID` opens that mail; without it the newest is open."""
-    wanted = request.query_params.get("mail")
+    """Shows the mail `?mail=ID`, or the newest."""
+    mail_id = request.query_params.get("mail")
     entries = mailbox.entries
-    chosen = mailbox.entry(wanted) if wanted else next(iter(entries), None)
+    chosen = mailbox.entry(mail_id) if mail_id else next(iter(entries), None)
     template = templates(_HERE).get_template("mailbox.html")
     page = template.render(entries=entries, open=chosen, rfc3339=_rfc3339, with_links=_with_links)
     return HTMLResponse(page, headers={**_PRIVATE, "Content-Security-Policy": _PAGE_POLICY})
@@ -68,7 +68,7 @@ def _as_json(entry: MailboxEntry) -> dict[str, str]:
 
 
 async def _mail(mailbox: Mailbox, request: Request) -> Response:
-    """The mail as it is, but for a base that opens its links in a new tab instead of in the frame."""
+    """Returns the mail's HTML with a base that opens its links in a new tab."""
     entry = mailbox.entry(request.path_params["mail_id"])
     if entry is None:
         return Response("This mail is no longer here.", status_code=404, headers=_PRIVATE, media_type="text/plain")
@@ -85,7 +85,7 @@ def _rfc3339(moment: datetime) -> str:
 
 
 def _with_links(text: str) -> Markup:
-    """The text with its web addresses as links to a new tab; everything else escaped."""
+    """Escapes a text and converts its web addresses to links that open a new tab."""
     parts, end = [], 0
     for found in _ADDRESS_IN_TEXT.finditer(text):
         link = Markup('<a href="{url}" target="_blank" rel="noopener noreferrer">{url}</a>').format(url=found.group())
