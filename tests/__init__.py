@@ -1,4 +1,4 @@
-"""The tests, in folders that match the rooms of the product. `tests/support/` has the drivers."""
+"""Tests, in folders that match the rooms of the product. `tests/support/` has the drivers."""
 
 from pathlib import Path
 from typing import Final

@@ -1,4 +1,4 @@
-"""The canonical form of addresses and the one comparison, on whatever hypothesis thinks of."""
+"""Canonical addresses and their comparison, with examples by hypothesis."""
 
 import string
 from datetime import UTC, datetime
@@ -33,8 +33,8 @@ _DOMAIN = st.tuples(_LABEL, st.sampled_from(["com", "org", "Example", "co.uk"]))
 
 
 @given(_LOCAL, _DOMAIN)
-def test_canonical_is_lower_case_ascii_and_stays_itself(local: str, domain: str) -> None:
-    """H079: any plain address has one canonical form: lower case, ASCII, and its own canonical form."""
+def test_canonical_is_lower_case_ascii_and_idempotent(local: str, domain: str) -> None:
+    """H079: a plain address has one canonical form in lower-case ASCII, which is its own canonical form."""
     form = canonical(f"{local}@{domain}")
     assert form == f"{local}@{domain}".lower()
     assert form.isascii()
@@ -42,15 +42,15 @@ def test_canonical_is_lower_case_ascii_and_stays_itself(local: str, domain: str)
 
 
 @given(_LOCAL, _LOCAL, _DOMAIN)
-def test_addresses_are_the_same_exactly_when_case_is_all_that_differs(one: str, other: str, domain: str) -> None:
-    """H080: nothing is folded but ASCII case: no dots, no plus tags."""
+def test_addresses_differ_unless_only_case_differs(one: str, other: str, domain: str) -> None:
+    """H080: only ASCII case is folded. Dots and plus tags count."""
     equal = same(canonical(f"{one}@{domain}"), canonical(f"{other}@{domain.upper()}"))
     assert equal == (one.lower() == other.lower())
 
 
 @given(st.text(max_size=60))
-def test_whatever_is_typed_is_an_address_or_refused_in_words(text: str) -> None:
-    """Any text is canonical ASCII with one @, or AddressInvalid with a sentence; nothing else happens."""
+def test_any_text_is_an_address_or_rejected_with_a_sentence(text: str) -> None:
+    """Any text becomes canonical ASCII with one @, or raises AddressInvalid with a sentence."""
     form, words = _canonical_or_words(text)
     assert (form is None) == (len(words) > 20)
     if form is None:
@@ -69,8 +69,8 @@ def _canonical_or_words(text: str) -> tuple[str | None, str]:
 
 
 @given(st.text(min_size=1, max_size=20).filter(lambda text: not text.isascii()), _DOMAIN)
-def test_local_parts_outside_ascii_are_refused(local: str, domain: str) -> None:
-    """H075: no character outside ASCII before the @ is ever mapped to one inside."""
+def test_local_parts_outside_ascii_are_rejected(local: str, domain: str) -> None:
+    """H075: no character outside ASCII before the @ is mapped to an ASCII character."""
     with pytest.raises(AddressInvalid):
         canonical(f"{local}@{domain}")
 
@@ -87,8 +87,8 @@ def test_local_parts_outside_ascii_are_refused(local: str, domain: str) -> None:
         "a@.b.com", "a@[ipv6:::1]", "a@xn--maana-pta.c_m",
     ],
 )  # fmt: skip
-def test_what_is_no_plain_address_is_refused(text: str) -> None:
-    """H075, H077: look-alikes, lists, comments, quotes, display names, literals and injections are no addresses."""
+def test_complex_addresses_are_rejected(text: str) -> None:
+    """H075, H077: look-alikes, lists, comments, quotes, display names, literals and injections are rejected."""
     with pytest.raises(AddressInvalid):
         canonical(text)
 
@@ -105,8 +105,8 @@ def test_what_is_no_plain_address_is_refused(text: str) -> None:
         "bob@(x)corp.example", "bob @corp.example", "bob:victim@corp.example", "bob;victim@corp.example",
     ],
 )  # fmt: skip
-def test_spellings_that_parsers_read_as_another_address_are_refused(text: str) -> None:
-    """H185: encoded words, routes, pipes, files, options, comments and quoted parts are no plain address."""
+def test_ambiguous_spellings_are_rejected(text: str) -> None:
+    """H185: encoded words, routes, pipes, files, options, comments and quoted parts are rejected."""
     with pytest.raises(AddressInvalid):
         canonical(text)
 
@@ -119,8 +119,8 @@ def test_spellings_that_parsers_read_as_another_address_are_refused(text: str) -
         "bob@sub.example.co.uk", "bob@1.example.com", "123@example.com", "bob@xn--p1ai.xn--p1ai", "_@example.com",
     ],
 )  # fmt: skip
-def test_ordinary_addresses_stay_valid(text: str) -> None:
-    """Tags, apostrophes, underscores, VERP and digits are ordinary."""
+def test_ordinary_addresses_are_valid(text: str) -> None:
+    """Tags, apostrophes, underscores, VERP and digits are valid."""
     assert canonical(text) == text
 
 
@@ -165,13 +165,13 @@ def test_every_parser_reads_a_canonical_address_as_itself(local: str, domain: st
 
 
 def _readings(address: Address) -> dict[str, list[str]]:
-    """The addresses that each parser finds."""
+    """Returns the addresses that each parser finds."""
     header = SMTP_POLICY.header_factory("To", address)
     assert isinstance(header, AddressHeader)
     sender = parse_mail_from("Guestlist <invites@example.com>")
     mail = Mail(to=address, subject="Hello", text="Hello", html="<p>Hello</p>")
     content = build_message(mail, sender, "1@example.com", datetime.now(UTC)).as_bytes()
-    smtpd: Any = SMTP._getaddr  # aiosmtpd's reading of RCPT TO, of which the server is needed for a limit only
+    smtpd: Any = SMTP._getaddr  # aiosmtpd's parser of RCPT TO, which reads a limit of its server
     readings = {
         "header": [one.addr_spec for one in header.addresses],
         "parseaddr": [parseaddr(address)[1]],
@@ -189,8 +189,8 @@ def _readings(address: Address) -> dict[str, list[str]]:
 
 
 @pytest.mark.anyio
-async def test_an_encoded_word_is_not_invited(service: Service) -> None:
-    """H185: inviteMember refuses the spelling; no invitation and no mail exist afterwards."""
+async def test_encoded_word_is_not_invited(service: Service) -> None:
+    """H185: inviteMember rejects the spelling. It creates no invitation and no mail."""
     async with service.browser() as owner:
         community = await join_owner(service, owner)
         before = await Invitation.all().count(), await MailOrder.all().count()
@@ -201,8 +201,8 @@ async def test_an_encoded_word_is_not_invited(service: Service) -> None:
 
 
 @pytest.mark.anyio
-async def test_an_address_of_an_earlier_version_can_be_erased(service: Service) -> None:
-    """H185: `guestlist erase` still finds rows whose address would be refused today."""
+async def test_address_of_an_earlier_version_can_be_erased(service: Service) -> None:
+    """H185: `guestlist erase` finds rows with addresses that are invalid today."""
     stored = "victim%corp.example@relay.example"
     async with service.browser() as owner:
         invited = await owner.invite(await join_owner(service, owner), "bob@example.com")
@@ -226,8 +226,8 @@ async def test_an_address_of_an_earlier_version_can_be_erased(service: Service) 
         ("+a@example.com", "+b@example.com", False),
     ],
 )
-def test_a_mailbox_is_one_key(one: str, other: str, together: bool) -> None:
-    """H186: plus tags are ignored everywhere, dots at Gmail only; the addresses stay two for everything else."""
+def test_mailbox_has_one_key(one: str, other: str, together: bool) -> None:
+    """H186: the key ignores plus tags everywhere, and dots at Gmail. The addresses differ in every other respect."""
     first, second = canonical(one), canonical(other)
     assert (mailbox_of(first) == mailbox_of(second)) is together
     assert not same(first, second)
@@ -244,6 +244,6 @@ def test_international_domains_are_compared_as_a_labels() -> None:
     ("address", "shown"),
     [("anna@example.com", "a•••@example.com"), ("a@example.com", "•••@example.com"), ("ab@x.co", "a•••@x.co")],
 )
-def test_masked_addresses_tell_little(address: str, shown: str) -> None:
-    """The first letter and the domain, and no letter where there is only one."""
+def test_masked_addresses_show_the_first_letter(address: str, shown: str) -> None:
+    """A masked address shows the first letter and the domain. An address with one letter shows only the domain."""
     assert masked(address) == shown

@@ -1,4 +1,4 @@
-"""Statement budgets: how many SQL statements the hot paths run, whatever the tables' size; and caches that hit."""
+"""Statement budgets: hot paths run a fixed number of SQL statements at any size of the tables. Caches have hits."""
 
 import gc
 import logging
@@ -21,7 +21,7 @@ OWNER = "owner@example.com"
 
 
 class _Statements(logging.Handler):
-    """Counts what Tortoise says that it runs."""
+    """Counts the statements in Tortoise's log."""
 
     def __init__(self) -> None:
         super().__init__(logging.DEBUG)
@@ -33,7 +33,7 @@ class _Statements(logging.Handler):
 
 @contextmanager
 def counted() -> Iterator[list[str]]:
-    """The SQL statements that run inside, BEGIN and COMMIT left out, which no budget of ours could save."""
+    """Collects the SQL statements of a block, without BEGIN and COMMIT."""
     logger, handler = logging.getLogger("tortoise.db_client"), _Statements()
     before = logger.level
     logger.addHandler(handler)
@@ -73,7 +73,7 @@ query($id: ID!, $first: Int) { community(id: $id) { name viewerRole invitations(
 
 
 async def test_inviting_keeps_its_budget(service: Service, engine: str) -> None:
-    """inviteMember runs 5 statements on PostgreSQL and 7 on SQLite, beside a thousand invitations as beside none."""
+    """inviteMember runs 5 statements on PostgreSQL and 7 on SQLite, with a thousand invitations as with none."""
     async with service.browser() as owner:
         community = await _owned(service, owner)
         with counted() as first:
@@ -85,7 +85,7 @@ async def test_inviting_keeps_its_budget(service: Service, engine: str) -> None:
 
 
 async def test_accepting_keeps_its_budget(service: Service, engine: str) -> None:
-    """The accepting callback runs 9 statements on PostgreSQL and 14 on SQLite, for somebody who is signed in already."""
+    """The accepting callback of a signed-in member runs 9 statements on PostgreSQL and 14 on SQLite."""
     async with service.browser() as owner:
         community = await _owned(service, owner)
         await _fill(service, community, 1000)
@@ -98,8 +98,8 @@ async def test_accepting_keeps_its_budget(service: Service, engine: str) -> None
     assert len(statements) == {"postgres": 9, "sqlite": 14}[engine], "\n".join(statements)
 
 
-async def test_a_page_of_a_hundred_takes_at_most_five_statements(service: Service) -> None:
-    """A page of 100 invitations, with counts and inviters, runs at most 5 statements, and as many as a page of 10."""
+async def test_page_of_a_hundred_takes_at_most_five_statements(service: Service) -> None:
+    """A page of 100 invitations with counts and inviters runs at most 5 statements, and as many as a page of 10."""
     async with service.browser() as owner:
         community = await _owned(service, owner)
         await _fill(service, community, 250)
@@ -125,8 +125,8 @@ query($id: ID!, $first: Int) {{ community(id: $id) {{ invitations(first: $first)
 """
 
 
-async def test_everything_of_a_hundred_takes_as_many_statements_as_of_ten(service: Service) -> None:
-    """Timelines, people and each node's way back to its community are read for the whole page at once."""
+async def test_nested_fields_take_the_same_statements_for_a_hundred_rows(service: Service) -> None:
+    """Timelines, people and each node's community are loaded in batches for the whole page."""
     async with service.browser() as owner:
         community = await _owned(service, owner)
         await _fill(service, community, 120)
@@ -143,7 +143,7 @@ async def test_everything_of_a_hundred_takes_as_many_statements_as_of_ten(servic
 
 
 async def _tell(service: Service, community_id: str) -> None:
-    """Two events of every filler; a member whom a sentence names is looked up beside them."""
+    """Writes two events for each filler, with a member in one sentence."""
     for invitation in await Invitation.filter(email__startswith="filler"):
         await audit.record(
             service.clock(),
@@ -154,7 +154,7 @@ async def _tell(service: Service, community_id: str) -> None:
         )
 
 
-async def test_a_log_and_what_it_is_about_are_read_at_once(service: Service) -> None:
+async def test_page_of_the_log_is_read_in_batches(service: Service) -> None:
     """A page of 100 events with their actors, invitations and timelines runs as many statements as a page of 10."""
     query = (
         "query($id: ID!, $first: Int) { community(id: $id) { auditLog(first: $first) { nodes { summary actor { name }"
@@ -173,7 +173,7 @@ async def test_a_log_and_what_it_is_about_are_read_at_once(service: Service) -> 
 
 
 async def test_many_communities_take_as_many_statements_as_two(service: Service) -> None:
-    """Members, invitations, counts and logs of all of a person's communities are read at once."""
+    """Members, invitations, counts and logs of a member's communities are loaded in batches."""
     query = f"{{ viewer {{ memberships {{ role community {{ {_COMMUNITY} }} }} }} }}"
     async with service.browser() as owner:
         await _owned(service, owner)
@@ -191,8 +191,8 @@ async def test_many_communities_take_as_many_statements_as_two(service: Service)
     assert 0 < taken[0] == taken[1] <= 13, "\n".join(statements)
 
 
-async def test_an_answer_shows_what_its_own_mutation_changed(service: Service) -> None:
-    """Nothing is remembered from one mutation of a request to the next: the second timeline has one event more."""
+async def test_answer_shows_the_change_of_its_own_mutation(service: Service) -> None:
+    """Mutations in one request share no cached rows: the second timeline has one event more."""
     resend = "resendInvite(input: {invitationId: $id}) { ...on ResendInviteSuccess { invitation { ...all } } }"
     revoke = "revokeInvite(input: {invitationId: $id}) { ...on RevokeInviteSuccess { invitation { ...all } } }"
     fragment = "fragment all on Invitation { timeline { nodes { kind } } community { invitationCounts { pending } } }"
@@ -205,8 +205,8 @@ async def test_an_answer_shows_what_its_own_mutation_changed(service: Service) -
     assert [node["community"]["invitationCounts"]["pending"] for node in seen] == [1, 0]
 
 
-async def test_counting_all_is_done_only_when_asked(service: Service) -> None:
-    """Without totalCount in the selection nothing is counted."""
+async def test_rows_are_counted_only_for_total_count(service: Service) -> None:
+    """Without totalCount in the selection, no row is counted."""
     async with service.browser() as owner:
         community = await _owned(service, owner)
         with counted() as asked:
@@ -217,18 +217,18 @@ async def test_counting_all_is_done_only_when_asked(service: Service) -> None:
 
 
 async def _documents(browser: Browser) -> tuple[float, float]:
-    """How many documents were kept from before, and how many were new, since the process began."""
+    """Returns the hits and misses of the document cache since the process started."""
     text = (await browser.client.get("/metrics")).text
     samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
     found = {s.labels["found"]: s.value for s in samples if s.name == "guestlist_graphql_documents_total"}
     return found.get("kept", 0), found.get("new", 0)
 
 
-async def test_a_repeated_operation_is_parsed_and_validated_once(service: Service) -> None:
-    """The second run of an operation, with other variables too, takes the document that the first one checked."""
+async def test_repeated_operation_is_parsed_and_validated_once(service: Service) -> None:
+    """The second run of an operation with other variables uses the cached document."""
     query = f"query($id: ID!) {{ {new_id('once')}: node(id: $id) {{ id }} }}".replace(
         "-", "_"
-    )  # nobody asked it before
+    )  # a document that is not in the cache
     async with service.browser() as browser:
         kept, new = await _documents(browser)
         await browser.ask(query, id="com_1")
@@ -237,8 +237,8 @@ async def test_a_repeated_operation_is_parsed_and_validated_once(service: Servic
         assert await _documents(browser) == (kept + 1, new + 1)
 
 
-async def test_a_flood_of_documents_leaves_memory_as_it_was(service: Service) -> None:
-    """H122: what is kept of documents has a bound in bytes, however many are asked once, and however long each is."""
+async def test_document_cache_has_a_bound_in_bytes(service: Service) -> None:
+    """H122: many different documents, and very long ones, keep the cache within its bound."""
     documents = service.app.state.guestlist.graphql.schema.documents
     async with service.browser() as browser:
         for number in range(100):
@@ -251,8 +251,8 @@ async def test_a_flood_of_documents_leaves_memory_as_it_was(service: Service) ->
         assert await _documents(browser) == (kept + 1, new)
 
 
-async def test_an_invitation_is_answered_as_it_is_read(service: Service) -> None:
-    """What inviteMember answers, which it does not read back, is what the invitation's own query says."""
+async def test_invite_answer_equals_a_later_read(service: Service) -> None:
+    """inviteMember answers without reading the row back. A query of the invitation returns the same."""
     fields = """id email role message locale status blockedReason delivery deliveryReason createdAt expiresAt lastSentAt
       deliveredAt acceptedAt declinedAt revokedAt proposedEmail canResend canResendAt canRevoke
       inviter { id name email createdAt } revokedBy { id } acceptedBy { id } community { id name viewerRole }"""
@@ -275,8 +275,8 @@ async def test_an_invitation_is_answered_as_it_is_read(service: Service) -> None
     assert (answered["email"], answered["role"], answered["canResend"]) == ("new@example.com", "ADMIN", True)
 
 
-async def test_the_rows_of_a_page_go_with_its_answer(service: Service) -> None:
-    """What a page loaded is gone when it is answered, before the garbage collector comes by."""
+async def test_rows_are_freed_with_their_answer(service: Service) -> None:
+    """The rows of a page are freed with its answer, without the garbage collector."""
     async with service.browser() as owner:
         community = await _owned(service, owner)
         await _fill(service, community, 100)

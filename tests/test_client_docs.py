@@ -1,4 +1,4 @@
-"""The documents for client authors say what the schema says."""
+"""The documents for client authors agree with the schema."""
 
 import ast
 import re
@@ -23,14 +23,14 @@ _OPERATIONS = [
 
 
 @pytest.mark.parametrize(("name", "operation"), _OPERATIONS)
-def test_every_operation_is_valid(name: str, operation: str) -> None:
-    """Each operation in the documents asks only for what the schema has, and is within its limits."""
+def test_every_documented_operation_is_valid(name: str, operation: str) -> None:
+    """Each operation in the documents is valid in the schema, and is within its limits."""
     assert validate(RUNNING, parse(operation)) == []
     assert not build(development=True).documents.parse(operation).varies
 
 
 def test_each_document_has_its_operations() -> None:
-    """The documents show a query, a union, a subscription and a token, and none of their blocks escapes the check."""
+    """The documents contain a query, a union, a subscription and a token, and every block is checked."""
     names = {name for name, _ in _OPERATIONS}
     assert names == {"clients.md", "backends.md"}
     operations = "\n".join(block for _, block in _OPERATIONS)
@@ -41,7 +41,7 @@ def test_each_document_has_its_operations() -> None:
 
 
 def test_backends_document_names_every_grant() -> None:
-    """What a token may ask for, and the caps on live connections, are in the documents as they are in the code."""
+    """The grants of tokens and the caps on live connections are the same in the documents and in the code."""
     text = (_DOCS / "backends.md").read_text("utf-8")
     assert [field for fields in GRANTS.values() for field in fields if f"`{field}`" not in text] == []
     clients = (_DOCS / "clients.md").read_text("utf-8")

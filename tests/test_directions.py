@@ -17,7 +17,7 @@ def _lint(folder: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    """The packages and the configuration of the linter, to be broken."""
+    """Copies the packages and the configuration of the linter."""
     for package in ("service", "schema"):
         shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
@@ -34,8 +34,8 @@ def copy(tmp_path: Path) -> Path:
         ("schema/cursors.py", "from schema.types import Community"),
     ],
 )
-def test_a_wrong_import_fails_the_linter(copy: Path, module: str, line: str) -> None:
-    """An import of schema/ inside service/, and an import of a higher room, break a contract that the linter names."""
+def test_wrong_import_fails_the_linter(copy: Path, module: str, line: str) -> None:
+    """An import of schema/ inside service/, or of a higher room, breaks a contract of the linter."""
     file = copy / module
     file.write_text(f"{file.read_text('utf-8')}\n\n{line}\n", "utf-8")
     linted = _lint(copy)
@@ -43,8 +43,8 @@ def test_a_wrong_import_fails_the_linter(copy: Path, module: str, line: str) -> 
     assert "BROKEN" in linted.stdout
 
 
-def test_the_code_keeps_the_direction(copy: Path) -> None:
-    """Without a wrong import the linter passes."""
+def test_code_keeps_the_direction(copy: Path) -> None:
+    """Without a wrong import, the linter passes."""
     assert _lint(copy).returncode == 0
 
 

@@ -1,4 +1,4 @@
-"""Exports: the same rows as the API shows, to admins only, in cells that no spreadsheet runs."""
+"""Exports for admins: the rows of the API, in cells that no spreadsheet executes."""
 
 import csv
 import io
@@ -22,8 +22,8 @@ from tests.support.service import Service
 pytestmark = pytest.mark.anyio
 
 
-async def test_admins_download_what_they_see(service: Service) -> None:
-    """Every invitation and event is a line, over more than one page; members, strangers and others get 404."""
+async def test_admins_download_the_rows_of_the_api(service: Service) -> None:
+    """Every invitation and event is a line, over several pages. Members, strangers and unknown exports receive 404."""
     async with service.browser() as owner, service.browser() as guest, service.browser() as stranger:
         community = await join_owner(service, owner)
         await invite_and_join(service, owner, guest, "guest@example.com")
@@ -58,7 +58,7 @@ async def test_admins_download_what_they_see(service: Service) -> None:
     ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\rx", "\nx", "\uff1d1", "\uff0b1", "\uff0d1", "\uff20x", '="a";"b"'],
 )
 def test_no_cell_is_a_formula(text: str) -> None:
-    """What begins like a formula gets an apostrophe before it; other text stays as it is."""
+    """A cell that starts like a formula gets an apostrophe. Other text is unchanged."""
     guarded, other = next(csv.reader(io.StringIO(csv_line([text, "a=1"]), newline="")))
     assert (guarded.startswith("'"), other) == (True, "a=1")
     assert guarded.replace("'", "") == text
@@ -88,8 +88,8 @@ _PIECES = [
 @given(st.lists(st.lists(st.sampled_from(_PIECES), max_size=8).map("".join), min_size=1, max_size=4))
 @example(["a;=1+1", '";""=1"', "x\t@SUM(A1)", "two\n=1", " ; -1"])
 def test_no_split_of_a_line_makes_a_formula(cells: list[str]) -> None:
-    """H193: each field is quoted; split at commas, semicolons or tabs, by readers that honour quotation marks and, for the
-    other marks than the file's, by those that do not, no field begins with a formula; the cells read back as they were.
+    """H193: each field is quoted. Split at commas, semicolons or tabs, with and without regard to quotation marks, no
+    field starts with a formula. The cells are read back unchanged.
     """
     written = csv_line(cells)
     assert written.startswith('"')
@@ -106,8 +106,8 @@ _FORMULAS = ("=", "+", "-", "@", "\uff1d")
 
 
 @pytest.mark.parametrize("engine", ["sqlite"])
-async def test_an_export_is_a_list_that_can_be_invited(service: Service, tmp_path: Path) -> None:
-    """H193: what was guarded for spreadsheets is read back as it was, by `guestlist invite --csv` too."""
+async def test_exported_list_can_be_invited(service: Service, tmp_path: Path) -> None:
+    """H193: guarded cells are read back unchanged, also by `guestlist invite --csv`."""
     told = "=1+1;=2\n- one\n\t@two '=three"
     async with service.browser() as owner:
         community = await join_owner(service, owner)
@@ -125,8 +125,8 @@ async def test_an_export_is_a_list_that_can_be_invited(service: Service, tmp_pat
 
 @pytest.mark.parametrize("engine", ["sqlite", "postgres"])
 async def test_operators_export_on_the_command_line(database_url: str, tmp_path: Path) -> None:
-    """`guestlist export` writes a header and the rows; what cannot be exported is refused in words, and a file that is
-    there already stays until all of the new one is written.
+    """`guestlist export` writes a header and the rows. An unknown export is refused with a sentence, and an existing
+    file is replaced only by a complete one.
     """
     await _guestlist("community", "create", "Demo", "--owner", "o@example.com", url=database_url)
     code, out, _ = await _guestlist("export", "invitations", "Demo", url=database_url)

@@ -164,7 +164,7 @@ def test_hostile_accept_language_is_english(header: str) -> None:
     ],
 )
 def test_the_best_language_is_chosen(wanted: str | None, fallback: str, language: str) -> None:
-    """A regional tag selects its language, and an unknown tag the fallback's. No other tag becomes a path."""
+    """A regional tag selects its language, and an unknown tag the fallback's. Only known tags become a path."""
     assert best_language(wanted, fallback) == language
 
 

@@ -1,4 +1,4 @@
-"""The limits: each exactly as its setting says, counted in the database, and none of them burns an invitation."""
+"""Rate limits: exact, counted in the database, and without loss of an invitation."""
 
 import asyncio
 from collections import Counter
@@ -23,8 +23,10 @@ async def _own(service: Service, browser: Browser) -> str:
     return await browser.community_id()
 
 
-async def test_an_inviter_has_a_quota(serve: Serve) -> None:
-    """H135: INVITES_PER_INVITER counts invitations that were made; the next is RateLimited, made nowhere, and works later."""
+async def test_inviter_has_a_quota(serve: Serve) -> None:
+    """H135: INVITES_PER_INVITER counts created invitations. The next one is RateLimited and creates nothing. It
+    succeeds later.
+    """
     async with serve(rate_limits={"invites_per_inviter": "2/1h"}) as service, service.browser() as owner:
         community = await _own(service, owner)
         for address in ("a@example.com", "nonsense", "a@example.com", "b@example.com"):
@@ -37,8 +39,8 @@ async def test_an_inviter_has_a_quota(serve: Serve) -> None:
         assert (await owner.invite(community, "c@example.com"))["__typename"] == "InviteMemberSuccess"
 
 
-async def test_a_community_has_a_quota(serve: Serve) -> None:
-    """H135: INVITES_PER_COMMUNITY counts all its inviters together, and other communities apart."""
+async def test_community_has_a_quota(serve: Serve) -> None:
+    """H135: INVITES_PER_COMMUNITY counts all inviters of a community together, and each community separately."""
     async with serve(rate_limits={"invites_per_community": "2/1d"}) as service:
         async with service.browser() as owner, service.browser() as admin:
             community = await _own(service, owner)
@@ -56,7 +58,9 @@ async def test_a_community_has_a_quota(serve: Serve) -> None:
 async def _refused_in_the_audit(
     service: Service, owner: Browser, community: str, reason: str, *, rows: int = 1, invitation_id: str | None = None
 ) -> None:
-    """The newest event says who was refused, when and why; and the admins read it."""
+    """Asserts that the newest event names the member, the time and the reason of a refusal, and that admins can read
+    it.
+    """
     event = await AuditEvent.filter(kind="invitation.rate_limited").order_by("-seq").first()
     assert event is not None
     assert (event.invitation_id, event.at) == (invitation_id, service.clock())
@@ -66,9 +70,9 @@ async def _refused_in_the_audit(
     assert reason in sentence
 
 
-async def test_sending_again_has_its_pause_and_its_number(serve: Serve) -> None:
-    """H135: RESENDS_PER_INVITATION allows so many and one a minute; each refusal is told, stands in the audit, kills no link
-    and sends nothing.
+async def test_resends_have_a_pause_and_a_limit(serve: Serve) -> None:
+    """H135: RESENDS_PER_INVITATION limits the resends, with one a minute. Each refusal is answered and recorded in the
+    audit log. It sends nothing, and the link remains valid.
     """
     async with serve(rate_limits={"resends_per_invitation": "2/1d"}) as service, service.browser() as owner:
         community = await _own(service, owner)
@@ -93,8 +97,8 @@ async def test_sending_again_has_its_pause_and_its_number(serve: Serve) -> None:
         assert (await owner.do("resendInvite", invitationId=invitation_id))["__typename"] == "ResendInviteSuccess"
 
 
-async def test_many_at_once_over_a_quota_stand_in_the_audit(serve: Serve) -> None:
-    """H135: of many invitees as many as the limit allows are invited from the top, and one event tells how many were not."""
+async def test_quota_of_invite_many_is_in_the_audit_log(serve: Serve) -> None:
+    """H135: the first invitees are invited up to the limit. One event has the number of the others."""
     query = "mutation($i: InviteMembersInput!) { inviteMembers(input: $i) { __typename ...on InviteMembersSuccess { invitedCount } } }"
     async with serve(rate_limits={"invites_per_inviter": "2/1h"}) as service, service.browser() as owner:
         community = await _own(service, owner)
@@ -112,7 +116,7 @@ async def test_many_at_once_over_a_quota_stand_in_the_audit(serve: Serve) -> Non
 
 
 async def _communities(owner: Browser, *names: str) -> list[str]:
-    """The ids of new communities of these names."""
+    """Creates communities of these names, and returns their ids."""
     for name in names:
         await owner.do("createCommunity", name=name)
     return [await owner.community_id(name) for name in names]
@@ -124,14 +128,14 @@ async def _invited(owner: Browser, community: str, *addresses: str) -> list[str]
 
 
 async def _deliveries(owner: Browser, ids: list[str]) -> list[str]:
-    """The deliveries of these invitations, sorted; none of them has a reason that would tell of others."""
+    """Returns the sorted deliveries of these invitations. Asserts that no reason reveals other communities."""
     found = [await owner.invitation(id) for id in ids]
     assert {invitation["deliveryReason"] for invitation in found} == {None}
     return sorted(invitation["delivery"] for invitation in found)
 
 
-async def test_mails_from_all_communities_have_a_higher_bound(serve: Serve) -> None:
-    """H134: over MAILS_PER_RECIPIENT_OVERALL a mail from any community waits as QUEUED, without a reason, and leaves later."""
+async def test_mails_of_all_communities_share_a_higher_limit(serve: Serve) -> None:
+    """H134: over MAILS_PER_RECIPIENT_OVERALL, a mail of any community stays QUEUED without a reason, and is sent later."""
     limits = {"mails_per_recipient": "2/1h", "mails_per_recipient_overall": "3/1h"}
     async with serve(rate_limits=limits) as service, service.browser() as owner:
         await _own(service, owner)
@@ -145,8 +149,10 @@ async def test_mails_from_all_communities_have_a_higher_bound(serve: Serve) -> N
         assert await _deliveries(owner, ids) == ["SENT"] * 4
 
 
-async def test_another_community_s_mails_delay_nothing(serve: Serve) -> None:
-    """H183: a community that used up its mails to a mailbox, and has more waiting, delays no other community's mail to it."""
+async def test_mails_of_another_community_cause_no_delay(serve: Serve) -> None:
+    """H183: a community with an exhausted limit and waiting mails does not delay the mails of another one to the same
+    mailbox.
+    """
     limits = {"mails_per_recipient": "2/1h", "mails_per_recipient_overall": "4/1h", "attempts_per_client": "off"}
     async with serve(rate_limits=limits) as service, service.browser() as owner:
         await _own(service, owner)
@@ -164,7 +170,9 @@ async def test_another_community_s_mails_delay_nothing(serve: Serve) -> None:
 
 
 async def test_tags_and_dots_are_one_mailbox(serve: Serve) -> None:
-    """H183: addresses with tags, and those of Gmail with dots, count as the mailbox that they reach; others do not."""
+    """H183: addresses with tags, and those of Gmail with dots, share the limit of their mailbox. Different mailboxes do
+    not.
+    """
     async with serve(rate_limits={"mails_per_recipient": "2/1h"}) as service, service.browser() as owner:
         await _own(service, owner)
         (community,) = await _communities(owner, "Tagged")
@@ -179,7 +187,9 @@ async def test_tags_and_dots_are_one_mailbox(serve: Serve) -> None:
 
 
 async def test_plus_tags_and_gmails_dots_share_a_recipients_limit(serve: Serve) -> None:
-    """H186: spellings of one mailbox are invited apart, and written to under one limit; another mailbox has its own."""
+    """H186: spellings of one mailbox are separate invitations, and share one limit of mails. A different mailbox has
+    its own.
+    """
     async with serve(rate_limits={"mails_per_recipient": "2/1h"}) as service, service.browser() as owner:
         community = await _own(service, owner)
         one = ["bob@example.com", "bob+1@example.com", "bob+2@example.com"]
@@ -195,8 +205,8 @@ async def test_plus_tags_and_gmails_dots_share_a_recipients_limit(serve: Serve) 
         assert {*one, *other} <= {entry.to for entry in service.mailbox.entries}
 
 
-async def test_a_limit_that_is_off_limits_nothing(serve: Serve) -> None:
-    """A limit set to off is not counted."""
+async def test_disabled_limit_is_not_counted(serve: Serve) -> None:
+    """A limit that is off is not counted."""
     async with serve(rate_limits={"resends_per_invitation": "off"}) as service, service.browser() as owner:
         community = await _own(service, owner)
         invitation_id = (await owner.invite(community, "guest@example.com"))["invitation"]["id"]
@@ -215,22 +225,20 @@ async def test_a_limit_that_is_off_limits_nothing(serve: Serve) -> None:
     ],
 )
 def test_clients_are_counted_by_address(client: str, key: str) -> None:
-    """IPv6 counts by its /64, an IPv4 address in IPv6's clothes as itself."""
+    """IPv6 clients are counted by /64, and IPv4-mapped addresses as IPv4."""
     assert client_key(client) == key
 
 
 @pytest.mark.parametrize("engine", ["postgres"])
 async def test_several_processes_count_together(database_url: str, tmp_path: Path) -> None:
-    """H136: of a hundred attempts that one client makes at once at a service of three processes exactly sixty are looked
-    at, whichever process they come to.
-    """
+    """H136: of a hundred concurrent attempts of one client at three processes, exactly sixty are accepted."""
     query = {"query": 'mutation { declineInvite(input: {token: "x"}) { __typename } }'}
     environ = {**PROVIDER, "GUESTLIST_DATABASE_URL": database_url}
     found: Counter[str] = Counter()
     async with serving("serve", "--workers", "3", folder=tmp_path, **environ) as client:
 
         async def attempt() -> None:
-            # A connection of its own each time, so that every process gets some.
+            # Each attempt has a new connection, so that every process receives some.
             answer = await client.post("/graphql", json=query, headers={"connection": "close"})
             found[answer.json()["data"]["declineInvite"]["__typename"]] += 1
 

@@ -1,4 +1,4 @@
-"""How Guestlist is set up, locked and shipped: what can be checked without a container engine."""
+"""Setup, lock files and shipping of Guestlist, without a container engine."""
 
 import importlib.util
 import json
@@ -43,20 +43,20 @@ FLOORS: Final = {
 
 
 def locked(lock: str) -> dict[str, Version]:
-    """The pins of a lock file, by canonical name."""
+    """Returns the versions of a lock file, by canonical name."""
     pins = re.findall(r"^([A-Za-z0-9._-]+)(?:\[[^]]*\])?==([^ ;\\\n]+)", (ROOT / lock).read_text(), re.MULTILINE)
     return {canonicalize_name(name): Version(number) for name, number in pins}
 
 
 def entries(lock: str) -> list[str]:
-    """The requirements of a lock file, each with its hashes and the comment that says who needs it."""
+    """Returns the requirements of a lock file, each with its hashes and the comment about its origin."""
     text = "\n".join(line for line in (ROOT / lock).read_text().splitlines() if not line.startswith("#"))
     return [entry.strip() for entry in re.split(r"^(?=\S)", text, flags=re.MULTILINE) if entry.strip()]
 
 
 @pytest.mark.parametrize("lock", LOCKS)
-def test_a_lock_pins_every_requirement_by_hash(lock: str) -> None:
-    """H168: nothing is installed that was not seen when the lock was written."""
+def test_lock_pins_every_requirement_by_hash(lock: str) -> None:
+    """H168: every requirement has the hashes of its files."""
     assert len(entries(lock)) == len(locked(lock)) > 5
     for entry in entries(lock):
         assert re.match(r"[A-Za-z0-9._-]+==[^ ]+", entry), entry
@@ -64,8 +64,8 @@ def test_a_lock_pins_every_requirement_by_hash(lock: str) -> None:
 
 
 @pytest.mark.parametrize("lock", LOCKS)
-def test_a_lock_says_why_each_package_is_there(lock: str) -> None:
-    """H168: no package is in a lock that nothing needs, and none of the known placeholders is."""
+def test_lock_names_the_origin_of_each_package(lock: str) -> None:
+    """H168: every package in a lock is required by another one, and known placeholders are excluded."""
     assert [entry for entry in entries(lock) if "# via" not in entry] == []
     assert not {"graphql-cop", "graphw00f"} & set(locked(lock))
 
@@ -74,7 +74,7 @@ def test_a_lock_says_why_each_package_is_there(lock: str) -> None:
     "name", [*LOCKS, "package-lock.json", "package.json", "Makefile", ".ci/run", "docker/Dockerfile", "pyproject.toml"]
 )
 def test_no_file_names_a_package_index(name: str) -> None:
-    """Whoever installs chooses the index; the files leave it to pip's own configuration."""
+    """The files leave the index to pip's configuration."""
     text = (ROOT / name).read_text()
     assert not re.search(
         r"(?<!emit-)index-url\b|--find-links|--trusted-host|file://|/simple\b|pypi\b|pythonhosted", text
@@ -85,8 +85,8 @@ def test_no_file_names_a_package_index(name: str) -> None:
         assert re.search(r"^#    make lock$", text, re.MULTILINE), "the header says how to write it anew"
 
 
-def test_the_compiler_of_the_scripts_types_is_pinned_by_hash() -> None:
-    """H168: every package of the npm lock has its digest, and no version is a range."""
+def test_npm_lock_pins_every_package_by_hash() -> None:
+    """H168: every package of the npm lock has its digest and an exact version."""
     packages = json.loads((ROOT / "package-lock.json").read_text())["packages"]
     asked = json.loads((ROOT / "package.json").read_text())
     assert packages.pop("")["devDependencies"] == asked["devDependencies"] == {"typescript": packages[
@@ -98,16 +98,16 @@ def test_the_compiler_of_the_scripts_types_is_pinned_by_hash() -> None:
 @pytest.mark.parametrize(
     ("lock", "extras"), [("requirements.lock", ()), ("requirements-dev.lock", ("dev",))], ids=["runtime", "dev"]
 )
-def test_a_lock_fits_the_project(lock: str, extras: tuple[str, ...]) -> None:
-    """Every dependency of pyproject.toml is in the lock, in a version that it allows."""
+def test_lock_fits_the_project(lock: str, extras: tuple[str, ...]) -> None:
+    """Every dependency of pyproject.toml is in the lock, in an allowed version."""
     wanted = PROJECT["dependencies"] + [line for extra in extras for line in PROJECT["optional-dependencies"][extra]]
     pins = locked(lock)
     for requirement in map(Requirement, wanted):
         assert requirement.specifier.contains(pins[canonicalize_name(requirement.name)]), requirement
 
 
-def test_the_locks_agree() -> None:
-    """A package has one version, whichever of the locks it was installed from."""
+def test_locks_agree() -> None:
+    """A package has the same version in all locks."""
     everything = locked("requirements-dev.lock")
     assert set(locked("requirements.lock")) <= set(everything)
     for lock in LOCKS:
@@ -115,13 +115,13 @@ def test_the_locks_agree() -> None:
 
 
 def test_development_tools_are_not_shipped() -> None:
-    """The runtime lock, and with it the image, has no test runner and no compiler of packages."""
+    """The runtime lock, and so the image, has no test runner and no compiler of packages."""
     assert not {"pytest", "mypy", "playwright", "uv", "hatchling"} & set(locked("requirements.lock"))
 
 
 @pytest.mark.parametrize(("name", "floor"), FLOORS.items())
 def test_dependencies_are_above_their_floors(name: str, floor: str) -> None:
-    """H167: versions with known holes are neither installed nor locked."""
+    """H167: locks and requirements exclude versions with known vulnerabilities."""
     assert Version(version(name)) >= Version(floor)
     assert all(locked(lock)[name] >= Version(floor) for lock in LOCKS[:2])
 
@@ -129,8 +129,8 @@ def test_dependencies_are_above_their_floors(name: str, floor: str) -> None:
 # -------------------------------------------------------------------------------------------------------- the wheel
 
 
-def test_the_wheel_carries_everything_that_the_service_reads(tmp_path: Path) -> None:
-    """Templates, catalogues and static files are in the package, and nothing of the tests is."""
+def test_wheel_has_every_file_of_the_service(tmp_path: Path) -> None:
+    """Templates, catalogues and static files are in the wheel. Tests are not."""
     if importlib.util.find_spec("hatchling") is None:
         skip_without("hatchling (pip install -r requirements-build.lock)")
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "wheel", "--no-deps", "--no-index"]
@@ -150,8 +150,8 @@ def files_of(room: str) -> Iterator[Path]:
             yield path
 
 
-def test_the_licence_is_apache_2() -> None:
-    """The licence that pyproject.toml names is there, whole."""
+def test_licence_is_apache_2() -> None:
+    """The licence of pyproject.toml is in the repository, with its full text."""
     text = (ROOT / "LICENSE").read_text()
     assert PROJECT["license"] == "Apache-2.0"
     for part in ("Version 2.0, January 2004", "9. Accepting Warranty", "END OF TERMS AND CONDITIONS", "APPENDIX"):
@@ -164,7 +164,7 @@ def test_the_licence_is_apache_2() -> None:
 def make(*arguments: str, folder: Path = ROOT, **environ: str) -> subprocess.CompletedProcess[str]:
     program = shutil.which("make")
     assert program
-    # What make hands down to the tests must not reach the make that they start.
+    # Variables that make exports to the tests must not reach the make that they start.
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS", "PORT"))}
     return subprocess.run(  # noqa: S603 -- make of this machine
         [program, "--no-print-directory", *arguments],
@@ -177,7 +177,7 @@ def make(*arguments: str, folder: Path = ROOT, **environ: str) -> subprocess.Com
 
 
 def bare_project(folder: Path) -> Path:
-    """A folder in which `make` would have to set up everything."""
+    """Creates a folder in which `make` must set up everything."""
     for name in (*LOCKS, "package.json", "package-lock.json", "pyproject.toml", "Makefile"):
         shutil.copy(ROOT / name, folder)
     (folder / "bin").mkdir()
@@ -190,28 +190,28 @@ def program(path: Path, script: str) -> None:
 
 
 def test_make_run_takes_the_port() -> None:
-    """PORT=9000 make run starts the service there, and 8000 is where it starts otherwise."""
+    """PORT=9000 make run starts the service on port 9000. The default is 8000."""
     assert make("--dry-run", "run", PORT="9000").stdout.rstrip().endswith("guestlist dev --port 9000")
     assert make("--dry-run", "run").stdout.rstrip().endswith("guestlist dev --port 8000")
 
 
 def test_make_run_installs_no_test_tools(tmp_path: Path) -> None:
-    """From a fresh clone `make run` installs by hash, from the runtime lock."""
+    """From a fresh clone, `make run` installs by hash, from the runtime lock."""
     said = make("--dry-run", "run", folder=bare_project(tmp_path)).stdout
     assert "--require-hashes -r requirements.lock" in said
     assert "requirements-dev.lock" not in said
 
 
 def test_make_test_runs_every_check(tmp_path: Path) -> None:
-    """From a fresh clone `make test` installs the dev lock by hash and runs linters, types and tests."""
+    """From a fresh clone, `make test` installs the dev lock by hash and runs linters, types and tests."""
     said = make("--dry-run", "test", folder=bare_project(tmp_path)).stdout
     checks = ("ruff check", "ruff format --check", "lint-imports", "mypy", "pytest")
     for part in ("--require-hashes -r requirements-dev.lock", "npm ci --ignore-scripts", *checks):
         assert part in said
 
 
-def test_make_test_goes_on_without_npm(tmp_path: Path) -> None:
-    """Where npm reaches nothing it is said, everything else runs, and the next run tries again."""
+def test_make_test_continues_without_npm(tmp_path: Path) -> None:
+    """Without network for npm, a message is printed and every other check runs. The next run retries."""
     folder = bare_project(tmp_path)
     (folder / ".venv" / "bin").mkdir(parents=True)
     for name in ("python", "ruff", "lint-imports", "mypy", "pytest"):
@@ -223,8 +223,8 @@ def test_make_test_goes_on_without_npm(tmp_path: Path) -> None:
         assert "No TypeScript compiler" in done.stderr
 
 
-def test_make_goes_on_after_a_failed_check_and_fails(tmp_path: Path) -> None:
-    """A lint error hides no test result, the summary names it, and the exit status is not 0."""
+def test_make_continues_after_a_failed_check_and_fails(tmp_path: Path) -> None:
+    """After a lint error, the tests run. The summary names the error, and the exit status is not 0."""
     folder = bare_project(tmp_path)
     (folder / ".venv" / "bin").mkdir(parents=True)
     for name, script in {
@@ -242,8 +242,8 @@ def test_make_goes_on_after_a_failed_check_and_fails(tmp_path: Path) -> None:
     assert "passed  mypy" in done.stdout
 
 
-def test_make_passes_over_an_old_python(tmp_path: Path) -> None:
-    """Where python3 is too old or has no venv, a newer one beside it is taken."""
+def test_make_skips_an_old_python(tmp_path: Path) -> None:
+    """When python3 is too old or has no venv, a newer Python on the path is used."""
     folder = bare_project(tmp_path)
     program(folder / "bin" / "python3", "exit 1")
     program(folder / "bin" / "python3.12", f'[ "$1" = -c ] || echo "$@" > {folder}/said')
@@ -251,8 +251,8 @@ def test_make_passes_over_an_old_python(tmp_path: Path) -> None:
     assert (folder / "said").read_text() == "-m venv --clear .venv\n"
 
 
-def test_make_says_which_python_it_needs(tmp_path: Path) -> None:
-    """Without Python 3.11 nothing is made, and the last words say what to install."""
+def test_make_names_the_required_python(tmp_path: Path) -> None:
+    """Without Python 3.11, nothing is created, and the last lines name the packages to install."""
     folder = bare_project(tmp_path)
     done = make("run", folder=folder, PATH=str(folder / "bin"))
     assert done.returncode == 2
@@ -260,8 +260,8 @@ def test_make_says_which_python_it_needs(tmp_path: Path) -> None:
     assert not (folder / ".venv").exists()
 
 
-def test_the_build_script_is_a_safe_script() -> None:
-    """.ci/run stops at the first failure, and bash can read it."""
+def test_build_script_is_a_safe_script() -> None:
+    """.ci/run stops at the first error, and bash can parse it."""
     script = ROOT / ".ci" / "run"
     assert os.access(script, os.X_OK)
     assert "set -euo pipefail" in script.read_text()
@@ -286,10 +286,10 @@ def test_the_build_script_is_a_safe_script() -> None:
     ],
     ids=["bare machine", "prepared machine", "no right to install"],
 )
-def test_the_build_script_installs_what_is_lacking(
+def test_build_script_installs_missing_packages(
     tmp_path: Path, account: str, prepared: bool, said: list[str], exit_status: int
 ) -> None:
-    """Only what is not there is installed, and the tests run with CI set; without the right to, nothing is done."""
+    """Only missing packages are installed, and the tests run with CI set. Without root, nothing is changed."""
     log = tmp_path / "log"
     log.touch()
     for name, script in {
@@ -311,14 +311,14 @@ def test_the_build_script_installs_what_is_lacking(
 
 
 def instructions() -> list[tuple[str, str]]:
-    """The Dockerfile's instructions with their arguments."""
+    """Returns the instructions of the Dockerfile with their arguments."""
     text = (ROOT / "docker" / "Dockerfile").read_text()
     joined = re.sub(r"\\\n\s*", "", re.sub(r"^\s*#.*\n", "", text, flags=re.MULTILINE))
     return [(line.split(maxsplit=1)[0], line.split(maxsplit=1)[1]) for line in joined.splitlines() if line.strip()]
 
 
-def test_a_linter_takes_the_dockerfile(tmp_path: Path) -> None:
-    """Who knows Dockerfiles finds nothing in ours, and finds an instruction that is none."""
+def test_linter_accepts_the_dockerfile(tmp_path: Path) -> None:
+    """hadolint finds nothing in our Dockerfile, and reports an invalid instruction."""
     file, wrong = ROOT / "docker" / "Dockerfile", tmp_path / "Dockerfile"
     wrong.write_text(file.read_text().replace("WORKDIR /build", "WORKDIRECTORY /build"))
     for read, expected in ((file, True), (wrong, False)):
@@ -332,13 +332,13 @@ def last_stage() -> dict[str, str]:
     return dict(everything[begin:])
 
 
-def test_the_image_runs_unprivileged() -> None:
-    """The last stage ends as an account that is not root, by number, so that Kubernetes can see it too."""
+def test_image_runs_unprivileged() -> None:
+    """The last stage ends as an account that is not root. It is a number, so that Kubernetes can check it."""
     user = last_stage()["USER"]
     assert re.fullmatch(r"[1-9][0-9]+:[1-9][0-9]+", user)
 
 
-def test_the_image_has_no_tools_of_its_build() -> None:
+def test_image_has_no_build_tools() -> None:
     """The last stage copies a finished environment and installs no package."""
     names = [name for name, _ in instructions()]
     assert names.count("FROM") == 2
@@ -346,15 +346,15 @@ def test_the_image_has_no_tools_of_its_build() -> None:
     assert "pip" not in last_stage()["RUN"]
 
 
-def test_the_image_starts_the_service() -> None:
-    """The image is the command guestlist; without arguments it serves on every address of the container."""
+def test_image_starts_the_service() -> None:
+    """The entry point is the command guestlist. Without arguments, it serves on every address of the container."""
     assert json.loads(last_stage()["ENTRYPOINT"]) == ["guestlist"]
     assert json.loads(last_stage()["CMD"]) == ["serve", "--host", "0.0.0.0"]  # noqa: S104 -- a container's
     assert last_stage()["EXPOSE"] == "8000"
 
 
-def test_the_image_holds_no_secret() -> None:
-    """No instruction sets a setting of the service, and no .env file or database can be copied."""
+def test_image_contains_no_secret() -> None:
+    """No instruction sets a setting of the service, and .env files and databases cannot be copied."""
     for name, arguments in instructions():
         assert name not in {"ARG", "ADD"}, arguments
         assert not re.search(r"GUESTLIST_|SECRET|PASSWORD|TOKEN", arguments)
@@ -363,8 +363,8 @@ def test_the_image_holds_no_secret() -> None:
     assert not [line for line in ignored if line.startswith("!") and (".env" in line or ".git" in line)]
 
 
-def test_the_image_is_built_from_what_is_there() -> None:
-    """Each COPY names files that exist and that .dockerignore lets through."""
+def test_image_is_built_from_existing_files() -> None:
+    """Each COPY names existing files that .dockerignore includes."""
     let_through = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
     sources = [
         source
@@ -376,8 +376,8 @@ def test_the_image_is_built_from_what_is_there() -> None:
     assert set(sources) == let_through
 
 
-def test_the_image_installs_by_hash() -> None:
-    """Every pip that may fetch something checks hashes; the one that installs our wheel may fetch nothing."""
+def test_image_installs_by_hash() -> None:
+    """Every pip with network checks hashes. The one that installs our wheel has no network."""
     pips = [part for name, run in instructions() if name == "RUN" for part in run.split("&&") if " pip " in part]
     assert len(pips) == 4
     assert [part for part in pips if "--require-hashes" not in part and "--no-index" not in part] == []
@@ -385,7 +385,7 @@ def test_the_image_installs_by_hash() -> None:
 
 @contextmanager
 def page_with(status: int) -> Iterator[tuple[int, list[str]]]:
-    """A server that answers everything with the status: its port, and the paths that were asked for."""
+    """Runs a server that answers every request with a status. Yields its port and the requested paths."""
     asked: list[str] = []
 
     class Page(BaseHTTPRequestHandler):
@@ -395,7 +395,7 @@ def page_with(status: int) -> Iterator[tuple[int, list[str]]]:
             self.end_headers()
 
         def log_message(self, *_: object) -> None:
-            """Says nothing."""
+            """Disables the log of requests."""
 
     with HTTPServer(("127.0.0.1", 0), Page) as server:
         thread = threading.Thread(target=server.serve_forever)
@@ -406,7 +406,7 @@ def page_with(status: int) -> Iterator[tuple[int, list[str]]]:
 
 
 @pytest.mark.parametrize(("status", "exit_status"), [(200, 0), (503, 1)])
-def test_the_image_s_health_check_asks_for_healthz(status: int, exit_status: int) -> None:
+def test_health_check_of_the_image_requests_healthz(status: int, exit_status: int) -> None:
     """The container is healthy exactly when /healthz answers 200."""
     command = json.loads(last_stage()["HEALTHCHECK"].split("CMD ", 1)[1])
     assert command[:2] == ["python", "-c"]
@@ -415,7 +415,7 @@ def test_the_image_s_health_check_asks_for_healthz(status: int, exit_status: int
     assert (done.returncode, asked) == (exit_status, ["/healthz"])
 
 
-# ------------------------------------------------------------------------------------------------------ the compose
+# ----------------------------------------------------------------------------------------------------- the compose file
 
 
 def compose() -> dict[str, Any]:
@@ -425,7 +425,7 @@ def compose() -> dict[str, Any]:
 
 
 def test_compose_starts_in_order() -> None:
-    """The service and the worker wait for the migration, and it for a database that answers."""
+    """The service and the worker wait for the migration, and the migration for a database that answers."""
     services = compose()["services"]
     waits = {
         (name, needed): how["condition"]
@@ -440,7 +440,7 @@ def test_compose_starts_in_order() -> None:
 
 
 def test_compose_runs_our_image_unprivileged() -> None:
-    """The three of ours share one image, keep no capability and write nothing into it."""
+    """The three services share one image, drop every capability, and have a read-only file system."""
     services = compose()["services"]
     ours = [services[name] for name in ("migrate", "service", "worker")]
     assert [service["command"][0] for service in ours] == ["migrate", "serve", "worker"]
@@ -452,7 +452,7 @@ def test_compose_runs_our_image_unprivileged() -> None:
 
 
 def test_compose_publishes_on_this_machine_only() -> None:
-    """Neither the database nor the mails of others can be read from the network."""
+    """The database and the mails cannot be read from the network."""
     services = compose()["services"]
     assert "ports" not in services["database"]
     ports = [port for service in services.values() for port in service.get("ports", [])]
@@ -464,8 +464,8 @@ def variables(name: str) -> dict[str, str]:
     return dict(line.split("=", 1) for line in lines)
 
 
-def test_compose_has_settings_that_the_service_takes() -> None:
-    """The settings of the compose file are valid, alone and with the example's provider filled in."""
+def test_compose_has_valid_settings() -> None:
+    """The settings of the compose file are valid, with and without the example's provider."""
     service = compose()["services"]["service"]
     environ = {
         name: re.sub(r"\$\{[^}]*:-([^}]*)\}", r"\1", value) for name, value in service["environment"].items()
@@ -479,14 +479,16 @@ def test_compose_has_settings_that_the_service_takes() -> None:
 
 
 def test_compose_reads_its_env_files_in_order() -> None:
-    """The operator's file comes last and need not be there."""
+    """The operator's file is read last, and is optional."""
     files = compose()["services"]["service"]["env_file"]
     assert [file["path"] for file in files] == ["mailcatcher.env", "guestlist.env"]
     assert files[1]["required"] is False
 
 
 def readings(file: Path) -> list[list[str]]:
-    """The Compose specification's own schema; and Docker's own reading, where it is there: it needs no engine for that."""
+    """Returns the errors by the Compose specification's schema, and by Docker where it is installed. It needs no
+    engine.
+    """
     found = [[TOOLS / "check-jsonschema", "--builtin-schema", "vendor.compose-spec", file]]
     docker = shutil.which("docker")
     if docker and subprocess.run([docker, "compose", "version"], check=False, capture_output=True).returncode == 0:  # noqa: S603
@@ -494,11 +496,11 @@ def readings(file: Path) -> list[list[str]]:
     return [list(map(str, command)) for command in found]
 
 
-def test_compose_itself_takes_the_file(tmp_path: Path) -> None:
-    """Whoever knows the specification finds nothing wrong with the file, and finds a word that is misspelt in it."""
+def test_compose_file_is_valid(tmp_path: Path) -> None:
+    """The schema accepts the file, and rejects a misspelt word in it."""
     file, misspelt = ROOT / "docker" / "compose.yaml", tmp_path / "compose.yaml"
     misspelt.write_text(file.read_text().replace("required: false", "requird: false"))
-    shutil.copy(file.with_name("mailcatcher.env"), tmp_path)  # so that the word alone is wrong
+    shutil.copy(file.with_name("mailcatcher.env"), tmp_path)  # only the word is wrong
     for read, expected in ((file, True), (misspelt, False)):
         for command in readings(read):
             done = subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603 -- reads only

@@ -1,4 +1,4 @@
-"""The README's reference is what the service really has."""
+"""The README's reference agrees with the service."""
 
 import re
 from typing import Any
@@ -15,7 +15,7 @@ README = (ROOT / "README.md").read_text("utf-8")
 
 
 def _table(heading: str) -> list[tuple[str, ...]]:
-    """The rows of the first table below a heading, code marks taken off."""
+    """Returns the rows of the first table below a heading, without code marks."""
     section = README.partition(f"### {heading}\n")[2].partition("\n### ")[0]
     rows = re.findall(r"^\| (`.+?) \|$", section, re.MULTILINE)
     return [tuple(cell.strip().strip("`") for cell in row.split(" | ")) for row in rows]
@@ -29,7 +29,7 @@ def test_every_setting_is_in_the_reference() -> None:
 
 
 def test_every_command_is_in_the_reference() -> None:
-    """The commands of the README are those of the command line, no more and no fewer."""
+    """The commands of the README are exactly those of the command line."""
     assert {row[0] for row in _table("Commands")} == set(_commands(typer.main.get_command(command_line), "guestlist"))
 
 
@@ -44,7 +44,7 @@ def _commands(command: Any, name: str) -> list[str]:
 
 
 def test_every_endpoint_is_in_the_reference() -> None:
-    """The endpoints of the README are the routes of the application, no more and no fewer."""
+    """The endpoints of the README are exactly the routes of the application."""
     app = create_app(load_settings(environ={}))
     assert {row[0] for row in _table("Endpoints")} == {line for route in app.routes for line in _lines(route)}
 

@@ -1,4 +1,4 @@
-"""The token stands in the mail and nowhere else."""
+"""Tokens are in the mail only."""
 
 import base64
 import logging
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.anyio
 
 
 class _Recorder(logging.Handler):
-    """Every log record as text, arguments and all, at every level."""
+    """Records every log record as text with its arguments, at every level."""
 
     def __init__(self) -> None:
         super().__init__(logging.DEBUG)
@@ -32,7 +32,7 @@ class _Recorder(logging.Handler):
 
 @pytest.fixture
 def log_lines() -> Iterator[list[str]]:
-    """What is logged at DEBUG, set up as the service sets it up."""
+    """Yields the log at DEBUG, with the configuration of the service."""
     logs.configure("debug", "json")
     recorder = _Recorder()
     logging.getLogger().addHandler(recorder)
@@ -41,7 +41,7 @@ def log_lines() -> Iterator[list[str]]:
 
 
 def _forms(secret: str) -> list[str]:
-    """A secret as it could stand somewhere: as it is, as hex, as base64; and so for the bytes that it stands for."""
+    """Returns a secret as it is, in hex and in base64, and the same for its bytes."""
     forms = {secret}
     for raw in (secret.encode(), _decoded(secret)):
         encodings = (base64.b64encode(raw), base64.urlsafe_b64encode(raw), base64.b32encode(raw))
@@ -54,7 +54,7 @@ def _decoded(secret: str) -> bytes:
 
 
 async def _every_stored_value() -> str:
-    """Every value of every table, whether the models know it or not."""
+    """Returns every value of every table, also of tables without a model."""
     if database.is_postgres():
         tables = "SELECT tablename AS name FROM pg_tables WHERE schemaname = current_schema()"
     else:
@@ -67,7 +67,7 @@ async def _every_stored_value() -> str:
 
 
 async def _stored_files(service: Service) -> list[Path]:
-    """The database's own files, journals and all; none of a PostgreSQL server whose files are not this account's."""
+    """Returns the database's files with its journals. A PostgreSQL server of another account has no readable files."""
     if not database.is_postgres():
         path = database.sqlite_path(service.settings.database_url.get_secret_value())
         return list(path.parent.glob(f"{path.name}*"))
@@ -82,12 +82,14 @@ async def _stored_files(service: Service) -> list[Path]:
 
 
 def _tokens_of(browser: Browser) -> list[str]:
-    """Every token in a browser's cookies; the flow cookie holds one for each flow."""
+    """Returns every token in a browser's cookies. The flow cookie holds one for each flow."""
     return [token for value in browser.client.cookies.values() for token in value.split(".")]
 
 
 async def test_no_secret_leaves_the_mail(service: Service, log_lines: list[str]) -> None:
-    """H002, H098, H155: no stored byte, log line or answer has a token, state, verifier, code or cookie of the journey."""
+    """H002, H098, H155: stored values, log lines and answers contain no token, state, verifier, code or cookie of a
+    whole journey.
+    """
     answers: list[str] = []
     async with service.browser() as owner, service.browser() as guest:
         for browser in (owner, guest):
@@ -119,7 +121,7 @@ async def test_no_secret_leaves_the_mail(service: Service, log_lines: list[str])
 
 
 async def test_no_stored_file_has_a_token(service: Service) -> None:
-    """H002: the bytes of the database's files, SQLite's journal and PostgreSQL's log included, have no token or cookie."""
+    """H002: the files of the database, with SQLite's journal and PostgreSQL's log, contain no token or cookie."""
     token = await service.token_for("owner@example.com")
     async with service.browser() as owner:
         await owner.accept_as(token, "owner@example.com")
@@ -137,7 +139,7 @@ async def test_no_stored_file_has_a_token(service: Service) -> None:
 
 
 def _bytes_of(file: Path) -> bytes:
-    """What stands in a file; the server takes pieces of its log away while it works."""
+    """Returns the content of a file, or nothing if the server has removed it."""
     try:
         return file.read_bytes()
     except FileNotFoundError:
@@ -151,8 +153,10 @@ async def _keep(response: Any, answers: list[str]) -> None:
         answers.append(f"{sent} {response.text}")
 
 
-async def test_who_tries_what_they_may_not_leaves_a_line(service: Service, log_lines: list[str]) -> None:
-    """A refused mutation is one line and one count, with the member's id and without the address; nobody was invited."""
+async def test_refused_mutation_is_logged_and_counted(service: Service, log_lines: list[str]) -> None:
+    """A refused mutation writes one log line and one count, with the member's id and without the address. It invites no
+    address.
+    """
     async with service.browser() as owner, service.browser() as guest, service.browser() as stranger:
         community = await join_owner(service, owner)
         await invite_and_join(service, owner, guest, "guest@example.com")

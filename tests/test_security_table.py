@@ -1,4 +1,4 @@
-"""docs/security.md maps every hostile case to the tests that hold it, and this keeps the map true."""
+"""Checks that docs/security.md maps every hostile case to its tests."""
 
 import ast
 import re
@@ -9,11 +9,11 @@ from tests import ROOT
 _TESTS = ROOT / "tests"
 _TABLE = (ROOT / "docs" / "security.md").read_text("utf-8")
 _ROW = re.compile(r"^\| (H\d{3}) \| (.+?) \| (.+?) \|$", re.MULTILINE)
-_PUBLISHED = 102  # cases up to H168, from public sources; later ones were found on this service
+_PUBLISHED = 102  # cases up to H168 are from public sources; later ones were found in this service
 
 
 def cases_of(docstring: str) -> set[str]:
-    """The cases that a test's docstring begins with: `H001, H005-H007: ...`."""
+    """Returns the cases at the start of a test's docstring: `H001, H005-H007: ...`."""
     begins = re.match(r"((?:H\d{3}(?:-H\d{3})?(?:, )?)+):", docstring)
     found: set[str] = set()
     for first, last in re.findall(r"(H\d{3})(?:-(H\d{3}))?", begins[1] if begins else ""):
@@ -22,7 +22,7 @@ def cases_of(docstring: str) -> set[str]:
 
 
 def proofs_by_case() -> dict[str, set[str]]:
-    """The tests, as folder/file::name, by the cases of their docstrings."""
+    """Returns the tests as folder/file::name, by the cases of their docstrings."""
     found: dict[str, set[str]] = defaultdict(set)
     for path in sorted(_TESTS.rglob("test_*.py")):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
@@ -32,8 +32,8 @@ def proofs_by_case() -> dict[str, set[str]]:
     return found
 
 
-def test_every_case_has_its_tests_or_says_why_not() -> None:
-    """Each case stands in the table once, with exactly the tests that name it, or with a reason."""
+def test_every_case_has_its_tests_or_a_reason() -> None:
+    """Each case is in the table once, with exactly the tests that name it, or with a reason."""
     rows = {case: proof for case, _, proof in _ROW.findall(_TABLE)}
     assert len(rows) == len(_ROW.findall(_TABLE))
     assert sum(case <= "H168" for case in rows) == _PUBLISHED
@@ -50,7 +50,7 @@ def test_every_case_has_its_tests_or_says_why_not() -> None:
     assert not unproven
 
 
-def test_no_case_that_does_not_apply_is_tested() -> None:
+def test_case_that_does_not_apply_has_no_test() -> None:
     """A case with a reason for not applying has no test, or the reason is out of date."""
     excused = {case for case, _, proof in _ROW.findall(_TABLE) if proof.startswith("does not apply: ")}
     assert excused.isdisjoint(proofs_by_case())

@@ -1,4 +1,4 @@
-"""Browsers, hostile and honest: cookies, origins, framing, and flows that stay in the browser that began them."""
+"""Cookies, origins, framing, and flows that stay in the browser that started them."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -31,8 +31,8 @@ async def _own(service: Service, browser: Browser) -> str:
 # ----------------------------------------------------------------------------------------------------------------- cookies
 
 
-async def test_cookies_are_locked_down(service: Service) -> None:
-    """H102: both cookies are HttpOnly, SameSite=Lax, Path=/ without a domain, opaque, and as long-lived as they say."""
+async def test_cookies_have_strict_attributes(service: Service) -> None:
+    """H102: both cookies are HttpOnly, SameSite=Lax, Path=/ without a domain, opaque, and expire at their stated time."""
     async with service.browser() as owner:
         started = await owner.client.post("/graphql", json=_accept_body(await service.token_for(OWNER)))
         returned = await owner.log_in(started.json()["data"]["acceptInvite"]["authorizationUrl"], OWNER)
@@ -42,9 +42,9 @@ async def test_cookies_are_locked_down(service: Service) -> None:
         assert {part.lower() for part in attributes} == {"httponly", "samesite=lax", "path=/", f"max-age={lifetime}"}
 
 
-async def test_a_public_service_is_locked_to_its_host(serve: Serve) -> None:
-    """H102, H112, H170: behind https both cookies are Secure, HttpOnly __Host- cookies without a domain, a session's token
-    under the plain name or a name that resembles ours opens nothing, and every answer asks for https for a year.
+async def test_public_service_is_bound_to_its_host(serve: Serve) -> None:
+    """H102, H112, H170: with https, both cookies are Secure, HttpOnly __Host- cookies without a domain. A session's
+    token under the plain name or a similar name is ignored. Every answer has HSTS for a year.
     """
     public = "https://id.example.com"
     async with running_provider() as provider, serve(public_url=public, providers=_idp(provider)) as service:
@@ -85,8 +85,8 @@ def _set_cookie(answer: httpx2.Response) -> str:
     return str(cookie)
 
 
-async def test_signing_in_gives_a_new_session_and_ends_the_planted_one(service: Service) -> None:
-    """H103: a session cookie that was planted or used before is never signed in; a new one is given and the old ended."""
+async def test_signing_in_replaces_a_planted_session(service: Service) -> None:
+    """H103: signing in never uses an existing session cookie. It sets a new one and ends the old session."""
     name = service.settings.session_cookie
     async with service.browser() as owner, service.browser() as attacker:
         planted = "p" * 43
@@ -105,8 +105,8 @@ async def test_signing_in_gives_a_new_session_and_ends_the_planted_one(service: 
     assert await Session.filter(ended_at=None).count() == 1
 
 
-async def test_a_session_ends_by_idling_and_by_age(service: Service) -> None:
-    """H107: twelve idle hours end a session; one that is used all the time ends after 14 days all the same."""
+async def test_session_ends_by_idling_and_by_age(service: Service) -> None:
+    """H107: a session ends after twelve idle hours. With constant use, it ends after 14 days."""
     async with service.browser() as idle, service.browser() as busy:
         await _own(service, idle)
         await busy.sign_in(OWNER)
@@ -123,8 +123,8 @@ async def test_a_session_ends_by_idling_and_by_age(service: Service) -> None:
         assert await busy.viewer_email() is None
 
 
-async def test_signing_out_ends_what_was_named(service: Service) -> None:
-    """H105: signOut ends the current session, the one named or all of one's own, and never another person's."""
+async def test_signing_out_ends_the_named_sessions(service: Service) -> None:
+    """H105: signOut ends the current session, a named one or all of the member's, and never another person's."""
     async with service.browser() as one, service.browser() as two, service.browser() as guest:
         community = await _own(service, one)
         await two.sign_in(OWNER)
@@ -163,7 +163,7 @@ async def test_signing_out_ends_what_was_named(service: Service) -> None:
     ],
 )
 async def test_cookie_names_are_compared_byte_for_byte(serve: Serve, forged: bytes) -> None:
-    """H170: a cookie counts only under its exact name and once, whichever way it is asked for."""
+    """H170: a cookie counts only with its exact name and once, in the API and in exports."""
     async with serve() as service, service.browser() as owner:
         community = await _own(service, owner)
         name, session = service.settings.session_cookie, _value(owner, service.settings.session_cookie)
@@ -179,8 +179,8 @@ async def test_cookie_names_are_compared_byte_for_byte(serve: Serve, forged: byt
                 assert export.status_code == (200 if known else 404), cookie
 
 
-async def test_a_cookie_in_two_headers_counts_once_or_not_at_all(service: Service) -> None:
-    """H170: a name that appears in two Cookie headers is refused; other cookies may stand in a header of their own."""
+async def test_cookie_in_two_headers_is_rejected(service: Service) -> None:
+    """H170: a name that appears in two Cookie headers is rejected. Unrelated cookies may have a separate header."""
     async with service.browser() as owner, http_client(service.url, headers={"origin": service.url}) as client:
         await _own(service, owner)
         right = f"{service.settings.session_cookie}={_value(owner, service.settings.session_cookie)}"
@@ -190,8 +190,8 @@ async def test_a_cookie_in_two_headers_counts_once_or_not_at_all(service: Servic
             assert (viewer is not None) is known, second
 
 
-async def test_a_return_needs_the_exact_flow_cookie(service: Service) -> None:
-    """H170: the return of a login does not find its flow under a name that only resembles the flow cookie's."""
+async def test_return_needs_the_exact_flow_cookie(service: Service) -> None:
+    """H170: a login's return ignores a cookie whose name only resembles the flow cookie's."""
     async with service.browser() as owner, http_client(service.url) as client:
         started = await owner.accept(await service.token_for(OWNER))
         callback = await owner.callback_url(started["authorizationUrl"], OWNER)
@@ -205,7 +205,7 @@ async def test_a_return_needs_the_exact_flow_cookie(service: Service) -> None:
 
 
 async def test_each_flow_rotates_the_flow_cookie(service: Service) -> None:
-    """H171: every flow that begins gives a new cookie; a value from before shows no later flow, and both flows return."""
+    """H171: each started flow sets a new cookie. An earlier value shows no later flow, and both flows return."""
     async with service.browser() as owner, service.browser() as thief:
         community = await _own(service, owner)
         name = service.settings.flow_cookie
@@ -227,8 +227,8 @@ async def test_each_flow_rotates_the_flow_cookie(service: Service) -> None:
         assert (await thief.acceptance())["id"] == first["acceptanceId"]
 
 
-async def test_a_planted_flow_cookie_shows_nothing_to_the_planter(service: Service) -> None:
-    """H171: a flow that begins under a planted cookie is bound to a new one; a planted value of nobody's is dropped."""
+async def test_planted_flow_cookie_shows_nothing_to_the_attacker(service: Service) -> None:
+    """H171: a flow that starts with a planted cookie is bound to a new one. An unknown planted value is dropped."""
     async with service.browser() as attacker, service.browser() as victim:
         name = service.settings.flow_cookie
         await attacker.ask(
@@ -250,8 +250,8 @@ async def test_a_planted_flow_cookie_shows_nothing_to_the_planter(service: Servi
         assert code["__typename"] == "InviteLinkInvalid"
 
 
-async def test_a_browser_keeps_a_bounded_number_of_flows(service: Service) -> None:
-    """H171: the flow cookie holds the newest 32 flows, so it stays within what browsers and proxies take."""
+async def test_flow_cookie_keeps_32_flows(service: Service) -> None:
+    """H171: the flow cookie holds the newest 32 flows, so browsers and proxies accept its size."""
     query = 'mutation { signIn(input: {providerId: "dev"}) { __typename } }'
     async with service.browser() as browser:
         for _ in range(34):
@@ -261,7 +261,7 @@ async def test_a_browser_keeps_a_bounded_number_of_flows(service: Service) -> No
 
 @dataclass
 class _Started:
-    """An acceptance that began, with the HTTP answer that says so."""
+    """A started acceptance with the HTTP answer."""
 
     answer: httpx2.Response
     id: str
@@ -276,7 +276,7 @@ async def _post_accept(browser: Browser, token: str) -> _Started:
 
 
 def _value(browser: Browser, name: str) -> str:
-    """The value of a cookie that the browser has once."""
+    """Returns the value of a cookie, which the browser has exactly once."""
     (value,) = [cookie.value for cookie in browser.client.cookies.jar if cookie.name == name]
     return str(value)
 
@@ -291,7 +291,7 @@ mutation($input: LinkIdentityInput!) { linkIdentity(input: $input) { __typename 
 
 
 async def test_linking_needs_a_fresh_sign_in(service: Service) -> None:
-    """H172: 15 minutes after the sign-in linkIdentity begins nothing, until the person signs in again."""
+    """H172: 15 minutes after the sign-in, linkIdentity requires another sign-in."""
     async with service.browser() as owner:
         await _own(service, owner)
         service.clock.advance(minutes=15)
@@ -310,8 +310,8 @@ mutation($input: CreateAccessTokenInput!) { createAccessToken(input: $input) { _
 """
 
 
-async def test_an_access_token_needs_a_fresh_sign_in(service: Service) -> None:
-    """H172: 15 minutes after the sign-in createAccessToken makes nothing, until the person signs in again."""
+async def test_access_token_needs_a_fresh_sign_in(service: Service) -> None:
+    """H172: 15 minutes after the sign-in, createAccessToken requires another sign-in."""
     async with service.browser() as owner:
         wanted = {"name": "Import", "scopes": ["READ"], "communityIds": [await _own(service, owner)]}
         service.clock.advance(minutes=15)
@@ -322,8 +322,8 @@ async def test_an_access_token_needs_a_fresh_sign_in(service: Service) -> None:
         assert (await owner.ask(_TOKEN, input=wanted))["createAccessToken"]["__typename"] == "CreateAccessTokenSuccess"
 
 
-async def test_a_mail_reports_an_added_sign_in(service: Service) -> None:
-    """H172: the account's proved address gets a mail when a sign-in is added, and none when it was there already."""
+async def test_mail_reports_an_added_sign_in(service: Service) -> None:
+    """H172: the account's proved address receives a mail when a sign-in is added. A repeated sign-in sends no mail."""
     async with service.browser() as owner:
         await _own(service, owner)
         for _ in range(2):
@@ -364,8 +364,8 @@ async def test_a_mail_reports_an_added_sign_in(service: Service) -> None:
         {"referer": "OWN/"},
     ],
 )
-async def test_a_forged_request_with_cookies_is_refused(service: Service, headers: dict[str, str]) -> None:
-    """H109: a cookie counts only in a JSON POST from an allowed origin; a forged sign-out changes nothing."""
+async def test_forged_request_with_cookies_is_rejected(service: Service, headers: dict[str, str]) -> None:
+    """H109: a cookie counts only in a JSON POST from an allowed origin. A forged sign-out changes nothing."""
     sent = {name: value.replace("OWN", service.url) for name, value in headers.items()}
     async with service.browser() as owner, http_client(service.url) as forged:
         await _own(service, owner)
@@ -388,8 +388,8 @@ async def test_a_forged_request_with_cookies_is_refused(service: Service, header
         ("authorization", ["Bearer x", "Bearer y"]),
     ],
 )
-async def test_what_decides_on_a_request_is_said_once(service: Service, name: str, values: list[str]) -> None:
-    """H109: of two values of a header one reader would believe the first and another the last, so neither counts."""
+async def test_duplicate_security_headers_are_rejected(service: Service, name: str, values: list[str]) -> None:
+    """H109: a repeated header is rejected, because some parsers use the first value and others the last."""
     async with service.browser() as owner, http_client(service.url) as forged:
         await _own(service, owner)
         cookies = "; ".join(f"{name}={value}" for name, value in owner.client.cookies.items())
@@ -402,8 +402,8 @@ async def test_what_decides_on_a_request_is_said_once(service: Service, name: st
         assert await owner.viewer_email() == OWNER
 
 
-async def test_our_own_pages_and_scripts_without_cookies_may_ask(service: Service) -> None:
-    """A same-origin page without an Origin header is let in with its cookie, and a script without cookies always."""
+async def test_same_origin_pages_and_scripts_without_cookies_are_accepted(service: Service) -> None:
+    """A same-origin page without an Origin header may use its cookie. A script without cookies is always accepted."""
     async with service.browser() as owner, http_client(service.url) as plain:
         await _own(service, owner)
         cookies = "; ".join(f"{name}={value}" for name, value in owner.client.cookies.items())
@@ -414,7 +414,9 @@ async def test_our_own_pages_and_scripts_without_cookies_may_ask(service: Servic
 
 
 async def test_only_allowed_origins_read_answers(serve: Serve) -> None:
-    """H110: CORS with credentials is for the allowed origins, to the letter; look-alikes and null get none."""
+    """H110: only the exact allowed origins receive CORS headers with credentials. Similar origins and null receive
+    none.
+    """
     async with serve(allowed_origins=["http://localhost:3000"]) as service:
         async with http_client(service.url) as client:
             allowed = await client.post("/graphql", json=VIEWER, headers={"origin": "http://localhost:3000"})
@@ -443,9 +445,9 @@ async def test_only_allowed_origins_read_answers(serve: Serve) -> None:
                     assert "origin" in answer.headers["vary"].lower()
 
 
-async def test_no_path_is_corrected_by_a_redirect(service: Service) -> None:
-    """H074, H091: a path with slashes too many is not found by any method; nobody is sent on, least of all to a host of the
-    request's choosing.
+async def test_no_redirect_corrects_a_path(service: Service) -> None:
+    """H074, H091: a path with extra slashes is not found, with any method. No redirect leads to a host from the
+    request.
     """
     paths = ("/confirm/", "/graphql/", "//confirm", "/auth/dev/callback/", "//evil.example/x", "/%2e%2e/confirm")
     async with service.browser() as browser:
@@ -459,8 +461,8 @@ async def test_no_path_is_corrected_by_a_redirect(service: Service) -> None:
 
 
 @pytest.mark.parametrize("path", ["/", "/confirm", "/healthz", "/auth/dev/callback", "/nothing", "/graphql"])
-async def test_every_answer_carries_the_strict_headers(service: Service, path: str) -> None:
-    """H112: pages, the API and errors alike are unframeable, unsniffable, uncached and send no referrer."""
+async def test_every_answer_has_strict_headers(service: Service, path: str) -> None:
+    """H112: pages, answers of the API and errors forbid frames, sniffing and caching, and send no referrer."""
     async with service.browser() as browser:
         answer = await (browser.client.post(path, json=VIEWER) if path == "/graphql" else browser.client.get(path))
     policy = answer.headers["content-security-policy"]
@@ -471,16 +473,18 @@ async def test_every_answer_carries_the_strict_headers(service: Service, path: s
     assert "no-store" in answer.headers["cache-control"]
 
 
-async def test_a_service_on_loopback_does_not_ask_for_https(serve: Serve) -> None:
-    """H112: a service on http, which loopback only may be, sends no HSTS: it would lock its developer out."""
+async def test_loopback_service_sends_no_hsts(serve: Serve) -> None:
+    """H112: a service on http, which is allowed on loopback only, sends no HSTS, because HSTS would lock its developer
+    out.
+    """
     async with serve() as local, http_client(local.url) as client:
         assert "strict-transport-security" not in (await client.get("/healthz")).headers
 
 
 @pytest.mark.parametrize("path", ["/graphql", "/auth/dev/callback?state=x&code=y"])
-async def test_a_failure_is_answered_like_everything_else(serve: Serve, path: str) -> None:
-    """H112, H165: with the sessions gone from the database the answer is a 500 in plain words, with the strict headers and
-    readable for the allowed origins; when they are back, so is the person.
+async def test_internal_error_has_the_usual_headers(serve: Serve, path: str) -> None:
+    """H112, H165: without the table of sessions, the answer is a 500 in plain words. It has the strict headers, and
+    allowed origins can read it. Once the table returns, the session works again.
     """
     async with serve(allowed_origins=["http://localhost:3000"]) as service, service.browser() as owner:
         await _own(service, owner)
@@ -504,11 +508,9 @@ async def test_a_failure_is_answered_like_everything_else(serve: Serve, path: st
 
 
 @pytest.mark.parametrize("engine", ["postgres"])
-async def test_a_database_that_is_down_lets_nobody_in_and_comes_back(
-    service: Service, postgres: PostgresServer
-) -> None:
-    """H165: while PostgreSQL takes no connection every door is shut in plain words and readiness says why; afterwards the
-    same session, the same link and the same return of a login work, without a restart.
+async def test_service_recovers_after_a_database_outage(service: Service, postgres: PostgresServer) -> None:
+    """H165: while PostgreSQL refuses connections, every request fails with a sentence, and readiness names the reason.
+    Afterwards the same session, link and login's return work without a restart.
     """
     async with service.browser() as owner, service.browser() as guest:
         await owner.invite(await _own(service, owner), GUEST)
@@ -532,8 +534,8 @@ async def test_a_database_that_is_down_lets_nobody_in_and_comes_back(
 
 
 async def test_links_and_redirects_ignore_the_host_header(service: Service) -> None:
-    """H091: a hostile Host is refused; with a hostile port and X-Forwarded-Host the mail's link and the login's return
-    are still our own.
+    """H091: a hostile Host is rejected. With a hostile port and X-Forwarded-Host, the mail's link and the login's
+    return keep our origin.
     """
     hostile = {"host": "localhost:666", "x-forwarded-host": "evil.example", "x-forwarded-proto": "https"}
     async with service.browser() as owner:
@@ -555,11 +557,11 @@ async def test_links_and_redirects_ignore_the_host_header(service: Service) -> N
         assert query_of(url)["redirect_uri"] == f"{service.url}/auth/dev/callback"
 
 
-# ------------------------------------------------------------------------------------------------- one flow, one browser
+# ------------------------------------------------------------------------------------------------ one flow, one browser
 
 
-async def test_a_login_is_finished_where_it_was_begun(service: Service) -> None:
-    """H058, H059: another browser that is led to the login's return gets a page, no session, and nothing is used up."""
+async def test_login_finishes_only_in_the_browser_that_started_it(service: Service) -> None:
+    """H058, H059: another browser at the login's return receives a page and no session. Nothing is consumed."""
     async with service.browser() as attacker, service.browser() as victim:
         started = await attacker.accept(await service.token_for(OWNER))
         callback = await victim.callback_url(started["authorizationUrl"], OWNER)
@@ -571,8 +573,8 @@ async def test_a_login_is_finished_where_it_was_begun(service: Service) -> None:
         assert (await attacker.accept_as(None, OWNER))["status"] == "ACCEPTED"
 
 
-async def test_a_state_is_used_once(service: Service) -> None:
-    """H058: the same return again goes to the outcome and changes nothing."""
+async def test_state_is_accepted_once(service: Service) -> None:
+    """H058: a repeated return redirects to the outcome and changes nothing."""
     async with service.browser() as owner:
         started = await owner.accept(await service.token_for(OWNER))
         callback = await owner.callback_url(started["authorizationUrl"], OWNER)
@@ -583,8 +585,10 @@ async def test_a_state_is_used_once(service: Service) -> None:
     assert await Session.all().count() == 1
 
 
-async def test_a_look_at_the_return_does_not_use_it_up(service: Service) -> None:
-    """H017: a HEAD of the login's return, with its cookie, signs nobody in and consumes nothing; the GET that follows does."""
+async def test_head_on_callback_consumes_nothing(service: Service) -> None:
+    """H017: a HEAD of the login's return with its cookie starts no session and consumes nothing. The following GET
+    does.
+    """
     async with service.browser() as owner:
         started = await owner.accept(await service.token_for(OWNER))
         callback = await owner.callback_url(started["authorizationUrl"], OWNER)
@@ -595,8 +599,8 @@ async def test_a_look_at_the_return_does_not_use_it_up(service: Service) -> None
         assert await owner.viewer_email() == OWNER
 
 
-async def test_codes_of_other_flows_are_refused(service: Service) -> None:
-    """H061: an authorization code of another flow of the same browser opens nothing: its verifier does not fit."""
+async def test_code_of_another_flow_is_rejected(service: Service) -> None:
+    """H061: an authorization code of another flow of the same browser fails, because its verifier differs."""
     async with service.browser() as owner:
         token = await service.token_for(OWNER)
         first, second = await owner.accept(token), await owner.accept(token)
@@ -607,8 +611,8 @@ async def test_codes_of_other_flows_are_refused(service: Service) -> None:
         assert await owner.viewer_email() is None
 
 
-async def test_being_signed_in_shortens_nothing(service: Service) -> None:
-    """H036: somebody else's live session does not accept an invitation, and a refusal leaves that session as it was."""
+async def test_session_of_another_member_accepts_no_invitation(service: Service) -> None:
+    """H036: another person's session does not accept an invitation. The refusal leaves that session unchanged."""
     async with service.browser() as owner:
         community = await _own(service, owner)
         await owner.invite(community, GUEST)
@@ -622,7 +626,7 @@ async def test_being_signed_in_shortens_nothing(service: Service) -> None:
         assert await owner.viewer_email() == GUEST
 
 
-async def test_beginning_is_not_being_let_in(service: Service) -> None:
+async def test_starting_a_flow_grants_nothing(service: Service) -> None:
     """H017, H019: opening the page ten times and posting acceptInvite without a login consumes and grants nothing."""
     token = await service.token_for(OWNER)
     async with service.browser() as scanner, service.browser() as owner:
@@ -635,8 +639,8 @@ async def test_beginning_is_not_being_let_in(service: Service) -> None:
         assert (await owner.accept_as(token, OWNER))["status"] == "ACCEPTED"
 
 
-async def test_another_browser_asks_in_vain_for_an_outcome(service: Service) -> None:
-    """The outcome of a flow is told to the browser that began it, with its id or without."""
+async def test_outcome_is_for_the_browser_that_started_the_flow(service: Service) -> None:
+    """Only the browser that started a flow can read its outcome, with or without the id."""
     async with service.browser() as owner, service.browser() as other:
         started = await owner.accept(await service.token_for(OWNER))
         assert (await owner.acceptance(started["acceptanceId"]))["status"] == "STARTED"

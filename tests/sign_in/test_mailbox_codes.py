@@ -1,4 +1,4 @@
-"""What a provider's word is worth at the door: each kind of provider, each verdict, and the code to the mailbox."""
+"""Each kind of provider with each verdict at acceptance, and the mailbox code."""
 
 import asyncio
 import re
@@ -34,7 +34,7 @@ ServeProvider = Callable[..., AbstractAsyncContextManager[tuple[Service, Hostile
 
 @pytest.fixture
 def serve_provider(serve: Serve) -> ServeProvider:
-    """The service with one more provider, `idp`, of the kind asked for."""
+    """Serves the application with one more provider, `idp`, of the given kind."""
 
     @asynccontextmanager
     async def opened(
@@ -52,7 +52,7 @@ def serve_provider(serve: Serve) -> ServeProvider:
     return opened
 
 
-# Where the tenants of the settings sign in, and what its discovery document calls itself.
+# The path of each tenant setting, and the issuer in its discovery document.
 _PATHS = {
     "None": ("", ""),
     f"['{TENANT}']": (f"/{TENANT}/v2.0", f"/{TENANT}/v2.0"),
@@ -62,12 +62,12 @@ _PATHS = {
 
 
 def _of_tenant(tenant: str, **claims: Any) -> dict[str, Any]:
-    """The claims of a token that a tenant signed with the keys that all tenants share."""
+    """Returns the claims of a token that a tenant signed with the keys of all tenants."""
     return {"tid": tenant, "iss": lambda named: named.replace("{tenantid}", tenant)} | claims
 
 
 async def _invited(service: Service, browser: Browser, email: str) -> str:
-    """The token of a fresh invitation of an address; the browser is the owner's."""
+    """Invites an address, and returns the token. The browser is the owner's."""
     if await browser.viewer_email() is None:
         await browser.accept_as(await service.token_for("owner@example.com"), "owner@example.com")
     assert (await browser.invite(await browser.community_id(), email))["__typename"] == "InviteMemberSuccess"
@@ -75,7 +75,7 @@ async def _invited(service: Service, browser: Browser, email: str) -> str:
 
 
 async def _through(browser: Browser, provider: HostileProvider, token: str | None, email: str, **claims: Any) -> Any:
-    """Accepts with `idp`; the acceptance as it then stands."""
+    """Accepts with `idp`, and returns the acceptance."""
     started = await browser.accept(token, provider="idp")
     assert started["__typename"] == "AcceptInviteStarted", started
     callback = await provider.callback_url(started["authorizationUrl"], email=email, **claims)
@@ -128,7 +128,7 @@ _CASES = [
 
 @pytest.mark.parametrize("engine", ["sqlite"])
 @pytest.mark.parametrize(("kind", "registration", "email", "claims", "status", "rule"), _CASES)
-async def test_each_verdict_at_the_door(
+async def test_verdict_decides_an_acceptance(
     serve_provider: ServeProvider,
     kind: str,
     registration: dict[str, Any],
@@ -137,7 +137,9 @@ async def test_each_verdict_at_the_door(
     status: str,
     rule: str,
 ) -> None:
-    """H022-H031, H044, H187, H188: the verdict of each rule decides who gets in, and stands in the audit; refusals use nothing up."""
+    """H022-H031, H044, H187, H188: the verdict of each rule decides the acceptance, and is in the audit log. A refusal
+    consumes nothing.
+    """
     async with serve_provider(kind=kind, **registration) as (service, provider):
         async with service.browser() as owner, service.browser() as guest:
             token = await _invited(service, owner, email)
@@ -159,8 +161,8 @@ async def test_each_verdict_at_the_door(
             assert (await guest.accept(token, provider="dev"))["__typename"] == "AcceptInviteStarted"
 
 
-async def test_an_address_that_only_userinfo_tells_lets_in(serve_provider: ServeProvider) -> None:
-    """H034: where the ID token has no address the one of userinfo counts, for the ID token's own subject only."""
+async def test_address_from_userinfo_is_accepted(serve_provider: ServeProvider) -> None:
+    """H034: when the ID token has no address, the one of userinfo counts, for the ID token's subject only."""
     async with serve_provider() as (service, provider), service.browser() as owner, service.browser() as guest:
         token = await _invited(service, owner, "ann@corp.example")
         provider.claim_changes, provider.userinfo_changes = {"email": ABSENT}, {"sub": "somebody-else"}
@@ -172,8 +174,8 @@ async def test_an_address_that_only_userinfo_tells_lets_in(serve_provider: Serve
         assert (await _through(guest, provider, None, "ann@corp.example"))["status"] == "ACCEPTED"
 
 
-async def test_an_address_that_is_sent_as_the_name_is_not_stored_as_one(serve_provider: ServeProvider) -> None:
-    """H189: members who may see names and no addresses see none here; a name that is one is kept."""
+async def test_address_in_the_name_is_not_stored(serve_provider: ServeProvider) -> None:
+    """H189: members who may see names and no addresses see no address in a name. Other names are stored."""
     async with serve_provider() as (service, provider), service.browser() as owner, service.browser() as guest:
         names = {"ann@corp.example": "ann@corp.example", "bea@corp.example": "Bea <Bea@Corp.example>"}
         for number, (email, name) in enumerate([*names.items(), ("cleo@corp.example", "Cleo @ Home")]):
@@ -213,7 +215,7 @@ def _wrong(code: str) -> str:
 async def _at_the_code(
     serve_provider: ServeProvider,
 ) -> AsyncIterator[tuple[Service, HostileProvider, Browser, str, str]]:
-    """A guest with a Google account on an address that Google does not run, who was asked for the code."""
+    """Yields a guest whose Google account has an address of another mail provider, and who must enter the code."""
     async with (
         serve_provider(kind="google") as (service, provider),
         service.browser() as owner,
@@ -225,8 +227,8 @@ async def _at_the_code(
         yield service, provider, guest, found["id"], token
 
 
-async def test_fresh_links_delay_no_code(serve_provider: ServeProvider) -> None:
-    """H179: after strangers' fresh links used up their hour's limit for this mailbox, the code still leaves at once."""
+async def test_fresh_links_do_not_delay_a_code(serve_provider: ServeProvider) -> None:
+    """H179: fresh links requested by strangers exhaust the mailbox's hourly limit, and the code is still sent at once."""
     limits = {"mails_per_recipient": "1/1h", "mails_per_recipient_overall": "1/1h", "attempts_per_client": "off"}
     async with serve_provider(kind="google", rate_limits=limits) as (service, provider):
         async with service.browser() as owner, service.browser() as guest, service.browser() as thief:
@@ -241,8 +243,10 @@ async def test_fresh_links_delay_no_code(serve_provider: ServeProvider) -> None:
             assert done["acceptance"]["status"] == "ACCEPTED"
 
 
-async def test_the_code_completes_the_proof(serve_provider: ServeProvider) -> None:
-    """H025: with the code from the invited mailbox, typed with a space, the same browser gets in; without it nobody does."""
+async def test_code_completes_the_proof(serve_provider: ServeProvider) -> None:
+    """H025: the code from the invited mailbox, typed with a space, completes the acceptance in the same browser.
+    Without it, the acceptance stays incomplete.
+    """
     async with _at_the_code(serve_provider) as (service, _, guest, acceptance_id, token):
         await _nobody_new()
         code = await _code(service)
@@ -260,9 +264,9 @@ async def test_the_code_completes_the_proof(serve_provider: ServeProvider) -> No
         assert events[-1] == "google_third_party_and_code"
 
 
-async def test_a_code_that_is_sent_twice_at_once_lets_in_once(serve_provider: ServeProvider) -> None:
-    """H006: of two requests with the right code at once one lets in, and the other finds that or that all is done; there
-    is one membership and one session more, and the acceptance is ACCEPTED.
+async def test_code_sent_twice_at_once_accepts_once(serve_provider: ServeProvider) -> None:
+    """H006: of two concurrent requests with the right code, one accepts. The other reports the acceptance or a finished
+    flow. One membership and one session are created.
     """
     async with _at_the_code(serve_provider) as (service, _, guest, acceptance_id, __):
         code, sessions = await _code(service), await Session.all().count()
@@ -274,8 +278,10 @@ async def test_a_code_that_is_sent_twice_at_once_lets_in_once(serve_provider: Se
 
 
 @pytest.mark.parametrize("engine", ["postgres"])
-async def test_two_tries_spent_before_either_is_in_both_find_it(serve_provider: ServeProvider) -> None:
-    """H006: two requests that both wait at the community's row with the right code both find ACCEPTED, and one came in."""
+async def test_two_concurrent_right_codes_are_both_accepted(serve_provider: ServeProvider) -> None:
+    """H006: two requests with the right code wait for the community's row. Both report ACCEPTED, and one membership is
+    created.
+    """
     async with _at_the_code(serve_provider) as (service, _, guest, acceptance_id, __):
         code, sessions = await _code(service), await Session.all().count()
         async with hold_lock(
@@ -289,8 +295,8 @@ async def test_two_tries_spent_before_either_is_in_both_find_it(serve_provider: 
 
 
 @pytest.mark.parametrize("engine", ["postgres"])
-async def test_a_code_that_comes_as_another_request_finishes_is_no_wrong_code(serve_provider: ServeProvider) -> None:
-    """A right code whose try waits while the flow ends is InviteLinkInvalid, not InvalidCode: the outcome tells the rest."""
+async def test_code_after_the_flow_ended_is_no_wrong_code(serve_provider: ServeProvider) -> None:
+    """A right code that waits while the flow ends is InviteLinkInvalid, not InvalidCode. The outcome has the details."""
     async with _at_the_code(serve_provider) as (service, _, guest, acceptance_id, __):
         code = await _code(service)
         over = "UPDATE flows SET status = 'SIGN_IN_FAILED', message = 'Over.' WHERE status = 'CODE_REQUIRED'"
@@ -309,8 +315,8 @@ async def _came_in_once(guest: Browser, sessions_before: int) -> None:
     assert await AuditEvent.filter(kind="invitation.accept_refused").count() == 0
 
 
-async def test_simultaneous_guesses_are_counted_one_by_one(serve_provider: ServeProvider) -> None:
-    """Twenty wrong codes at once are five tries; nobody gets in, and the code is dead."""
+async def test_concurrent_guesses_are_counted_one_by_one(serve_provider: ServeProvider) -> None:
+    """Twenty concurrent wrong codes count as five attempts. The code is invalid afterwards."""
     async with _at_the_code(serve_provider) as (service, _, guest, acceptance_id, __):
         code = await _code(service)
         answers = await asyncio.gather(*(_confirm(guest, acceptance_id, _wrong(code)) for _ in range(20)))
@@ -324,8 +330,10 @@ async def test_simultaneous_guesses_are_counted_one_by_one(serve_provider: Serve
         await _nobody_new()
 
 
-async def test_a_code_that_was_not_sent_yet_costs_no_try(serve_provider: ServeProvider) -> None:
-    """Before its mail has left, any code is InvalidCode with all tries and words that say so; the code itself then works."""
+async def test_code_before_its_mail_costs_no_attempt(serve_provider: ServeProvider) -> None:
+    """Before the mail is sent, any code is InvalidCode with all attempts and a sentence about the mail. Afterwards the
+    code is accepted.
+    """
     async with _at_the_code(serve_provider) as (service, _, guest, acceptance_id, __):
         early = await _confirm(guest, acceptance_id, "000000")
         assert (early["__typename"], early["triesLeft"], "not sent yet" in early["message"]) == ("InvalidCode", 5, True)
@@ -334,9 +342,9 @@ async def test_a_code_that_was_not_sent_yet_costs_no_try(serve_provider: ServePr
 
 
 @pytest.mark.parametrize("unwanted", [True, False])
-async def test_a_code_that_cannot_be_sent_is_told(serve_provider: ServeProvider, *, unwanted: bool) -> None:
-    """Where the mailbox takes no mail, or none may be sent to it, nobody waits for the code: the person and the admins
-    read that it was not sent, nobody gets in, and the link still opens another way.
+async def test_undeliverable_code_is_reported(serve_provider: ServeProvider, *, unwanted: bool) -> None:
+    """When the mailbox rejects mail or is suppressed, the person and the admins read that the code was not sent. The
+    acceptance fails, and the link still accepts another sign-in.
     """
     async with _at_the_code(serve_provider) as (service, _, guest, acceptance_id, __), smtp_on_loopback() as smtp:
         if unwanted:
@@ -355,7 +363,7 @@ async def test_a_code_that_cannot_be_sent_is_told(serve_provider: ServeProvider,
 
 
 async def test_five_wrong_codes_end_the_flow(serve_provider: ServeProvider) -> None:
-    """The tries count down, the sixth is refused though it is right, and a new sign-in sends a new code."""
+    """The number of attempts decreases. The sixth code is refused even if it is right. A new sign-in sends a new code."""
     async with _at_the_code(serve_provider) as (service, provider, guest, acceptance_id, _):
         code = await _code(service)
         left = [(await _confirm(guest, acceptance_id, _wrong(code)))["triesLeft"] for _ in range(5)]
@@ -369,8 +377,8 @@ async def test_five_wrong_codes_end_the_flow(serve_provider: ServeProvider) -> N
         assert (await _confirm(guest, again["id"], second))["acceptance"]["status"] == "ACCEPTED"
 
 
-async def test_a_code_lives_for_ten_minutes(serve_provider: ServeProvider) -> None:
-    """After ten minutes the right code is InvalidCode without tries, and lets nobody in."""
+async def test_code_expires_after_ten_minutes(serve_provider: ServeProvider) -> None:
+    """After ten minutes, the right code is InvalidCode without attempts."""
     async with _at_the_code(serve_provider) as (service, _, guest, acceptance_id, __):
         code = await _code(service)
         service.clock.advance(minutes=10)
@@ -379,8 +387,8 @@ async def test_a_code_lives_for_ten_minutes(serve_provider: ServeProvider) -> No
         await _nobody_new()
 
 
-async def test_a_code_fits_its_own_flow_only(serve_provider: ServeProvider) -> None:
-    """H042: the code and the proof of one flow finish no other flow of the same browser."""
+async def test_code_is_for_its_own_flow_only(serve_provider: ServeProvider) -> None:
+    """H042: the code and the proof of a flow finish no other flow of the same browser."""
     async with _at_the_code(serve_provider) as (service, provider, guest, first_id, _):
         first = await _code(service)
         service.clock.advance(seconds=1)
@@ -397,8 +405,8 @@ async def test_a_code_fits_its_own_flow_only(serve_provider: ServeProvider) -> N
         assert await Identity.filter(subject="somebody-else").count() == 0
 
 
-async def test_a_code_counts_only_while_the_invitation_stands(serve_provider: ServeProvider) -> None:
-    """A revocation between the login and the code still refuses; the code is stored as a salted digest only."""
+async def test_code_needs_a_pending_invitation(serve_provider: ServeProvider) -> None:
+    """A revocation between the login and the code refuses the acceptance. Only a salted digest of the code is stored."""
     async with _at_the_code(serve_provider) as (service, _, guest, acceptance_id, __):
         code = await _code(service)
         flow = await Flow.get(id=acceptance_id)
@@ -414,7 +422,7 @@ async def test_a_code_counts_only_while_the_invitation_stands(serve_provider: Se
         await _nobody_new()
 
 
-# --------------------------------------------------------------------------------------------------------- odd identities
+# --------------------------------------------------------------------------------------------------- unusual identities
 
 LONGEST = f"{'a' * 63}@{'b' * 62}.{'b' * 62}.{'b' * 56}.example"
 
@@ -433,7 +441,7 @@ LONGEST = f"{'a' * 63}@{'b' * 62}.{'b' * 62}.{'b' * 56}.example"
 async def test_long_names_and_addresses_have_an_outcome(
     serve_provider: ServeProvider, claims: dict[str, Any], status: str
 ) -> None:
-    """H068: however long a name or an address is, the return is answered, and only the invited address lets in."""
+    """H068: a return with a very long name or address has an outcome, and only the invited address is accepted."""
     async with serve_provider() as (service, provider), service.browser() as owner, service.browser() as guest:
         token = await _invited(service, owner, LONGEST)
         provider.claim_changes = claims
@@ -446,8 +454,10 @@ async def test_long_names_and_addresses_have_an_outcome(
 # ------------------------------------------------------------------------------------------------- accounts and identities
 
 
-async def test_an_email_never_opens_an_account(serve_provider: ServeProvider) -> None:
-    """H037: another sign-in with a member's own verified address is IDENTITY_CONFLICT, and neither merges nor signs in."""
+async def test_email_never_opens_an_account(serve_provider: ServeProvider) -> None:
+    """H037: another sign-in with a member's verified address is IDENTITY_CONFLICT. It does not merge accounts or sign
+    in.
+    """
     async with serve_provider() as (service, provider), service.browser() as owner, service.browser() as guest:
         await _invited(service, owner, "filler@example.com")
         await owner.do("createCommunity", name="Second")
@@ -488,9 +498,9 @@ async def _link(browser: Browser, provider: HostileProvider, email: str, **claim
     return (await browser.ask("{ signInOutcome { status message } }"))["signInOutcome"]
 
 
-async def test_a_claimed_address_keeps_nobody_out(serve_provider: ServeProvider) -> None:
-    """H037: a member whose linked sign-in claims a stranger's address without proof has it shown, and keeps the stranger
-    from nothing; a proved one is an account's, in whatever case it is written.
+async def test_claimed_address_blocks_no_one(serve_provider: ServeProvider) -> None:
+    """H037: an unproven address of a linked sign-in is displayed, and does not block the real owner of the address. A
+    proved address belongs to one account, in upper and lower case.
     """
     async with serve_provider() as (service, provider), service.browser() as owner, service.browser() as guest:
         token = await _invited(service, owner, "ann@example.com")
@@ -505,8 +515,10 @@ async def test_a_claimed_address_keeps_nobody_out(serve_provider: ServeProvider)
         assert await Member.all().count() == 2
 
 
-async def test_a_second_sign_in_is_linked_from_a_session(serve_provider: ServeProvider) -> None:
-    """A linked sign-in opens the same account and is listed; linking another's is IDENTITY_IN_USE and changes nothing."""
+async def test_second_sign_in_is_linked_from_a_session(serve_provider: ServeProvider) -> None:
+    """A linked sign-in opens the same account and is listed. Linking another account's is IDENTITY_IN_USE and changes
+    nothing.
+    """
     async with serve_provider() as (service, provider), service.browser() as owner, service.browser() as guest:
         token = await _invited(service, owner, "guest@example.com")
         await guest.accept_as(token, "guest@example.com")
@@ -530,8 +542,8 @@ async def test_a_second_sign_in_is_linked_from_a_session(serve_provider: ServePr
         assert (await guest.ask("{ viewer { identities { id } } }"))["viewer"]["identities"].__len__() == 1
 
 
-async def test_linking_needs_the_session_that_began_it(serve_provider: ServeProvider) -> None:
-    """Without a session linkIdentity is NotSignedIn; a session that ended before the return links nothing."""
+async def test_linking_needs_the_session_that_started_it(serve_provider: ServeProvider) -> None:
+    """Without a session, linkIdentity is NotSignedIn. A session that ended before the return links nothing."""
     async with serve_provider() as (service, provider), service.browser() as owner, service.browser() as stranger:
         assert (await stranger.do("linkIdentity", providerId="idp"))["__typename"] == "NotSignedIn"
         await _invited(service, owner, "guest@example.com")
@@ -547,8 +559,8 @@ async def test_linking_needs_the_session_that_began_it(serve_provider: ServeProv
         assert await Identity.all().count() == 1
 
 
-async def test_a_changed_email_at_the_provider_changes_no_rights(serve_provider: ServeProvider) -> None:
-    """H040: a member who takes the owner's address at the provider is still who they were."""
+async def test_changed_email_at_the_provider_changes_no_rights(serve_provider: ServeProvider) -> None:
+    """H040: a member who takes the owner's address at the provider keeps their own account."""
     async with serve_provider() as (service, _), service.browser() as owner, service.browser() as guest:
         token = await _invited(service, owner, "guest@example.com")
         await guest.accept_as(token, "guest@example.com", sub="guest-subject")
@@ -558,8 +570,8 @@ async def test_a_changed_email_at_the_provider_changes_no_rights(serve_provider:
         assert memberships == [{"role": "MEMBER"}]
 
 
-async def test_a_relay_address_is_another_address(serve_provider: ServeProvider) -> None:
-    """H045: a login that shows a relay's address is EMAIL_MISMATCH, says so in words, and uses nothing up."""
+async def test_relay_address_is_another_address(serve_provider: ServeProvider) -> None:
+    """H045: a login with a relay's address is EMAIL_MISMATCH with an explanation, and consumes nothing."""
     relay = "x7k2q@privaterelay.appleid.com"
     async with serve_provider() as (service, provider), service.browser() as owner, service.browser() as guest:
         token = await _invited(service, owner, "ann@example.com")
@@ -568,7 +580,7 @@ async def test_a_relay_address_is_another_address(serve_provider: ServeProvider)
         await _nobody_new()
 
 
-async def test_the_same_subject_at_two_issuers_is_two_people(serve_provider: ServeProvider) -> None:
+async def test_same_subject_at_two_issuers_is_two_accounts(serve_provider: ServeProvider) -> None:
     """Subject "1" of one issuer does not open the account of subject "1" of another."""
     async with serve_provider() as (service, provider), service.browser() as owner, service.browser() as guest:
         token = await _invited(service, owner, "guest@example.com")
@@ -587,9 +599,11 @@ async def test_the_same_subject_at_two_issuers_is_two_people(serve_provider: Ser
 
 
 @pytest.mark.parametrize("named", [True, False])
-async def test_an_answer_at_another_providers_door_is_refused(serve_provider: ServeProvider, *, named: bool) -> None:
-    """H056: an honest provider's answer at the redirect URI of a hostile one lets nobody in, its code goes to nobody, and
-    nothing is used up, whether the answer names its issuer or not.
+async def test_response_at_another_providers_callback_grants_nothing(
+    serve_provider: ServeProvider, *, named: bool
+) -> None:
+    """H056: a response of a trusted provider at the redirect URI of a hostile one is refused. Its code is sent to no
+    provider, and nothing is consumed, with and without the issuer in the response.
     """
     async with serve_provider() as (service, provider), service.browser() as owner:
         provider.metadata_changes = {"authorization_response_iss_parameter_supported": ABSENT}
@@ -606,9 +620,9 @@ async def test_an_answer_at_another_providers_door_is_refused(serve_provider: Se
         assert (await owner.accept_as(token, "owner@example.com"))["status"] == "ACCEPTED"
 
 
-async def test_a_released_account_is_opened_by_its_owner_alone(serve_provider: ServeProvider) -> None:
-    """`guestlist identity release`: the old sign-in is dead, another address is refused, and a new sign-in with the link
-    and the address opens the very same account, role and all.
+async def test_released_account_is_opened_by_its_owner_only(serve_provider: ServeProvider) -> None:
+    """`guestlist identity release`: the old sign-in is removed, and another address is refused. A new sign-in with the
+    link and the address opens the same account with its role.
     """
     async with serve_provider() as (service, provider), service.browser() as owner, service.browser() as admin:
         token = await _invited(service, owner, "admin@example.com")
@@ -631,9 +645,9 @@ async def test_a_released_account_is_opened_by_its_owner_alone(serve_provider: S
         assert await Member.all().count() == 2
 
 
-async def test_a_released_account_is_not_opened_by_a_sign_in_of_another(serve_provider: ServeProvider) -> None:
-    """H040: a member who takes the released address at the provider is IDENTITY_CONFLICT at its link, and joins nothing by
-    it; the account still waits for its owner.
+async def test_released_account_is_not_opened_by_another_member(serve_provider: ServeProvider) -> None:
+    """H040: a member who takes the released address at the provider is IDENTITY_CONFLICT at its link, and joins
+    nothing. The account remains available to its owner.
     """
     async with serve_provider() as (service, provider), service.browser() as owner, service.browser() as bob:
         await bob.accept_as(await _invited(service, owner, "bob@example.com"), "bob@example.com", sub="bob")
@@ -653,9 +667,9 @@ async def test_a_released_account_is_not_opened_by_a_sign_in_of_another(serve_pr
         assert await Identity.filter(email="admin@example.com").count() == 1
 
 
-async def test_a_released_account_is_not_made_a_second_time(serve_provider: ServeProvider) -> None:
-    """An invitation elsewhere makes no second account for somebody whose own waits for them: they are told which link
-    comes first, and after it the other one opens too.
+async def test_released_account_is_not_created_twice(serve_provider: ServeProvider) -> None:
+    """An invitation to another community creates no second account for a released one. The person reads which link
+    comes first, and afterwards the other link is accepted, too.
     """
     async with serve_provider() as (service, provider), service.browser() as owner, service.browser() as guest:
         token = await _invited(service, owner, "guest@example.com")
@@ -675,8 +689,8 @@ async def test_a_released_account_is_not_made_a_second_time(serve_provider: Serv
         assert await Member.all().count() == 2
 
 
-async def test_an_account_of_no_community_lets_go_of_its_address(serve_provider: ServeProvider) -> None:
-    """Releasing somebody who left every community sends nothing, and an invitation then makes them a new account."""
+async def test_releasing_an_account_without_communities_frees_its_address(serve_provider: ServeProvider) -> None:
+    """Releasing a person without communities sends nothing. A later invitation creates a new account."""
     async with serve_provider() as (service, provider), service.browser() as owner, service.browser() as guest:
         token = await _invited(service, owner, "guest@example.com")
         left = (await guest.accept_as(token, "guest@example.com"))["membership"]["id"]
@@ -692,8 +706,8 @@ async def test_an_account_of_no_community_lets_go_of_its_address(serve_provider:
         assert again["status"] == "ACCEPTED"
 
 
-async def test_releasing_ends_what_the_old_sign_in_opened(serve_provider: ServeProvider) -> None:
-    """Sessions, access tokens, and a further sign-in that is being linked from such a session, end with the release."""
+async def test_releasing_ends_everything_of_the_old_sign_in(serve_provider: ServeProvider) -> None:
+    """Sessions, access tokens, and a sign-in that is being linked from such a session end with the release."""
     async with serve_provider() as (service, provider), service.browser() as owner:
         await _invited(service, owner, "filler@example.com")
         wanted = {"name": "Nightly import", "scopes": ["READ"], "communityIds": [await owner.community_id()]}
@@ -711,8 +725,8 @@ async def test_releasing_ends_what_the_old_sign_in_opened(serve_provider: ServeP
         assert await Identity.all().count() == 0
 
 
-async def test_linking_is_for_the_session_that_began_it(serve_provider: ServeProvider) -> None:
-    """A login that somebody else's session brings back to the same browser is linked to neither account."""
+async def test_linking_with_another_session_is_refused(serve_provider: ServeProvider) -> None:
+    """A login that returns to the browser with another person's session is linked to neither account."""
     async with serve_provider() as (service, provider), service.browser() as shared:
         token = await _invited(service, shared, "guest@example.com")
         begun = await shared.ask(
@@ -728,7 +742,7 @@ async def test_linking_is_for_the_session_that_began_it(serve_provider: ServePro
 
 
 async def test_linking_needs_the_sessions_own_cookie(serve_provider: ServeProvider) -> None:
-    """A login that returns without the cookie of the session that began it is not linked, though that session lives on."""
+    """A login that returns without the cookie of its session is not linked, although the session is active."""
     async with serve_provider() as (service, provider), service.browser() as owner:
         await _invited(service, owner, "filler@example.com")
         begun = await owner.ask(
@@ -743,8 +757,8 @@ async def test_linking_needs_the_sessions_own_cookie(serve_provider: ServeProvid
             assert await elsewhere.viewer_email() == "owner@example.com"
 
 
-async def test_releasing_nobody_is_said(service: Service) -> None:
-    """Releasing an address without an account in a community is refused in words and changes nothing."""
+async def test_releasing_an_unknown_address_is_refused(service: Service) -> None:
+    """Releasing an address without an account in a community is refused with a sentence and changes nothing."""
     with pytest.raises(NotFound, match="invite the person"):
         await operator.release(Address("nobody@example.com"), now=service.clock(), settings=service.settings)
     assert await AuditEvent.filter(kind="member.identity_released").count() == 0

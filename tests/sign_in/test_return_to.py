@@ -1,4 +1,4 @@
-"""Return addresses against Chromium: what is stored leads where the browser says that the given text leads."""
+"""Return addresses in Chromium: a stored address leads to the same URL as the given text."""
 
 import random
 import re
@@ -33,14 +33,16 @@ _READ = """
 
 
 def _spellings(number: int) -> list[str]:
-    """The same ones in every run."""
+    """Returns the same spellings in every run."""
     chance = random.Random(20261130)  # noqa: S311 -- examples, not secrets
     texts = ["".join(chance.choices(_PIECES, k=chance.randint(1, 6))) for _ in range(number)]
     return [f"{chance.choice(['/', '/', _OURS, _APP, ''])}{text}" for text in texts]
 
 
-async def test_chromium_reads_what_is_stored_as_what_was_given(browser: Chromium) -> None:
-    """H190: of many spellings, each is refused or stored as the same URL; none leads elsewhere or into a login."""
+async def test_chromium_resolves_the_stored_address_like_the_given_one(browser: Chromium) -> None:
+    """H190: each of many spellings is rejected, or stored as the same URL. No spelling leads to another site or into a
+    login.
+    """
     settings = load_settings(environ={}, public_url=_OURS, allowed_origins=[_APP], database_url="postgres://x/y")
     base = f"{_OURS}/auth/dev/callback"
     stored = {text: _stored(text, settings) for text in _spellings(6000)}
