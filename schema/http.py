@@ -19,7 +19,7 @@ from schema.subscription_transport import MakeContext, SubscriptionTransport, ac
 from service.database.deadlines import TOOK_TOO_LONG
 from service.database.shares import TooManyAtOnce
 from service.errors import NotSignedIn, RateLimited
-from service.languages import localized
+from service.languages import Sentence, localized, sentence
 from service.settings import Settings
 from service.settings.origins import host_of, is_loopback
 from service.web.cookies import has_cookies
@@ -29,7 +29,9 @@ MOST_BYTES: Final = 512 * 1024
 _TIMEOUT: Final = 30.0  # seconds for an operation, including its wait in the caller's line
 _CLIENT_GONE: Final = 499  # a status for the access log and the metrics; the client has disconnected
 
-_NEEDS_STREAM: Final = "A subscription needs Accept: text/event-stream, or a WebSocket (graphql-transport-ws)."
+_NEEDS_STREAM: Final = sentence(
+    "BAD_REQUEST", "A subscription needs Accept: text/event-stream, or a WebSocket (graphql-transport-ws)."
+)
 
 # Accept only application/json in UTF-8. Every parser on the way then agrees that it is JSON (H109).
 _JSON_IN_UTF8: Final = re.compile(r"""[ \t]*application/json[ \t]*(;[ \t]*charset="?utf-?8"?[ \t]*)?""", re.IGNORECASE)
@@ -38,11 +40,11 @@ Finish = Callable[[Response, Context], Awaitable[None]]
 
 
 class BadRequest(Exception):
-    """Raised for a request that is not a GraphQL operation. `message` names the fault and the expected form."""
+    """Raised for a request that is not a GraphQL operation. `sentence` names the fault and the expected form."""
 
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status, self.message = status, message
+    def __init__(self, status: int, reason: Sentence) -> None:
+        super().__init__(str(reason))
+        self.status, self.sentence = status, reason
 
 
 class GraphQLEndpoint:
@@ -64,7 +66,7 @@ class GraphQLEndpoint:
             context = await self._make_context(request, bearer)
             await refuse_unknown_bearer(context, bearer)
         except BadRequest as error:
-            return _json({"errors": [{"message": error.message}]}, error.status)
+            return _failed(error.status, localized(error.sentence), error.sentence.code)
         if is_subscription(operation):
             return await self._subscribe(request, operation, context)
         return await self._run(request, operation, context)
@@ -98,7 +100,7 @@ class GraphQLEndpoint:
 
     async def _subscribe(self, request: Request, operation: dict[str, Any], context: Context) -> Response:
         if not accepts_event_stream(request):
-            return _json({"errors": [{"message": _NEEDS_STREAM}]}, 400)
+            return _failed(400, localized(_NEEDS_STREAM), _NEEDS_STREAM.code)
         return await self.subscriptions.stream(operation, context)
 
 
@@ -130,7 +132,7 @@ def _refuse_repeated(request: Request) -> None:
     """Rejects duplicates of security headers: one reader would use the first value, another the last."""
     for name in ("authorization", "content-type", "origin", "sec-fetch-site"):
         if len(request.headers.getlist(name)) > 1:
-            raise BadRequest(400, f"The header {name} was sent more than once.")
+            raise BadRequest(400, sentence("BAD_REQUEST", "The header %(name)s was sent more than once.", name=name))
 
 
 def bearer_of(request: HTTPConnection) -> str | None:
@@ -140,7 +142,13 @@ def bearer_of(request: HTTPConnection) -> str | None:
         return None
     scheme, _, token = header.partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
-        raise BadRequest(401, "The Authorization header is not understood; `Bearer` and an access token were expected.")
+        raise BadRequest(
+            401,
+            sentence(
+                "ACCESS_TOKEN_INVALID",
+                "The Authorization header is not understood; `Bearer` and an access token were expected.",
+            ),
+        )
     return token.strip()
 
 
@@ -149,14 +157,14 @@ async def refuse_unknown_bearer(context: Context, bearer: str | None) -> None:
     try:
         await context.refuse_unknown_bearer(bearer)
     except RateLimited as error:
-        raise BadRequest(429, localized(error.sentence)) from None
+        raise BadRequest(429, error.sentence) from None
     except NotSignedIn as error:
-        raise BadRequest(401, localized(error.sentence)) from None
+        raise BadRequest(401, error.sentence) from None
 
 
 def _answer(result: Any, *, development: bool) -> Response:
     if not isinstance(result, ExecutionResult):
-        return _json({"errors": [{"message": _NEEDS_STREAM}]}, 400)
+        return _failed(400, localized(_NEEDS_STREAM), _NEEDS_STREAM.code)
     body: dict[str, Any] = {}
     if result.errors:
         body["errors"] = [format_error(error, development=development) for error in result.errors]
@@ -176,28 +184,34 @@ def _has_syntax_error(errors: list[GraphQLError]) -> bool:
 
 async def _read_operation(request: Request) -> dict[str, Any]:
     if not _JSON_IN_UTF8.fullmatch(request.headers.get("content-type", "")):
-        raise BadRequest(415, "The content type is not application/json in UTF-8.")
+        raise BadRequest(415, sentence("BAD_REQUEST", "The content type is not application/json in UTF-8."))
     try:
         body = orjson.loads(await request.body())
     except orjson.JSONDecodeError:
-        raise BadRequest(400, "The body is not JSON; an object with a query was expected.") from None
+        raise BadRequest(
+            400, sentence("BAD_REQUEST", "The body is not JSON; an object with a query was expected.")
+        ) from None
     except ClientDisconnect:
-        raise BadRequest(400, "The body did not arrive.") from None
+        raise BadRequest(400, sentence("BAD_REQUEST", "The body did not arrive.")) from None
     _refuse_other_shapes(body)
     return dict(body)
 
 
 def _refuse_other_shapes(body: Any) -> None:
     if isinstance(body, list):
-        raise BadRequest(400, "The body is a list; one operation a request was expected.")
+        raise BadRequest(400, sentence("BAD_REQUEST", "The body is a list; one operation a request was expected."))
     if not isinstance(body, dict):
-        raise BadRequest(400, "The body is not a JSON object; an object with a query was expected.")
+        raise BadRequest(
+            400, sentence("BAD_REQUEST", "The body is not a JSON object; an object with a query was expected.")
+        )
     if not isinstance(body.get("query"), str) or not body["query"].strip():
-        raise BadRequest(400, "The body has no query; a GraphQL document as text was expected.")
+        raise BadRequest(
+            400, sentence("BAD_REQUEST", "The body has no query; a GraphQL document as text was expected.")
+        )
     if not isinstance(body.get("variables"), dict | None):
-        raise BadRequest(400, "variables is not an object.")
+        raise BadRequest(400, sentence("BAD_REQUEST", "variables is not an object."))
     if not isinstance(body.get("operationName"), str | None):
-        raise BadRequest(400, "operationName is not text.")
+        raise BadRequest(400, sentence("BAD_REQUEST", "operationName is not text."))
 
 
 def _refuse_foreign_pages(request: Request, settings: Settings) -> None:
@@ -209,7 +223,13 @@ def _refuse_foreign_pages(request: Request, settings: Settings) -> None:
         return
     if origin in settings.page_origins and not _contradicts(str(origin), site, settings):
         return
-    raise BadRequest(403, "A request with cookies must come from this service's own pages or from an allowed origin.")
+    raise BadRequest(
+        403,
+        sentence(
+            "ORIGIN_NOT_ALLOWED",
+            "A request with cookies must come from this service's own pages or from an allowed origin.",
+        ),
+    )
 
 
 def _contradicts(origin: str, site: str | None, settings: Settings) -> bool:

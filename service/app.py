@@ -50,6 +50,9 @@ from service.web.ses_webhook import SesWebhook
 
 log = structlog.get_logger()
 
+_GET_ONLY: Final = sentence("METHOD_NOT_ALLOWED", "The return of a sign-in is a GET.")
+_NO_EXPORT: Final = sentence("NOT_FOUND", "There is no such export that you may have.")
+
 _FLOW_COOKIE_LIFETIME: Final = timedelta(hours=1)
 
 
@@ -76,7 +79,7 @@ class Guestlist:
         """GET /auth/{provider}/callback: the login's return."""
         provider_id = request.path_params["provider_id"]
         if request.method != "GET":  # Starlette adds HEAD. Scanners send it, and it must not consume the return
-            return PlainTextResponse("The login's return is a GET.", 405, {"allow": "GET"})
+            return PlainTextResponse(localized(_GET_ONLY), 405, {"allow": "GET"})
         if not self.flows.relying_party.knows(provider_id):
             return pages.not_found(request)
         result = await callback.finish(
@@ -105,9 +108,9 @@ class Guestlist:
             await refuse_unknown_bearer(context, bearer)
             await _admin_place(context, request.path_params["community_id"])
         except BadRequest as error:
-            return PlainTextResponse(error.message, error.status)
+            return PlainTextResponse(localized(error.sentence), error.status)
         except (ExpectedError, ValueError):
-            return PlainTextResponse("There is no such export that you may have.", 404)
+            return PlainTextResponse(localized(_NO_EXPORT), 404)
         community_id = request.path_params["community_id"]
         lines = exports.export(
             what, lambda: _admin_place(context, community_id), now=context.now, settings=self.settings
@@ -333,8 +336,10 @@ class _BodyLimit:
 
 
 def _too_large() -> Response:
-    message = f"The body is too large; at most {MOST_BYTES // 1024} kB were expected."
-    return JSONResponse({"errors": [{"message": message}]}, 413)
+    told = sentence(
+        "BODY_TOO_LARGE", "The body is too large; at most %(most)s kB were expected.", most=MOST_BYTES // 1024
+    )
+    return JSONResponse({"errors": [{"message": localized(told), "extensions": {"code": told.code}}]}, 413)
 
 
 async def _grew_too_large(_: Request, __: Exception) -> Response:

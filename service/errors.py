@@ -122,7 +122,7 @@ class RateLimited(ExpectedError):
 
 
 class InviteLinkInvalid(ExpectedError):
-    """Raised alike for unknown, malformed, expired, revoked, replaced and used links (H130)."""
+    """Raised for unknown, malformed, expired, revoked, replaced and used links, without a difference (H130)."""
 
     def __init__(self) -> None:
         super().__init__(

@@ -1,7 +1,7 @@
 """Sentences about a flow for the person in it: stored as a code with facts, and read in the person's language.
 
-Each says what happened, and what the person can do next. No sentence repeats what a provider sent, except for the address
-that the person signed in with.
+Each names the event and the next step for the person. The only claim of a provider in a sentence is the address of the
+sign-in.
 """
 
 from collections.abc import Mapping

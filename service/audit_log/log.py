@@ -212,7 +212,7 @@ def _view(row: dict[str, Any], facts: dict[str, str], names: dict[str, str | Non
         actor = MemberView(row["actor_id"], row["actor_name"], row["actor_email"], row["actor_created_at"])
     member = names.get(facts.get("member_id", "")) or facts.get("email")
     text = summary(row["kind"], facts, row["actor_name"] or row["actor_email"], member)
-    text = counted(text, row["times"], row["last_at"], alike=row["repeat_key"] != OTHERS)
+    text = counted(text, row["times"], row["last_at"], same_details=row["repeat_key"] != OTHERS)
     return EventView(
         row["seq"], row["id"], row["kind"], row["happened_at"], actor, row["invitation_id"], row["community_id"], text, facts, row["times"],
         row["last_at"],

@@ -267,11 +267,11 @@ def _day(text: str) -> date | Sentence:
         return _UNKNOWN
 
 
-def counted(summary: Sentence, times: int, last_at: datetime | None, *, alike: bool) -> Sentence:
-    """The sentence of an event with the number of its repeats and the last of them; unless `alike`, details differ."""
+def counted(summary: Sentence, times: int, last_at: datetime | None, *, same_details: bool) -> Sentence:
+    """The sentence of an event with the number of its repeats and the last of them; `same_details` is false for repeats of different events."""
     if last_at is None:
         return summary
-    message = _REPEATED if alike else _REPEATED_DIFFERENTLY
+    message = _REPEATED if same_details else _REPEATED_DIFFERENTLY
     return Sentence(message, summary.code, {"summary": summary, "times": times, "at": last_at})
 
 

@@ -41,7 +41,7 @@ class AlreadyInvited(ExpectedError):
 
 
 class InvitationClosed(ExpectedError):
-    """Raised when the invitation's status does not allow this any more."""
+    """Raised when the invitation's status does not allow the action."""
 
     def __init__(self, reason: Sentence, status: Status) -> None:
         super().__init__(reason)

@@ -104,7 +104,7 @@ async def test_one_document_is_answered_in_each_language(service: Service) -> No
 
 
 async def test_a_blocked_invitation_has_code_and_sentence(service: Service) -> None:
-    """blockedReason is in the language of the request, with blockedCode beside it."""
+    """blockedReason is in the language of the request, and blockedCode is its code."""
     async with service.browser() as owner:
         community = await join_owner(service, owner)
         invitation = (await owner.invite(community, GUEST))["invitation"]["id"]
