@@ -12,9 +12,10 @@ from typing import Any, Final
 from service.addresses import Address, AddressInvalid, canonical, domain_of
 from service.flow_sentences import flow_sentence
 from service.languages import Sentence
-from service.openid.issuer import PERSONAL_TENANT, tenant_allowed
+from service.openid.issuer import tenant_allowed
 from service.openid.microsoft_domains import MAILBOX_DOMAINS
 from service.settings import ProviderSettings
+from service.settings.rules import PERSONAL_TENANT
 
 _GMAIL_DOMAINS: Final = {"gmail.com", "googlemail.com"}
 _VERIFIED_EMAIL_CLAIMS: Final = ("verified_primary_email", "verified_secondary_email")

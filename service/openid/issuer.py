@@ -14,11 +14,10 @@ from service.flow_sentences import flow_sentence
 from service.openid.errors import SignInFailed
 from service.settings import ProviderSettings
 from service.settings.origins import LOOPBACK_NAMES
+from service.settings.rules import PERSONAL_TENANT
 
 GOOGLE_ISSUER: Final = "https://accounts.google.com"
 MICROSOFT_ISSUER: Final = "https://login.microsoftonline.com/{tenantid}/v2.0"
-PERSONAL_TENANT: Final = "9188040d-6c67-4c5b-b112-36a304b66dad"
-"""The tenant of all personal Microsoft accounts, called `consumers` in TENANTS."""
 
 _TEMPLATE: Final = "{tenantid}"
 _ALIASES: Final = ("common", "organizations", "consumers")

@@ -1,4 +1,4 @@
-"""Origins: the form that browsers send, and which of them are of one site."""
+"""Origins in the form that browsers send, their sites, and loopback."""
 
 import re
 from functools import cache
@@ -34,7 +34,7 @@ def _ip(host: str) -> IPv4Address | IPv6Address | None:
 def normal_origin(text: str) -> str | None:
     """An origin in the form that a browser sends (RFC 6454 section 6.2): lower case, A-labels, no default port.
 
-    None where the text is no origin. One trailing slash is forgiven, because people copy addresses from browsers.
+    None for other texts. One trailing slash is ignored, because people copy addresses from browsers.
     """
     match = _ORIGIN.fullmatch(text.strip().lower())
     if match is None:
@@ -53,7 +53,7 @@ def _normal_host(host: str) -> str | None:
         label = host if host.isascii() else idna.encode(host, uts46=True).decode()
     except idna.IDNAError:
         return None
-    # Browsers read every host that ends in a number as an IPv4 address, 127.1 too; only the plain form is taken.
+    # Browsers read every host that ends in a number as an IPv4 address, even 127.1. Only the full form is accepted.
     if re.fullmatch(r"[0-9]+|0x[0-9a-f]*", label.rpartition(".")[2]):
         return label if isinstance(_ip(label), IPv4Address) else None
     return label if HOST.fullmatch(label) else None
@@ -69,7 +69,7 @@ def _public_suffixes() -> PublicSuffixList:
 
 
 def site_of(origin: str) -> tuple[str, str]:
-    """Scheme and registrable domain, which is what a browser compares for SameSite cookies; an address is its own."""
+    """Scheme and registrable domain, which browsers compare for SameSite cookies. An IP address is its own site."""
     host = host_of(origin)
     registrable = None if _ip(host) else _public_suffixes().privatesuffix(host)
     return urlsplit(origin).scheme, registrable or host

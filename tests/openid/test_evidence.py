@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from service.openid import Evidence, Remedy, Verdict, assess
-from service.openid.issuer import PERSONAL_TENANT
 from service.settings import ProviderSettings, load_settings
+from service.settings.rules import PERSONAL_TENANT
 
 TENANT = "5f6b2c1e-0d4a-4b7e-9c53-7f1f3a1f0c11"
 OTHER_TENANT = "0b9a6d52-3c6e-4f0c-8a57-2f1a6c3b9d22"

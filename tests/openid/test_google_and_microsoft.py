@@ -8,7 +8,8 @@ from service.openid import (
     ProviderUnavailable,
     SignInFailed,
 )
-from service.openid.issuer import PERSONAL_TENANT, Issuer
+from service.openid.issuer import Issuer
+from service.settings.rules import PERSONAL_TENANT
 from tests.support.openid_provider import (
     ABSENT,
     HostileProvider,
