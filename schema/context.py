@@ -10,12 +10,13 @@ from typing import Any, Final
 from strawberry.types.info import Info as StrawberryInfo
 
 from schema.loaders import Loaders
-from service.accounts.sessions import Caller, caller_of
+from service.accounts.caller import Caller
+from service.accounts.sessions import Browser, caller_of_session
 from service.clock import Clock
-from service.communities.access import MOST_OF_MEMBER, count_of
+from service.communities.communities import count_communities
+from service.communities.members import MOST_MEMBERSHIPS
 from service.database.shares import MOST_RUNNING_OF_NETWORK, Shares
 from service.errors import NotSignedIn
-from service.invitations.accept import Browser
 from service.languages import sentence
 from service.limits import client_key, refuse_over
 from service.openid import ProviderLabel
@@ -67,7 +68,7 @@ class Context:
 
     async def count_memberships(self) -> int:
         """The number of communities of the caller. Without a caller, the maximum that a list returns."""
-        return MOST_OF_MEMBER if self.caller is None else await count_of(self.caller)
+        return MOST_MEMBERSHIPS if self.caller is None else await count_communities(self.caller)
 
     def provider(self, provider_id: str | None) -> ProviderLabel | None:
         """The label of a provider; None when it is no longer configured."""
@@ -95,7 +96,7 @@ class Context:
         """Makes the member of the new session the caller, and sets its cookie on the response. None changes nothing."""
         if session is not None:
             self.set_session = session
-            self.caller = await caller_of(session, now=self.now, settings=self.settings)
+            self.caller = await caller_of_session(session, now=self.now, settings=self.settings)
 
     async def refuse_unknown_bearer(self, bearer: str | None) -> None:
         """Rejects an invalid access token, and counts it as an attempt of this client (H136, H199).

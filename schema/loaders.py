@@ -12,14 +12,9 @@ from functools import cached_property
 from typing import Any, Final, Generic, TypeVar
 
 from service.audit_log.log import AuditLogQuery, EventView, TimelineQuery, of_communities, of_invitations
-from service.communities.access import (
-    CommunityAccess,
-    MembershipView,
-    MembersQuery,
-    member_counts,
-    memberships_by_member,
-    memberships_pages,
-)
+from service.communities.access import CommunityAccess
+from service.communities.communities import count_members
+from service.communities.members import MembershipView, MembersQuery, membership_pages, memberships_by_member
 from service.database.shares import Shares
 from service.invitation_status import Status
 from service.invitations import views
@@ -136,7 +131,7 @@ class Loaders:
     @cached_property
     def members(self) -> Loader[MembersQuery, list[MembershipView]]:
         """Pages of members."""
-        return self._loader(memberships_pages)
+        return self._loader(membership_pages)
 
     @cached_property
     def membership(self) -> Loader[tuple[CommunityAccess, str], MembershipView | None]:
@@ -146,7 +141,7 @@ class Loaders:
     @cached_property
     def member_count(self) -> Loader[str, int]:
         """Numbers of members by the community's id."""
-        return self._loader(member_counts)
+        return self._loader(count_members)
 
     @cached_property
     def invitations(self) -> Loader[InvitationsQuery, list[InvitationView]]:

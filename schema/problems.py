@@ -10,7 +10,7 @@ from schema.context import Info
 from schema.types import Invitation, Membership
 from schema.types.communities import invitation_with_community, membership_with_community
 from service import errors, metrics, openid
-from service.communities.access import AlreadyMember as AlreadyMemberError
+from service.communities.members import AlreadyMember as AlreadyMemberError
 from service.invitation_status import Status
 from service.invitations.errors import AlreadyInvited as AlreadyInvitedError
 from service.invitations.errors import InvitationClosed as InvitationClosedError

@@ -23,10 +23,13 @@ from schema.types.acceptance import Acceptance, InvitePreview, SignInOutcome
 from schema.types.communities import invitation_with_community, membership_with_community
 from schema.types.providers import providers_of
 from schema.types.viewer import Viewer, session_caller
-from service import lookup
-from service.accounts import access_tokens, sessions
-from service.accounts.sessions import Caller
+from service.accounts.access_tokens import access_tokens_of
+from service.accounts.caller import Caller
+from service.accounts.identities import identities_of
+from service.accounts.sessions import sessions_of
+from service.audit_log.log import find_event
 from service.communities.access import community_access
+from service.communities.members import find_member, find_membership, find_visible_member
 from service.errors import InviteLinkInvalid, NotFound, NotSignedIn, RateLimited
 from service.invitations import manage
 from service.invitations.links import by_token
@@ -45,7 +48,7 @@ class Query:
     async def viewer(self, info: Info) -> Viewer | None:
         if info.context.caller is None:
             return None
-        return Viewer(member=Member.from_view(await lookup.member(info.context.caller.member_id)))
+        return Viewer(member=Member.from_view(await find_member(info.context.caller.member_id)))
 
     @strawberry.field(description="The OpenID Providers that a person may sign in with, in the operator's order.")
     def providers(self, info: Info) -> list[Provider]:
@@ -125,16 +128,16 @@ async def _find_invitation(node_id: str, info: Info, _: Caller) -> Invitation | 
 
 
 async def _find_membership(node_id: str, info: Info, caller: Caller) -> Membership | None:
-    view = await lookup.membership(node_id, caller, info.context.settings)
+    view = await find_membership(node_id, caller, info.context.settings)
     return None if view is None else membership_with_community(view)
 
 
 async def _find_member(node_id: str, _: Info, caller: Caller) -> Member | None:
-    return Member.from_optional(await lookup.visible_member(node_id, caller))
+    return Member.from_optional(await find_visible_member(node_id, caller))
 
 
 async def _find_event(node_id: str, info: Info, caller: Caller) -> AuditEvent | None:
-    found = await lookup.audit_event(node_id, caller, info.context.settings)
+    found = await find_event(node_id, caller, info.context.settings)
     if found is None:
         return None
     event, access = found
@@ -144,17 +147,17 @@ async def _find_event(node_id: str, info: Info, caller: Caller) -> AuditEvent | 
 
 async def _find_session(node_id: str, info: Info, caller: Caller) -> Session | None:
     context = info.context
-    own = await sessions.of_member(caller, now=context.now, settings=context.settings)
+    own = await sessions_of(caller, now=context.now, settings=context.settings)
     return next((Session.from_view(session, info) for session in own if session.id == node_id), None)
 
 
 async def _find_access_token(node_id: str, info: Info, caller: Caller) -> AccessToken | None:
-    views = await access_tokens.of_member(caller, now=info.context.now)
+    views = await access_tokens_of(caller, now=info.context.now)
     return next((AccessToken.from_view(view) for view in views if view.id == node_id), None)
 
 
 async def _find_identity(node_id: str, info: Info, caller: Caller) -> Identity | None:
-    identities = await lookup.identities(caller.member_id)
+    identities = await identities_of(caller.member_id)
     return next((Identity.from_view(identity, info) for identity in identities if identity.id == node_id), None)
 
 

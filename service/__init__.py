@@ -6,7 +6,6 @@
     web/            middleware, webhooks of SES, actions of mails, and the pages
     delivery/       the worker that sends mail, the attempts to send one, notices, and delivery events
     sign_in/        flows through OpenID Providers, mailbox codes, return addresses
-    lookup.py       single things by their id
     exports.py      invitations and the audit log as CSV
     audit_log/      audit events as people read them
     retention/      pruning of expired rows, and erasure
@@ -14,7 +13,7 @@
     communities/    access to a community, its members and its rules
     mail/           mails, senders, the outbox, suppression and blocks
     limits.py       rate limits, counted in the database
-    accounts/       sessions and access tokens
+    accounts/       callers, sessions, access tokens and identities
     openid/         the relying party, its checks, and the evidence for an address
     changes.py      "something changed": notify, listen, the hub
     audit.py        writes audit events

@@ -23,8 +23,9 @@ from schema.context import Context
 from schema.http import MOST_BYTES, BadRequest, GraphQLEndpoint, bearer_of, refuse_unknown_bearer
 from schema.schema import build
 from service import changes, database, exports, metrics
-from service.accounts import access_tokens, sessions
-from service.accounts.sessions import Caller
+from service.accounts.access_tokens import caller_of_access_token, touch_access_token
+from service.accounts.caller import Caller
+from service.accounts.sessions import Browser, caller_of_session, touch_session
 from service.clock import Clock, system_clock
 from service.communities import access as communities
 from service.communities.access import CommunityAccess
@@ -33,7 +34,6 @@ from service.delivery import sns
 from service.delivery.sns import FetchCertificate
 from service.delivery.worker import Worker
 from service.errors import ExpectedError, NotPermitted
-from service.invitations.accept import Browser
 from service.languages import localized, sentence
 from service.mail.errors import MailUnsafe
 from service.mail.senders import MailSender
@@ -159,12 +159,12 @@ class Guestlist:
 
     async def _caller(self, session_cookie: str | None, bearer: str | None, now: datetime) -> Caller | None:
         if bearer is not None:
-            return await access_tokens.caller_of(bearer, now=now)
-        return await sessions.caller_of(session_cookie, now=now, settings=self.settings)
+            return await caller_of_access_token(bearer, now=now)
+        return await caller_of_session(session_cookie, now=now, settings=self.settings)
 
     async def _set_cookies(self, response: Response, context: Context) -> None:
         if context.caller is not None and context.caller.grant is not None:
-            await access_tokens.used(context.caller, now=context.now)
+            await touch_access_token(context.caller, now=context.now)
             return
         if context.set_flow is not None:
             self._set_cookie(response, self.settings.flow_cookie, context.set_flow.value, _FLOW_COOKIE_LIFETIME)
@@ -173,7 +173,7 @@ class Guestlist:
         elif context.end_session:
             self._set_cookie(response, self.settings.session_cookie, "", timedelta(0))
         elif context.caller is not None:
-            await sessions.seen(context.caller, now=context.now)
+            await touch_session(context.caller, now=context.now)
 
     def _set_session(self, response: Response, session: Token) -> None:
         lifetime = timedelta(days=self.settings.session_days)

@@ -9,7 +9,8 @@ from typing import Any, Final, TypeVar
 
 from service.audit_log import log
 from service.audit_log.log import AuditLogQuery, EventView
-from service.communities.access import CommunityAccess, MemberView
+from service.communities.access import CommunityAccess
+from service.communities.members import MemberView
 from service.csv_cells import guarded
 from service.invitations import views
 from service.invitations.views import InvitationsQuery, InvitationView

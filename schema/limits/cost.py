@@ -44,10 +44,12 @@ from graphql import (
 
 from schema.limits.document_size import number_in_words
 from schema.limits.selection_plans import is_attribute
-from service import lookup, settings
-from service.accounts import access_tokens, sessions
-from service.communities.access import MOST_OF_MEMBER
+from service import settings
+from service.accounts.access_tokens import MOST_COMMUNITIES, MOST_LIVE, Scope
+from service.accounts.identities import MOST_IDENTITIES
+from service.accounts.sessions import MOST_LISTED
 from service.communities.invitation_policy import MOST_DOMAINS
+from service.communities.members import MOST_MEMBERSHIPS
 from service.invitations import invite_many
 
 Variables = Mapping[str, Any]
@@ -77,8 +79,8 @@ MEMBERSHIPS: Final = "Viewer.memberships"
 _MOST_DETAILS: Final = 10
 
 ROWS: Final[dict[str, Rows]] = {
-    "AccessToken.communityIds": Rows(access_tokens.MOST_COMMUNITIES),
-    "AccessToken.scopes": Rows(len(access_tokens.Scope)),
+    "AccessToken.communityIds": Rows(MOST_COMMUNITIES),
+    "AccessToken.scopes": Rows(len(Scope)),
     "AuditEvent.details": Rows(_MOST_DETAILS, points=2),
     "AuditEventConnection.edges": _PAGE,
     "AuditEventConnection.nodes": _PAGE,
@@ -92,10 +94,10 @@ ROWS: Final[dict[str, Rows]] = {
     "MembershipConnection.edges": _PAGE,
     "MembershipConnection.nodes": _PAGE,
     "Query.providers": _PROVIDERS,
-    "Viewer.accessTokens": Rows(access_tokens.MOST_LIVE),
-    "Viewer.identities": Rows(lookup.MOST_IDENTITIES),
-    MEMBERSHIPS: Rows(MOST_OF_MEMBER),
-    "Viewer.sessions": Rows(sessions.MOST_LISTED),
+    "Viewer.accessTokens": Rows(MOST_LIVE),
+    "Viewer.identities": Rows(MOST_IDENTITIES),
+    MEMBERSHIPS: Rows(MOST_MEMBERSHIPS),
+    "Viewer.sessions": Rows(MOST_LISTED),
 }
 """The maximum length of every list of the schema, by type and field. The resolvers keep to it."""
 

@@ -7,14 +7,14 @@ import strawberry
 from schema import problems
 from schema.context import Info
 from schema.types import AccessToken
-from service.accounts import access_tokens
+from service.accounts.access_tokens import AccessTokenRequest, Scope, create_access_token, revoke_access_token
 from service.models import Role
 
 
 @strawberry.input
 class CreateAccessTokenInput:
     name: str = strawberry.field(description="The purpose of the token; at most 100 characters.")
-    scopes: list[access_tokens.Scope]
+    scopes: list[Scope]
     community_ids: list[strawberry.ID] = strawberry.field(
         description="The communities that the token gives access to; at least one."
     )
@@ -67,14 +67,14 @@ class AccessTokenMutations:
     )
     async def create_access_token(self, info: Info, input: CreateAccessTokenInput) -> CreateAccessTokenResult:
         context = info.context
-        request = access_tokens.AccessTokenRequest(
+        request = AccessTokenRequest(
             input.name,
             input.scopes,
             [str(community_id) for community_id in input.community_ids],
             input.expires_in_days,
             input.highest_role,
         )
-        token, view = await access_tokens.create(request, caller=context.caller, now=context.now)
+        token, view = await create_access_token(request, caller=context.caller, now=context.now)
         return CreateAccessTokenSuccess(token=token, access_token=AccessToken.from_view(view))
 
     @strawberry.mutation(
@@ -83,7 +83,7 @@ class AccessTokenMutations:
     )
     async def revoke_access_token(self, info: Info, input: RevokeAccessTokenInput) -> RevokeAccessTokenResult:
         context = info.context
-        revoked = await access_tokens.revoke(
+        revoked = await revoke_access_token(
             str(input.access_token_id),
             invitations=input.revoke_invitations,
             caller=context.caller,

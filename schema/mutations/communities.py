@@ -8,8 +8,9 @@ from schema import problems
 from schema.context import Info
 from schema.types import Community, Membership
 from schema.types.communities import membership_with_community
-from service.communities import invitation_policy, membership_changes
-from service.communities.access import create_community
+from service.communities.communities import create_community
+from service.communities.invitation_policy import UNSET, PolicyChange, update_policy
+from service.communities.membership_changes import change_role, remove_member
 from service.models import Role
 
 
@@ -112,7 +113,7 @@ class CommunityMutations:
     @strawberry.mutation
     async def change_role(self, info: Info, input: ChangeRoleInput) -> ChangeRoleResult:
         context = info.context
-        view = await membership_changes.change_role(
+        view = await change_role(
             str(input.membership_id), input.role, caller=context.caller, now=context.now, settings=context.settings
         )
         return ChangeRoleSuccess(membership=membership_with_community(view))
@@ -120,7 +121,7 @@ class CommunityMutations:
     @strawberry.mutation(description="Also how one leaves.")
     async def remove_member(self, info: Info, input: RemoveMemberInput) -> RemoveMemberResult:
         context = info.context
-        removed = await membership_changes.remove(
+        removed = await remove_member(
             str(input.membership_id), caller=context.caller, now=context.now, settings=context.settings
         )
         return RemoveMemberSuccess(removed_membership_id=strawberry.ID(removed))
@@ -130,19 +131,19 @@ class CommunityMutations:
         self, info: Info, input: UpdateInvitationPolicyInput
     ) -> UpdateInvitationPolicyResult:
         context = info.context
-        change = invitation_policy.PolicyChange(
+        change = PolicyChange(
             _value_of(input.link_minutes),
             _value_of(input.invitation_days),
             _value_of(input.allowed_email_domains),
             _value_of(input.seat_limit),
             _value_of(input.locale),
         )
-        access = await invitation_policy.update(
+        access = await update_policy(
             str(input.community_id), change, caller=context.caller, now=context.now, settings=context.settings
         )
         return UpdateInvitationPolicySuccess(community=Community.from_view(access))
 
 
 def _value_of(maybe: Any) -> Any:
-    """The value of an optional input field, which may be null; UNCHANGED where the field was left out."""
-    return invitation_policy.UNCHANGED if maybe is None else maybe.value
+    """Returns the value of an optional input field, which may be null, or UNSET for an omitted field."""
+    return UNSET if maybe is None else maybe.value

@@ -7,7 +7,8 @@ import strawberry
 
 from schema import problems
 from schema.context import Info
-from service.accounts import access_tokens, sessions
+from service.accounts.access_tokens import sign_out_everywhere
+from service.accounts.sessions import refuse_stale_sign_in, sign_out
 from service.errors import InvalidInput, NotSignedIn
 from service.languages import sentence
 
@@ -95,7 +96,7 @@ class SignInMutations:
         context = info.context
         if context.caller is None:
             raise NotSignedIn
-        sessions.refuse_stale_sign_in(context.caller, now=context.now)
+        refuse_stale_sign_in(context.caller, now=context.now)
         await context.count_attempt()
         started = await context.flows.start_linking(
             context.caller,
@@ -116,9 +117,9 @@ class SignInMutations:
                 "VALUE_NOT_EXPECTED", "accessTokens is true without everywhere; it was expected with it only."
             ))  # fmt: skip
         if request.access_tokens:
-            ended = await access_tokens.sign_out_everywhere(context.caller, now=context.now)
+            ended = await sign_out_everywhere(context.caller, now=context.now)
         else:
-            ended = await sessions.sign_out(
+            ended = await sign_out(
                 context.caller, everywhere=request.everywhere, session_id=session_id, now=context.now
             )
         own = context.caller is not None and session_id in {None, context.caller.credential_id}

@@ -10,7 +10,7 @@ from schema.types.communities import membership_with_community
 from schema.types.members import Membership
 from schema.types.providers import Provider, providers_of
 from service.addresses import masked
-from service.communities.access import memberships_of
+from service.communities.members import memberships_of
 from service.flow_sentences import from_columns
 from service.invitations.accept import AcceptanceStatus
 from service.invitations.links import LinkFacts, by_id

@@ -9,7 +9,7 @@ from schema.context import Info
 from schema.types.nodes import Node
 from schema.types.providers import Provider
 from service import models
-from service.accounts import access_tokens
+from service.accounts.access_tokens import AccessTokenView, Scope
 from service.models import Role
 
 
@@ -55,7 +55,7 @@ class Identity(Node):
 
 
 strawberry.enum(
-    access_tokens.Scope,
+    Scope,
     name="AccessTokenScope",
     description="The rights of an access token in its communities. INVITE includes READ.",
 )
@@ -67,7 +67,7 @@ strawberry.enum(
 )
 class AccessToken(Node):
     name: str
-    scopes: list[access_tokens.Scope]
+    scopes: list[Scope]
     community_ids: list[strawberry.ID]
     created_at: datetime
     expires_at: datetime
@@ -75,7 +75,7 @@ class AccessToken(Node):
     highest_role: Role = strawberry.field(description="The highest role that INVITE may invite to: MEMBER or ADMIN.")
 
     @classmethod
-    def from_view(cls, view: access_tokens.AccessTokenView) -> Self:
+    def from_view(cls, view: AccessTokenView) -> Self:
         return cls(
             id=strawberry.ID(view.id),
             name=view.name,

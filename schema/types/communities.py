@@ -17,7 +17,8 @@ from schema.types.invitations import (
 from schema.types.members import Membership, MembershipConnection, MembershipEdge
 from schema.types.nodes import Node, page_info_of
 from service.audit_log.log import AuditLogQuery
-from service.communities.access import CommunityAccess, MembershipView, MembersQuery
+from service.communities.access import CommunityAccess
+from service.communities.members import MembershipView, MembersQuery
 from service.errors import InvalidInput
 from service.invitations.funnel import FunnelQuery
 from service.invitations.views import InvitationsQuery, InvitationView

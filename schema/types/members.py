@@ -7,7 +7,8 @@ import strawberry
 
 from schema.context import Info
 from schema.types.nodes import Node, PageInfo
-from service.communities.access import CommunityAccess, MembershipView, MemberView
+from service.communities.access import CommunityAccess
+from service.communities.members import MembershipView, MemberView
 from service.models import Role
 
 if TYPE_CHECKING:

@@ -6,10 +6,12 @@ from schema.context import Info
 from schema.types.account import AccessToken, Identity, Session
 from schema.types.communities import membership_with_community
 from schema.types.members import Member, Membership
-from service import lookup
-from service.accounts import access_tokens, sessions
-from service.accounts.sessions import Caller
-from service.communities.access import may_create, memberships_of
+from service.accounts.access_tokens import access_tokens_of
+from service.accounts.caller import Caller
+from service.accounts.identities import identities_of
+from service.accounts.sessions import sessions_of
+from service.communities.communities import may_create
+from service.communities.members import memberships_of
 
 
 @strawberry.type
@@ -26,7 +28,7 @@ class Viewer:
 
     @strawberry.field(description="The sign-ins that open this account; at most 100.")
     async def identities(self, info: Info) -> list[Identity]:
-        identities = [] if session_caller(info) is None else await lookup.identities(str(self.member.id))
+        identities = [] if session_caller(info) is None else await identities_of(str(self.member.id))
         return [Identity.from_view(identity, info) for identity in identities]
 
     @strawberry.field(description="Where this person is signed in; the current session comes first; at most 100.")
@@ -34,7 +36,7 @@ class Viewer:
         context, caller = info.context, session_caller(info)
         if caller is None:
             return []
-        own = await sessions.of_member(caller, now=context.now, settings=context.settings)
+        own = await sessions_of(caller, now=context.now, settings=context.settings)
         return [Session.from_view(session, info) for session in own]
 
     @strawberry.field(description="Whether the viewer may create communities.")
@@ -44,7 +46,7 @@ class Viewer:
     @strawberry.field(description="The valid access tokens of the viewer's scripts, newest first.")
     async def access_tokens(self, info: Info) -> list[AccessToken]:
         caller = session_caller(info)
-        views = [] if caller is None else await access_tokens.of_member(caller, now=info.context.now)
+        views = [] if caller is None else await access_tokens_of(caller, now=info.context.now)
         return [AccessToken.from_view(view) for view in views]
 
 

@@ -1,1 +1,1 @@
-"""Accounts: sessions and access tokens, which say who is asking."""
+"""Accounts: callers, sessions, access tokens and identities."""

@@ -1,8 +1,8 @@
-"""Access tokens: what a member's script carries instead of a session. Shown once, found by digest, for a while.
+"""Access tokens: credentials for a member's scripts. A token is shown once, stored as a digest, and expires.
 
-A token never has more than its member has at that moment, and of that only its communities, its scopes and invitations
-up to its highest role: it cannot sign in, link a sign-in, make tokens or see sessions. It outlives sessions, and loses a
-community with the membership.
+A token grants a part of its member's current rights: its communities, its scopes, and invitations up to its highest role.
+It cannot sign in, link a sign-in, create tokens or list sessions. It survives the end of sessions. When its member leaves
+a community, it loses access to that community.
 """
 
 from collections import defaultdict
@@ -13,8 +13,8 @@ from enum import StrEnum
 from typing import Any, Final
 
 from service import audit
-from service.accounts import sessions
-from service.accounts.sessions import Caller, Grant, refuse_stale_sign_in
+from service.accounts.caller import Caller, Grant
+from service.accounts.sessions import refuse_stale_sign_in, sign_out
 from service.changes import notify_many
 from service.database import execute, json_list, select, transaction
 from service.errors import InvalidInput, NotFound, NotPermitted, NotSignedIn
@@ -24,16 +24,16 @@ from service.models import AccessToken, Role
 from service.text import NAME, validated_text
 from service.tokens import Digest, Token, digest_of, is_id, new_id, new_token
 
-_PREFIX: Final = "guestlist_"  # so that scanners of published secrets know one when they see it
-_LONGEST: Final = 200
+_PREFIX: Final = "guestlist_"  # lets secret scanners recognize a token
+_LONGEST_TOKEN: Final = 200
 MOST_COMMUNITIES: Final = 100
 _LONGEST_DAYS: Final = 365
 MOST_LIVE: Final = 20
-_USED_EVERY: Final = timedelta(minutes=1)
+_TOUCH_INTERVAL: Final = timedelta(minutes=1)
 
 
 class Scope(StrEnum):
-    """What a token may do in its communities. INVITE includes READ: what was invited is answered."""
+    """A permission of a token in its communities. INVITE includes READ, because inviting returns invitations."""
 
     READ = "READ"
     INVITE = "INVITE"
@@ -41,7 +41,7 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AccessTokenView:
-    """A token as its member sees it in the list: never the token."""
+    """The metadata of a token for its member's list, without the secret."""
 
     id: str
     name: str
@@ -55,7 +55,7 @@ class AccessTokenView:
 
 @dataclass(frozen=True, slots=True)
 class AccessTokenRequest:
-    """A token to create, as its member asks for it: `days` is its life, 1 to 365."""
+    """The parameters of a new token. `days` is its lifetime, from 1 to 365."""
 
     name: str
     scopes: list[Scope]
@@ -64,26 +64,28 @@ class AccessTokenRequest:
     highest_role: Role = Role.MEMBER
 
 
-async def create(wanted: AccessTokenRequest, *, caller: Caller | None, now: datetime) -> tuple[Token, AccessTokenView]:
-    """Creates a token of the caller's and returns it this once.
+async def create_access_token(
+    request: AccessTokenRequest, *, caller: Caller | None, now: datetime
+) -> tuple[Token, AccessTokenView]:
+    """Creates a token for the caller. Only this call returns the secret.
 
-    Raises FreshSignInRequired (H172), InvalidInput, NotFound for a community that is not theirs, and NotPermitted over
-    the number of live ones.
+    Raises FreshSignInRequired (H172), InvalidInput, NotFound for another person's community, and NotPermitted when the
+    caller has MOST_LIVE live tokens.
     """
-    caller = _person(caller)
+    caller = _require_session(caller)
     refuse_stale_sign_in(caller, now=now)
-    wanted = replace(wanted, name=validated_text(wanted.name, NAME))
-    _refuse_out_of_bounds(wanted)
-    if not set(wanted.community_ids) <= await _communities_of(caller):
+    request = replace(request, name=validated_text(request.name, NAME))
+    _refuse_out_of_bounds(request)
+    if not set(request.community_ids) <= await _communities_of(caller):
         raise NotFound(sentence("NOT_FOUND", "There is no such community among yours."))
     async with transaction():
         await select("SELECT id FROM members WHERE id = $1 FOR NO KEY UPDATE", caller.member_id)
-        if len(await of_member(caller, now=now)) >= MOST_LIVE:
+        if len(await access_tokens_of(caller, now=now)) >= MOST_LIVE:
             raise NotPermitted(sentence(
                 "TOO_MANY_ACCESS_TOKENS", "You have %(most)s access tokens; revoke one that is not needed any more.",
                 most=MOST_LIVE,
             ))  # fmt: skip
-        return await _write(wanted, caller, now)
+        return await _write(request, caller, now)
 
 
 async def _communities_of(caller: Caller) -> set[str]:
@@ -91,8 +93,8 @@ async def _communities_of(caller: Caller) -> set[str]:
     return {row["community_id"] for row in rows}
 
 
-def _person(caller: Caller | None) -> Caller:
-    """A person who is signed in: a token never makes or revokes tokens."""
+def _require_session(caller: Caller | None) -> Caller:
+    """Raises NotSignedIn or NotPermitted unless the caller has a session. A token cannot create or revoke tokens."""
     if caller is None:
         raise NotSignedIn
     if caller.grant is not None:
@@ -100,9 +102,9 @@ def _person(caller: Caller | None) -> Caller:
     return caller
 
 
-def _refuse_out_of_bounds(wanted: AccessTokenRequest) -> None:
-    days, entries = wanted.days, len(wanted.community_ids)
-    if not wanted.scopes:
+def _refuse_out_of_bounds(request: AccessTokenRequest) -> None:
+    days, entries = request.days, len(request.community_ids)
+    if not request.scopes:
         raise InvalidInput("scopes", sentence(
             "LIST_LENGTH_INVALID", "scopes is an empty list; READ, INVITE or both were expected."
         ))  # fmt: skip
@@ -110,23 +112,23 @@ def _refuse_out_of_bounds(wanted: AccessTokenRequest) -> None:
         raise InvalidInput.wrong_length("communityIds", entries, MOST_COMMUNITIES)
     if not 1 <= days <= _LONGEST_DAYS:
         raise InvalidInput.out_of_range("expiresInDays", days, 1, _LONGEST_DAYS)
-    if wanted.highest_role is Role.OWNER:
+    if request.highest_role is Role.OWNER:
         raise InvalidInput("highestRole", sentence(
             "ROLE_NOT_ALLOWED", "highestRole is OWNER; MEMBER or ADMIN was expected."
         ))  # fmt: skip
 
 
-async def _write(wanted: AccessTokenRequest, caller: Caller, now: datetime) -> tuple[Token, AccessTokenView]:
-    token, digest = _new()
-    granted = sorted({*wanted.scopes, Scope.READ})
+async def _write(request: AccessTokenRequest, caller: Caller, now: datetime) -> tuple[Token, AccessTokenView]:
+    token, digest = _new_access_token()
+    granted = sorted({*request.scopes, Scope.READ})
     row = await AccessToken.create(
-        id=new_id("tok"), member_id=caller.member_id, name=wanted.name, digest=digest, scopes=granted,
-        community_ids=sorted(set(wanted.community_ids)), created_at=now, expires_at=now + timedelta(days=wanted.days),
-        highest_role=wanted.highest_role,
+        id=new_id("tok"), member_id=caller.member_id, name=request.name, digest=digest, scopes=granted,
+        community_ids=sorted(set(request.community_ids)), created_at=now, expires_at=now + timedelta(days=request.days),
+        highest_role=request.highest_role,
     )  # fmt: skip
     details = {"scopes": " ".join(granted), "expires": row.expires_at.date().isoformat()}
     if Scope.INVITE in granted:
-        details["highest_role"] = wanted.highest_role
+        details["highest_role"] = request.highest_role
     await _record("access_token.created", row.community_ids, caller, now, details)
     return token, _view_of(row)
 
@@ -134,20 +136,20 @@ async def _write(wanted: AccessTokenRequest, caller: Caller, now: datetime) -> t
 async def _record(
     kind: str, community_ids: Iterable[str], caller: Caller, now: datetime, details: dict[str, str] | None = None
 ) -> None:
-    """One event in each community of the token, whose admins read it in their log."""
+    """Records the event in the audit log of each community of the token."""
     await audit.record(now, *(
         audit.Event(kind, community_id, caller.member_id, None, details or {}) for community_id in community_ids
     ))  # fmt: skip
 
 
-def _new() -> tuple[Token, Digest]:
+def _new_access_token() -> tuple[Token, Digest]:
     secret, _ = new_token()
     token = Token(f"{_PREFIX}{secret}")
     return token, digest_of(token)
 
 
-async def of_member(caller: Caller, *, now: datetime) -> list[AccessTokenView]:
-    """The caller's live tokens, the newest first."""
+async def access_tokens_of(caller: Caller, *, now: datetime) -> list[AccessTokenView]:
+    """Returns the caller's live tokens, newest first."""
     rows = AccessToken.filter(member_id=caller.member_id, revoked_at=None, expires_at__gt=now)
     return [_view_of(row) for row in await rows.order_by("-created_at", "id")]
 
@@ -160,21 +162,21 @@ def _view_of(row: AccessToken) -> AccessTokenView:
     )  # fmt: skip
 
 
-_ALIVE: Final = "revoked_at IS NULL AND expires_at > $1"
+_LIVE: Final = "revoked_at IS NULL AND expires_at > $1"
 
 
-async def revoke(token_id: str, *, invitations: bool = False, caller: Caller | None, now: datetime) -> str:
-    """Ends one of the caller's own tokens at once; raises NotFound for any other.
+async def revoke_access_token(token_id: str, *, invitations: bool = False, caller: Caller | None, now: datetime) -> str:
+    """Revokes a token of the caller. Raises NotFound for any other token.
 
-    With `invitations` it also revokes the pending invitations that were made with the token, or last sent with it, in
-    every community (H197). That works for a token that ended earlier too, because people notice a leak late. The
-    caller's role does not matter: these invitations are the caller's own, and nobody else has sent them since.
+    With `invitations` it also revokes the pending invitations that the token created or last sent, in every community
+    (H197). This also works for a token that has ended, because people notice a leak late. It works for a caller of any
+    role, because only the caller's own token has sent these invitations since.
     """
-    caller = _person(caller)
+    caller = _require_session(caller)
     row = await AccessToken.get_or_none(id=token_id, member_id=caller.member_id) if is_id(token_id) else None
     async with transaction():
         ended = row is not None and await execute(
-            f"UPDATE access_tokens SET revoked_at = $1 WHERE id = $2 AND {_ALIVE}",  # noqa: S608 -- a constant
+            f"UPDATE access_tokens SET revoked_at = $1 WHERE id = $2 AND {_LIVE}",  # noqa: S608 -- a constant
             now, row.id,
         )  # fmt: skip
         if row is None or not (ended or invitations):
@@ -197,8 +199,8 @@ RETURNING id, community_id
 async def _revoke_invitations(token_id: str, caller: Caller, now: datetime) -> dict[str, list[str]]:
     """Revokes the token's pending invitations and returns their ids by community.
 
-    One statement revokes them all; one more writes each thousand audit events. The token's row is locked first, so no
-    request can still add an invitation (`hold`).
+    One statement revokes them all. One more writes each thousand audit events. The token's row is locked first, so that
+    no concurrent request adds an invitation (`lock_access_token`).
     """
     await select("SELECT id FROM access_tokens WHERE id = $1 FOR NO KEY UPDATE", token_id)
     revoked: dict[str, list[str]] = defaultdict(list)
@@ -215,52 +217,52 @@ async def _revoke_invitations(token_id: str, caller: Caller, now: datetime) -> d
 
 
 async def sign_out_everywhere(caller: Caller | None, *, now: datetime) -> int:
-    """Ends all sessions and all access tokens of the caller; returns the number of sessions (H198)."""
+    """Ends all sessions and access tokens of the caller, and returns the number of sessions (H198)."""
     if caller is None:
         return 0
-    sql = f"UPDATE access_tokens SET revoked_at = $1 WHERE member_id = $2 AND {_ALIVE} RETURNING id, community_ids"  # noqa: S608 -- a constant
+    sql = f"UPDATE access_tokens SET revoked_at = $1 WHERE member_id = $2 AND {_LIVE} RETURNING id, community_ids"  # noqa: S608 -- a constant
     async with transaction():
-        ended = await sessions.sign_out(caller, everywhere=True, session_id=None, now=now)
+        ended = await sign_out(caller, everywhere=True, session_id=None, now=now)
         for row in await select(sql, now, caller.member_id):
             await _record("access_token.revoked", json_list(row["community_ids"]), caller, now)
     return ended
 
 
-async def hold(grant: Grant | None, *, now: datetime) -> None:
-    """Locks the caller's access token until the transaction ends. Raises NotSignedIn where it ended meanwhile.
+async def lock_access_token(grant: Grant | None, *, now: datetime) -> None:
+    """Locks the caller's access token until the transaction ends. Raises NotSignedIn when the token has ended.
 
-    Revoking a token together with its invitations waits for this lock, so it finds every invitation of the token (H197).
-    In a session there is nothing to lock. To prevent deadlocks, call it after locking the community and inserting
-    invitations, and before changing an invitation that exists.
+    Revoking a token with its invitations waits for this lock, and then finds every invitation of the token (H197). Does
+    nothing in a session. To prevent deadlocks, call it after locking the community and inserting invitations, and before
+    changing an existing invitation.
     """
     if grant is None:
         return
-    sql = f"SELECT id FROM access_tokens WHERE id = $2 AND {_ALIVE} FOR NO KEY UPDATE"  # noqa: S608 -- a constant
+    sql = f"SELECT id FROM access_tokens WHERE id = $2 AND {_LIVE} FOR NO KEY UPDATE"  # noqa: S608 -- a constant
     if not await select(sql, now, grant.token_id):
         raise NotSignedIn(sentence("ACCESS_TOKEN_INVALID", "The access token has expired or was revoked."))
 
 
-def details_of(grant: Grant | None) -> dict[str, str]:
-    """The audit's detail that says with which access token something was done; empty in a session."""
+def access_token_details(grant: Grant | None) -> dict[str, str]:
+    """Returns the audit detail that names the access token of an action. It is empty in a session."""
     return {} if grant is None else {"access_token_id": grant.token_id}
 
 
-_CALLER = """
+_CALLER: Final = """
 SELECT t.id AS token_id, t.member_id, t.scopes, t.community_ids, t.highest_role, t.last_used_at
 FROM access_tokens t JOIN members m ON m.id = t.member_id
 WHERE t.digest = $1 AND t.revoked_at IS NULL AND t.expires_at > $2 AND m.erased_at IS NULL
 """
 
 
-async def caller_of(text: str, *, now: datetime) -> Caller | None:
-    """The member behind a bearer token, bounded by it; None for anything that is no live token."""
-    if not text.startswith(_PREFIX) or len(text) > _LONGEST:
+async def caller_of_access_token(text: str, *, now: datetime) -> Caller | None:
+    """Returns the caller of a bearer token with its grant, or None when the text is no live token."""
+    if not text.startswith(_PREFIX) or len(text) > _LONGEST_TOKEN:
         return None
     rows = await select(_CALLER, digest_of(text), now)
     if not rows:
         return None
     row = rows[0]
-    return Caller(row["member_id"], row["token_id"], row["last_used_at"] or now - _USED_EVERY, _grant_of(row))
+    return Caller(row["member_id"], row["token_id"], row["last_used_at"] or now - _TOUCH_INTERVAL, _grant_of(row))
 
 
 def _grant_of(row: dict[str, Any]) -> Grant:
@@ -269,8 +271,8 @@ def _grant_of(row: dict[str, Any]) -> Grant:
     return Grant(row["token_id"], scopes, frozenset(json_list(row["community_ids"])), highest_role)
 
 
-async def used(caller: Caller, *, now: datetime) -> None:
-    """Notes that a token is in use, at most once a minute, apart from the request's own work."""
-    if now - caller.last_seen_at >= _USED_EVERY:
+async def touch_access_token(caller: Caller, *, now: datetime) -> None:
+    """Records the use of a token, at most once a minute, outside of the request's transactions."""
+    if now - caller.last_used_at >= _TOUCH_INTERVAL:
         sql = "UPDATE access_tokens SET last_used_at = $1 WHERE id = $2 AND (last_used_at IS NULL OR last_used_at < $1)"
         await execute(sql, now, caller.credential_id)

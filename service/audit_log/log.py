@@ -1,19 +1,22 @@
 """Pages of audit events with their sentences: the timeline of an invitation, and the log of a community."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
+from service.accounts.caller import Caller
 from service.audit import OTHERS
 from service.audit_log.sentences import counted, summary
-from service.communities.access import MemberView
+from service.communities.access import CommunityAccess, accessible_communities
+from service.communities.members import MemberView
 from service.database import Params, json_object, select, select_pages
 from service.database.shares import in_slices
 from service.errors import InvalidInput
 from service.languages import Sentence, sentence
 from service.period import in_utc, refuse_empty_period
+from service.settings import Settings
 from service.tokens import is_id
 
 _MOST_KINDS: Final = 50
@@ -181,10 +184,15 @@ async def _pages(keys: list[str], order: str, params: Params) -> list[list[Event
     return [[next(views) for _ in rows] for rows in pages]
 
 
-async def one(event_id: str, community_ids: list[str]) -> EventView | None:
-    """Returns an event of one of these communities, or None."""
-    if not community_ids:
-        return None
+async def find_event(event_id: str, caller: Caller, settings: Settings) -> tuple[EventView, CommunityAccess] | None:
+    """Returns an event of a community that the caller administers, with the access to the community."""
+    accesses = await accessible_communities(caller, settings) if is_id(event_id) else []
+    administered = {access.community_id: access for access in accesses if access.is_admin}
+    event = await _find_event(event_id, administered) if administered else None
+    return None if event is None else (event, administered[event.community_id or ""])
+
+
+async def _find_event(event_id: str, community_ids: Iterable[str]) -> EventView | None:
     params = Params(event_id)
     where = f"e.id = $1 AND e.community_id IN ({params.add_all(community_ids)})"
     sql = f"SELECT {_COLUMNS} FROM audit_events e {_PEOPLE} WHERE {where}"  # noqa: S608 -- constants and placeholders

@@ -20,7 +20,8 @@ from service.cli.shared import (
     stored_address,
 )
 from service.clock import system_clock
-from service.communities.access import find_by_name, operator_access
+from service.communities.access import operator_access
+from service.communities.communities import find_community_id
 from service.exports import Export
 from service.retention import erasure
 from service.retention.erasure import Erasure
@@ -58,7 +59,7 @@ def export(
 
 async def _export(settings: Settings, what: Export, community: str, file: TextIO) -> None:
     async with connected(settings):
-        community_id = await find_by_name(community)
+        community_id = await find_community_id(community)
         lines = exports.export(
             what,
             lambda: operator_access(community_id, settings),

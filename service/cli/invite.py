@@ -17,10 +17,12 @@ from service.cli.shared import (
     settings_or_exit,
 )
 from service.clock import system_clock
-from service.communities.access import AlreadyMember, find_by_name
+from service.communities.communities import find_community_id
+from service.communities.members import AlreadyMember
 from service.invitation_status import Status
 from service.invitations.errors import AlreadyInvited
-from service.invitations.invite_many import Invitee, invite_many_as_operator
+from service.invitations.invite import Invitee
+from service.invitations.invite_many import invite_many_as_operator
 from service.invitations.invitee_csv import ListedInvitee, ListUnreadable, read_list
 from service.models import Role
 from service.settings import Settings, load_settings
@@ -76,7 +78,7 @@ async def _invite_all(settings: Settings, community: str, rows: list[ListedInvit
     """Invites in portions, with a progress bar. Returns the number of refused rows."""
     tally: Counter[str] = Counter()
     async with connected(settings):
-        community_id = await find_by_name(community)
+        community_id = await find_community_id(community)
         with Progress(console=err, transient=True) as progress:
             task = progress.add_task("Inviting", total=len(rows))
             for start in range(0, len(rows), _PORTION):

@@ -1,1 +1,1 @@
-"""Communities: access to them, their members and their rules for invitations."""
+"""Communities: access to them, their members, and their rules for invitations."""

@@ -1,4 +1,4 @@
-"""The rules of a community for its invitations; what it does not set is the operator's default."""
+"""The rules of a community for its invitations. The operator's settings are the defaults."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -7,7 +7,7 @@ from typing import Any, Final
 import orjson
 
 from service import audit
-from service.accounts.sessions import Caller
+from service.accounts.caller import Caller
 from service.addresses import AddressInvalid, canonical, domain_of
 from service.communities.access import CommunityAccess, community_access
 from service.database import execute, select, transaction
@@ -17,97 +17,112 @@ from service.settings import Settings
 from service.text import language_tag
 
 MOST_DOMAINS: Final = 100
-_MOST_SEATS: Final = 1_000_000
 _ADMINS_ONLY: Final = sentence("NOT_PERMITTED", "Only admins and owners change the rules for invitations.")
 
 
-class Unchanged:
-    """Stands for a field that was left out."""
+class Unset:
+    """The type of a field that the change omits."""
 
 
-UNCHANGED: Final = Unchanged()
+UNSET: Final = Unset()
 
 
 @dataclass(frozen=True, slots=True)
 class PolicyChange:
-    """What to change: UNCHANGED leaves a field as it is, None removes seat limit and language and is refused elsewhere."""
+    """The fields to change. UNSET keeps a field. None removes the seat limit or the language, and is rejected elsewhere."""
 
-    link_minutes: int | Unchanged | None = UNCHANGED
-    invitation_days: int | Unchanged | None = UNCHANGED
-    allowed_email_domains: list[str] | Unchanged | None = UNCHANGED
-    seat_limit: int | Unchanged | None = UNCHANGED
-    locale: str | Unchanged | None = UNCHANGED
+    link_minutes: int | Unset | None = UNSET
+    invitation_days: int | Unset | None = UNSET
+    allowed_email_domains: list[str] | Unset | None = UNSET
+    seat_limit: int | Unset | None = UNSET
+    locale: str | Unset | None = UNSET
+
+
+@dataclass(frozen=True, slots=True)
+class _Number:
+    """A number of the rules: its column, its name in the API, and its bounds."""
+
+    column: str
+    field: str
+    lowest: int
+    highest: int
+
+
+_LINK_MINUTES: Final = _Number("link_minutes", "linkMinutes", 5, 15)
+_INVITATION_DAYS: Final = _Number("invitation_days", "invitationDays", 1, 30)
+_SEAT_LIMIT: Final = _Number("seat_limit", "seatLimit", 1, 1_000_000)
 
 
 @dataclass(slots=True)
-class _Checked:
-    """Columns with their new values, and the details of the audit event: fields with their values, empty when removed."""
+class _Update:
+    """The columns with their new values, and the details of the audit event. A removed value is empty there."""
 
     columns: dict[str, Any] = field(default_factory=dict)
     details: dict[str, str] = field(default_factory=dict)
 
 
-async def update(
+async def update_policy(
     community_id: str, change: PolicyChange, *, caller: Caller | None, now: datetime, settings: Settings
 ) -> CommunityAccess:
-    """Changes the rules for invitations. What stands already stays: members keep their place, and pending invitations
-    their deadline; domains and seats are looked at again when somebody accepts.
+    """Changes the rules for invitations.
+
+    Members keep their memberships, and pending invitations keep their deadlines. Acceptances check domains and seats
+    under the rules of their moment.
     """
     access = await community_access(caller, community_id, settings)
     if not access.is_admin:
         raise NotPermitted(_ADMINS_ONLY)
-    checked = _checked(change)
+    update = _validated_update(change)
     async with transaction():
         await select("SELECT id FROM communities WHERE id = $1 FOR NO KEY UPDATE", community_id)
         access = await community_access(caller, community_id, settings)
         if not access.is_admin:
             raise NotPermitted(_ADMINS_ONLY)
-        if checked.columns:
-            await _write(access, checked, now)
+        if update.columns:
+            await _write(access, update, now)
         return await community_access(caller, community_id, settings)
 
 
-async def _write(access: CommunityAccess, checked: _Checked, now: datetime) -> None:
-    columns = ", ".join(f"{name} = ${number}" for number, name in enumerate(checked.columns, start=2))
+async def _write(access: CommunityAccess, update: _Update, now: datetime) -> None:
+    columns = ", ".join(f"{name} = ${number}" for number, name in enumerate(update.columns, start=2))
     sql = f"UPDATE communities SET {columns} WHERE id = $1"  # noqa: S608 -- our column names
-    await execute(sql, access.community_id, *checked.columns.values())
-    event = audit.Event("policy.changed", access.community_id, access.member_id, None, checked.details)
+    await execute(sql, access.community_id, *update.columns.values())
+    event = audit.Event("policy.changed", access.community_id, access.member_id, None, update.details)
     await audit.record(now, event)
 
 
-def _checked(change: PolicyChange) -> _Checked:
+def _validated_update(change: PolicyChange) -> _Update:
     """Raises InvalidInput for the first field that is out of its bounds."""
-    checked = _Checked()
-    _number(checked, "link_minutes", "linkMinutes", change.link_minutes, (5, 15))
-    _number(checked, "invitation_days", "invitationDays", change.invitation_days, (1, 30))
-    if not isinstance(change.allowed_email_domains, Unchanged):
+    update = _Update()
+    _set_number(update, _LINK_MINUTES, change.link_minutes)
+    _set_number(update, _INVITATION_DAYS, change.invitation_days)
+    if not isinstance(change.allowed_email_domains, Unset):
         domains = _domains(change.allowed_email_domains)
-        checked.columns["allowed_email_domains"] = orjson.dumps(domains).decode()
-        checked.details["allowedEmailDomains"] = ", ".join(domains)
+        update.columns["allowed_email_domains"] = orjson.dumps(domains).decode()
+        update.details["allowedEmailDomains"] = ", ".join(domains)
     if change.seat_limit is None:
-        checked.columns["seat_limit"] = None
-        checked.details["seatLimit"] = ""
+        update.columns["seat_limit"] = None
+        update.details["seatLimit"] = ""
     else:
-        _number(checked, "seat_limit", "seatLimit", change.seat_limit, (1, _MOST_SEATS))
-    if not isinstance(change.locale, Unchanged):
-        checked.columns["locale"] = language_tag(change.locale)
-        checked.details["locale"] = change.locale or ""
-    return checked
+        _set_number(update, _SEAT_LIMIT, change.seat_limit)
+    if not isinstance(change.locale, Unset):
+        update.columns["locale"] = language_tag(change.locale)
+        update.details["locale"] = change.locale or ""
+    return update
 
 
-def _number(checked: _Checked, column: str, name: str, value: int | Unchanged | None, bounds: tuple[int, int]) -> None:
-    if isinstance(value, Unchanged):
+def _set_number(update: _Update, number: _Number, value: int | Unset | None) -> None:
+    if isinstance(value, Unset):
         return
-    lowest, highest = bounds
     if value is None:
-        raise InvalidInput(name, sentence(
+        raise InvalidInput(number.field, sentence(
             "VALUE_MISSING", "%(field)s is null; a number between %(lowest)s and %(highest)s was expected.",
-            field=name, lowest=lowest, highest=highest,
+            field=number.field, lowest=number.lowest, highest=number.highest,
         ))  # fmt: skip
-    if not lowest <= value <= highest:
-        raise InvalidInput.out_of_range(name, value, lowest, highest)
-    checked.columns[column] = value
-    checked.details[name] = str(value)
+    if not number.lowest <= value <= number.highest:
+        raise InvalidInput.out_of_range(number.field, value, number.lowest, number.highest)
+    update.columns[number.column] = value
+    update.details[number.field] = str(value)
 
 
 def _domains(values: list[str] | None) -> list[str]:
@@ -131,7 +146,7 @@ def _domains(values: list[str] | None) -> list[str]:
 
 
 def _domain(value: str) -> str:
-    """A domain in the form in which addresses are compared."""
+    """Returns the domain in the canonical form of addresses."""
     try:
         return domain_of(canonical(f"someone@{value.strip().removeprefix('@')}"))
     except AddressInvalid:

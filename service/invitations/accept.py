@@ -10,10 +10,11 @@ from enum import StrEnum
 from typing import Final
 
 from service import audit
-from service.accounts import sessions
-from service.addresses import Address, AddressInvalid, canonical, domain_of, masked, same
+from service.accounts.identities import claimed_address, insert_identity, update_identity
+from service.accounts.sessions import Browser, session_statements
+from service.addresses import domain_of, masked, same
 from service.changes import Changed, notify
-from service.communities.access import lock_seats
+from service.communities.communities import lock_seats
 from service.database import Statement, execute_batch, insert, json_list, select
 from service.flow_sentences import flow_sentence
 from service.invitation_status import is_pending
@@ -55,14 +56,6 @@ class AcceptanceRefused(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Browser:
-    """What the returning browser brought along: its session's cookie, and its name for the list of sessions."""
-
-    session_cookie: str | None
-    user_agent: str | None
-
-
-@dataclass(frozen=True, slots=True)
 class Accepted:
     """Who came in: where, whether they were there before, and the new session's token."""
 
@@ -83,8 +76,8 @@ class _Account:
     known_member_id: str | None
     member_id: str | None
     membership_id: str | None
-    namesake_id: str | None
-    namesake_signs_in: bool
+    other_member_id: str | None
+    other_signs_in: bool
 
 
 async def accept(
@@ -95,25 +88,24 @@ async def accept(
     Locks in one order everywhere: the community (where seats count), the inviter's membership, the invitation.
     """
     refuse_other_address(link, identity)
-    await _hold_rules(link)
+    await _lock_rules(link)
     await _refuse_seatless(link, identity, now)
     await _refuse_inviter_without_right(link)
     _refuse_disallowed_domain(link)
     account = await _account_of(identity, link)
-    _refuse_namesake(account, link)
+    _refuse_other_account(account, link)
     member_id = account.member_id or new_id("per")
     membership_id = account.membership_id or new_id("mem")
-    session, signing_in = sessions.session_statements(
-        member_id, provider_id=identity.provider_id, user_agent=browser.user_agent, replaces=browser.session_cookie,
-        now=now, settings=settings,
-    )  # fmt: skip
+    session, begin_session = session_statements(
+        member_id, browser, provider_id=identity.provider_id, now=now, settings=settings
+    )
     await _consume(
         link, member_id, now,
-        *([] if account.member_id else [_new_member(member_id, link, identity, now)]),
-        _remembering(account, member_id, identity, now),
-        *([] if account.membership_id else [_joining(membership_id, member_id, link, now)]),
-        *signing_in,
-        _telling(link, account, member_id, identity, now),
+        *([] if account.member_id else [_insert_member(member_id, link, identity, now)]),
+        _record_identity(account, member_id, identity, now),
+        *([] if account.membership_id else [_insert_membership(membership_id, member_id, link, now)]),
+        *begin_session,
+        _audit_events(link, account, member_id, identity, now),
     )  # fmt: skip
     await notify(Changed(link.community_id, link.invitation_id))
     return Accepted(membership_id, account.membership_id is not None, session)
@@ -136,20 +128,12 @@ def _mismatch(signed_in: str | None, link: LinkFacts) -> Sentence:
     return flow_sentence("EMAIL_MISMATCH", signed_in=_shortened(signed_in), invited=masked(link.email))
 
 
-def claimed_address(identity: Identity) -> Address | None:
-    """The address that a login claims, in its canonical form; None where it claims none that could be one."""
-    try:
-        return canonical(identity.email or "")
-    except AddressInvalid:
-        return None
-
-
 def _shortened(email: str) -> str:
     """The address in a length that fits into a sentence."""
     return email if len(email) <= _LONGEST_SHOWN else f"{email[: _LONGEST_SHOWN // 2]}…{email[-_LONGEST_SHOWN // 2 :]}"
 
 
-async def _hold_rules(link: LinkFacts) -> None:
+async def _lock_rules(link: LinkFacts) -> None:
     """The community's rules stay as they were read until the invitee is in, and whoever changes them waits. The lock is
     the one that counting seats needs, where they are counted: raising a weaker one later could deadlock.
     """
@@ -195,8 +179,8 @@ def _refuse_disallowed_domain(link: LinkFacts) -> None:
 
 _ACCOUNT = """
 SELECT d.id AS identity_id, d.member_id AS known_member_id, COALESCE(d.member_id, $5) AS member_id,
-    m.id AS membership_id, n.member_id AS namesake_id,
-    EXISTS (SELECT 1 FROM identities w WHERE w.member_id = n.member_id) AS namesake_signs_in
+    m.id AS membership_id, n.member_id AS other_member_id,
+    EXISTS (SELECT 1 FROM identities w WHERE w.member_id = n.member_id) AS other_signs_in
 FROM (SELECT 1 AS one) o
 LEFT JOIN identities d ON d.issuer = $1 AND d.subject = $2
 LEFT JOIN memberships m ON m.member_id = COALESCE(d.member_id, $5) AND m.community_id = $3
@@ -213,7 +197,7 @@ async def _account_of(identity: Identity, link: LinkFacts) -> _Account:
     return _Account(**rows[0])
 
 
-def _refuse_namesake(account: _Account, link: LinkFacts) -> None:
+def _refuse_other_account(account: _Account, link: LinkFacts) -> None:
     """Another account of the same address keeps it: nothing is merged, and nothing is made beside it. A member who only
     claims the address, by a sign-in that does not prove it, keeps nobody out.
     """
@@ -221,11 +205,11 @@ def _refuse_namesake(account: _Account, link: LinkFacts) -> None:
         raise AcceptanceRefused(
             AcceptanceStatus.IDENTITY_CONFLICT, "identity_in_use", flow_sentence("IDENTITY_IN_USE_ELSEWHERE")
         )
-    if account.member_id is None and account.namesake_id is not None and not account.namesake_signs_in:
+    if account.member_id is None and account.other_member_id is not None and not account.other_signs_in:
         raise AcceptanceRefused(
             AcceptanceStatus.IDENTITY_CONFLICT, "account_released", flow_sentence("ACCOUNT_RELEASED")
         )
-    if account.member_id is None and account.namesake_id is not None:
+    if account.member_id is None and account.other_member_id is not None:
         raise AcceptanceRefused(
             AcceptanceStatus.IDENTITY_CONFLICT, "identity_conflict", flow_sentence("IDENTITY_CONFLICT")
         )
@@ -247,29 +231,24 @@ async def _consume(link: LinkFacts, member_id: str, now: datetime, *writes: Stat
         raise link_invalid()
 
 
-def _new_member(member_id: str, link: LinkFacts, identity: Identity, now: datetime) -> Statement:
+def _insert_member(member_id: str, link: LinkFacts, identity: Identity, now: datetime) -> Statement:
     return insert("members", {"id": member_id, "name": identity.name, "email": link.email, "created_at": now})
 
 
-def _remembering(account: _Account, member_id: str, identity: Identity, now: datetime) -> Statement:
-    email = claimed_address(identity)
+def _record_identity(account: _Account, member_id: str, identity: Identity, now: datetime) -> Statement:
     if account.identity_id is not None:
-        sql = "UPDATE identities SET last_used_at = $1, email = $2, email_proven = $3 WHERE id = $4"
-        return Statement(sql, (now, email, True, account.identity_id))
-    return insert("identities", {
-        "id": new_id("idn"), "member_id": member_id, "provider_id": identity.provider_id, "issuer": identity.issuer,
-        "subject": identity.subject, "email": email, "email_proven": True, "linked_at": now, "last_used_at": now,
-    })  # fmt: skip
+        return update_identity(account.identity_id, identity, now=now)
+    return insert_identity(member_id, identity, proven=True, last_used_at=now, now=now)
 
 
-def _joining(membership_id: str, member_id: str, link: LinkFacts, now: datetime) -> Statement:
+def _insert_membership(membership_id: str, member_id: str, link: LinkFacts, now: datetime) -> Statement:
     return insert("memberships", {
         "id": membership_id, "member_id": member_id, "community_id": link.community_id, "role": link.role,
         "joined_at": now,
     })  # fmt: skip
 
 
-def _telling(link: LinkFacts, account: _Account, member_id: str, identity: Identity, now: datetime) -> Statement:
+def _audit_events(link: LinkFacts, account: _Account, member_id: str, identity: Identity, now: datetime) -> Statement:
     """What was believed, and why, is kept with the acceptance."""
     evidence = {
         "provider": identity.provider_id,

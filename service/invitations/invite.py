@@ -5,20 +5,13 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from service import audit
-from service.accounts import access_tokens
-from service.accounts.sessions import Caller
+from service.accounts.access_tokens import access_token_details, lock_access_token
+from service.accounts.caller import Caller
 from service.addresses import Address, AddressInvalid, canonical
 from service.changes import Changed, notify
-from service.communities.access import (
-    NO_COMMUNITY,
-    STANDING_COLUMNS,
-    AlreadyMember,
-    CommunityAccess,
-    MemberView,
-    lock_seats,
-    memberships_named,
-    standing_of,
-)
+from service.communities.access import ACCESS_COLUMNS, NO_COMMUNITY, CommunityAccess, access_from_row
+from service.communities.communities import lock_seats
+from service.communities.members import AlreadyMember, MemberView, memberships_by_id
 from service.database import execute, select, transaction
 from service.database.shares import concerns
 from service.errors import (
@@ -95,7 +88,7 @@ async def invite(
 
 
 _INVITE_FACTS = f"""
-SELECT {STANDING_COLUMNS},
+SELECT {ACCESS_COLUMNS},
     p.name AS inviter_name, p.email AS inviter_email, p.created_at AS inviter_created_at,
     i.id AS open_id, i.expires_at AS open_expires_at, am.id AS known_membership_id
 FROM memberships m JOIN communities c ON c.id = m.community_id JOIN members p ON p.id = m.member_id
@@ -117,7 +110,7 @@ async def _invite_facts(community_id: str, email: str, caller: Caller, settings:
         raise NotFound(NO_COMMUNITY)
     row = rows[0]
     concerns(row["community_id"])
-    access = standing_of(row, settings, caller.grant)
+    access = access_from_row(row, settings, caller.grant)
     inviter = MemberView(access.member_id, row["inviter_name"], row["inviter_email"], row["inviter_created_at"])
     return _InviteFacts(access, inviter, row["open_id"], row["open_expires_at"], row["known_membership_id"])
 
@@ -170,7 +163,7 @@ def checked_invitee(invitee: Invitee, access: CommunityAccess) -> Checked:
 
 async def _refuse_known(facts: _InviteFacts, now: datetime, settings: Settings) -> None:
     if facts.membership_id is not None:
-        raise AlreadyMember((await memberships_named([facts.membership_id], facts.access))[0])
+        raise AlreadyMember((await memberships_by_id([facts.membership_id], facts.access))[0])
     if facts.open_id is not None and facts.open_expires_at is not None and facts.open_expires_at > now:
         raise AlreadyInvited(await view_in(facts.access, facts.open_id, now, settings))
 
@@ -215,7 +208,7 @@ async def _write_invitation(facts: _InviteFacts, invitee: Checked, now: datetime
     )  # fmt: skip
     if not written:
         raise await _already_invited(access, invitee.email, now, settings)
-    await access_tokens.hold(access.grant, now=now)
+    await lock_access_token(access.grant, now=now)
     await notify(
         Changed(access.community_id, invitation_id),
         outbox.order_statement(invitation_id, generation=1, kind=MailKind.INVITATION, now=now),
@@ -238,7 +231,7 @@ async def _already_invited(access: CommunityAccess, email: Address, now: datetim
 
 
 def event_of(kind: str, access: CommunityAccess, invitation_id: str, **details: str) -> audit.Event:
-    facts = details | access_tokens.details_of(access.grant)
+    facts = details | access_token_details(access.grant)
     return audit.Event(kind, access.community_id, access.member_id, invitation_id, facts)
 
 

@@ -9,18 +9,13 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from service import audit
-from service.accounts import access_tokens
-from service.accounts.sessions import Caller
+from service.accounts.access_tokens import access_token_details, lock_access_token
+from service.accounts.caller import Caller
 from service.addresses import Address
 from service.changes import notify_many
-from service.communities.access import (
-    AlreadyMember,
-    CommunityAccess,
-    community_access,
-    lock_seats,
-    memberships_named,
-    operator_access,
-)
+from service.communities.access import CommunityAccess, community_access, operator_access
+from service.communities.communities import lock_seats
+from service.communities.members import AlreadyMember, memberships_by_id
 from service.database import Params, execute, select, transaction
 from service.errors import (
     ExpectedError,
@@ -175,7 +170,7 @@ async def _answer_known(access: CommunityAccess, rows: list[_Row], now: datetime
     params = Params(access.community_id)
     marks = params.add_all(wanted)
     known = await select(_KNOWN.format(marks=marks), *params.values) if marks else []
-    views = await memberships_named([found["membership_id"] for found in known if found["membership_id"]], access)
+    views = await memberships_by_id([found["membership_id"] for found in known if found["membership_id"]], access)
     memberships = {view.id: view for view in views}
     for found in known:
         row = wanted[found["email"]]
@@ -246,7 +241,7 @@ async def _write(access: CommunityAccess, rows: list[_Row], inviter_id: str | No
         return
     await _supersede([row.expired_id for row in new if row.expired_id is not None], now)
     written = await _insert(access, new, inviter_id, now)
-    await access_tokens.hold(access.grant, now=now)
+    await lock_access_token(access.grant, now=now)
     for row in new:
         row.written_id = written.get(row.email)
     ids = list(written.values())
@@ -288,7 +283,7 @@ def _columns(row: _Row) -> tuple[Any, ...]:
 
 
 def _event(access: CommunityAccess, row: _Row, inviter_id: str | None) -> audit.Event:
-    details = {"role": str(row.given.role)} | access_tokens.details_of(access.grant)
+    details = {"role": str(row.given.role)} | access_token_details(access.grant)
     return audit.Event("invitation.created", access.community_id, inviter_id, row.written_id, details)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from service.csv_cells import unguarded
-from service.invitations.invite_many import Invitee
+from service.invitations.invite import Invitee
 from service.models import Role
 
 _COLUMNS: Final = ("email", "role", "message", "locale")

@@ -6,8 +6,8 @@ from typing import Final
 from tortoise.exceptions import IntegrityError
 
 from service import audit
-from service.accounts import access_tokens
-from service.accounts.sessions import Caller
+from service.accounts.access_tokens import lock_access_token
+from service.accounts.caller import Caller
 from service.changes import Changed, notify
 from service.communities.access import (
     CommunityAccess,
@@ -102,7 +102,7 @@ async def _write_resend(view: InvitationView, now: datetime, settings: Settings)
     async with transaction():
         if reopened:
             await refuse_without_seat(access, now)
-        await access_tokens.hold(access.grant, now=now)
+        await lock_access_token(access.grant, now=now)
         if not await _reopen(view, access, expires_at, now, period, pause):
             raise _closed(await view_in(access, view.id, now, settings))
         generation = (await select("SELECT generation FROM invitations WHERE id = $1", view.id))[0]["generation"]

@@ -7,6 +7,7 @@ back by a link to the mailbox, a login that vouches for the address, and one tra
 from datetime import datetime, timedelta
 
 from service import audit
+from service.accounts.identities import release_account
 from service.addresses import Address
 from service.changes import Changed, notify
 from service.database import execute, select, transaction
@@ -73,7 +74,7 @@ async def release(email: Address, *, now: datetime, settings: Settings) -> bool:
     """
     async with transaction():
         member_id, access = await _account(email)
-        await _end_sign_ins(member_id, now)
+        await release_account(member_id, now=now)
         await audit.record(now, audit.Event("member.identity_released", access and access[0], member_id))
         if access is None:
             await execute("UPDATE members SET email = NULL WHERE id = $1", member_id)
@@ -93,15 +94,3 @@ async def _account(email: Address) -> tuple[str, tuple[str, Role] | None]:
         raise NotFound(Sentence("No account has this address; invite the person instead."))
     places = [(row["id"], (row["community_id"], Role(row["role"]))) for row in rows if row["role"] is not None]
     return max(places, key=lambda access: access[1][1].rank, default=(rows[0]["id"], None))
-
-
-async def _end_sign_ins(member_id: str, now: datetime) -> None:
-    """What opens the account, and whatever was opened with it. The sign-ins are locked first, so that one that is just
-    being used either counts before, and its session ends with the others, or finds nothing.
-    """
-    await select("SELECT id FROM identities WHERE member_id = $1 ORDER BY id FOR UPDATE", member_id)
-    await execute("UPDATE sessions SET ended_at = $1 WHERE member_id = $2 AND ended_at IS NULL", now, member_id)
-    await execute(
-        "UPDATE access_tokens SET revoked_at = $1 WHERE member_id = $2 AND revoked_at IS NULL", now, member_id
-    )
-    await execute("DELETE FROM identities WHERE member_id = $1", member_id)

@@ -10,7 +10,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
-from service.communities.access import CommunityAccess, MemberView
+from service.communities.access import CommunityAccess
+from service.communities.members import MemberView
 from service.database import Params, select, select_pages
 from service.database.shares import in_slices
 from service.invitation_status import Status, is_open, status_is, status_of

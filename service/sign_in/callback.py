@@ -10,30 +10,28 @@ import structlog
 from starlette.datastructures import QueryParams
 
 from service import audit, metrics
-from service.accounts import sessions
+from service.accounts.identities import account_of, insert_identity, sign_in_account
+from service.accounts.sessions import Browser, begin_session
 from service.addresses import masked
 from service.changes import Changed, notify
-from service.database import execute, select
+from service.database import execute, execute_batch, select
 from service.flow_sentences import flow_sentence
 from service.invitations.accept import (
     AcceptanceRefused,
     AcceptanceStatus,
-    Browser,
     accept,
-    claimed_address,
     link_invalid,
     refuse_other_address,
 )
 from service.invitations.links import LinkFacts, by_id
 from service.mail import outbox
 from service.models import Flow, FlowKind, MailKind, Notice
-from service.models import Identity as IdentityRow
 from service.openid import Identity, SignInFailed, Verdict, provider_label
 from service.settings import Settings
 from service.sign_in.flow_cookie import FlowCookie
 from service.sign_in.flows import Flows, SignInStatus
 from service.sign_in.outcomes import Outcome, accepted_outcome, settle, write_refusal
-from service.tokens import Digest, Token, digest_of, new_id
+from service.tokens import Digest, Token, digest_of
 
 log = structlog.get_logger()
 
@@ -146,22 +144,16 @@ async def _require_code(flow: Flow, link: LinkFacts, identity: Identity, now: da
 
 async def _sign_in(flow: Flow, identity: Identity, browser: Browser, now: datetime, settings: Settings) -> Outcome:
     """Opens the account of (issuer, subject). An unknown identity gets no account (H020)."""
-    known = await IdentityRow.get_or_none(issuer=identity.issuer, subject=identity.subject, member__erased_at=None)
-    # The operator can release the identity after it was read: the UPDATE's row count decides.
-    if known is None or not await IdentityRow.filter(id=known.id).update(last_used_at=now):
+    member_id = await sign_in_account(identity, now=now)
+    if member_id is None:
         await audit.record(now, _sign_in_refused(identity, SignInStatus.NOT_INVITED, "identity_unknown"))
         return Outcome(
             SignInStatus.NOT_INVITED,
             flow_sentence("NOT_INVITED"),
             "identity_unknown", identity,
         )  # fmt: skip
-    session = await sessions.begin(
-        known.member_id, provider_id=flow.provider_id, user_agent=browser.user_agent, replaces=browser.session_cookie,
-        now=now, settings=settings,
-    )  # fmt: skip
-    await audit.record(
-        now, audit.Event("member.signed_in", None, known.member_id, None, {"provider": flow.provider_id})
-    )
+    session = await begin_session(member_id, browser, provider_id=flow.provider_id, now=now, settings=settings)
+    await audit.record(now, audit.Event("member.signed_in", None, member_id, None, {"provider": flow.provider_id}))
     return Outcome(SignInStatus.SIGNED_IN, flow_sentence("SIGNED_IN"), identity=identity, session=session)
 
 
@@ -187,12 +179,12 @@ async def _link_identity(
     if not rows:
         raise SignInFailed("session_ended", flow_sentence("SESSION_ENDED"))
     member_id = rows[0]["member_id"]
-    known = await IdentityRow.get_or_none(issuer=identity.issuer, subject=identity.subject)
-    if known is not None and known.member_id != member_id:
+    owner_id = await account_of(identity)
+    if owner_id is not None and owner_id != member_id:
         in_use = _sign_in_refused(identity, SignInStatus.IDENTITY_IN_USE, "identity_in_use", member_id)
         await audit.record(now, in_use)
         return Outcome(SignInStatus.IDENTITY_IN_USE, flow_sentence("IDENTITY_IN_USE"), "identity_in_use", identity)
-    if known is None:
+    if owner_id is None:
         await _add_identity(member_id, identity, now, settings)
     return Outcome(SignInStatus.IDENTITY_LINKED, flow_sentence("IDENTITY_LINKED"), identity=identity)
 
@@ -202,11 +194,8 @@ async def _add_identity(member_id: str, identity: Identity, now: datetime, setti
 
     The sign-in's own address is only displayed, unless the provider proves it.
     """
-    await IdentityRow.create(
-        id=new_id("idn"), member_id=member_id, provider_id=identity.provider_id, issuer=identity.issuer,
-        subject=identity.subject, email=claimed_address(identity),
-        email_proven=identity.evidence.verdict is Verdict.AUTHORITATIVE, linked_at=now,
-    )  # fmt: skip
+    proven = identity.evidence.verdict is Verdict.AUTHORITATIVE
+    await execute_batch(insert_identity(member_id, identity, proven=proven, last_used_at=None, now=now))
     details = {"provider": identity.provider_id, "issuer": identity.issuer}
     await audit.record(now, audit.Event("member.identity_linked", None, member_id, None, details))
     label = provider_label(identity.provider_id, settings.providers[identity.provider_id])

@@ -4,12 +4,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
+from service.accounts.sessions import Browser
 from service.errors import InvalidCode, InviteLinkInvalid
 from service.flow_sentences import flow_sentence
 from service.invitations.accept import (
     AcceptanceRefused,
     AcceptanceStatus,
-    Browser,
     accept,
     link_invalid,
 )

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Final
 
 from service import audit
-from service.accounts.sessions import Caller
+from service.accounts.caller import Caller
 from service.changes import Changed, notify
 from service.database import execute, transaction
 from service.errors import InviteLinkInvalid, UnknownProvider

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from service import database
-from service.accounts.sessions import Caller
-from service.communities import access as communities
+from service.accounts.caller import Caller
+from service.communities.access import CommunityAccess, accessible_communities
 from service.database import Params
 from service.errors import InvalidInput
 from service.invitation_status import Status
@@ -35,13 +35,13 @@ query($id: ID!, $filter: InvitationFilter, $first: Int, $after: String) { commun
 
 
 @pytest.fixture
-async def place(database_url: str) -> AsyncIterator[communities.CommunityAccess]:
+async def place(database_url: str) -> AsyncIterator[CommunityAccess]:
     """An owner's place in an empty community."""
     await database.connect(database_url)
     community = await Community.create(id=new_id("com"), name="Demo", created_at=NOW)
     member = await Member.create(id=new_id("per"), created_at=NOW)
     await Membership.create(id=new_id("mem"), member=member, community=community, role="OWNER", joined_at=NOW)
-    yield (await communities.standings(Caller(member.id, "", NOW), settings()))[0]
+    yield (await accessible_communities(Caller(member.id, "", NOW), settings()))[0]
     await database.disconnect()
 
 
@@ -49,7 +49,7 @@ def settings() -> Settings:
     return load_settings(environ={}, development=True, database_url="sqlite://unused.db")
 
 
-async def _rows(place: communities.CommunityAccess, **facts: Any) -> Invitation:
+async def _rows(place: CommunityAccess, **facts: Any) -> Invitation:
     usual: dict[str, Any] = {
         "id": new_id("inv"), "community_id": place.community_id, "email": f"{new_id('inv').lower()}@example.com",
         "role": "MEMBER", "created_at": NOW - timedelta(days=1), "expires_at": NOW + timedelta(days=6), "days": 7,
@@ -57,7 +57,7 @@ async def _rows(place: communities.CommunityAccess, **facts: Any) -> Invitation:
     return await Invitation.create(**(usual | facts))
 
 
-async def _seed_every_kind(place: communities.CommunityAccess) -> list[Invitation]:
+async def _seed_every_kind(place: CommunityAccess) -> list[Invitation]:
     """Rows of every status, delivery and role, of several lifetimes, and one that was reopened."""
     rows = []
     ends: list[dict[str, Any]] = [
@@ -104,7 +104,7 @@ def _meets(view: invitation_views.InvitationView, wanted: dict[str, Any]) -> boo
 
 
 async def _page(
-    place: communities.CommunityAccess,
+    place: CommunityAccess,
     wanted: InvitationFilter,
     *,
     limit: int,
@@ -114,11 +114,11 @@ async def _page(
     return (await invitation_views.pages([asked], now=NOW, settings=settings()))[0]
 
 
-async def _total(place: communities.CommunityAccess, wanted: InvitationFilter) -> int:
+async def _total(place: CommunityAccess, wanted: InvitationFilter) -> int:
     return (await invitation_views.totals([(place.community_id, wanted)], now=NOW))[0]
 
 
-async def test_every_filter_selects_and_counts_what_it_says(place: communities.CommunityAccess) -> None:
+async def test_every_filter_selects_and_counts_what_it_says(place: CommunityAccess) -> None:
     """Each filter gives exactly the rows that meet it, newest first, page by page, and counts as many."""
     await _seed_every_kind(place)
     everything = await _page(place, InvitationFilter(), limit=100)
@@ -138,7 +138,7 @@ async def test_every_filter_selects_and_counts_what_it_says(place: communities.C
     assert counted == {status: len([v for v in everything if v.status is status]) for status in Status}
 
 
-async def test_a_part_of_an_address_means_itself(place: communities.CommunityAccess) -> None:
+async def test_a_part_of_an_address_means_itself(place: CommunityAccess) -> None:
     """A part of an address knows no wildcards: %, _ and a backslash are themselves, and case does not matter."""
     for email in ("ann%a@example.com", "ann_b@example.com", "anncc@example.com"):
         await _rows(place, email=email)
@@ -274,7 +274,7 @@ _MOST_BUFFERS = 400  # pages of 8 kB: a hundred rows through an index
 
 
 @pytest.mark.parametrize("engine", ["postgres"])
-async def test_a_page_costs_the_same_however_many_there_are(place: communities.CommunityAccess) -> None:
+async def test_a_page_costs_the_same_however_many_there_are(place: CommunityAccess) -> None:
     """Among 200,000 invitations, most of a community expired or all of it pending, a page by status, delivery or role
     touches a hundred rows, with a plan made for its values and with one that is kept for any, and a part of an address
     is found through its index where pg_trgm is there; and so is whoever was invited before, when they are invited.

@@ -31,7 +31,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from service import database, metrics
-from service.accounts import sessions
+from service.accounts.sessions import Browser, begin_session
 from service.addresses import canonical
 from service.cli import server
 from service.dev.openid_provider import AuthorizationRequest, Grant
@@ -197,8 +197,8 @@ async def prepare_workload(url: str, provider: HostileProvider, joins: int) -> W
 async def _owner(now: datetime) -> tuple[str, Token]:
     member = await Member.create(id=new_id("per"), name="Olga Owner", email="owner@example.com", created_at=now)
     settings = load_settings(environ={})
-    session = await sessions.begin(
-        member.id, provider_id="idp", user_agent=None, replaces=None, now=now, settings=settings
+    session = await begin_session(
+        member.id, Browser(session_cookie=None, user_agent=None), provider_id="idp", now=now, settings=settings
     )
     return member.id, session
 

@@ -15,9 +15,9 @@ from schema.limits.document_size import MOST_ERRORS, MOST_FIELDS, MOST_VALUES
 from schema.limits.selection_plans import MOST_BYTES
 from schema.schema import build
 from service import audit
+from service.accounts.identities import MOST_IDENTITIES
 from service.accounts.sessions import MOST_LISTED
-from service.communities.access import MOST_OF_MEMBER
-from service.lookup import MOST_IDENTITIES
+from service.communities.members import MOST_MEMBERSHIPS
 from service.models import Community, Identity, Invitation, Member, Membership, Role, Session
 from service.tokens import new_id
 from tests.accounts.test_access_tokens import CREATE
@@ -146,7 +146,9 @@ async def test_lists_of_ones_own_hold_no_more_than_they_count(service: Service) 
     async with service.browser() as owner:
         await join_owner(service, owner)
         now, member = service.clock(), await Member.get(email="owner@example.com")
-        places = [Community(id=new_id("com"), name=f"C{number:03}", created_at=now) for number in range(MOST_OF_MEMBER)]
+        places = [
+            Community(id=new_id("com"), name=f"C{number:03}", created_at=now) for number in range(MOST_MEMBERSHIPS)
+        ]
         await Community.bulk_create(places)
         await Membership.bulk_create(
             Membership(id=new_id("mem"), community_id=place.id, member_id=member.id, role=Role.OWNER, joined_at=now)
@@ -439,7 +441,7 @@ async def test_ones_own_communities_count_as_many_as_they_are(service: Service) 
         found = (await owner.ask(_COMMUNITIES_OF_ONES_OWN))["viewer"]["memberships"]
         assert [each["community"]["name"] for each in found] == ["Demo"]
         now, member = service.clock(), await Member.get(email="owner@example.com")
-        places = [Community(id=new_id("com"), name=f"C{number}", created_at=now) for number in range(MOST_OF_MEMBER)]
+        places = [Community(id=new_id("com"), name=f"C{number}", created_at=now) for number in range(MOST_MEMBERSHIPS)]
         await Community.bulk_create(places)
         await Membership.bulk_create(
             Membership(id=new_id("mem"), community_id=place.id, member_id=member.id, role=Role.OWNER, joined_at=now)
