@@ -11,16 +11,22 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any, Final, Generic, TypeVar
 
-from service.audit_log.log import AuditLogQuery, EventView, TimelineQuery, of_communities, of_invitations
+from service.audit_log.log import AuditLogQuery, EventView, TimelineQuery, audit_log_pages, timeline_pages
 from service.communities.access import CommunityAccess
 from service.communities.communities import count_members
 from service.communities.members import MembershipView, MembersQuery, membership_pages, memberships_by_member
 from service.database.shares import Shares
 from service.invitation_status import Status
-from service.invitations import views
-from service.invitations.funnel import FunnelQuery, FunnelWeek, last_weeks
+from service.invitations.funnel import FunnelQuery, FunnelWeek, funnels
 from service.invitations.search import InvitationFilter
-from service.invitations.views import InvitationsQuery, InvitationView
+from service.invitations.views import (
+    InvitationsQuery,
+    InvitationView,
+    count_by_status,
+    count_invitations,
+    invitation_pages,
+    select_invitations,
+)
 from service.settings import Settings
 
 # Each key is an arm of a UNION: SQLite accepts 500 of them, and PostgreSQL plans thousands for seconds.
@@ -146,34 +152,34 @@ class Loaders:
     @cached_property
     def invitations(self) -> Loader[InvitationsQuery, list[InvitationView]]:
         """Pages of invitations."""
-        return self._loader(lambda queries: views.pages(queries, now=self._now(), settings=self._settings))
+        return self._loader(lambda queries: invitation_pages(queries, now=self._now(), settings=self._settings))
 
     @cached_property
     def total(self) -> Loader[tuple[str, InvitationFilter], int]:
         """Numbers of invitations that a filter selects, by the community's id and the filter."""
-        return self._loader(lambda keys: views.totals(keys, now=self._now()))
+        return self._loader(lambda keys: count_invitations(keys, now=self._now()))
 
     @cached_property
     def counts(self) -> Loader[str, dict[Status, int]]:
         """Numbers of invitations in each status, by the community's id."""
-        return self._loader(lambda ids: views.counts(ids, now=self._now()))
+        return self._loader(lambda ids: count_by_status(ids, now=self._now()))
 
     @cached_property
     def funnel(self) -> Loader[FunnelQuery, list[FunnelWeek]]:
         """The weeks of funnels."""
-        return self._loader(lambda queries: last_weeks(queries, now=self._now()))
+        return self._loader(lambda queries: funnels(queries, now=self._now()))
 
     @cached_property
     def log(self) -> Loader[AuditLogQuery, list[EventView]]:
         """Pages of audit logs."""
-        return self._loader(of_communities)
+        return self._loader(audit_log_pages)
 
     @cached_property
     def timeline(self) -> Loader[TimelineQuery, list[EventView]]:
         """Pages of invitations' timelines."""
-        return self._loader(of_invitations)
+        return self._loader(timeline_pages)
 
     @cached_property
     def invitation(self) -> Loader[tuple[CommunityAccess, str], InvitationView | None]:
         """Invitations by access to their community and by id; None for an unknown id."""
-        return self._loader(lambda keys: views.each(keys, now=self._now(), settings=self._settings))
+        return self._loader(lambda keys: select_invitations(keys, now=self._now(), settings=self._settings))

@@ -31,8 +31,8 @@ from service.audit_log.log import find_event
 from service.communities.access import community_access
 from service.communities.members import find_member, find_membership, find_visible_member
 from service.errors import InviteLinkInvalid, NotFound, NotSignedIn, RateLimited
-from service.invitations import manage
-from service.invitations.links import by_token
+from service.invitations.links import link_by_token
+from service.invitations.manage import find_invitation
 from service.invitations.respond import open_link
 from service.models import FlowKind
 from service.sign_in.flows import link_for_retry, newest_flow
@@ -65,7 +65,7 @@ class Query:
             if token is None:
                 link, _ = await link_for_retry(context.flow_cookie, now=context.now)
             else:
-                link = open_link(await by_token(token, now=context.now), context.now)
+                link = open_link(await link_by_token(token, now=context.now), context.now)
         except InviteLinkInvalid:
             return None
         except RateLimited as error:
@@ -105,7 +105,7 @@ async def _community(community_id: str, info: Info) -> Community | None:
 async def _invitation(invitation_id: str, info: Info) -> Invitation | None:
     context = info.context
     try:
-        view = await manage.find(invitation_id, caller=context.caller, now=context.now, settings=context.settings)
+        view = await find_invitation(invitation_id, caller=context.caller, now=context.now, settings=context.settings)
     except (NotSignedIn, NotFound):
         return None
     return invitation_with_community(view)

@@ -16,7 +16,7 @@ from schema.types.communities import invitation_with_community
 from service.changes import hub
 from service.communities.access import CommunityAccess, community_access
 from service.errors import NotFound, NotSignedIn
-from service.invitations.views import named
+from service.invitations.views import invitations_by_id
 from service.languages import sentence
 
 RECHECK: Final = 2.0  # seconds between two checks of the caller's rights (H162)
@@ -45,7 +45,7 @@ class Subscription:
                     continue
                 async with context.event_turn():
                     access = await _admin_access(context, str(community_id))
-                    views = await named(access, ids, now=context.now, settings=context.settings)
+                    views = await invitations_by_id(access, ids, now=context.now, settings=context.settings)
                 stale_at = monotonic() + RECHECK
                 for invitation_id in ids:
                     if monotonic() > stale_at:

@@ -7,13 +7,11 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final, TypeVar
 
-from service.audit_log import log
-from service.audit_log.log import AuditLogQuery, EventView
+from service.audit_log.log import AuditLogQuery, EventView, audit_log_pages
 from service.communities.access import CommunityAccess
 from service.communities.members import MemberView
 from service.csv_cells import guarded
-from service.invitations import views
-from service.invitations.views import InvitationsQuery, InvitationView
+from service.invitations.views import InvitationsQuery, InvitationView, invitation_pages
 from service.languages import localized
 from service.settings import Settings
 
@@ -63,7 +61,7 @@ async def _pages(
 def _invitations(check: AccessCheck, now: datetime, settings: Settings) -> AsyncGenerator[str, None]:
     async def read(last: InvitationView | None) -> list[InvitationView]:
         query = InvitationsQuery(await check(), _PAGE, None if last is None else (last.created_at, last.id))
-        return (await views.pages([query], now=now, settings=settings))[0]
+        return (await invitation_pages([query], now=now, settings=settings))[0]
 
     return _pages(_INVITATION_COLUMNS, read, _invitation_cells)
 
@@ -80,7 +78,7 @@ def _invitation_cells(view: InvitationView) -> Iterable[Any]:
 def _audit(check: AccessCheck) -> AsyncGenerator[str, None]:
     async def read(last: EventView | None) -> list[EventView]:
         query = AuditLogQuery((await check()).community_id, _PAGE, None if last is None else (last.at, last.id))
-        return (await log.of_communities([query]))[0]
+        return (await audit_log_pages([query]))[0]
 
     return _pages(_EVENT_COLUMNS, read, _event_cells)
 

@@ -54,5 +54,5 @@ def is_open(table: str = "invitations") -> str:
 
 
 def is_unended(table: str = "invitations") -> str:
-    """SQL for invitations that are neither accepted, declined nor revoked."""
+    """SQL for invitations that were not accepted, declined or revoked."""
     return f"{table}.accepted_at IS NULL AND {table}.declined_at IS NULL AND {table}.revoked_at IS NULL"

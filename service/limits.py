@@ -1,4 +1,4 @@
-"""Limits, counted in the database so that several processes share them, once per resolver call."""
+"""Rate limits, counted in the database and shared by all processes."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -25,9 +25,9 @@ RETURNING count, started_at
 
 
 async def spend(limit: RateLimit | None, key: str, *, now: datetime, times: int = 1) -> timedelta | None:
-    """Counts; None while within the limit, else how long until it opens again. A limit that is off counts nothing.
+    """Counts, and returns None within the limit or the time until the end of the period. `limit` None counts nothing.
 
-    A period begins with the first count in it. What is over the limit is counted too but never lengthens the period.
+    A period begins with its first count. Counts above the limit never lengthen it.
     """
     if limit is None:
         return None
@@ -36,7 +36,7 @@ async def spend(limit: RateLimit | None, key: str, *, now: datetime, times: int 
 
 
 async def spend_up_to(limit: RateLimit | None, key: str, *, now: datetime, times: int) -> tuple[int, timedelta]:
-    """Counts as many of `times` as the limit allows; how many those are, and how long until it opens again."""
+    """Counts as many of `times` as the limit allows. Returns their number and the time until the end of the period."""
     if limit is None or times == 0:
         return times, timedelta(0)
     row = (await select(_COUNT, key, now, times, now - limit.period))[0]
@@ -48,7 +48,7 @@ async def spend_up_to(limit: RateLimit | None, key: str, *, now: datetime, times
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """A limit, the key that is counted under it, and the sentence for a caller who reaches it."""
+    """A limit, the key of its counter, and the sentence for a caller who exceeds it."""
 
     limit: RateLimit | None
     key: str
@@ -56,7 +56,7 @@ class Allowance:
 
 
 async def refuse_over_any(*allowances: Allowance, now: datetime, times: int = 1) -> None:
-    """Counts for several limits at once, and raises RateLimited for the first that is used up."""
+    """Counts for several limits in one batch, and raises RateLimited for the first limit that is exceeded."""
     counted = [(allowance, allowance.limit) for allowance in allowances if allowance.limit is not None]
     rows = await select_each(*(Statement(_COUNT, (of.key, now, times, now - limit.period)) for of, limit in counted))
     for (of, limit), row in zip(counted, rows, strict=True):
@@ -65,7 +65,7 @@ async def refuse_over_any(*allowances: Allowance, now: datetime, times: int = 1)
 
 
 async def refuse_over(limit: RateLimit | None, key: str, reason: Sentence, *, now: datetime, times: int = 1) -> None:
-    """Counts, and raises RateLimited when the limit is used up."""
+    """Counts, and raises RateLimited when the limit is exceeded."""
     wait = await spend(limit, key, now=now, times=times)
     if wait is not None:
         raise RateLimited(reason, wait)
@@ -75,24 +75,26 @@ async def refuse_over(limit: RateLimit | None, key: str, reason: Sentence, *, no
 async def audited(
     community_id: str, actor_id: str | None, *, invitation_id: str | None = None, rows: int = 1, now: datetime
 ) -> AsyncIterator[None]:
-    """Whom a limit refuses inside stands in the audit (H135): written once what they wanted is rolled back."""
+    """Records an audit event when a limit refuses the block (H135), after the block's transaction has rolled back."""
     try:
         yield
     except RateLimited as limited:
-        await audit.record(now, over(limited, community_id, actor_id, invitation_id=invitation_id, rows=rows))
+        await audit.record(
+            now, rate_limited_event(limited, community_id, actor_id, invitation_id=invitation_id, rows=rows)
+        )
         raise
 
 
-def over(
+def rate_limited_event(
     limited: RateLimited, community_id: str, actor_id: str | None, *, invitation_id: str | None = None, rows: int = 1
 ) -> audit.Event:
-    """The event of somebody who asked for more than a limit allows."""
+    """Returns the audit event of a request that exceeded a limit."""
     details = {"reason": limited.sentence.code, "rows": str(rows)}
     return audit.Event("invitation.rate_limited", community_id, actor_id, invitation_id, details)
 
 
 def client_key(client: str) -> str:
-    """A client address, IPv6 by its /64, because one subscriber has all of it."""
+    """Returns the key of a client address. IPv6 is counted by its /64, because one subscriber has all of it."""
     try:
         address = ip_address(client)
     except ValueError:
@@ -109,10 +111,10 @@ def client_key(client: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Recipient:
-    """A mailbox as the limits count it: mails of one kind, from one community and from all of them.
+    """A mailbox as the limits count it: mails of one kind, from one community and from all communities.
 
-    Each kind has counters of its own. Fresh links, which anybody with an expired link can ask for, delay neither an
-    admin's resend nor a code.
+    Each kind has its own counters. Any holder of an expired link can request fresh links, and these must not delay an
+    admin's resend or a code.
     """
 
     address: Address
@@ -129,10 +131,10 @@ class Recipient:
 
 
 async def spend_mail(limits: RateLimits, to: Recipient, *, now: datetime) -> timedelta | None:
-    """Counts a mail; None while it may leave, else how long it waits.
+    """Counts a mail, and returns None when it may be sent, or the time to wait.
 
-    The community's own limit comes first. A mail over it is not counted across communities, so that one community
-    cannot use up the mails of another.
+    The limit of the community is counted first. A mail above it is not counted across communities, so that one community
+    cannot exhaust the limit of another.
     """
     wait = await spend(limits.mails_per_recipient, to.community_key, now=now)
     if wait is not None:
@@ -144,7 +146,7 @@ async def spend_mail(limits: RateLimits, to: Recipient, *, now: datetime) -> tim
 
 
 async def unspend_mail(limits: RateLimits, to: Recipient, *, now: datetime) -> None:
-    """Takes back the count of a mail that did not leave."""
+    """Reverts the count of a mail that was not sent."""
     await spend(limits.mails_per_recipient, to.community_key, now=now, times=-1)
     await spend(limits.mails_per_recipient_overall, to.overall_key, now=now, times=-1)
 
@@ -155,5 +157,5 @@ async def forget_recipient(address: Address) -> None:
 
 
 def recipient_key(address: Address) -> str:
-    """The prefix of the counters of the mails to one mailbox; tags after a plus sign are one mailbox."""
+    """Returns the prefix of the counters of a mailbox. Tags after a plus sign do not change it."""
     return f"recipient:{digest_of(mailbox_of(address))}"

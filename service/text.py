@@ -1,4 +1,4 @@
-"""Texts from people, validated: names, messages and language tags."""
+"""Validation of texts from people: names, messages and language tags."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -13,7 +13,7 @@ _LONGEST_TAG: Final = 35  # RFC 5646 section 4.4.1
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """The longest that a text from a person may be, in characters; `label` is the field's name for a person."""
+    """The maximum length of a text in characters. `label` is the name of the field in sentences for people."""
 
     field: str
     label: str
@@ -26,7 +26,7 @@ MESSAGE = Bounds("message", gettext_noop("message"), 1000, lines=True)
 
 
 def validated_text(text: str, bounds: Bounds) -> str:
-    """The text, trimmed. Raises InvalidInput when it is empty, too long, or carries control characters (H087)."""
+    """Returns the trimmed text. Raises InvalidInput when it is empty, too long, or has control characters (H087)."""
     trimmed = text.strip()
     if not trimmed:
         raise InvalidInput(bounds.field, _empty(bounds))
@@ -65,14 +65,14 @@ def _printable(character: str, *, lines: bool) -> bool:
     return character.isprintable() or character in _INVISIBLE_BUT_FINE or (lines and character in "\n\r\t")
 
 
-# Joiners shape names and emoji in many scripts; the mails neutralise them where they could mislead.
+# Joiners shape names and emoji in many scripts. The mails neutralize them where they could mislead.
 _INVISIBLE_BUT_FINE = "\u200c\u200d\u00a0\u202f\u3000"
 
 
 def language_tag(locale: str | None) -> str | None:
-    """The tag (BCP 47), if Babel knows its language; None for none. Raises InvalidInput.
+    """Returns a language tag (BCP 47), or None for an empty one. Raises InvalidInput for a tag that Babel rejects.
 
-    A language without a catalogue is fine: the mail falls back (`service.languages.best_language`).
+    The language may have no catalogue. The mail then falls back (`service.languages.best_language`).
     """
     if not locale:
         return None

@@ -50,7 +50,7 @@ from service.accounts.identities import MOST_IDENTITIES
 from service.accounts.sessions import MOST_LISTED
 from service.communities.invitation_policy import MOST_DOMAINS
 from service.communities.members import MOST_MEMBERSHIPS
-from service.invitations import invite_many
+from service.invitations.invite_many import MOST_INVITEES
 
 Variables = Mapping[str, Any]
 
@@ -89,7 +89,7 @@ ROWS: Final[dict[str, Rows]] = {
     "InvitationConnection.edges": _PAGE_OF_INVITATIONS,
     "InvitationConnection.nodes": _PAGE_OF_INVITATIONS,
     "InvitationPolicy.allowedEmailDomains": Rows(MOST_DOMAINS),
-    "InviteMembersSuccess.outcomes": Rows(invite_many.MOST, "invitees", one_community=True),
+    "InviteMembersSuccess.outcomes": Rows(MOST_INVITEES, "invitees", one_community=True),
     "InvitePreview.providers": _PROVIDERS,
     "MembershipConnection.edges": _PAGE,
     "MembershipConnection.nodes": _PAGE,

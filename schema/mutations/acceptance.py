@@ -9,8 +9,8 @@ from schema import problems
 from schema.context import Info
 from schema.types.acceptance import Acceptance
 from service.errors import InviteLinkInvalid
-from service.invitations import fresh_links
-from service.invitations.links import LinkFacts, by_token
+from service.invitations.fresh_links import request_fresh_link, request_fresh_link_of
+from service.invitations.links import LinkFacts, link_by_token
 from service.invitations.respond import decline, open_link
 from service.languages import localized, sentence
 from service.models import Flow
@@ -200,9 +200,9 @@ class AcceptanceMutations:
         context = info.context
         await context.count_attempt()
         if input.token is not None:
-            await fresh_links.request(input.token, now=context.now)
+            await request_fresh_link(input.token, now=context.now)
         elif (link := await newest_link(context.flow_cookie, now=context.now)) is not None:
-            await fresh_links.request_for(link, now=context.now)
+            await request_fresh_link_of(link, now=context.now)
         return RequestFreshLinkAnswer(message=localized(_FRESH_LINK_REQUESTED))
 
 
@@ -210,7 +210,7 @@ async def _link_to_accept(info: Info, input: AcceptInviteInput) -> tuple[LinkFac
     """The link of the token, or the link of an earlier flow of this browser and the first start of that flow."""
     context = info.context
     if input.token is not None:
-        return open_link(await by_token(input.token, now=context.now), context.now), None
+        return open_link(await link_by_token(input.token, now=context.now), context.now), None
     flow_id = None if input.acceptance_id is None else str(input.acceptance_id)
     link, flow = await link_for_retry(context.flow_cookie, flow_id=flow_id, now=context.now)
     return link, flow.first_started_at
@@ -228,7 +228,7 @@ async def _link_to_decline(info: Info, input: DeclineInviteInput) -> LinkFacts:
     """Blocking needs the token. A flow that an earlier person left in a shared browser must not block."""
     context = info.context
     if input.token is not None:
-        return open_link(await by_token(input.token, now=context.now), context.now)
+        return open_link(await link_by_token(input.token, now=context.now), context.now)
     if input.block:
         raise InviteLinkInvalid
     link, _ = await link_for_retry(context.flow_cookie, now=context.now)

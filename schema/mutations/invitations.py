@@ -70,9 +70,9 @@ class InviteeOutcome:
 
 
 def _result_of(outcome: Outcome) -> Any:
-    if outcome.refused is not None:
-        return problem_of(outcome.refused)
-    return InviteMemberSuccess(invitation=invitation_with_community(outcome.invited()))
+    if outcome.error is not None:
+        return problem_of(outcome.error)
+    return InviteMemberSuccess(invitation=invitation_with_community(outcome.unwrap()))
 
 
 @strawberry.type
@@ -161,7 +161,7 @@ class InvitationMutations:
         )
         return InviteMembersSuccess(
             outcomes=[InviteeOutcome.from_outcome(outcome) for outcome in outcomes],
-            invited_count=sum(outcome.refused is None for outcome in outcomes),
+            invited_count=sum(outcome.error is None for outcome in outcomes),
         )
 
     @strawberry.mutation(

@@ -13,7 +13,7 @@ from service.addresses import masked
 from service.communities.members import memberships_of
 from service.flow_sentences import from_columns
 from service.invitations.accept import AcceptanceStatus
-from service.invitations.links import LinkFacts, by_id
+from service.invitations.links import LinkFacts, link_by_id
 from service.languages import Sentence, gettext_noop, localized
 from service.models import Flow, Role
 from service.sign_in import proposed_address
@@ -92,7 +92,7 @@ class Acceptance:
     @classmethod
     async def from_flow(cls, flow: Flow, info: Info) -> Self | None:
         context = info.context
-        link = await by_id(flow.link_id or "", now=context.now)
+        link = await link_by_id(flow.link_id or "", now=context.now)
         if link is None:
             return None
         return cls(

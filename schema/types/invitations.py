@@ -14,7 +14,8 @@ from service.audit_log.log import TimelineQuery
 from service.communities.access import CommunityAccess
 from service.errors import InvalidInput
 from service.invitation_status import Status
-from service.invitations import funnel, search
+from service.invitations.funnel import FunnelWeek
+from service.invitations.search import InvitationFilter as Conditions
 from service.invitations.views import BlockedCode, InvitationView
 from service.languages import localized
 from service.models import Delivery, Role
@@ -134,7 +135,7 @@ class InvitationConnection:
     page_info: PageInfo
     scope: strawberry.Private[str]
     access: strawberry.Private[CommunityAccess]
-    conditions: strawberry.Private[search.InvitationFilter]
+    conditions: strawberry.Private[Conditions]
 
     @strawberry.field
     async def total_count(self, info: Info) -> int:
@@ -162,7 +163,7 @@ class InvitationWeek:
     accepted: int
 
     @classmethod
-    def from_view(cls, week: funnel.FunnelWeek) -> Self:
+    def from_view(cls, week: FunnelWeek) -> Self:
         return cls(
             starts_at=week.starts_at,
             invited=week.invited,
@@ -181,10 +182,10 @@ class InvitationFilter:
     created_after: datetime | None = None
     created_before: datetime | None = None
 
-    def to_filter(self) -> search.InvitationFilter:
+    def to_filter(self) -> Conditions:
         """Raises BadArgument for a filter that nothing can match."""
         try:
-            return search.InvitationFilter(
+            return Conditions(
                 set_of(self.statuses),
                 set_of(self.deliveries),
                 set_of(self.roles),

@@ -10,7 +10,7 @@ from service.models import Role
 class Grant:
     """The bounds of an access token: its scopes, its communities, and the highest role that it may invite to.
 
-    `highest_role` is None for a token without the scope INVITE.
+    A token without the scope INVITE has no `highest_role`.
     """
 
     token_id: str
@@ -27,8 +27,8 @@ class Grant:
 class Caller:
     """The member behind a request. `credential_id` is the id of their session or access token.
 
-    `last_used_at` is the last recorded use of that credential. `grant` is None in a session. `signed_in_at` is the
-    sign-in that began the session, and None for an access token.
+    `last_used_at` is the last recorded use of that credential. Only access tokens have a `grant`. Only sessions have
+    `signed_in_at`, the instant of the sign-in.
     """
 
     member_id: str

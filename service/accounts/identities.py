@@ -66,7 +66,7 @@ def update_identity(identity_id: str, identity: Identity, *, now: datetime) -> S
     return Statement(sql, (now, claimed_address(identity), True, identity_id))
 
 
-async def release_account(member_id: str, *, now: datetime) -> None:
+async def delete_sign_ins(member_id: str, *, now: datetime) -> None:
     """Deletes the identities of an account, and ends its sessions and access tokens.
 
     The identities are locked first. A concurrent sign-in therefore either succeeds before, and its session ends with the

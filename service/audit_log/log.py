@@ -110,7 +110,7 @@ class AuditLogQuery:
     conditions: AuditFilter = field(default_factory=AuditFilter)
 
 
-async def of_invitations(queries: Sequence[TimelineQuery]) -> list[list[EventView]]:
+async def timeline_pages(queries: Sequence[TimelineQuery]) -> list[list[EventView]]:
     """Returns the pages, with one statement for events and one for names. The caller must be an admin."""
     params = Params()
     pages = [_timeline_sql(query, params) for query in queries]
@@ -129,7 +129,7 @@ def _timeline_sql(query: TimelineQuery, params: Params) -> str:
     )
 
 
-async def of_communities(queries: Sequence[AuditLogQuery]) -> list[list[EventView]]:
+async def audit_log_pages(queries: Sequence[AuditLogQuery]) -> list[list[EventView]]:
     """Returns the pages, with one statement for events, one for names and one for positions. The caller must be an admin.
 
     Each kind of the filter is one scan along an index, newest first. The cost of a page does not depend on the length of

@@ -17,7 +17,7 @@ from service.cli.shared import (
 )
 from service.clock import system_clock
 from service.errors import InvalidInput
-from service.invitations import operator
+from service.invitations.operator import create_community_as_operator, release_account
 from service.settings import Settings, load_settings
 from service.text import NAME, language_tag, validated_text
 
@@ -47,9 +47,7 @@ def create_community(
 
 async def _create_community(settings: Settings, name: str, owner: Address, locale: str | None) -> str:
     async with connected(settings):
-        return await operator.create_community_as_operator(
-            name, owner, locale=locale, now=system_clock(), settings=settings
-        )
+        return await create_community_as_operator(name, owner, locale=locale, now=system_clock(), settings=settings)
 
 
 @identity_app.command("release")
@@ -74,4 +72,4 @@ def release_identity(
 
 async def _release_identity(settings: Settings, email: Address) -> bool:
     async with connected(settings):
-        return await operator.release(email, now=system_clock(), settings=settings)
+        return await release_account(email, now=system_clock(), settings=settings)

@@ -23,7 +23,7 @@ from service.invitation_status import Status
 from service.invitations.errors import AlreadyInvited
 from service.invitations.invite import Invitee
 from service.invitations.invite_many import invite_many_as_operator
-from service.invitations.invitee_csv import ListedInvitee, ListUnreadable, read_list
+from service.invitations.invitee_csv import InviteeRow, ListUnreadable, read_list
 from service.models import Role
 from service.settings import Settings, load_settings
 
@@ -65,16 +65,16 @@ def invite(
         raise typer.Exit(1)
 
 
-def _invitees_of(emails: list[str], csv: Path | None, role: str) -> list[ListedInvitee]:
+def _invitees_of(emails: list[str], csv: Path | None, role: str) -> list[InviteeRow]:
     if role.upper() not in Role.__members__:
         refuse(f"--role: {role} is no role; one of {', '.join(known.lower() for known in Role)} was expected.")
     default_role = Role(role.upper())
     if csv is not None:
         return read_list(csv, role=default_role)
-    return [ListedInvitee(line, email, Invitee(email, default_role)) for line, email in enumerate(emails, start=1)]
+    return [InviteeRow(line, email, Invitee(email, default_role)) for line, email in enumerate(emails, start=1)]
 
 
-async def _invite_all(settings: Settings, community: str, rows: list[ListedInvitee], *, reinvite_closed: bool) -> int:
+async def _invite_all(settings: Settings, community: str, rows: list[InviteeRow], *, reinvite_closed: bool) -> int:
     """Invites in portions, with a progress bar. Returns the number of refused rows."""
     tally: Counter[str] = Counter()
     async with connected(settings):
@@ -102,7 +102,7 @@ async def _invite_all(settings: Settings, community: str, rows: list[ListedInvit
 
 
 async def _invite_portion(
-    settings: Settings, community_id: str, portion: list[ListedInvitee], tally: Counter[str], *, reinvite_closed: bool
+    settings: Settings, community_id: str, portion: list[InviteeRow], tally: Counter[str], *, reinvite_closed: bool
 ) -> None:
     readable = [row for row in portion if row.invitee is not None]
     invitees = [row.invitee for row in readable if row.invitee is not None]
@@ -113,14 +113,14 @@ async def _invite_portion(
         )
     problems = {row.line: row.problem for row in portion if row.invitee is None}
     for row, outcome in zip(readable, outcomes, strict=True):
-        if outcome.refused is None:
+        if outcome.error is None:
             tally["invited"] += 1
-        elif isinstance(outcome.refused, AlreadyInvited | AlreadyMember):
+        elif isinstance(outcome.error, AlreadyInvited | AlreadyMember):
             tally["known"] += 1
-            if isinstance(outcome.refused, AlreadyInvited):
-                tally[outcome.refused.invitation.status] += 1
+            if isinstance(outcome.error, AlreadyInvited):
+                tally[outcome.error.invitation.status] += 1
         else:
-            problems[row.line] = str(outcome.refused)
+            problems[row.line] = str(outcome.error)
     tally["refused"] += len(problems)
     for row in portion:
         if row.line in problems:

@@ -53,7 +53,7 @@ async def change_role(
 
 
 async def remove_member(membership_id: str, *, caller: Caller | None, now: datetime, settings: Settings) -> str:
-    """Removes a member, or the caller from the community. Their sessions and tokens lose access at once."""
+    """Removes a member, or the caller from the community. Their sessions and tokens lose access immediately."""
     async with transaction():
         target = await _lock_target(membership_id, caller, settings)
         if not (target.own or target.access.may_manage(target.view.role)):

@@ -14,7 +14,7 @@ from service.changes import Changed, notify
 from service.database import execute, select
 from service.delivery.errors import NothingToSend
 from service.invitation_status import Status, is_pending, status_of
-from service.invitations import links
+from service.invitations.links import issue_link
 from service.languages import Sentence
 from service.limits import Recipient
 from service.mail.message import Mail, refuse_broken_mail
@@ -169,7 +169,7 @@ def _is_current(row: dict[str, Any], now: datetime) -> bool:
 
 async def _compose_link(order: InvitationOrder, settings: Settings, now: datetime) -> Mail:
     minutes = order.link_minutes or settings.link_minutes
-    token = await links.issue(
+    token = await issue_link(
         order.invitation_id, order.id, order.generation, minutes=minutes, ends=order.expires_at, now=now
     )
     facts = InvitationFacts(

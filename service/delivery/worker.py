@@ -17,7 +17,7 @@ from service.database import transaction
 from service.database.deadlines import fresh_context, statements_within
 from service.delivery.leases import Lease, lease_due
 from service.delivery.sending import Attempt
-from service.invitations import fresh_links
+from service.invitations.fresh_links import has_requests, take_requests
 from service.mail import outbox, send_rate
 from service.mail.senders import MailSender, refuse_unsafe
 from service.models import MailKind
@@ -73,11 +73,11 @@ class Worker:
     async def _order_fresh_links(self) -> None:
         """Decides on a bounded number of requests, so that a flood of them does not delay the mail."""
         for _ in range(_REQUEST_BATCHES):
-            if not await fresh_links.are_waiting():
+            if not await has_requests():
                 return
             async with transaction():
                 now = self._clock()
-                batch = await fresh_links.take(now=now, settings=self._settings)
+                batch = await take_requests(now=now, settings=self._settings)
                 for due in batch.due:
                     await outbox.order(due.invitation_id, generation=due.generation, kind=MailKind.FRESH_LINK, now=now)
             if not batch.is_full:

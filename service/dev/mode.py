@@ -23,7 +23,7 @@ from service.delivery import sns
 from service.delivery.sns import FetchCertificate
 from service.dev import mailbox_page
 from service.dev.openid_provider import OpenIDProvider
-from service.invitations import operator
+from service.invitations.operator import create_community_as_operator, invite_for_operator
 from service.limits import forget_recipient
 from service.mail.mailbox import Mailbox
 from service.mail.senders import open_sender
@@ -128,12 +128,12 @@ async def prepare_demo(settings: Settings, *, now: datetime) -> bool:
     rows = await select(_DEMO, DEMO, PROVIDER, settings.providers[PROVIDER].issuer)
     demo = rows[0] if rows else None
     if demo is None:
-        await operator.create_community_as_operator(DEMO, OWNER, now=now, settings=settings)
+        await create_community_as_operator(DEMO, OWNER, now=now, settings=settings)
     elif demo["identity_id"] is None:
         owner = Address(demo["owner_email"] or OWNER)
         # Nobody has the mails of earlier runs, so they do not count against the recipient's limit.
         await forget_recipient(owner)
-        await operator.invite_for_operator(
+        await invite_for_operator(
             demo["id"], owner, Role.OWNER, for_member_id=demo["owner_id"], now=now, settings=settings
         )
     return demo is None or demo["identity_id"] is None

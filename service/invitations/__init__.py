@@ -1,1 +1,1 @@
-"""Invitations: inviting, managing, responding, accepting, and the views that admins see."""
+"""Invitations: creating, managing, answering and accepting them, and the views of admins."""

@@ -1,7 +1,7 @@
-"""Acceptance: the one atomic step that lets an invitee in.
+"""Acceptance: the single atomic step that makes an invitee a member.
 
-Invitation, account, identity, membership, session and audit are written together or not at all; a guarded UPDATE's row
-count decides who won (H006). Every refusal comes before, and consumes nothing.
+One transaction writes the invitation, account, identity, membership, session and audit events. The row count of a guarded
+UPDATE decides which of several concurrent attempts succeeds (H006). All checks run first, and a refusal consumes nothing.
 """
 
 from dataclasses import dataclass
@@ -25,11 +25,11 @@ from service.openid import Identity
 from service.settings import Settings
 from service.tokens import Token, new_id
 
-_LONGEST_SHOWN: Final = 100
+_LONGEST_ADDRESS: Final = 100
 
 
 class AcceptanceStatus(StrEnum):
-    """How an acceptance stands; the words of the API."""
+    """The status of an acceptance, as the API names it."""
 
     STARTED = "STARTED"
     CODE_REQUIRED = "CODE_REQUIRED"
@@ -45,9 +45,9 @@ class AcceptanceStatus(StrEnum):
 
 
 class AcceptanceRefused(Exception):
-    """Raised when a returning flow lets nobody in, and has consumed nothing.
+    """Raised when an acceptance is refused and has consumed nothing.
 
-    `reason` is for the audit, `sentence` for the person: what happened and what they can do next.
+    `reason` is for the audit log. `sentence` tells the invitee the cause and the next step.
     """
 
     def __init__(self, status: AcceptanceStatus, reason: str, sentence: Sentence) -> None:
@@ -56,8 +56,8 @@ class AcceptanceRefused(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Accepted:
-    """Who came in: where, whether they were there before, and the new session's token."""
+class NewMember:
+    """The membership of the invitee, whether it existed before, and the token of the new session."""
 
     membership_id: str
     was_member: bool
@@ -70,7 +70,7 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class _Account:
-    """What is known of an identity: its account, the account's place here, and another account of the same address."""
+    """The account of an identity, its membership in the community, and another account with the invited address."""
 
     identity_id: str | None
     known_member_id: str | None
@@ -82,15 +82,15 @@ class _Account:
 
 async def accept(
     link: LinkFacts, identity: Identity, browser: Browser, *, now: datetime, settings: Settings
-) -> Accepted:
-    """Lets the invitee in, or raises AcceptanceRefused. Runs in a transaction of the caller's.
+) -> NewMember:
+    """Accepts the invitation, or raises AcceptanceRefused. The calling code opens the transaction.
 
-    Locks in one order everywhere: the community (where seats count), the inviter's membership, the invitation.
+    Every transaction locks in this order: the community, the inviter's membership, the invitation.
     """
     refuse_other_address(link, identity)
     await _lock_rules(link)
-    await _refuse_seatless(link, identity, now)
-    await _refuse_inviter_without_right(link)
+    await _refuse_without_seat(link, identity, now)
+    await _refuse_unentitled_inviter(link)
     _refuse_disallowed_domain(link)
     account = await _account_of(identity, link)
     _refuse_other_account(account, link)
@@ -108,7 +108,7 @@ async def accept(
         _audit_events(link, account, member_id, identity, now),
     )  # fmt: skip
     await notify(Changed(link.community_id, link.invitation_id))
-    return Accepted(membership_id, account.membership_id is not None, session)
+    return NewMember(membership_id, account.membership_id is not None, session)
 
 
 def link_invalid() -> AcceptanceRefused:
@@ -116,7 +116,7 @@ def link_invalid() -> AcceptanceRefused:
 
 
 def refuse_other_address(link: LinkFacts, identity: Identity) -> None:
-    """Refuses a login that does not speak for the invited address: an email only ever refuses (H021, H045)."""
+    """Refuses a login that does not claim the invited address. An address only causes refusals (H021, H045)."""
     claimed = claimed_address(identity)
     if claimed is None or not same(claimed, link.email):
         raise AcceptanceRefused(AcceptanceStatus.EMAIL_MISMATCH, "email_mismatch", _mismatch(identity.email, link))
@@ -129,13 +129,18 @@ def _mismatch(signed_in: str | None, link: LinkFacts) -> Sentence:
 
 
 def _shortened(email: str) -> str:
-    """The address in a length that fits into a sentence."""
-    return email if len(email) <= _LONGEST_SHOWN else f"{email[: _LONGEST_SHOWN // 2]}…{email[-_LONGEST_SHOWN // 2 :]}"
+    """Shortens a long address for a sentence."""
+    return (
+        email
+        if len(email) <= _LONGEST_ADDRESS
+        else f"{email[: _LONGEST_ADDRESS // 2]}…{email[-_LONGEST_ADDRESS // 2 :]}"
+    )
 
 
 async def _lock_rules(link: LinkFacts) -> None:
-    """The community's rules stay as they were read until the invitee is in, and whoever changes them waits. The lock is
-    the one that counting seats needs, where they are counted: raising a weaker one later could deadlock.
+    """Locks the community, and refuses when its rules have changed since they were read with the link.
+
+    With a seat limit it takes the lock that counting seats needs. Upgrading a weaker lock later could deadlock.
     """
     lock = "FOR SHARE" if link.seat_limit is None else "FOR NO KEY UPDATE"
     sql = f"SELECT seat_limit, allowed_email_domains FROM communities WHERE id = $1 {lock}"  # noqa: S608 -- constants
@@ -144,8 +149,8 @@ async def _lock_rules(link: LinkFacts) -> None:
         raise AcceptanceRefused(AcceptanceStatus.NOT_ALLOWED, "rules_changed", flow_sentence("RULES_CHANGED"))
 
 
-async def _refuse_seatless(link: LinkFacts, identity: Identity, now: datetime) -> None:
-    """Refuses when members fill every seat; the invitation itself holds no seat against its own invitee."""
+async def _refuse_without_seat(link: LinkFacts, identity: Identity, now: datetime) -> None:
+    """Refuses when members fill every seat. Pending invitations do not count here, and one of them is this one."""
     if link.seat_limit is None:
         return
     seats = await lock_seats(link.community_id, now)
@@ -157,8 +162,8 @@ async def _refuse_seatless(link: LinkFacts, identity: Identity, now: datetime) -
         )
 
 
-async def _refuse_inviter_without_right(link: LinkFacts) -> None:
-    """The inviter's right is read again, and held until the invitee is in (H128)."""
+async def _refuse_unentitled_inviter(link: LinkFacts) -> None:
+    """Reads the inviter's role again, and locks it until the transaction ends (H128)."""
     if link.inviter_id is None:
         return
     rows = await select(
@@ -172,12 +177,12 @@ async def _refuse_inviter_without_right(link: LinkFacts) -> None:
 
 
 def _refuse_disallowed_domain(link: LinkFacts) -> None:
-    """The community's rules may have changed since the invitation."""
+    """Refuses when the rules no longer allow the domain. They may have changed since the invitation."""
     if link.allowed_email_domains and domain_of(link.email) not in link.allowed_email_domains:
         raise AcceptanceRefused(AcceptanceStatus.NOT_ALLOWED, "domain_not_allowed", flow_sentence("DOMAIN_NOT_ALLOWED"))
 
 
-_ACCOUNT = """
+_ACCOUNT: Final = """
 SELECT d.id AS identity_id, d.member_id AS known_member_id, COALESCE(d.member_id, $5) AS member_id,
     m.id AS membership_id, n.member_id AS other_member_id,
     EXISTS (SELECT 1 FROM identities w WHERE w.member_id = n.member_id) AS other_signs_in
@@ -190,16 +195,18 @@ LEFT JOIN (SELECT p.id AS member_id FROM members p WHERE p.email = $4 AND p.eras
 
 
 async def _account_of(identity: Identity, link: LinkFacts) -> _Account:
-    """The account is found by (issuer, subject), or named by the operator in the invitation; an email finds none
-    (H037, H040).
+    """Finds the account by (issuer, subject), or takes the account that the operator named in the invitation.
+
+    An address never finds an account (H037, H040).
     """
     rows = await select(_ACCOUNT, identity.issuer, identity.subject, link.community_id, link.email, link.for_member_id)
     return _Account(**rows[0])
 
 
 def _refuse_other_account(account: _Account, link: LinkFacts) -> None:
-    """Another account of the same address keeps it: nothing is merged, and nothing is made beside it. A member who only
-    claims the address, by a sign-in that does not prove it, keeps nobody out.
+    """Refuses when another account has the address. Accounts are never merged or duplicated.
+
+    An account whose sign-in only claims the address, without proof, is no obstacle.
     """
     if account.known_member_id is not None and link.for_member_id not in {None, account.known_member_id}:
         raise AcceptanceRefused(
@@ -223,11 +230,12 @@ RETURNING id
 
 
 async def _consume(link: LinkFacts, member_id: str, now: datetime, *writes: Statement) -> None:
-    """Writes it all, and uses the invitation up: of all who try at once, the one whose UPDATE writes the row comes in
-    (H005, H006); what the others wrote is rolled back with their transaction.
+    """Runs all writes, then consumes the invitation with a guarded UPDATE.
+
+    Exactly one concurrent attempt succeeds. The others roll back (H005, H006).
     """
-    consuming = Statement(_CONSUME, (now, member_id, link.invitation_id, link.generation))
-    if not await execute_batch(*writes, consuming):
+    consume = Statement(_CONSUME, (now, member_id, link.invitation_id, link.generation))
+    if not await execute_batch(*writes, consume):
         raise link_invalid()
 
 
@@ -249,7 +257,7 @@ def _insert_membership(membership_id: str, member_id: str, link: LinkFacts, now:
 
 
 def _audit_events(link: LinkFacts, account: _Account, member_id: str, identity: Identity, now: datetime) -> Statement:
-    """What was believed, and why, is kept with the acceptance."""
+    """Records the acceptance with the evidence for the address."""
     evidence = {
         "provider": identity.provider_id,
         "issuer": identity.issuer,

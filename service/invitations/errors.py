@@ -1,4 +1,4 @@
-"""Expected failures that carry an invitation or its status."""
+"""Expected errors that carry an invitation or its status."""
 
 from typing import Final
 
@@ -30,9 +30,9 @@ LIMITS: Final = {limit.code: limit for limit in (INVITER_LIMITED, COMMUNITY_LIMI
 
 
 class AlreadyInvited(ExpectedError):
-    """Raised when the address has an invitation that excludes another one; nothing was changed or sent.
+    """Raised when the address has an invitation that excludes a new one.
 
-    The invitation is pending, or it is closed and the list that names the address does not invite again.
+    The invitation is pending, or it is closed and the list with the address does not reinvite closed ones.
     """
 
     def __init__(self, invitation: InvitationView) -> None:

@@ -1,7 +1,7 @@
-"""Fresh links: the holder of an expired link asks for another, which goes to the invited mailbox only.
+"""Fresh links: the holder of an expired link requests another, which is sent only to the invited mailbox.
 
-A request is a row that says no more than a token's digest, and is the same for every token. A worker decides later
-whether a mail is due. The person who asks therefore learns nothing from the answer or from the time that it takes.
+A request stores only the digest of the token, in the same way for every token. A worker decides later whether a mail is
+due. The answer and its time therefore reveal nothing about the token.
 """
 
 from dataclasses import dataclass
@@ -23,8 +23,8 @@ _BATCH: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Due:
-    """An invitation whose fresh link is to be sent."""
+class DueLink:
+    """An invitation for which a worker sends a fresh link."""
 
     invitation_id: str
     generation: int
@@ -32,18 +32,18 @@ class Due:
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
-    """A batch of requests: whether more may wait, and the invitations whose fresh links are due."""
+class RequestBatch:
+    """A batch of requests. `is_full` means that more may wait. `due` has the invitations whose fresh links are due."""
 
     is_full: bool
-    due: list[Due]
+    due: list[DueLink]
 
 
 # -------------------------------------------------------------------------------------------------------------- asking
 
 
-async def request(token: str, *, now: datetime) -> None:
-    """Stores that somebody asks with this token, and wakes a worker.
+async def request_fresh_link(token: str, *, now: datetime) -> None:
+    """Stores a request with this token, and wakes a worker.
 
     Runs the same statement and writes the same row for a live, dead, unknown or malformed token (H184). A second request
     with the same token adds nothing while the first one waits.
@@ -51,8 +51,8 @@ async def request(token: str, *, now: datetime) -> None:
     await _store(digest_of(token[:_LONGEST_TOKEN]), now)
 
 
-async def request_for(link: LinkFacts, *, now: datetime) -> None:
-    """The same for the link of the browser's own flow."""
+async def request_fresh_link_of(link: LinkFacts, *, now: datetime) -> None:
+    """Stores a request for the link of the browser's own flow, and wakes a worker."""
     rows = await select("SELECT digest FROM links WHERE id = $1", link.id)
     for row in rows:
         await _store(row["digest"], now)
@@ -66,7 +66,7 @@ async def _store(digest: str, now: datetime) -> None:
 # ------------------------------------------------------------------------------------------------------------- deciding
 
 
-async def are_waiting() -> bool:
+async def has_requests() -> bool:
     return bool(await select("SELECT 1 AS one FROM fresh_link_requests LIMIT 1"))
 
 
@@ -78,21 +78,23 @@ DELETE FROM fresh_link_requests WHERE digest IN (SELECT digest FROM taken) RETUR
 """
 
 
-async def take(*, now: datetime, settings: Settings) -> Taken:
-    """Takes a batch of requests and decides on them, in a transaction of the caller's, who orders the mails.
+async def take_requests(*, now: datetime, settings: Settings) -> RequestBatch:
+    """Takes a batch of requests and decides on them. The calling code orders the mails in the same transaction.
 
-    Workers on PostgreSQL take disjoint batches. A fresh link is due while the invitation is open, no link of it is live,
-    no mail with one waits, the address takes mail, and FRESH_LINKS_PER_INVITATION is not used up. Any other request
-    leaves no trace (H179, H180).
+    Workers on PostgreSQL take disjoint batches. A fresh link is due for a pending invitation without a live link and
+    without a waiting mail. The address must accept mail, and FRESH_LINKS_PER_INVITATION must allow the link. Every other
+    request leaves no trace (H179, H180).
     """
     digests = [row["digest"] for row in await select(_TAKE, _BATCH)]
-    due = [found for found in await _wanting(digests, now) if await _allow(found, now, settings)]
-    return Taken(len(digests) == _BATCH, due)
+    due = [link for link in await _due_links(digests, now) if await _allow(link, now, settings)]
+    return RequestBatch(len(digests) == _BATCH, due)
 
 
-async def _wanting(digests: list[str], now: datetime) -> list[Due]:
-    """The invitations of these links that want a fresh one. Each is locked before its links are looked at, in one order,
-    so that of two workers with two links of one invitation the second sees what the first ordered.
+async def _due_links(digests: list[str], now: datetime) -> list[DueLink]:
+    """Returns the invitations of these links for which a fresh link is due.
+
+    Locks the invitations in a fixed order before it reads their links. When two workers have two links of one invitation,
+    the second one sees the mail that the first one ordered.
     """
     params = Params(now)
     if not (marks := params.add_all(digests)):
@@ -103,7 +105,7 @@ async def _wanting(digests: list[str], now: datetime) -> list[Due]:
         return []
     linkless = await select(_LINKLESS.format(marks=marks), *params.values)
     rows = [locked[row["id"]] for row in linkless]
-    return [Due(row["id"], row["generation"], row["community_id"]) for row in rows]
+    return [DueLink(row["id"], row["generation"], row["community_id"]) for row in rows]
 
 
 _LOCK: Final = f"""
@@ -125,12 +127,12 @@ ORDER BY i.id
 """  # noqa: S608 -- constants
 
 
-async def _allow(found: Due, now: datetime, settings: Settings) -> bool:
+async def _allow(due: DueLink, now: datetime, settings: Settings) -> bool:
     """Counts the fresh link, and records it where the limit allows it."""
-    limit, key = settings.rate_limits.fresh_links_per_invitation, f"fresh:{found.invitation_id}"
+    limit, key = settings.rate_limits.fresh_links_per_invitation, f"fresh:{due.invitation_id}"
     if await spend(limit, key, now=now) is not None:
         return False
-    event = audit.Event("invitation.fresh_link_requested", found.community_id, None, found.invitation_id)
+    event = audit.Event("invitation.fresh_link_requested", due.community_id, None, due.invitation_id)
     await audit.record_anonymous(now, event)
-    await notify(Changed(found.community_id, found.invitation_id))
+    await notify(Changed(due.community_id, due.invitation_id))
     return True

@@ -1,4 +1,4 @@
-"""How far the invitations of the last weeks came: invited, delivered, opened, accepted, week by week."""
+"""The funnel: the numbers of invited, delivered, opened and accepted invitations, by week."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ _MOST_WEEKS: Final = 26
 
 @dataclass(frozen=True, slots=True)
 class FunnelQuery:
-    """The last so many times seven days of a community that the caller administers."""
+    """The last `weeks` periods of seven days of a community that the caller administers."""
 
     community_id: str
     weeks: int
@@ -27,7 +27,7 @@ class FunnelQuery:
 
 @dataclass(frozen=True, slots=True)
 class FunnelWeek:
-    """The invitations that were created in one week, and how many of them came how far until now."""
+    """The invitations that were created in one week, counted by the stages that they have reached since."""
 
     starts_at: datetime
     invited: int
@@ -36,9 +36,8 @@ class FunnelWeek:
     accepted: int
 
 
-# Somebody who accepted has opened the link, and somebody who opened it had the mail. Each number therefore includes the
-# next, also where the mail service reports no deliveries. ix_invitations_funnel has every column, so a week is a range
-# of that index and no row is read.
+# An accepted invitation counts as opened, and an opened one as delivered. Each number therefore includes the next, also
+# where the mail service reports no deliveries. ix_invitations_funnel covers every column: a week is an index-only scan.
 _RANGE: Final = """
 SELECT {page} AS page, {week} AS week, count(*) AS invited,
     count(COALESCE(first_delivered_at, opened_at, accepted_at)) AS delivered,
@@ -48,23 +47,23 @@ FROM invitations WHERE community_id = {community} AND created_at > {after} AND c
 _RANGES_AT_ONCE: Final = 400  # SQLite joins at most 500 SELECTs in one statement
 
 
-async def last_weeks(asked: Sequence[FunnelQuery], *, now: datetime) -> list[list[FunnelWeek]]:
+async def funnels(queries: Sequence[FunnelQuery], *, now: datetime) -> list[list[FunnelWeek]]:
     """Returns the weeks of each funnel, the oldest first.
 
-    Weeks end at `now` for every funnel. A community is therefore counted once, for the longest funnel that asks for it.
+    Weeks end at `now` for every funnel. Each community is therefore counted once, for its longest funnel.
     """
     longest: dict[str, int] = {}
-    for funnel in asked:
+    for funnel in queries:
         longest[funnel.community_id] = max(funnel.weeks, longest.get(funnel.community_id, 0))
     ranges = [(community_id, week) for community_id, weeks in longest.items() for week in range(weeks)]
     counted: dict[tuple[str, int], FunnelWeek] = {}
     for start in range(0, len(ranges), _RANGES_AT_ONCE):
         counted |= await _count(ranges[start : start + _RANGES_AT_ONCE], now)
-    return [[counted[funnel.community_id, week] for week in reversed(range(funnel.weeks))] for funnel in asked]
+    return [[counted[funnel.community_id, week] for week in reversed(range(funnel.weeks))] for funnel in queries]
 
 
 async def _count(ranges: Sequence[tuple[str, int]], now: datetime) -> dict[tuple[str, int], FunnelWeek]:
-    """Counts weeks of communities in one statement. A week's number says how many whole weeks lie between it and now."""
+    """Counts weeks of communities in one statement. Week 0 ends now, and week 1 ends a week earlier."""
     params = Params()
     communities = {name: params.add(name) for name in dict.fromkeys(community_id for community_id, _ in ranges)}
     ends = {week for _, week in ranges} | {week + 1 for _, week in ranges}

@@ -1,8 +1,9 @@
-"""Inviting one person. All refusals come first; then one transaction writes the invitation and orders its mail."""
+"""Invites one person. After all checks, one transaction writes the invitation and orders its mail."""
 
+from collections import defaultdict
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from service import audit
 from service.accounts.access_tokens import access_token_details, lock_access_token
@@ -24,13 +25,12 @@ from service.errors import (
     SeatLimitReached,
 )
 from service.invitation_status import is_open
-from service.invitations import views as invitation_views
 from service.invitations.errors import COMMUNITY_LIMITED, INVITER_LIMITED, AlreadyInvited
-from service.invitations.views import InvitationView
+from service.invitations.views import InvitationView, invitation_by_id, invitation_view
 from service.languages import Sentence, sentence
 from service.limits import Allowance, audited, refuse_over_any
 from service.mail import outbox
-from service.models import MailKind, Role
+from service.models import Delivery, MailKind, Role
 from service.settings import Settings
 from service.text import MESSAGE, language_tag, validated_text
 from service.tokens import is_id, new_id
@@ -42,7 +42,7 @@ ADMINS_ONLY: Final = sentence("NOT_PERMITTED", "Only admins and owners invite pe
 
 @dataclass(frozen=True, slots=True)
 class Invitee:
-    """Whom to invite, as the inviter wrote it."""
+    """A person to invite, as the inviter entered them."""
 
     email: str
     role: Role = Role.MEMBER
@@ -51,8 +51,8 @@ class Invitee:
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
-    """Whom to invite, in the form that is stored."""
+class ValidInvitee:
+    """A person to invite, validated and in the stored form."""
 
     email: Address
     role: Role
@@ -62,7 +62,7 @@ class Checked:
 
 @dataclass(frozen=True, slots=True)
 class _InviteFacts:
-    """The inviter and their standing, and what stands in the way of inviting an address."""
+    """The inviter with their access, and the open invitation and the membership of the address."""
 
     access: CommunityAccess
     inviter: MemberView
@@ -74,17 +74,17 @@ class _InviteFacts:
 async def invite(
     community_id: str, invitee: Invitee, *, caller: Caller | None, now: datetime, settings: Settings
 ) -> InvitationView:
-    """Puts an address on the list of a community and orders the mail; the worker makes the link and sends it."""
+    """Invites an address to a community and orders the mail. The worker creates the link when it sends the mail."""
     if caller is None:
         raise NotSignedIn
     facts = await _invite_facts(community_id, invitee.email, caller, settings)
     refuse_above_own_role(facts.access, invitee.role)
-    checked = checked_invitee(invitee, facts.access)
+    valid = valid_invitee(invitee, facts.access)
     await _refuse_known(facts, now, settings)
     async with audited(community_id, caller.member_id, now=now), transaction():
         await refuse_without_seat(facts.access, now)
         await _spend_invites(facts.access, 1, now, settings)
-        return await _write_invitation(facts, checked, now, settings)
+        return await _write_invitation(facts, valid, now, settings)
 
 
 _INVITE_FACTS = f"""
@@ -103,8 +103,8 @@ ORDER BY am.id NULLS LAST LIMIT 1
 
 
 async def _invite_facts(community_id: str, email: str, caller: Caller, settings: Settings) -> _InviteFacts:
-    """Everything that decides on an invitation, in one statement; an address that is none matches nothing."""
-    facts = (caller.member_id, community_id, _canonical_or_nothing(email))
+    """Reads the facts that decide on an invitation, in one statement. An invalid address matches no row."""
+    facts = (caller.member_id, community_id, _canonical_or_empty(email))
     rows = await select(_INVITE_FACTS, *facts) if is_id(community_id) and caller.may_enter(community_id) else []
     if not rows:
         raise NotFound(NO_COMMUNITY)
@@ -115,7 +115,7 @@ async def _invite_facts(community_id: str, email: str, caller: Caller, settings:
     return _InviteFacts(access, inviter, row["open_id"], row["open_expires_at"], row["known_membership_id"])
 
 
-def _canonical_or_nothing(email: str) -> str:
+def _canonical_or_empty(email: str) -> str:
     try:
         return canonical(email)
     except AddressInvalid:
@@ -123,12 +123,13 @@ def _canonical_or_nothing(email: str) -> str:
 
 
 def refuse_above_own_role(access: CommunityAccess, role: Role) -> None:
+    """Raises NotPermitted unless the caller may invite to the role."""
     if not access.is_admin:
         raise NotPermitted(ADMINS_ONLY)
     if not access.may_manage(role):
         raise NotPermitted(
-            above_the_token(role)
-            if only_the_token_refuses(access, role)
+            token_forbids_role(role)
+            if only_token_forbids(access, role)
             else sentence(
                 "NOT_PERMITTED",
                 "You are %(own)s here, so you cannot invite to the role %(role)s.",
@@ -138,18 +139,20 @@ def refuse_above_own_role(access: CommunityAccess, role: Role) -> None:
         )
 
 
-def only_the_token_refuses(access: CommunityAccess, role: Role) -> bool:
+def only_token_forbids(access: CommunityAccess, role: Role) -> bool:
+    """Whether the caller could manage the role in a session, without the access token."""
     return replace(access, grant=None).may_manage(role)
 
 
-def above_the_token(role: Role) -> Sentence:
+def token_forbids_role(role: Role) -> Sentence:
     return sentence(
         "ACCESS_TOKEN_NOT_PERMITTED", "This access token cannot be used for invitations to the role %(role)s.",
         role=role.label,
     )  # fmt: skip
 
 
-def checked_invitee(invitee: Invitee, access: CommunityAccess) -> Checked:
+def valid_invitee(invitee: Invitee, access: CommunityAccess) -> ValidInvitee:
+    """Validates an invitee. Raises InvalidEmail, InvalidInput or EmailDomainNotAllowed."""
     try:
         email = canonical(invitee.email)
     except AddressInvalid as error:
@@ -158,18 +161,18 @@ def checked_invitee(invitee: Invitee, access: CommunityAccess) -> Checked:
     locale = language_tag(invitee.locale)
     if not access.admits(email):
         raise EmailDomainNotAllowed(list(access.allowed_email_domains))
-    return Checked(email, invitee.role, message, locale)
+    return ValidInvitee(email, invitee.role, message, locale)
 
 
 async def _refuse_known(facts: _InviteFacts, now: datetime, settings: Settings) -> None:
     if facts.membership_id is not None:
         raise AlreadyMember((await memberships_by_id([facts.membership_id], facts.access))[0])
     if facts.open_id is not None and facts.open_expires_at is not None and facts.open_expires_at > now:
-        raise AlreadyInvited(await view_in(facts.access, facts.open_id, now, settings))
+        raise AlreadyInvited(await read_invitation(facts.access, facts.open_id, now, settings))
 
 
 async def refuse_without_seat(access: CommunityAccess, now: datetime) -> None:
-    """Counts again under the community's lock, where a limit makes counting matter."""
+    """Counts the seats of a community with a limit, under its lock. Raises SeatLimitReached."""
     if access.seat_limit is None:
         return
     seats = await lock_seats(access.community_id, now)
@@ -186,7 +189,7 @@ async def _spend_invites(access: CommunityAccess, number: int, now: datetime, se
     )  # fmt: skip
 
 
-INSERT = """
+INSERT: Final = """
 INSERT INTO invitations (id, community_id, email, role, message, locale, inviter_id, generation, created_at, expires_at,
     days, delivery, delivery_at, resends, for_member_id, access_token_id)
 VALUES ($1, $2, $3, $4, $5, $6, $7, 1, $8, $9, $10, 'QUEUED', $8, 0, $11, $12)
@@ -194,8 +197,10 @@ ON CONFLICT DO NOTHING
 """
 
 
-async def _write_invitation(facts: _InviteFacts, invitee: Checked, now: datetime, settings: Settings) -> InvitationView:
-    """The invitation, its mail order and its audit event; loses to a simultaneous invite of the same address (H084)."""
+async def _write_invitation(
+    facts: _InviteFacts, invitee: ValidInvitee, now: datetime, settings: Settings
+) -> InvitationView:
+    """Writes the invitation, its mail order and its audit event. Of concurrent invites of an address one succeeds (H084)."""
     access, invitation_id = facts.access, new_id("inv")
     if facts.open_id is not None:
         await execute(
@@ -212,12 +217,21 @@ async def _write_invitation(facts: _InviteFacts, invitee: Checked, now: datetime
     await notify(
         Changed(access.community_id, invitation_id),
         outbox.order_statement(invitation_id, generation=1, kind=MailKind.INVITATION, now=now),
-        audit.audit_statement(now, event_of("invitation.created", access, invitation_id, role=invitee.role)),
+        audit.audit_statement(now, invitation_event("invitation.created", access, invitation_id, role=invitee.role)),
     )
-    return invitation_views.of_new(
-        access, facts.inviter, invitation_id, email=invitee.email, role=invitee.role, message=invitee.message,
-        locale=invitee.locale, now=now, expires_at=expires_at, settings=settings,
-    )  # fmt: skip
+    row = _new_row(facts, invitee) | {"id": invitation_id, "created_at": now, "expires_at": expires_at}
+    return invitation_view(row, access, now=now, settings=settings)
+
+
+def _new_row(facts: _InviteFacts, invitee: ValidInvitee) -> dict[str, Any]:
+    """The row of an invitation without further events, as `invitation_view` reads it. It saves reading it back."""
+    inviter, access = facts.inviter, facts.access
+    row: dict[str, Any] = defaultdict(lambda: None)
+    return row | {
+        "email": invitee.email, "role": invitee.role, "message": invitee.message, "locale": invitee.locale,
+        "delivery": Delivery.QUEUED, "inviter_id": inviter.id, "inviter_name": inviter.name,
+        "inviter_email": inviter.email, "inviter_created_at": inviter.created_at, "inviter_role": access.role,
+    }  # fmt: skip
 
 
 async def _already_invited(access: CommunityAccess, email: Address, now: datetime, settings: Settings) -> ExpectedError:
@@ -227,16 +241,19 @@ async def _already_invited(access: CommunityAccess, email: Address, now: datetim
     )  # fmt: skip
     if not rows:
         return NotFound(CHANGED)
-    return AlreadyInvited(await view_in(access, rows[0]["id"], now, settings))
+    return AlreadyInvited(await read_invitation(access, rows[0]["id"], now, settings))
 
 
-def event_of(kind: str, access: CommunityAccess, invitation_id: str, **details: str) -> audit.Event:
+def invitation_event(kind: str, access: CommunityAccess, invitation_id: str, **details: str) -> audit.Event:
     facts = details | access_token_details(access.grant)
     return audit.Event(kind, access.community_id, access.member_id, invitation_id, facts)
 
 
-async def view_in(access: CommunityAccess, invitation_id: str, now: datetime, settings: Settings) -> InvitationView:
-    view = await invitation_views.one(access, invitation_id, now=now, settings=settings)
+async def read_invitation(
+    access: CommunityAccess, invitation_id: str, now: datetime, settings: Settings
+) -> InvitationView:
+    """Returns the invitation with this id in the caller's community. Raises NotFound."""
+    view = await invitation_by_id(access, invitation_id, now=now, settings=settings)
     if view is None:
         raise NotFound(NO_INVITATION)
     return view

@@ -1,4 +1,4 @@
-"""Lists of invitees as operators have them: CSV files from spreadsheets and by hand, read or refused in words."""
+"""Reads lists of invitees from CSV files, which spreadsheets or people wrote. Errors name the line and the cause."""
 
 import csv
 import io
@@ -17,16 +17,16 @@ _MOST_BYTES: Final = 20_000_000
 _DELIMITERS: Final = ",;\t"
 _NAMED_DELIMITER: Final = re.compile(
     r"\ufeff?\"?sep=([,;\t])\"?\r?\n", re.IGNORECASE
-)  # as some spreadsheets begin a file
+)  # some spreadsheets begin a file with this line
 
 
 class ListUnreadable(Exception):
-    """Raised when a file is no list of invitees; its text says what is wrong and what was expected."""
+    """Raised when a file is no list of invitees. The text names the error and the expected format."""
 
 
 @dataclass(frozen=True, slots=True)
-class ListedInvitee:
-    """One row of a list: its line in the file, and whom it asks for, or why it cannot be read."""
+class InviteeRow:
+    """A row of a list: its line in the file, and the invitee or the problem with the row."""
 
     line: int
     email: str
@@ -34,8 +34,8 @@ class ListedInvitee:
     problem: str = ""
 
 
-def read_list(path: Path, *, role: Role) -> list[ListedInvitee]:
-    """The rows of a CSV file: email[,role[,message]], with a header or without; `role` is for rows that name none."""
+def read_list(path: Path, *, role: Role) -> list[InviteeRow]:
+    """Reads the rows of a CSV file: email[,role[,message]], with or without a header. `role` is the default role."""
     text = _decoded(path)
     rows = [(line, cells) for line, cells in _split(text) if any(cell.strip() for cell in cells)]
     if not rows:
@@ -45,11 +45,11 @@ def read_list(path: Path, *, role: Role) -> list[ListedInvitee]:
         rows = rows[1:]
         if not rows:
             raise ListUnreadable(f"{path} has a header and no rows; lines like name@example.com were expected.")
-    return [_listed(line, cells, columns or list(_COLUMNS), role) for line, cells in rows]
+    return [_invitee_row(line, cells, columns or list(_COLUMNS), role) for line, cells in rows]
 
 
 def _decoded(path: Path) -> str:
-    """UTF-8 with or without a byte order mark, or UTF-16 with one, as spreadsheets save it."""
+    """Decodes UTF-8 with or without a byte order mark, and UTF-16 with one, as spreadsheets save them."""
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -70,7 +70,7 @@ def _decoded(path: Path) -> str:
 
 
 def _split(text: str) -> list[tuple[int, list[str]]]:
-    """The cells of each row, with the line on which it begins."""
+    """Returns the cells of each row, with the line on which the row begins."""
     named = _NAMED_DELIMITER.match(text)
     first = next((line for line in text.splitlines() if any(mark in line for mark in _DELIMITERS)), "")
     delimiter = named[1] if named else max(_DELIMITERS, key=first.count)
@@ -86,19 +86,19 @@ def _split(text: str) -> list[tuple[int, list[str]]]:
 
 
 def _columns(cells: list[str]) -> list[str] | None:
-    """The columns that a header names; None where the first line is a row already."""
+    """Returns the columns of a header, or None when the first line is a row of data."""
     names = [cell.strip().lower() for cell in cells]
     if any("@" in name for name in names) or not set(names) & _EMAIL_NAMES:
         return None
     return ["email" if name in _EMAIL_NAMES else name for name in names]
 
 
-def _listed(line: int, cells: list[str], columns: list[str], role: Role) -> ListedInvitee:
+def _invitee_row(line: int, cells: list[str], columns: list[str], role: Role) -> InviteeRow:
     row = {name: unguarded(cell).strip() for name, cell in zip(columns, cells, strict=False)}
     email = row.get("email", "")
     named = row.get("role", "").upper() or role.value
     if named not in Role.__members__:
         expected = ", ".join(known.lower() for known in Role)
-        return ListedInvitee(line, email, None, f"{row['role']!r} is no role; one of {expected} was expected.")
+        return InviteeRow(line, email, None, f"{row['role']!r} is no role; one of {expected} was expected.")
     invitee = Invitee(email, Role(named), row.get("message") or None, row.get("locale") or None)
-    return ListedInvitee(line, email, invitee)
+    return InviteeRow(line, email, invitee)

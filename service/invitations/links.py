@@ -1,4 +1,6 @@
-"""Links: what a mail carries for minutes. Made in the step that sends the mail, found by digest, never shown again."""
+"""Links: secrets in mails that are valid for minutes. The step that sends the mail creates the link; only its digest is
+stored.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -10,12 +12,12 @@ from service.invitation_status import Status, status_of
 from service.models import Link, Role
 from service.tokens import Token, digest_of, new_id, new_token
 
-_LONGEST_TOKEN: Final = 200  # four times a real one; longer texts are not even hashed (H015)
+_LONGEST_TOKEN: Final = 200  # four times the real length; longer texts are not hashed (H015)
 
 
 @dataclass(frozen=True, slots=True)
 class LinkFacts:
-    """A link with what it stands for, as it was when it was read."""
+    """A link with its invitation and community, at the instant of reading."""
 
     id: str
     generation: int
@@ -38,15 +40,15 @@ class LinkFacts:
 
     @property
     def may_return(self) -> bool:
-        """Whether a flow begun with it may still finish: nobody resent, revoked, used or let it run out meanwhile."""
+        """Whether a flow that began with the link may finish: the invitation is pending and was not resent."""
         return self.status is Status.PENDING and self.generation == self.invitation_generation
 
-    def lives(self, now: datetime) -> bool:
-        """Whether a new flow may begin with it."""
+    def is_live(self, now: datetime) -> bool:
+        """Whether a new flow may begin with the link."""
         return self.may_return and now < self.expires_at
 
 
-_FACTS = """
+_FACTS: Final = """
 SELECT l.id, l.generation, l.expires_at AS link_expires_at, i.id AS invitation_id,
     i.generation AS invitation_generation, i.expires_at, i.accepted_at, i.declined_at, i.revoked_at, i.superseded_at,
     i.email, i.role, i.message, i.proposed_email, i.inviter_id, i.for_member_id, v.name AS inviter_name, c.id AS community_id, c.name AS community_name,
@@ -56,18 +58,18 @@ LEFT JOIN members v ON v.id = i.inviter_id
 """
 
 
-async def by_token(token: str, *, now: datetime) -> LinkFacts | None:
-    """The link, dead or alive, that a token is of; None for anything that never was one."""
+async def link_by_token(token: str, *, now: datetime) -> LinkFacts | None:
+    """Returns the live or ended link of a token, or None when the token is unknown."""
     if len(token) > _LONGEST_TOKEN:
         return None
-    return await _one("l.digest", digest_of(token), now)
+    return await _find_link("l.digest", digest_of(token), now)
 
 
-async def by_id(link_id: str, *, now: datetime) -> LinkFacts | None:
-    return await _one("l.id", link_id, now)
+async def link_by_id(link_id: str, *, now: datetime) -> LinkFacts | None:
+    return await _find_link("l.id", link_id, now)
 
 
-async def _one(column: str, value: str, now: datetime) -> LinkFacts | None:
+async def _find_link(column: str, value: str, now: datetime) -> LinkFacts | None:
     rows = await select(f"{_FACTS} WHERE {column} = $1", value)
     return _facts_of(rows[0], now) if rows else None
 
@@ -95,10 +97,10 @@ def _facts_of(row: dict[str, Any], now: datetime) -> LinkFacts:
     )
 
 
-async def issue(
+async def issue_link(
     invitation_id: str, mail_order_id: str, generation: int, *, minutes: int, ends: datetime, now: datetime
 ) -> Token:
-    """A new link of an invitation: stores its digest and its deadline, never past the invitation's; returns the token."""
+    """Stores the digest of a new link and returns its token. The link expires with its invitation at the latest."""
     token, digest = new_token()
     await Link.create(
         id=new_id("lnk"),

@@ -1,4 +1,4 @@
-"""Managing an invitation: finding, resending and revoking it."""
+"""Finds, resends and revokes invitations, for the admins of their community."""
 
 from datetime import datetime, timedelta
 from typing import Final
@@ -22,17 +22,16 @@ from service.errors import (
     RateLimited,
 )
 from service.invitation_status import Status, is_pending
-from service.invitations import views as invitation_views
 from service.invitations.errors import RESENT_TOO_SOON, InvitationClosed
 from service.invitations.invite import (
     NO_INVITATION,
-    above_the_token,
-    event_of,
-    only_the_token_refuses,
+    invitation_event,
+    only_token_forbids,
+    read_invitation,
     refuse_without_seat,
-    view_in,
+    token_forbids_role,
 )
-from service.invitations.views import InvitationView
+from service.invitations.views import RESEND_PAUSE, InvitationView
 from service.languages import sentence
 from service.limits import audited
 from service.mail import outbox
@@ -41,8 +40,10 @@ from service.settings import Settings
 from service.tokens import is_id
 
 
-async def find(invitation_id: str, *, caller: Caller | None, now: datetime, settings: Settings) -> InvitationView:
-    """The invitation, for an admin of its community. Raises NotSignedIn, and NotFound for whatever they may not see."""
+async def find_invitation(
+    invitation_id: str, *, caller: Caller | None, now: datetime, settings: Settings
+) -> InvitationView:
+    """Returns an invitation to an admin of its community. Raises NotSignedIn, and NotFound for all other callers."""
     if caller is None:
         raise NotSignedIn
     rows = (
@@ -56,18 +57,19 @@ async def find(invitation_id: str, *, caller: Caller | None, now: datetime, sett
         raise NotFound(NO_INVITATION) from None
     if not access.is_admin:
         raise NotFound(NO_INVITATION)
-    return await view_in(access, invitation_id, now, settings)
+    return await read_invitation(access, invitation_id, now, settings)
 
 
 async def resend(invitation_id: str, *, caller: Caller | None, now: datetime, settings: Settings) -> InvitationView:
-    """Sends a new link; every earlier link and flow dies now. The caller becomes the inviter. Reopens a declined one,
-    which takes a seat again.
+    """Orders a mail with a new link, and invalidates earlier links and flows. The caller becomes the inviter.
+
+    Reopens a declined invitation, which then takes a seat again.
     """
-    view = await find(invitation_id, caller=caller, now=now, settings=settings)
+    view = await find_invitation(invitation_id, caller=caller, now=now, settings=settings)
     _refuse_managing(view)
     if view.status not in {Status.PENDING, Status.DECLINED}:
-        raise _closed(view)
-    if view.status is Status.DECLINED and await _blocked(view):
+        raise _closed_error(view)
+    if view.status is Status.DECLINED and await _is_blocked(view):
         raise InvitationClosed(
             sentence(
                 "ADDRESS_BLOCKED",
@@ -98,18 +100,20 @@ async def _write_resend(view: InvitationView, now: datetime, settings: Settings)
     access, limit = view.access, settings.rate_limits.resends_per_invitation
     reopened = view.status is Status.DECLINED
     expires_at = now + timedelta(days=access.invitation_days) if reopened else view.expires_at
-    period, pause = (limit.period, invitation_views.RESEND_PAUSE) if limit else (timedelta(days=1), timedelta(0))
+    period, pause = (limit.period, RESEND_PAUSE) if limit else (timedelta(days=1), timedelta(0))
     async with transaction():
         if reopened:
             await refuse_without_seat(access, now)
         await lock_access_token(access.grant, now=now)
         if not await _reopen(view, access, expires_at, now, period, pause):
-            raise _closed(await view_in(access, view.id, now, settings))
+            raise _closed_error(await read_invitation(access, view.id, now, settings))
         generation = (await select("SELECT generation FROM invitations WHERE id = $1", view.id))[0]["generation"]
         await outbox.order(view.id, generation=generation, kind=MailKind.INVITATION, now=now)
-        await audit.record(now, event_of("invitation.reopened" if reopened else "invitation.resent", access, view.id))
+        await audit.record(
+            now, invitation_event("invitation.reopened" if reopened else "invitation.resent", access, view.id)
+        )
         await notify(Changed(access.community_id, view.id))
-        return await view_in(access, view.id, now, settings)
+        return await read_invitation(access, view.id, now, settings)
 
 
 async def _reopen(
@@ -120,7 +124,7 @@ async def _reopen(
     period: timedelta,
     pause: timedelta,
 ) -> bool:
-    """Whether this resend won; a declined one loses to a newer open invitation of the same address."""
+    """Whether this resend succeeded. Raises InvitationClosed when the address of a declined one has a newer invitation."""
     try:
         async with transaction():
             facts = (view.id, access.member_id, expires_at, now, now - period, now - pause, access.access_token_id)
@@ -136,8 +140,8 @@ async def _reopen(
 
 
 async def revoke(invitation_id: str, *, caller: Caller | None, now: datetime, settings: Settings) -> InvitationView:
-    """Takes a pending invitation back; its links and flows die now, its history stays."""
-    view = await find(invitation_id, caller=caller, now=now, settings=settings)
+    """Revokes a pending invitation, and invalidates its links and flows. Its history remains."""
+    view = await find_invitation(invitation_id, caller=caller, now=now, settings=settings)
     _refuse_managing(view)
     async with transaction():
         revoked = await execute(
@@ -145,17 +149,17 @@ async def revoke(invitation_id: str, *, caller: Caller | None, now: datetime, se
             now, view.access.member_id, view.id,
         )  # fmt: skip
         if not revoked:
-            raise _closed(await view_in(view.access, view.id, now, settings))
-        await audit.record(now, event_of("invitation.revoked", view.access, view.id))
+            raise _closed_error(await read_invitation(view.access, view.id, now, settings))
+        await audit.record(now, invitation_event("invitation.revoked", view.access, view.id))
         await notify(Changed(view.access.community_id, view.id))
-        return await view_in(view.access, view.id, now, settings)
+        return await read_invitation(view.access, view.id, now, settings)
 
 
 def _refuse_managing(view: InvitationView) -> None:
     if not view.access.may_manage(view.role):
         raise NotPermitted(
-            above_the_token(view.role)
-            if only_the_token_refuses(view.access, view.role)
+            token_forbids_role(view.role)
+            if only_token_forbids(view.access, view.role)
             else sentence(
                 "NOT_PERMITTED",
                 "This is an invitation to the role %(role)s, which is above your own.",
@@ -173,9 +177,9 @@ _CLOSED: Final = {
 }
 
 
-def _closed(view: InvitationView) -> ExpectedError:
+def _closed_error(view: InvitationView) -> ExpectedError:
     return InvitationClosed(_CLOSED[view.status], view.status)
 
 
-async def _blocked(view: InvitationView) -> bool:
+async def _is_blocked(view: InvitationView) -> bool:
     return await Block.filter(community_id=view.access.community_id, email=view.email).exists()

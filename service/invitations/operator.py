@@ -1,13 +1,13 @@
-"""Actions on the operator's authority: communities, their owners, and the recovery of accounts.
+"""Actions on the operator's authority: creating communities, inviting owners, and recovering accounts.
 
-No address ever finds an account. To recover one, the operator names it; its sign-ins and sessions end, and its owner comes
-back by a link to the mailbox, a login that vouches for the address, and one transaction for that very account.
+A sign-in never finds an account by its address. The operator names the account to recover, and its sign-ins and sessions
+end. Its owner returns with a link to the mailbox and a login that proves the address.
 """
 
 from datetime import datetime, timedelta
 
 from service import audit
-from service.accounts.identities import release_account
+from service.accounts.identities import delete_sign_ins
 from service.addresses import Address
 from service.changes import Changed, notify
 from service.database import execute, select, transaction
@@ -25,9 +25,9 @@ from service.tokens import new_id
 async def create_community_as_operator(
     name: str, owner: Address, *, locale: str | None = None, now: datetime, settings: Settings
 ) -> str:
-    """The operator makes a community and invites its first owner; returns the community's id.
+    """Creates a community, invites its first owner, and returns the community's id.
 
-    `locale` is the language of its mails. Raises InvalidInput for a name out of bounds, and for what is no language.
+    `locale` is the language of its mails. Raises InvalidInput for an invalid name or language.
     """
     community_id = new_id("com")
     name, locale = validated_text(name, NAME), language_tag(locale)
@@ -39,16 +39,16 @@ async def create_community_as_operator(
 
 
 async def invite_owner(community_id: str, owner: Address, *, now: datetime, settings: Settings) -> None:
-    """The operator invites an owner."""
+    """Invites an owner to a community."""
     await invite_for_operator(community_id, owner, Role.OWNER, for_member_id=None, now=now, settings=settings)
 
 
 async def invite_for_operator(
     community_id: str, email: Address, role: Role, *, for_member_id: str | None, now: datetime, settings: Settings
 ) -> None:
-    """An invitation without an inviter, whose right nobody can lose. An open one of the address makes way.
+    """Creates an invitation without an inviter, which supersedes an open invitation of the address.
 
-    With `for_member_id` it readmits the owner of that very account.
+    With `for_member_id` only that account can accept it.
     """
     invitation_id, days = new_id("inv"), settings.invitation_days
     expires_at = now + timedelta(days=days)
@@ -66,15 +66,15 @@ async def invite_for_operator(
         await notify(Changed(community_id, invitation_id))
 
 
-async def release(email: Address, *, now: datetime, settings: Settings) -> bool:
+async def release_account(email: Address, *, now: datetime, settings: Settings) -> bool:
     """Ends the sign-ins, sessions and access tokens of the account with this address, and invites its owner back to it.
 
-    False when the account belongs to no community: then it lets go of the address, and an invitation to it makes a new
-    account. Raises NotFound when no account has the address.
+    Returns False when the account belongs to no community. It then loses the address, and an invitation to the address
+    creates a new account. Raises NotFound when no account has the address.
     """
     async with transaction():
         member_id, access = await _account(email)
-        await release_account(member_id, now=now)
+        await delete_sign_ins(member_id, now=now)
         await audit.record(now, audit.Event("member.identity_released", access and access[0], member_id))
         if access is None:
             await execute("UPDATE members SET email = NULL WHERE id = $1", member_id)
@@ -84,7 +84,7 @@ async def release(email: Address, *, now: datetime, settings: Settings) -> bool:
 
 
 async def _account(email: Address) -> tuple[str, tuple[str, Role] | None]:
-    """The account of an address, and its highest place in a community."""
+    """Returns the account of an address, with the community and role of its highest membership."""
     rows = await select(
         "SELECT m.id, s.community_id, s.role FROM members m LEFT JOIN memberships s ON s.member_id = m.id"
         " WHERE m.email = $1 AND m.erased_at IS NULL ORDER BY m.id",
@@ -92,5 +92,5 @@ async def _account(email: Address) -> tuple[str, tuple[str, Role] | None]:
     )
     if not rows:
         raise NotFound(Sentence("No account has this address; invite the person instead."))
-    places = [(row["id"], (row["community_id"], Role(row["role"]))) for row in rows if row["role"] is not None]
-    return max(places, key=lambda access: access[1][1].rank, default=(rows[0]["id"], None))
+    memberships = [(row["id"], (row["community_id"], Role(row["role"]))) for row in rows if row["role"] is not None]
+    return max(memberships, key=lambda found: found[1][1].rank, default=(rows[0]["id"], None))

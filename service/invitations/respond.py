@@ -1,4 +1,4 @@
-"""Responses of somebody with a link that need no sign-in: opening it, and declining."""
+"""Responses to a link without a sign-in: opening the link, and declining the invitation."""
 
 from datetime import datetime
 
@@ -14,17 +14,17 @@ from service.mail import blocks, outbox
 
 
 def open_link(link: LinkFacts | None, now: datetime) -> LinkFacts:
-    """The link, if a flow may begin with it. Raises InviteLinkInvalid alike for every other (H130)."""
-    if link is None or not link.lives(now):
+    """Returns a link with which a flow may begin. Raises the same InviteLinkInvalid for every other link (H130)."""
+    if link is None or not link.is_live(now):
         raise InviteLinkInvalid
     return link
 
 
 async def decline(link: LinkFacts, *, block: bool, now: datetime) -> str:
-    """Declines for somebody with the link; returns the community's name.
+    """Declines an invitation for the holder of its link, and returns the community's name. Raises InviteLinkInvalid.
 
-    With block, the community can invite the address no more, until the mail that tells the mailbox of it, or the
-    operator, lifts the block. Raises InviteLinkInvalid.
+    With `block` the community cannot invite the address again. A mail to the mailbox reports the block. The mail or the
+    operator can lift it.
     """
     async with transaction():
         declined = await execute(

@@ -1,9 +1,8 @@
-"""What an admin sees of invitations: rows with everything that follows from them, read by SQL, a page a statement.
+"""Invitations as admins see them. One statement reads any number of pages.
 
-This is a hot path: rows become plain values once, and nothing is looked up per row (statement budget in the tests).
+This is a hot path: each row becomes plain values once, and no row causes a further statement (tests/test_budgets.py).
 """
 
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -15,7 +14,7 @@ from service.communities.members import MemberView
 from service.database import Params, select, select_pages
 from service.database.shares import in_slices
 from service.invitation_status import Status, is_open, status_is, status_of
-from service.invitations.search import InvitationFilter, condition, newest
+from service.invitations.search import InvitationFilter, filter_condition, newest_sql
 from service.languages import Sentence, sentence
 from service.mail import reasons
 from service.models import Delivery, Role
@@ -25,7 +24,7 @@ RESEND_PAUSE: Final = timedelta(minutes=1)
 
 
 class BlockedCode(StrEnum):
-    """Why a pending invitation cannot be accepted now."""
+    """The reason why a pending invitation cannot be accepted now."""
 
     INVITER_NOT_ENTITLED = "INVITER_NOT_ENTITLED"
     DOMAIN_NOT_ALLOWED = "DOMAIN_NOT_ALLOWED"
@@ -62,8 +61,8 @@ class InvitationView:
     can_revoke: bool
 
 
-# A person's address is shown to admins only while both belong to the community. A declined invitation stays declined
-# when its address is blocked, or has a newer one, and when nobody knows any more whom it was for.
+# Admins see a person's address only while both belong to the community. A declined invitation cannot be reopened when
+# its address is blocked, has a newer invitation, or was erased.
 _COLUMNS = f"""
     i.id, i.email, i.role, i.message, i.locale, i.created_at, i.expires_at, i.accepted_at, i.declined_at, i.revoked_at,
     i.superseded_at, i.delivery, i.delivery_reason, i.delivery_code, i.delivery_facts, i.last_sent_at, i.delivered_at, i.proposed_email, i.resent_at,
@@ -99,16 +98,18 @@ class InvitationsQuery:
     access: CommunityAccess
     limit: int
     after: tuple[datetime, str] | None = None
-    wanted: InvitationFilter = field(default_factory=InvitationFilter)
+    conditions: InvitationFilter = field(default_factory=InvitationFilter)
 
 
-async def pages(asked: Sequence[InvitationsQuery], *, now: datetime, settings: Settings) -> list[list[InvitationView]]:
-    """All these pages, in one statement."""
+async def invitation_pages(
+    queries: Sequence[InvitationsQuery], *, now: datetime, settings: Settings
+) -> list[list[InvitationView]]:
+    """Returns the pages, in one statement."""
     params = Params()
-    keys = [_keys(query, params, now) for query in asked]
+    keys = [_keys(query, params, now) for query in queries]
     return [
-        [view_of(row, query.access, now=now, settings=settings) async for row in in_slices(rows)]
-        for query, rows in zip(asked, await select_pages(keys, _PAGES, params), strict=True)
+        [invitation_view(row, query.access, now=now, settings=settings) async for row in in_slices(rows)]
+        for query, rows in zip(queries, await select_pages(keys, _PAGES, params), strict=True)
     ]
 
 
@@ -119,23 +120,25 @@ ORDER BY k.page, i.created_at DESC, i.id DESC
 
 
 def _keys(query: InvitationsQuery, params: Params, now: datetime) -> str:
-    return newest(query.access.community_id, query.wanted, params, after=query.after, limit=query.limit, now=now)
+    return newest_sql(
+        query.access.community_id, query.conditions, params, after=query.after, limit=query.limit, now=now
+    )
 
 
-async def totals(asked: Sequence[tuple[str, InvitationFilter]], *, now: datetime) -> list[int]:
-    """How many invitations of a community each filter selects, in one statement."""
+async def count_invitations(keys: Sequence[tuple[str, InvitationFilter]], *, now: datetime) -> list[int]:
+    """Counts the invitations of a community that each filter selects, in one statement."""
     params = Params()
     sql = " UNION ALL ".join(
         f"SELECT {number} AS page, count(*) AS invitations FROM invitations i WHERE"  # noqa: S608 -- constants and placeholders
-        f" {condition(community_id, wanted, params, now=now)}"
-        for number, (community_id, wanted) in enumerate(asked)
+        f" {filter_condition(community_id, conditions, params, now=now)}"
+        for number, (community_id, conditions) in enumerate(keys)
     )
     found = {row["page"]: int(row["invitations"]) for row in await select(sql, *params.values)}
-    return [found[number] for number in range(len(asked))]
+    return [found[number] for number in range(len(keys))]
 
 
-async def counts(community_ids: Sequence[str], *, now: datetime) -> list[dict[Status, int]]:
-    """How many invitations of each community stand in each status, in one statement."""
+async def count_by_status(community_ids: Sequence[str], *, now: datetime) -> list[dict[Status, int]]:
+    """Counts the invitations of each community by status, in one statement."""
     params = Params(now)
     columns = ", ".join(
         f"count(*) FILTER (WHERE {status_is(status, '$1', 'i')}) AS {status.lower()}" for status in Status
@@ -151,51 +154,39 @@ async def counts(community_ids: Sequence[str], *, now: datetime) -> list[dict[St
     ]
 
 
-async def one(
+async def invitation_by_id(
     access: CommunityAccess, invitation_id: str, *, now: datetime, settings: Settings
 ) -> InvitationView | None:
-    """The invitation of that id in the caller's community."""
-    return (await named(access, [invitation_id], now=now, settings=settings)).get(invitation_id)
+    """Returns the invitation with this id in the caller's community."""
+    return (await invitations_by_id(access, [invitation_id], now=now, settings=settings)).get(invitation_id)
 
 
-async def named(
+async def invitations_by_id(
     access: CommunityAccess, ids: Iterable[str], *, now: datetime, settings: Settings
 ) -> dict[str, InvitationView]:
-    """The invitations of these ids in the caller's community, by id, in one statement."""
+    """Returns the invitations with these ids in the caller's community, by id, in one statement."""
     params = Params(access.community_id)
     marks = params.add_all(ids)
     sql = f"SELECT {_COLUMNS} FROM invitations i {_PEOPLE} WHERE i.community_id = $1 AND i.id IN ({marks})"  # noqa: S608 -- constants and placeholders
     rows = await select(sql, *params.values) if marks else []
-    return {row["id"]: view_of(row, access, now=now, settings=settings) for row in rows}
+    return {row["id"]: invitation_view(row, access, now=now, settings=settings) for row in rows}
 
 
-async def each(
-    asked: Sequence[tuple[CommunityAccess, str]], *, now: datetime, settings: Settings
+async def select_invitations(
+    keys: Sequence[tuple[CommunityAccess, str]], *, now: datetime, settings: Settings
 ) -> list[InvitationView | None]:
-    """Invitations by community and id; None where there is none. One statement for each community."""
+    """Returns invitations by community and id, or None for an unknown id. Runs one statement for each community."""
     found: dict[tuple[CommunityAccess, str], InvitationView] = {}
-    for access in dict.fromkeys(access for access, _ in asked):
-        ids = [invitation_id for of, invitation_id in asked if of == access]
-        views = await named(access, ids, now=now, settings=settings)
+    for access in dict.fromkeys(access for access, _ in keys):
+        ids = [invitation_id for of, invitation_id in keys if of == access]
+        views = await invitations_by_id(access, ids, now=now, settings=settings)
         found |= {(access, invitation_id): view for invitation_id, view in views.items()}
-    return [found.get(key) for key in asked]
+    return [found.get(key) for key in keys]
 
 
-def of_new(
-    access: CommunityAccess, inviter: MemberView, invitation_id: str, *, email: str, role: Role, message: str | None,
-    locale: str | None, now: datetime, expires_at: datetime, settings: Settings,
-) -> InvitationView:  # fmt: skip
-    """An invitation that was written this moment by the caller; reading it back would tell nothing else."""
-    row: dict[str, Any] = defaultdict(lambda: None)  # nothing else happened to it yet
-    row |= {
-        "id": invitation_id, "email": email, "role": role, "message": message, "locale": locale, "created_at": now,
-        "expires_at": expires_at, "delivery": Delivery.QUEUED, "inviter_id": inviter.id, "inviter_name": inviter.name,
-        "inviter_email": inviter.email, "inviter_created_at": inviter.created_at, "inviter_role": access.role,
-    }  # fmt: skip
-    return view_of(row, access, now=now, settings=settings)
-
-
-def view_of(row: dict[str, Any], access: CommunityAccess, *, now: datetime, settings: Settings) -> InvitationView:
+def invitation_view(
+    row: dict[str, Any], access: CommunityAccess, *, now: datetime, settings: Settings
+) -> InvitationView:
     status, role = status_of(row, now), Role(row["role"])
     manages = access.may_manage(role)
     resendable = manages and status in {Status.PENDING, Status.DECLINED} and not row["stays_declined"]
@@ -229,7 +220,10 @@ def view_of(row: dict[str, Any], access: CommunityAccess, *, now: datetime, sett
 
 
 def resend_ready_at(row: dict[str, Any], limit: RateLimit | None) -> datetime | None:
-    """When the invitation may be sent again, by its own limit and the pause between two; None: never resent, or no limit."""
+    """Returns the earliest instant of the next resend, from the limit and the pause between two resends.
+
+    Returns None without a limit, and before the first resend.
+    """
     if limit is None or row["resent_at"] is None:
         return None
     ready_at: datetime = row["resent_at"] + RESEND_PAUSE
@@ -239,7 +233,7 @@ def resend_ready_at(row: dict[str, Any], limit: RateLimit | None) -> datetime | 
 
 
 def entitled(inviter_id: str | None, inviter_role: str | None, role: Role) -> bool:
-    """Whether an invitation's inviter may still invite to its role; an operator always may."""
+    """Whether the inviter may still invite to the role. Invitations without an inviter are the operator's, and remain valid."""
     if inviter_id is None:
         return True
     return inviter_role is not None and Role(inviter_role).rank >= max(Role.ADMIN.rank, role.rank)
@@ -268,7 +262,7 @@ def _blocked(row: dict[str, Any], access: CommunityAccess, role: Role) -> Senten
 
 
 def _delivery_reason(row: dict[str, Any]) -> Sentence | None:
-    """The reason of the newest mail's delivery. A row of an earlier version has it as an English sentence."""
+    """Returns the reason of the newest mail's delivery. Rows of earlier versions store an English sentence."""
     if row["delivery_reason"]:
         return Sentence(row["delivery_reason"])
     return reasons.from_columns(row["delivery_code"], row["delivery_facts"])

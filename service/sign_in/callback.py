@@ -23,7 +23,7 @@ from service.invitations.accept import (
     link_invalid,
     refuse_other_address,
 )
-from service.invitations.links import LinkFacts, by_id
+from service.invitations.links import LinkFacts, link_by_id
 from service.mail import outbox
 from service.models import Flow, FlowKind, MailKind, Notice
 from service.openid import Identity, SignInFailed, Verdict, provider_label
@@ -112,7 +112,7 @@ async def _run_step(flow: Flow, identity: Identity, browser: Browser, now: datet
 
 
 async def _accept(flow: Flow, identity: Identity, browser: Browser, now: datetime, settings: Settings) -> Outcome:
-    link = await by_id(flow.link_id or "", now=now)
+    link = await link_by_id(flow.link_id or "", now=now)
     if link is None or not link.may_return:
         raise link_invalid()
     if identity.email is not None:

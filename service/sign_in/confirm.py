@@ -13,7 +13,7 @@ from service.invitations.accept import (
     accept,
     link_invalid,
 )
-from service.invitations.links import by_id
+from service.invitations.links import link_by_id
 from service.languages import ngettext_noop, sentence
 from service.mail import outbox
 from service.models import Flow, FlowKind
@@ -96,7 +96,7 @@ async def _confirm(flow: Flow, browser: Browser, now: datetime, settings: Settin
 
 
 async def _accept(flow: Flow, identity: Identity, browser: Browser, now: datetime, settings: Settings) -> Outcome:
-    link = await by_id(flow.link_id or "", now=now)
+    link = await link_by_id(flow.link_id or "", now=now)
     if link is None or not link.may_return:
         raise link_invalid()
     return accepted_outcome(await accept(link, identity, browser, now=now, settings=settings), link, identity)

@@ -14,7 +14,7 @@ from service.accounts.caller import Caller
 from service.changes import Changed, notify
 from service.database import execute, transaction
 from service.errors import InviteLinkInvalid, UnknownProvider
-from service.invitations.links import LinkFacts, by_id
+from service.invitations.links import LinkFacts, link_by_id
 from service.models import Flow, FlowKind
 from service.openid import RelyingParty
 from service.settings import Settings
@@ -136,7 +136,7 @@ async def link_for_retry(cookie: FlowCookie, *, flow_id: str | None = None, now:
     otherwise.
     """
     flow = await newest_flow(cookie, FlowKind.ACCEPT, flow_id=flow_id)
-    link = await by_id(flow.link_id, now=now) if flow is not None and flow.link_id is not None else None
+    link = await link_by_id(flow.link_id, now=now) if flow is not None and flow.link_id is not None else None
     if flow is None or link is None or not may_retry(flow, link, now):
         raise InviteLinkInvalid
     return link, flow
@@ -145,7 +145,7 @@ async def link_for_retry(cookie: FlowCookie, *, flow_id: str | None = None, now:
 async def newest_link(cookie: FlowCookie, *, now: datetime) -> LinkFacts | None:
     """The link of this browser's newest acceptance, valid or not."""
     flow = await newest_flow(cookie, FlowKind.ACCEPT)
-    return await by_id(flow.link_id, now=now) if flow is not None and flow.link_id is not None else None
+    return await link_by_id(flow.link_id, now=now) if flow is not None and flow.link_id is not None else None
 
 
 def may_retry(flow: Flow, link: LinkFacts | None, now: datetime) -> bool:

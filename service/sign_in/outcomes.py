@@ -14,10 +14,10 @@ from service.database import execute, transaction
 from service.flow_sentences import flow_sentence, to_columns
 from service.invitations.accept import (
     AcceptanceRefused,
-    Accepted,
+    NewMember,
     link_invalid,
 )
-from service.invitations.links import LinkFacts, by_id
+from service.invitations.links import LinkFacts, link_by_id
 from service.languages import Sentence
 from service.models import Flow
 from service.openid import Identity
@@ -54,7 +54,7 @@ async def settle(flow: Flow, step: Callable[[], Awaitable[Outcome]]) -> Outcome:
     raise AssertionError("unreachable")
 
 
-def accepted_outcome(accepted: Accepted, link: LinkFacts, identity: Identity) -> Outcome:
+def accepted_outcome(accepted: NewMember, link: LinkFacts, identity: Identity) -> Outcome:
     return Outcome(
         accepted.status, flow_sentence(accepted.status, community=link.community_name), identity=identity, membership_id=accepted.membership_id,
         session=accepted.session,
@@ -89,7 +89,7 @@ async def write_refusal(flow: Flow, refused: AcceptanceRefused, identity: Identi
     outcome = Outcome(refused.status, refused.sentence, refused.reason, identity)
     async with transaction():
         written = await _write(flow, outcome)
-        link = await by_id(flow.link_id, now=now) if written and flow.link_id else None
+        link = await link_by_id(flow.link_id, now=now) if written and flow.link_id else None
         if link is not None:
             await audit.record_anonymous(now, _refusal_event(flow, link, refused, identity))
             await notify(Changed(link.community_id, link.invitation_id))

@@ -10,7 +10,7 @@ import structlog
 from service import logs
 from service.addresses import Address
 from service.app import printed_schema
-from service.invitations import operator
+from service.invitations.operator import invite_owner
 from service.models import AuditEvent, Community, Member
 from tests.support.members import invite_and_join, join_owner
 from tests.support.service import Service, query_of, token_in
@@ -147,7 +147,7 @@ async def test_tokens_are_long_random_and_tell_nothing(service: Service) -> None
     community = await Community.all().first()
     assert community is not None
     for number in range(1000):
-        await operator.invite_owner(
+        await invite_owner(
             community.id, Address(f"p{number % 400}@example.com"), now=service.clock(), settings=service.settings
         )
         if number % 200 == 199:

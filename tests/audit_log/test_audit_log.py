@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 
 from service import database, openid
-from service.audit_log import log as audit_log
-from service.audit_log.log import AuditFilter, AuditLogQuery, TimelineQuery
+from service.audit_log.log import AuditFilter, AuditLogQuery, TimelineQuery, audit_log_pages, timeline_pages
 from service.audit_log.sentences import EVIDENCE, REASONS, in_words, summary
 from tests.support.service import Browser, Service
 
@@ -252,11 +251,11 @@ async def test_a_page_of_a_long_log_costs_as_much_as_of_a_short_one(service: Ser
         AuditFilter(before=now - timedelta(seconds=90_000)),
     ), (None, middle)):  # fmt: skip
         for _ in range(7):  # the last ones run by a plan that is kept, where PostgreSQL thinks that worth it
-            assert (
-                await _blocks_of(audit_log.of_communities([AuditLogQuery(community, 51, after, wanted)])) < _MOST_BLOCKS
-            ), wanted
+            assert await _blocks_of(audit_log_pages([AuditLogQuery(community, 51, after, wanted)])) < _MOST_BLOCKS, (
+                wanted
+            )
     invitation = "inv_" + "7".rjust(22, "0")
-    assert await _blocks_of(audit_log.of_invitations([TimelineQuery(invitation, 51)])) < _MOST_BLOCKS
+    assert await _blocks_of(timeline_pages([TimelineQuery(invitation, 51)])) < _MOST_BLOCKS
 
 
 async def _blocks_of(work: Awaitable[object]) -> int:

@@ -9,7 +9,7 @@ import pytest
 
 from service import database
 from service.addresses import canonical
-from service.invitations import operator
+from service.invitations.operator import create_community_as_operator
 from service.mail import blocks
 from service.settings import load_settings
 from tests.support.mail_servers import SesFault, SesOnLoopback, ses_on_loopback, smtp_on_loopback
@@ -29,7 +29,7 @@ async def url(sqlite_template: Path, tmp_path: Path) -> AsyncIterator[str]:
     url = f"sqlite://{path}"
     await database.connect(url)
     settings = load_settings(environ={}, database_url=url)
-    await operator.create_community_as_operator("Yard", canonical(GUEST), now=datetime.now(UTC), settings=settings)
+    await create_community_as_operator("Yard", canonical(GUEST), now=datetime.now(UTC), settings=settings)
     yield url
     await database.disconnect()
 

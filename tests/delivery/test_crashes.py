@@ -13,7 +13,8 @@ import pytest
 
 from service import database
 from service.addresses import canonical
-from service.invitations import links, operator
+from service.invitations.links import link_by_token
+from service.invitations.operator import create_community_as_operator, invite_owner
 from service.settings import Settings, load_settings
 from tests.support.mail_servers import Received, SmtpServerOnLoopback, smtp_on_loopback
 from tests.support.postgres import PostgresServer, hold_lock
@@ -49,7 +50,7 @@ class Deployment:
         async with database.transaction():
             for name in names:
                 address = canonical(f"{name}@example.com")
-                await operator.invite_owner(self.community_id, address, now=datetime.now(UTC), settings=self.settings)
+                await invite_owner(self.community_id, address, now=datetime.now(UTC), settings=self.settings)
 
     async def end_leases(self) -> None:
         """Time passes: what a dead worker held is due again."""
@@ -76,9 +77,7 @@ async def deployment(postgres: PostgresServer, postgres_template: str) -> AsyncI
     await database.connect(url)
     async with smtp_on_loopback() as smtp:
         owner = canonical("first@example.com")
-        community_id = await operator.create_community_as_operator(
-            "Yard", owner, now=datetime.now(UTC), settings=settings
-        )
+        community_id = await create_community_as_operator("Yard", owner, now=datetime.now(UTC), settings=settings)
         deployment = Deployment(url, smtp, settings, community_id)
         yield deployment
         for worker in deployment.workers:
@@ -94,8 +93,8 @@ async def _opens(mail: Received) -> bool:
     assert body is not None
     found = _LINK.search(body.get_content())
     assert found is not None
-    link = await links.by_token(found[1], now=datetime.now(UTC))
-    return link is not None and link.lives(datetime.now(UTC))
+    link = await link_by_token(found[1], now=datetime.now(UTC))
+    return link is not None and link.is_live(datetime.now(UTC))
 
 
 async def test_workers_killed_at_random_lose_nothing(

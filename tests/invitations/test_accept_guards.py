@@ -12,7 +12,7 @@ import pytest
 
 from service.addresses import canonical
 from service.database import execute, select
-from service.invitations import operator
+from service.invitations.operator import invite_for_operator
 from service.models import AuditEvent, Identity, Member, Membership, Role, Session
 from service.retention.erasure import erase
 from tests.support.members import join_owner, update_policy
@@ -44,7 +44,7 @@ async def _decline(service: Service, _: Browser, __: str, ___: str) -> None:
 
 
 async def _reinvite(service: Service, _: Browser, community_id: str, __: str) -> None:
-    await operator.invite_for_operator(
+    await invite_for_operator(
         community_id, canonical(GUEST), Role.MEMBER, for_member_id=None, now=service.clock(), settings=service.settings
     )
 

@@ -14,10 +14,16 @@ from service.communities.access import CommunityAccess, accessible_communities
 from service.database import Params
 from service.errors import InvalidInput
 from service.invitation_status import Status
-from service.invitations import invite
-from service.invitations import invite_many as invite_many_module
-from service.invitations import views as invitation_views
-from service.invitations.search import InvitationFilter, newest
+from service.invitations.invite import _INVITE_FACTS
+from service.invitations.invite_many import _INVITED_BEFORE, _KNOWN
+from service.invitations.search import InvitationFilter, newest_sql
+from service.invitations.views import (
+    InvitationsQuery,
+    InvitationView,
+    count_by_status,
+    count_invitations,
+    invitation_pages,
+)
 from service.models import Community, Delivery, Invitation, Member, Membership, Role
 from service.settings import Settings, load_settings
 from service.tokens import new_id
@@ -92,7 +98,7 @@ FILTERS: list[dict[str, Any]] = [
 ]  # fmt: skip
 
 
-def _meets(view: invitation_views.InvitationView, wanted: dict[str, Any]) -> bool:
+def _meets(view: InvitationView, wanted: dict[str, Any]) -> bool:
     """The filter, said once more in plain Python."""
     return (
         view.status in wanted.get("statuses", frozenset(Status))
@@ -109,17 +115,17 @@ async def _page(
     *,
     limit: int,
     after: tuple[datetime, str] | None = None,
-) -> list[invitation_views.InvitationView]:
-    asked = invitation_views.InvitationsQuery(place, limit, after, wanted)
-    return (await invitation_views.pages([asked], now=NOW, settings=settings()))[0]
+) -> list[InvitationView]:
+    asked = InvitationsQuery(place, limit, after, wanted)
+    return (await invitation_pages([asked], now=NOW, settings=settings()))[0]
 
 
 async def _total(place: CommunityAccess, wanted: InvitationFilter) -> int:
-    return (await invitation_views.totals([(place.community_id, wanted)], now=NOW))[0]
+    return (await count_invitations([(place.community_id, wanted)], now=NOW))[0]
 
 
 async def test_every_filter_selects_and_counts_what_it_says(place: CommunityAccess) -> None:
-    """Each filter gives exactly the rows that meet it, newest first, page by page, and counts as many."""
+    """Each filter gives exactly the rows that meet it, newest_sql first, page by page, and counts as many."""
     await _seed_every_kind(place)
     everything = await _page(place, InvitationFilter(), limit=100)
     assert len(everything) == 54
@@ -134,7 +140,7 @@ async def test_every_filter_selects_and_counts_what_it_says(place: CommunityAcce
         assert found == expected, facts
         assert expected, facts
         assert await _total(place, wanted) == len(expected)
-    (counted,) = await invitation_views.counts([place.community_id], now=NOW)
+    (counted,) = await count_by_status([place.community_id], now=NOW)
     assert counted == {status: len([v for v in everything if v.status is status]) for status in Status}
 
 
@@ -298,9 +304,9 @@ async def test_a_page_costs_the_same_however_many_there_are(place: CommunityAcce
     marks = ", ".join(f"${n}" for n in range(2, 6))
     for mode in ("force_custom_plan", "force_generic_plan"):
         for sql, values in (
-            (invite._INVITE_FACTS, (place.member_id, place.community_id, emails[1])),
-            (invite_many_module._KNOWN.format(marks=marks), (place.community_id, *emails)),
-            (invite_many_module._INVITED_BEFORE.format(marks=marks), (place.community_id, *emails)),
+            (_INVITE_FACTS, (place.member_id, place.community_id, emails[1])),
+            (_KNOWN.format(marks=marks), (place.community_id, *emails)),
+            (_INVITED_BEFORE.format(marks=marks), (place.community_id, *emails)),
         ):
             _assert_cheap(await _explained(sql, values, mode))
 
@@ -325,7 +331,7 @@ _SINGLE: list[dict[str, Any]] = [
 
 async def _plan(community_id: str, wanted: InvitationFilter, after: tuple[datetime, str] | None, mode: str) -> str:
     params = Params()
-    sql = newest(community_id, wanted, params, after=after, limit=51, now=NOW)
+    sql = newest_sql(community_id, wanted, params, after=after, limit=51, now=NOW)
     return await _explained(sql, params.values, mode)
 
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 from service import database
 from service.addresses import canonical
-from service.invitations import operator
+from service.invitations.operator import create_community_as_operator, invite_owner
 from service.settings import load_settings
 from tests.support.mail_servers import smtp_on_loopback
 from tests.support.postgres import PostgresServer, start_server
@@ -48,10 +48,10 @@ async def _invite(mails: int, url: str) -> None:
     now = datetime.now(UTC)
     owner = canonical("first@example.com")
     async with database.transaction():
-        community_id = await operator.create_community_as_operator("Measured", owner, now=now, settings=settings)
+        community_id = await create_community_as_operator("Measured", owner, now=now, settings=settings)
         for number in range(mails - 1):
             address = canonical(f"guest{number}@example.com")
-            await operator.invite_owner(community_id, address, now=now, settings=settings)
+            await invite_owner(community_id, address, now=now, settings=settings)
 
 
 async def _sent() -> int:

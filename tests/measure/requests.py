@@ -35,7 +35,7 @@ from service.accounts.sessions import Browser, begin_session
 from service.addresses import canonical
 from service.cli import server
 from service.dev.openid_provider import AuthorizationRequest, Grant
-from service.invitations import operator
+from service.invitations.operator import create_community_as_operator
 from service.models import Flow, Invitation, Link, MailOrder, Member, Membership
 from service.settings import load_settings
 from service.tokens import Token, new_id, new_token
@@ -184,7 +184,7 @@ async def prepare_workload(url: str, provider: HostileProvider, joins: int) -> W
     await database.connect(url)
     now, settings = datetime.now(UTC), load_settings(environ={}, database_url=url)
     owner, session = await _owner(now)
-    community_id = await operator.create_community_as_operator(
+    community_id = await create_community_as_operator(
         "Measured", canonical("o@example.com"), now=now, settings=settings
     )
     await Membership.create(id=new_id("mem"), member_id=owner, community_id=community_id, role="OWNER", joined_at=now)

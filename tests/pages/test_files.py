@@ -8,7 +8,7 @@ import pytest
 from graphql import parse, validate
 
 import service
-from service.invitations import accept as acceptance
+from service.invitations import accept
 from service.openid import evidence
 from service.sign_in import flows as sign_in
 from service.web.pages.files import without_comments
@@ -117,7 +117,7 @@ def test_what_the_service_says_is_said_in_every_language() -> None:
     """Each reason of a refusal and each problem that every road can meet has words in all catalogues but the English one,
     which the service writes itself; and no catalogue has words for what the service never says.
     """
-    refusing = "".join(Path(str(module.__file__)).read_text("utf-8") for module in (acceptance, sign_in))
+    refusing = "".join(Path(str(module.__file__)).read_text("utf-8") for module in (accept, sign_in))
     reasons = set(evidence._REMEDIES) | set(re.findall(r'AcceptanceStatus\.\w+, "(\w+)"', refusing))
     worded_by_the_page = {"email_mismatch", "seat_limit_reached", "identity_conflict"}
     needed = reasons - worded_by_the_page | {"RateLimited", "ProviderUnavailable", "UnknownProvider", "sign_in_failed"}

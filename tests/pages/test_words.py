@@ -7,7 +7,7 @@ import pytest
 from playwright.async_api import expect
 
 from service.audit_log import sentences as audit_sentences
-from service.invitations import views as invitation_views
+from service.invitations.views import BLOCKED_BY_INVITER, BLOCKED_BY_RULES, BLOCKED_BY_SEATS
 from service.mail import suppression
 from service.mail.reasons import delivery_reason
 from tests.schema.test_contract import RUNNING
@@ -103,7 +103,6 @@ def test_the_sentences_that_are_translated_whole_are_those_of_the_service(langua
     """
     catalogue = (STATIC / f"words/console/{language}.js").read_text("utf-8")
     sentences = set(re.findall(r'^  "([^"]+ [^"]+)":', catalogue, re.MULTILINE))
-    views = invitation_views
-    blocked = [views.BLOCKED_BY_INVITER, views.BLOCKED_BY_RULES, views.BLOCKED_BY_SEATS]
+    blocked = [BLOCKED_BY_INVITER, BLOCKED_BY_RULES, BLOCKED_BY_SEATS]
     reasons = [suppression.SUPPRESSED, delivery_reason("MAIL_MARKED_AS_SPAM")]
     assert sentences == {str(sentence) for sentence in (*blocked, *reasons)}

@@ -11,7 +11,7 @@ import pytest
 from service.addresses import Address
 from service.delivery.worker import Worker
 from service.errors import NotFound
-from service.invitations import operator
+from service.invitations.operator import release_account
 from service.mail import suppression
 from service.mail.senders import open_sender
 from service.models import AuditEvent, Flow, Identity, Member, Membership, Session
@@ -628,7 +628,7 @@ async def test_released_account_is_opened_by_its_owner_only(serve_provider: Serv
         token = await _invited(service, owner, "admin@example.com")
         before = await admin.accept_as(token, "admin@example.com")
         service.clock.advance(seconds=1)
-        await operator.release(Address("admin@example.com"), now=service.clock(), settings=service.settings)
+        await release_account(Address("admin@example.com"), now=service.clock(), settings=service.settings)
         assert await admin.viewer_email() is None
         assert (await admin.sign_in("admin@example.com"))["status"] == "NOT_INVITED"
         link = await service.token_for("admin@example.com")
@@ -655,7 +655,7 @@ async def test_released_account_is_not_opened_by_another_member(serve_provider: 
             token = await _invited(service, owner, "admin@example.com")
             before = await admin.accept_as(token, "admin@example.com")
         service.clock.advance(seconds=1)
-        await operator.release(Address("admin@example.com"), now=service.clock(), settings=service.settings)
+        await release_account(Address("admin@example.com"), now=service.clock(), settings=service.settings)
         link = await service.token_for("admin@example.com")
         found = await bob.accept_as(link, "admin@example.com", sub="bob")
         assert (found["status"], found["canRetry"]) == ("IDENTITY_CONFLICT", True)
@@ -678,7 +678,7 @@ async def test_released_account_is_not_created_twice(serve_provider: ServeProvid
         await owner.invite(await owner.community_id("Second"), "guest@example.com")
         second = await service.token_for("guest@example.com")
         service.clock.advance(seconds=1)
-        assert await operator.release(Address("guest@example.com"), now=service.clock(), settings=service.settings)
+        assert await release_account(Address("guest@example.com"), now=service.clock(), settings=service.settings)
         first = await service.token_for("guest@example.com")
         early = await _through(guest, provider, second, "guest@example.com")
         assert (early["status"], "waits for a new sign-in" in early["message"]) == ("IDENTITY_CONFLICT", True)
@@ -696,7 +696,7 @@ async def test_releasing_an_account_without_communities_frees_its_address(serve_
         left = (await guest.accept_as(token, "guest@example.com"))["membership"]["id"]
         assert (await guest.do("removeMember", membershipId=left))["__typename"] == "RemoveMemberSuccess"
         sent = len(service.mailbox.entries)
-        assert not await operator.release(Address("guest@example.com"), now=service.clock(), settings=service.settings)
+        assert not await release_account(Address("guest@example.com"), now=service.clock(), settings=service.settings)
         await service.deliver()
         assert len(service.mailbox.entries) == sent
         assert await guest.viewer_email() is None
@@ -716,7 +716,7 @@ async def test_releasing_ends_everything_of_the_old_sign_in(serve_provider: Serv
             'mutation { linkIdentity(input: {providerId: "idp"}) { ...on SignInStarted { authorizationUrl } } }'
         )
         callback = await provider.callback_url(begun["linkIdentity"]["authorizationUrl"], email="x@y.example")
-        await operator.release(Address("owner@example.com"), now=service.clock(), settings=service.settings)
+        await release_account(Address("owner@example.com"), now=service.clock(), settings=service.settings)
         await owner.client.get(callback)
         assert (await owner.ask("{ signInOutcome { status } }"))["signInOutcome"]["status"] == "SIGN_IN_FAILED"
         assert await owner.viewer_email() is None
@@ -760,5 +760,5 @@ async def test_linking_needs_the_sessions_own_cookie(serve_provider: ServeProvid
 async def test_releasing_an_unknown_address_is_refused(service: Service) -> None:
     """Releasing an address without an account in a community is refused with a sentence and changes nothing."""
     with pytest.raises(NotFound, match="invite the person"):
-        await operator.release(Address("nobody@example.com"), now=service.clock(), settings=service.settings)
+        await release_account(Address("nobody@example.com"), now=service.clock(), settings=service.settings)
     assert await AuditEvent.filter(kind="member.identity_released").count() == 0
