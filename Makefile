@@ -23,6 +23,7 @@ help:
 	@echo 'make lint   runs the linters and the type checker'
 	@echo 'make lock   writes the lock files anew (UPGRADE=--upgrade make lock: with newer versions)'
 	@echo 'make catalogues   updates service/locales with the messages of the source'
+	@echo 'make operation-types   generates the types of the GraphQL operations of the pages'
 	@echo 'make clean  removes what these made'
 
 .PHONY: run
@@ -62,6 +63,10 @@ catalogues: $(VENV)/.dev
 	@mkdir -p build
 	@$(EXTRACT) --output build/guestlist.pot .
 	@$(UPDATE) --input-file build/guestlist.pot
+
+.PHONY: operation-types
+operation-types: $(VENV)/.dev
+	@$(BIN)/python -m service.dev.operation_types
 
 .PHONY: clean
 clean:

@@ -8,6 +8,7 @@ from typing import Final
 import pytest
 
 from service import dev
+from service.dev import operation_types
 from service.web import pages
 from tests import ROOT
 from tests.support.requirements import skip_without
@@ -45,6 +46,12 @@ def test_the_scripts_fit_their_types(service: Path) -> None:
     scripts = {str(path) for path in service.rglob("*.js")}
     assert len(scripts) > 20
     assert scripts <= set(said.splitlines()), "a script that the compiler never read"
+
+
+def test_generated_operation_types_are_current() -> None:
+    """`make operation-types` was run after the last change of the schema or of operations.js."""
+    assert operation_types.OUTPUT.read_text("utf-8") == operation_types.generate()
+    assert operation_types.documents().keys() >= {"OPEN", "WHO", "INVITATION_CHANGED"}
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 // The public GraphQL API, as any other page would use it: POST, JSON, the browser's own cookies.
 
-import { t } from "./words.js";
+import { language, t } from "./words.js";
 
 const PATIENCE_MS = 20_000;
 
@@ -62,7 +62,7 @@ async function post(body, signal) {
   try {
     return await fetch("/graphql", {
       method: "POST",
-      headers: { "content-type": "application/json" },
+      headers: { "content-type": "application/json", "accept-language": language },
       credentials: "same-origin",
       cache: "no-store",
       signal,

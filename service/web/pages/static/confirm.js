@@ -11,7 +11,6 @@ import * as views from "./invitee.js";
 
 /** @typedef {import("./operations.js").Acceptance} Acceptance */
 /** @typedef {import("./operations.js").InvitePreview} InvitePreview */
-/** @typedef {import("./operations.js").Opened} Opened */
 /** @typedef {import("./operations.js").Provider} Provider */
 
 const RETURN_TO = "/confirm";
@@ -79,7 +78,7 @@ async function read(signal) {
   return ask(api.OPEN, { token, acceptanceId: null }, { signal });
 }
 
-/** @param {Opened} opened */
+/** @param {import("../operation-types").OpenData} answer */
 function decide({ invitePreview, acceptance, providers }) {
   if (token) return invitePreview ? offer(invitePreview, null) : views.dead({ acceptance, freshLink });
   if (!acceptance) return views.noLink({ cut: false, open: openPasted });
@@ -270,7 +269,7 @@ function askToDecline(preview) {
   confirm(
     {
       title: t("decline.title", { community: preview.communityName }),
-      text: t("decline.text", { inviter: preview.inviterName }),
+      text: t("decline.text", { inviter: preview.inviterName ?? preview.communityName }),
       yes: t("decline.button"),
       no: t("decline.keep"),
       // A block takes the link itself: whoever only shares this browser has no token.

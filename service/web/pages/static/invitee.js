@@ -2,9 +2,8 @@
 // to do next, and has one main button.
 
 import { now } from "./api.js";
-import { announce, button, card, emblem, field, fromService, h, notice, paragraph, part, said, show, whenSubmitted } from "./page.js";
+import { announce, button, card, emblem, field, h, notice, paragraph, part, said, serviceText, show, whenSubmitted } from "./page.js";
 import { providerButtons } from "./providers.js";
-import { reason } from "./refusals.js";
 import { timeLeft } from "./times.js";
 import { tokenIn } from "./link.js";
 import { rich, t } from "./words.js";
@@ -69,15 +68,15 @@ export function offer(preview, started, { accept, decline, elapsed }) {
 
 /** @param {InvitePreview} preview */
 function invited({ communityName, inviterName }) {
-  const lead = h("p", { class: "lead" }, rich("offer.lead", { inviter: said(inviterName) }));
+  const lead = h("p", { class: "lead" }, rich("offer.lead", { inviter: said(inviterName ?? communityName) }));
   const name = h("h1", { class: communityName.length > LONG_NAME ? "name long" : "name" }, said(communityName));
   return h("header", null, emblem(communityName), h("div", null, lead, name));
 }
 
 /** @param {InvitePreview} preview */
-function words({ message, inviterName }) {
+function words({ message, inviterName, communityName }) {
   if (!message) return null;
-  const caption = h("figcaption", null, rich("offer.words", { inviter: said(inviterName) }));
+  const caption = h("figcaption", null, rich("offer.words", { inviter: said(inviterName ?? communityName) }));
   const quote = h("blockquote", { dir: "auto" }, message);
   const long = message.length > LONG_MESSAGE || message.split("\n").length > LONG_MESSAGE_LINES;
   return h("figure", { class: "words" }, caption, quote, long && readAll(quote));
@@ -190,7 +189,7 @@ function freshLinkButton(freshLink) {
 
 /** @param {string} message */
 export function freshLinkSent(message) {
-  card(t("fresh.title"), [paragraph(fromService(message, "RequestFreshLinkAnswer")), h("p", { class: "aside" }, t("fresh.hint"))], { tone: "mail" });
+  card(t("fresh.title"), [paragraph(serviceText(message)), h("p", { class: "aside" }, t("fresh.hint"))], { tone: "mail" });
 }
 
 // ----------------------------------------------------------------------------------------------- how an acceptance ended
@@ -217,7 +216,7 @@ export function joined(acceptance) {
  */
 export function over(acceptance, freshLink) {
   const { status } = acceptance;
-  const told = status === "STARTED" || status === "CODE_REQUIRED" ? null : paragraph(reason(acceptance));
+  const told = status === "STARTED" || status === "CODE_REQUIRED" ? null : paragraph(serviceText(acceptance.message));
   const next = status === "LINK_INVALID" ? null : paragraph(t("outcome.over"));
   card(t("invalid.title"), [told, next, freshLinkButton(freshLink)], { tone: "clock" });
 }

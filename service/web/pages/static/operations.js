@@ -1,51 +1,50 @@
-// Every operation of the pages, and the shape of its answer. A test holds each against the running schema.
+// The GraphQL operations of the pages. `make operation-types` generates their types (operation-types.d.ts), and a test
+// validates them against the schema.
+
+/** @import * as types from "../operation-types" */
 
 /**
- * A GraphQL document, with the types of what it answers and of what it takes.
+ * A GraphQL document with the types of its data and its variables.
  * @template Data
  * @template Variables
  * @typedef {{ document: string, data?: Data, variables?: Variables }} Operation
  */
 
-/** @typedef {"OWNER" | "ADMIN" | "MEMBER"} Role */
-/** @typedef {{ id: string, label: string }} Provider */
-/** @typedef {import("./api.js").Problem} Problem */
-
-/**
- * @typedef {object} InvitePreview
- * @property {string} communityName
- * @property {string} inviterName
- * @property {string} maskedEmail
- * @property {Role} role
- * @property {string | null} message
- * @property {string} linkExpiresAt
- * @property {Provider[]} providers
- */
-
-/**
- * @typedef {object} Acceptance
- * @property {string} id
- * @property {string} status
- * @property {string} communityName
- * @property {{ id: string, community: { id: string } } | null} membership
- * @property {string} maskedEmail
- * @property {string | null} signedInEmail
- * @property {Provider | null} provider
- * @property {string} message
- * @property {boolean} canRetry
- * @property {string | null} reason
- * @property {boolean} canRequestOtherAddress
- * @property {boolean} otherAddressRequested
- */
-
-/** @typedef {{ invitePreview: InvitePreview | null, acceptance: Acceptance | null, providers: Provider[] }} Opened */
-/** @typedef {{ providerId: string, token?: string, acceptanceId?: string, returnTo: string }} AcceptInput */
-/** @typedef {{ __typename: "AcceptInviteStarted", acceptanceId: string, authorizationUrl: string }} AcceptStarted */
+/** @typedef {types.Acceptance} Acceptance */
+/** @typedef {types.AccessToken} AccessToken */
+/** @typedef {types.AccessTokenScope} AccessTokenScope */
+/** @typedef {types.InvitationAuditEvent} AuditEvent */
+/** @typedef {types.AuditFilter} AuditFilter */
+/** @typedef {types.UpdatePolicyCommunity} Community */
+/** @typedef {types.InvitationsCommunity} CommunityWithInvitations */
+/** @typedef {types.AuditCommunity} CommunityWithLog */
+/** @typedef {types.MembersCommunity} CommunityWithMembers */
+/** @typedef {types.Delivery} Delivery */
+/** @typedef {types.InvitationWeek} FunnelWeek */
+/** @typedef {types.Identity} Identity */
+/** @typedef {types.InvitationsInvitation} Invitation */
+/** @typedef {types.InvitationCounts} InvitationCounts */
+/** @typedef {types.InvitationInvitation} InvitationDetails */
+/** @typedef {types.InvitationFilter} InvitationFilter */
+/** @typedef {types.InvitationStatus} InvitationStatus */
+/** @typedef {types.InvitePreview} InvitePreview */
+/** @typedef {types.AuditAuditEvent} LogEntry */
+/** @typedef {types.AuditAuditEventConnection} LogPage */
+/** @typedef {types.WhoMember} Member */
+/** @typedef {types.MembersMembership} Membership */
+/** @typedef {types.InviteeOutcome} Outcome */
+/** @typedef {types.WhoMembership} OwnMembership */
+/** @typedef {types.InvitationPolicy} Policy */
+/** @typedef {types.Provider} Provider */
+/** @typedef {types.Role} Role */
+/** @typedef {types.Session} Session */
+/** @typedef {types.SignInOutcome} SignInOutcome */
+/** @typedef {types.WhoViewer} Viewer */
 
 const ACCEPTANCE = `id status communityName membership { id community { id } } maskedEmail signedInEmail
   provider { id label } message canRetry reason canRequestOtherAddress otherAddressRequested`;
 
-/** @type {Operation<Opened, { token: string | null, acceptanceId: string | null }>} */
+/** @type {Operation<types.OpenData, types.OpenVariables>} */
 export const OPEN = {
   document: `query Open($token: String, $acceptanceId: ID) {
     invitePreview(token: $token) {
@@ -56,12 +55,12 @@ export const OPEN = {
   }`,
 };
 
-/** @type {Operation<{ acceptance: Acceptance | null }, { acceptanceId: string }>} */
+/** @type {Operation<types.LookAgainData, types.LookAgainVariables>} */
 export const LOOK_AGAIN = {
   document: `query LookAgain($acceptanceId: ID) { acceptance(id: $acceptanceId) { ${ACCEPTANCE} } }`,
 };
 
-/** @type {Operation<{ acceptInvite: AcceptStarted | Problem }, { input: AcceptInput }>} */
+/** @type {Operation<types.AcceptData, types.AcceptVariables>} */
 export const ACCEPT = {
   document: `mutation Accept($input: AcceptInviteInput!) {
     acceptInvite(input: $input) {
@@ -73,11 +72,7 @@ export const ACCEPT = {
   }`,
 };
 
-/**
- * @typedef {{ __typename: "ConfirmAcceptanceSuccess", acceptance: Acceptance }} Confirmed
- * @typedef {Problem & { triesLeft?: number }} NotConfirmed
- */
-/** @type {Operation<{ confirmAcceptance: Confirmed | NotConfirmed }, { input: { acceptanceId: string, code: string } }>} */
+/** @type {Operation<types.ConfirmData, types.ConfirmVariables>} */
 export const CONFIRM = {
   document: `mutation Confirm($input: ConfirmAcceptanceInput!) {
     confirmAcceptance(input: $input) {
@@ -90,8 +85,7 @@ export const CONFIRM = {
   }`,
 };
 
-/** @typedef {{ __typename: "RequestOtherAddressSuccess", acceptance: Acceptance }} OtherAddressRequested */
-/** @type {Operation<{ requestOtherAddress: OtherAddressRequested | Problem }, { input: { acceptanceId: string } }>} */
+/** @type {Operation<types.OtherAddressData, types.OtherAddressVariables>} */
 export const OTHER_ADDRESS = {
   document: `mutation OtherAddress($input: RequestOtherAddressInput!) {
     requestOtherAddress(input: $input) {
@@ -103,8 +97,7 @@ export const OTHER_ADDRESS = {
   }`,
 };
 
-/** @typedef {{ __typename: "DeclineInviteSuccess", communityName: string }} Declined */
-/** @type {Operation<{ declineInvite: Declined | Problem }, { input: { token?: string, block: boolean } }>} */
+/** @type {Operation<types.DeclineData, types.DeclineVariables>} */
 export const DECLINE = {
   document: `mutation Decline($input: DeclineInviteInput!) {
     declineInvite(input: $input) {
@@ -116,8 +109,7 @@ export const DECLINE = {
   }`,
 };
 
-/** @typedef {{ __typename: "RequestFreshLinkAnswer", message: string }} FreshLinkAnswer */
-/** @type {Operation<{ requestFreshLink: FreshLinkAnswer | Problem }, { input: { token?: string } }>} */
+/** @type {Operation<types.FreshLinkData, types.FreshLinkVariables>} */
 export const FRESH_LINK = {
   document: `mutation FreshLink($input: RequestFreshLinkInput!) {
     requestFreshLink(input: $input) {
@@ -131,12 +123,8 @@ export const FRESH_LINK = {
 
 // ---------------------------------------------------------------------------------------------------------- the console
 
-/** @typedef {{ id: string, name: string | null, email: string | null }} Member */
-/** @typedef {{ id: string, role: Role, community: { id: string, name: string, memberCount: number } }} OwnMembership */
-/** @typedef {{ member: Member, memberships: OwnMembership[], mayCreateCommunities: boolean }} Viewer */
-/** @typedef {{ status: string, provider: Provider | null, message: string }} SignInOutcome */
 
-/** @type {Operation<{ viewer: Viewer | null, signInOutcome: SignInOutcome | null, providers: Provider[] }, {}>} */
+/** @type {Operation<types.WhoData, types.WhoVariables>} */
 export const WHO = {
   document: `query Who {
     viewer {
@@ -148,72 +136,33 @@ export const WHO = {
   }`,
 };
 
-/** @typedef {{ __typename: "SignInStarted", authorizationUrl: string }} SignInStarted */
-/** @typedef {{ input: { providerId: string, returnTo: string } }} SignInVariables */
 
 const STARTED = `__typename
       ... on SignInStarted { authorizationUrl }
       ... on Problem { message }
       ... on RateLimited { retryAfterSeconds }`;
 
-/** @type {Operation<{ signIn: SignInStarted | Problem }, SignInVariables>} */
+/** @type {Operation<types.SignInData, types.SignInVariables>} */
 export const SIGN_IN = {
   document: `mutation SignIn($input: SignInInput!) { signIn(input: $input) { ${STARTED} } }`,
 };
 
-/** @type {Operation<{ linkIdentity: SignInStarted | Problem }, SignInVariables>} */
+/** @type {Operation<types.LinkIdentityData, types.LinkIdentityVariables>} */
 export const LINK_IDENTITY = {
   document: `mutation LinkIdentity($input: LinkIdentityInput!) { linkIdentity(input: $input) { ${STARTED} } }`,
 };
 
-/** @typedef {{ everywhere?: boolean, sessionId?: string, accessTokens?: boolean }} SignOutInput */
-/** @typedef {{ __typename: "SignOutSuccess", signedOut: number }} SignedOut */
-/** @type {Operation<{ signOut: SignedOut | Problem }, { input: SignOutInput }>} */
+/** @type {Operation<types.SignOutData, types.SignOutVariables>} */
 export const SIGN_OUT = {
   document: `mutation SignOut($input: SignOutInput) {
     signOut(input: $input) { __typename ... on SignOutSuccess { signedOut } ... on Problem { message } }
   }`,
 };
 
-/**
- * @typedef {object} Identity
- * @property {string} id
- * @property {Provider | null} provider
- * @property {string | null} email
- * @property {string} linkedAt
- * @property {string | null} lastUsedAt
- */
-/**
- * @typedef {object} Session
- * @property {string} id
- * @property {boolean} current
- * @property {string} createdAt
- * @property {string} lastSeenAt
- * @property {Provider | null} provider
- * @property {string | null} userAgent
- */
-/**
- * @typedef {object} AccessToken
- * @property {string} id
- * @property {string} name
- * @property {string[]} scopes
- * @property {string[]} communityIds
- * @property {string} createdAt
- * @property {string} expiresAt
- * @property {string | null} lastUsedAt
- * @property {Role} highestRole
- */
-/**
- * @typedef {object} Own
- * @property {Identity[]} identities
- * @property {Session[]} sessions
- * @property {AccessToken[]} accessTokens
- */
-/** @typedef {{ viewer: Own | null, providers: Provider[] }} Account */
 
 const TOKEN = `id name scopes communityIds createdAt expiresAt lastUsedAt highestRole`;
 
-/** @type {Operation<Account, {}>} */
+/** @type {Operation<types.AccountData, types.AccountVariables>} */
 export const ACCOUNT = {
   document: `query Account {
     viewer {
@@ -225,16 +174,7 @@ export const ACCOUNT = {
   }`,
 };
 
-/**
- * @typedef {object} TokenInput
- * @property {string} name
- * @property {string[]} scopes
- * @property {string[]} communityIds
- * @property {number} expiresInDays
- * @property {string} highestRole
- */
-/** @typedef {{ __typename: "CreateAccessTokenSuccess", token: string, accessToken: AccessToken }} TokenCreated */
-/** @type {Operation<{ createAccessToken: TokenCreated | Problem }, { input: TokenInput }>} */
+/** @type {Operation<types.CreateAccessTokenData, types.CreateAccessTokenVariables>} */
 export const CREATE_TOKEN = {
   document: `mutation CreateAccessToken($input: CreateAccessTokenInput!) {
     createAccessToken(input: $input) {
@@ -246,9 +186,7 @@ export const CREATE_TOKEN = {
   }`,
 };
 
-/** @typedef {{ accessTokenId: string, revokeInvitations: boolean }} TokenToRevoke */
-/** @typedef {{ __typename: "RevokeAccessTokenSuccess", revokedAccessTokenId: string }} TokenRevoked */
-/** @type {Operation<{ revokeAccessToken: TokenRevoked | Problem }, { input: TokenToRevoke }>} */
+/** @type {Operation<types.RevokeAccessTokenData, types.RevokeAccessTokenVariables>} */
 export const REVOKE_TOKEN = {
   document: `mutation RevokeAccessToken($input: RevokeAccessTokenInput!) {
     revokeAccessToken(input: $input) {
@@ -259,8 +197,7 @@ export const REVOKE_TOKEN = {
   }`,
 };
 
-/** @typedef {{ __typename: "CreateCommunitySuccess", community: { id: string, name: string } }} Created */
-/** @type {Operation<{ createCommunity: Created | Problem }, { input: { name: string } }>} */
+/** @type {Operation<types.CreateCommunityData, types.CreateCommunityVariables>} */
 export const CREATE_COMMUNITY = {
   document: `mutation CreateCommunity($input: CreateCommunityInput!) {
     createCommunity(input: $input) {
@@ -273,44 +210,6 @@ export const CREATE_COMMUNITY = {
   }`,
 };
 
-/**
- * @typedef {object} Policy
- * @property {number} linkMinutes
- * @property {number} invitationDays
- * @property {string[]} allowedEmailDomains
- * @property {number | null} seatLimit
- * @property {string | null} locale
- */
-/**
- * @typedef {object} Invitation
- * @property {string} id
- * @property {string} email
- * @property {Role} role
- * @property {string} status
- * @property {string | null} blockedReason
- * @property {string} delivery
- * @property {string | null} deliveryReason
- * @property {string} createdAt
- * @property {string} expiresAt
- * @property {string | null} lastSentAt
- * @property {string | null} deliveredAt
- * @property {string | null} acceptedAt
- * @property {string | null} declinedAt
- * @property {string | null} revokedAt
- * @property {string | null} proposedEmail
- */
-/**
- * @template Node
- * @typedef {{ nodes: Node[], pageInfo: { hasNextPage: boolean, endCursor: string | null }, totalCount: number }} Page
- */
-/**
- * @typedef {object} Community
- * @property {string} id
- * @property {string} name
- * @property {Role} viewerRole
- * @property {number} memberCount
- * @property {Policy} policy
- */
 
 const ROW = `id email role status blockedReason delivery deliveryReason createdAt expiresAt lastSentAt deliveredAt
   acceptedAt declinedAt revokedAt proposedEmail`;
@@ -320,19 +219,8 @@ const PLACE = `id name viewerRole memberCount policy { linkMinutes invitationDay
 /** Who asks, with every list: null when the session has ended meanwhile, and the community is then null for that reason. */
 const WHO_ASKS = `viewer { member { id } }`;
 
-/** @typedef {{ id: string, first: number, after: string | null }} PageWanted */
-/** @typedef {{ viewer: { member: { id: string } } | null }} Asked */
 
-/**
- * @typedef {object} InvitationFilter
- * @property {string[]} [statuses]
- * @property {string[]} [deliveries]
- * @property {string[]} [roles]
- * @property {string} [emailContains]
- */
-/** @typedef {{ pending: number, accepted: number, declined: number, revoked: number, expired: number }} Counts */
-/** @typedef {Community & { invitationCounts: Counts | null, invitations: Page<Invitation> | null }} WithInvitations */
-/** @type {Operation<Asked & { community: WithInvitations | null }, PageWanted & { filter: InvitationFilter }>} */
+/** @type {Operation<types.InvitationsData, types.InvitationsVariables>} */
 export const INVITATIONS = {
   document: `query Invitations($id: ID!, $filter: InvitationFilter, $first: Int!, $after: String) {
     ${WHO_ASKS}
@@ -345,8 +233,7 @@ export const INVITATIONS = {
   }`,
 };
 
-/** @typedef {{ memberCount: number, viewerRole: Role, invitationCounts: Counts, invitations: { totalCount: number } }} Tally */
-/** @type {Operation<{ community: Tally | null }, { id: string, filter: InvitationFilter }>} */
+/** @type {Operation<types.TallyData, types.TallyVariables>} */
 export const TALLY = {
   document: `query Tally($id: ID!, $filter: InvitationFilter) {
     community(id: $id) {
@@ -356,24 +243,21 @@ export const TALLY = {
   }`,
 };
 
-/** @typedef {{ startsAt: string, invited: number, delivered: number, opened: number, accepted: number }} FunnelWeek */
-/** @type {Operation<{ community: { invitationFunnel: FunnelWeek[] | null } | null }, { id: string, weeks: number }>} */
+/** @type {Operation<types.FunnelData, types.FunnelVariables>} */
 export const FUNNEL = {
   document: `query Funnel($id: ID!, $weeks: Int!) {
     community(id: $id) { invitationFunnel(weeks: $weeks) { startsAt invited delivered opened accepted } }
   }`,
 };
 
-/** @type {Operation<{ invitationChanged: Invitation }, { communityId: string }>} */
+/** @type {Operation<types.InvitationChangedData, types.InvitationChangedVariables>} */
 export const INVITATION_CHANGED = {
   document: `subscription InvitationChanged($communityId: ID!) {
     invitationChanged(communityId: $communityId) { ${ROW} }
   }`,
 };
 
-/** @typedef {{ id: string, role: Role, joinedAt: string, viewerCanChange: boolean, member: Member }} Membership */
-/** @typedef {Community & { memberships: Page<Membership> }} WithMembers */
-/** @type {Operation<Asked & { community: WithMembers | null }, PageWanted>} */
+/** @type {Operation<types.MembersData, types.MembersVariables>} */
 export const MEMBERS = {
   document: `query Members($id: ID!, $first: Int!, $after: String) {
     ${WHO_ASKS}
@@ -386,8 +270,7 @@ export const MEMBERS = {
   }`,
 };
 
-/** @typedef {{ __typename: "ChangeRoleSuccess", membership: { id: string, role: Role } }} RoleChanged */
-/** @type {Operation<{ changeRole: RoleChanged | Problem }, { input: { membershipId: string, role: Role } }>} */
+/** @type {Operation<types.ChangeRoleData, types.ChangeRoleVariables>} */
 export const CHANGE_ROLE = {
   document: `mutation ChangeRole($input: ChangeRoleInput!) {
     changeRole(input: $input) {
@@ -396,8 +279,7 @@ export const CHANGE_ROLE = {
   }`,
 };
 
-/** @typedef {{ __typename: "RemoveMemberSuccess", removedMembershipId: string }} MemberRemoved */
-/** @type {Operation<{ removeMember: MemberRemoved | Problem }, { input: { membershipId: string } }>} */
+/** @type {Operation<types.RemoveMemberData, types.RemoveMemberVariables>} */
 export const REMOVE_MEMBER = {
   document: `mutation RemoveMember($input: RemoveMemberInput!) {
     removeMember(input: $input) {
@@ -406,9 +288,7 @@ export const REMOVE_MEMBER = {
   }`,
 };
 
-/** @typedef {{ communityId: string } & Partial<Policy>} PolicyInput */
-/** @typedef {{ __typename: "UpdateInvitationPolicySuccess", community: Community }} PolicyUpdated */
-/** @type {Operation<{ updateInvitationPolicy: PolicyUpdated | Problem }, { input: PolicyInput }>} */
+/** @type {Operation<types.UpdatePolicyData, types.UpdatePolicyVariables>} */
 export const UPDATE_POLICY = {
   document: `mutation UpdatePolicy($input: UpdateInvitationPolicyInput!) {
     updateInvitationPolicy(input: $input) {
@@ -420,17 +300,12 @@ export const UPDATE_POLICY = {
   }`,
 };
 
-/** @type {Operation<Asked & { community: Community | null }, { id: string }>} */
+/** @type {Operation<types.PlaceData, types.PlaceVariables>} */
 export const PLACE_ALONE = {
   document: `query Place($id: ID!) { ${WHO_ASKS} community(id: $id) { ${PLACE} } }`,
 };
 
-/** @typedef {{ id: string, kind: string, at: string, summary: string, times: number, lastAt: string | null }} AuditEvent */
-/** @typedef {AuditEvent & { actor: Member | null, invitation: { id: string, email: string } | null }} LogEntry */
-/** @typedef {{ kinds?: string[], actorId?: string, after?: string, before?: string }} AuditFilter */
-/** @typedef {{ nodes: LogEntry[], pageInfo: { hasNextPage: boolean, endCursor: string | null } }} LogPage */
-/** @typedef {Community & { auditLog: LogPage | null }} WithLog */
-/** @type {Operation<Asked & { community: WithLog | null }, PageWanted & { filter: AuditFilter }>} */
+/** @type {Operation<types.AuditData, types.AuditVariables>} */
 export const AUDIT = {
   document: `query Audit($id: ID!, $filter: AuditFilter, $first: Int!, $after: String) {
     ${WHO_ASKS}
@@ -444,20 +319,7 @@ export const AUDIT = {
   }`,
 };
 
-/**
- * @typedef {object} Detail
- * @property {string | null} message
- * @property {string | null} locale
- * @property {Member | null} inviter
- * @property {Member | null} revokedBy
- * @property {Member | null} acceptedBy
- * @property {boolean} canResend
- * @property {string | null} canResendAt
- * @property {boolean} canRevoke
- * @property {{ id: string, name: string, viewerRole: Role }} community
- * @property {{ nodes: AuditEvent[], pageInfo: { hasNextPage: boolean, endCursor: string | null } }} timeline
- */
-/** @type {Operation<Asked & { invitation: (Invitation & Detail) | null }, PageWanted>} */
+/** @type {Operation<types.InvitationData, types.InvitationVariables>} */
 export const INVITATION = {
   document: `query Invitation($id: ID!, $first: Int!, $after: String) {
     ${WHO_ASKS}
@@ -469,10 +331,7 @@ export const INVITATION = {
   }`,
 };
 
-/** @typedef {{ communityId: string, email: string, role: Role, message?: string, locale?: string }} InviteInput */
-/** @typedef {{ __typename: "InviteMemberSuccess", invitation: Invitation }} Invited */
-/** @typedef {Problem & { invitation?: { id: string }, membership?: { id: string } }} NotInvited */
-/** @type {Operation<{ inviteMember: Invited | NotInvited }, { input: InviteInput }>} */
+/** @type {Operation<types.InviteData, types.InviteVariables>} */
 export const INVITE = {
   document: `mutation Invite($input: InviteMemberInput!) {
     inviteMember(input: $input) {
@@ -487,10 +346,7 @@ export const INVITE = {
   }`,
 };
 
-/** @typedef {{ email: string, role: Role, message?: string, locale?: string }} InviteeInput */
-/** @typedef {{ email: string, result: Invited | NotInvited }} Outcome */
-/** @typedef {{ __typename: "InviteMembersSuccess", outcomes: Outcome[] }} ManyInvited */
-/** @type {Operation<{ inviteMembers: ManyInvited | Problem }, { input: { communityId: string, invitees: InviteeInput[] } }>} */
+/** @type {Operation<types.InviteManyData, types.InviteManyVariables>} */
 export const INVITE_MANY = {
   document: `mutation InviteMany($input: InviteMembersInput!) {
     inviteMembers(input: $input) {
@@ -514,8 +370,7 @@ export const INVITE_MANY = {
   }`,
 };
 
-/** @typedef {{ __typename: "ResendInviteSuccess", invitation: { id: string } }} Resent */
-/** @type {Operation<{ resendInvite: Resent | Problem }, { input: { invitationId: string } }>} */
+/** @type {Operation<types.ResendData, types.ResendVariables>} */
 export const RESEND = {
   document: `mutation Resend($input: ResendInviteInput!) {
     resendInvite(input: $input) {
@@ -527,8 +382,7 @@ export const RESEND = {
   }`,
 };
 
-/** @typedef {{ __typename: "RevokeInviteSuccess", invitation: { id: string } }} Revoked */
-/** @type {Operation<{ revokeInvite: Revoked | Problem }, { input: { invitationId: string } }>} */
+/** @type {Operation<types.RevokeData, types.RevokeVariables>} */
 export const REVOKE = {
   document: `mutation Revoke($input: RevokeInviteInput!) {
     revokeInvite(input: $input) {

@@ -1,7 +1,7 @@
 // How the pages are put together: elements, words that are said aloud, buttons that show that they work.
 
 import { Unanswered, isAbort } from "./api.js";
-import { fromNow, inOwnWords, language, t } from "./words.js";
+import { fromNow, language, t } from "./words.js";
 
 /** @typedef {Node | string | number | null | undefined | false} Child */
 /** @typedef {Record<string, string | number | boolean | null | undefined | ((event: any) => void)>} Attributes */
@@ -112,19 +112,10 @@ export function notice(kind, ...children) {
 }
 
 /**
- * A sentence of the service, which writes English; in the reader's own language where the pages have words for it. Words
- * that end in a colon introduce the service's.
- * @param {string} message
- * @param {string | null} [id] the service's stable word for it; without one the sentence itself is looked up
- * @param {import("./words.js").Values} [values]
- * @returns {Child}
+ * A sentence of the service, in the reader's language. It may contain names in another direction.
+ * @param {string} sentence
  */
-export function fromService(message, id, values) {
-  const own = inOwnWords(id ?? message, values);
-  if (own !== null && !own.endsWith(":")) return own;
-  const words = h("span", { lang: language === "en" ? null : "en", dir: "auto" }, message);
-  return own === null ? words : h("span", null, own, " ", words);
-}
+export const serviceText = (sentence) => h("span", { dir: "auto" }, sentence);
 
 /**
  * What the API refused with, and when to try again where it says so.
@@ -134,7 +125,7 @@ export function fromService(message, id, values) {
 export function problemWords(problem) {
   const seconds = problem.retryAfterSeconds;
   const when = seconds === undefined ? null : ` ${t("retry_after", { when: fromNow(seconds, { exact: true }) })}`;
-  return [fromService(problem.message, problem.__typename), when];
+  return [serviceText(problem.message), when];
 }
 
 // ------------------------------------------------------------------------------------------------------------ buttons

@@ -1,6 +1,6 @@
 // A sign-in that came back and let nobody in. It consumed nothing: each says what happened, and the way on.
 
-import { button, card, fromService, h, notice, paragraph, said } from "./page.js";
+import { button, card, h, notice, paragraph, said, serviceText } from "./page.js";
 import { providerButtons } from "./providers.js";
 import { rich, t } from "./words.js";
 
@@ -37,7 +37,7 @@ const REFUSALS = {
   }),
   EMAIL_NOT_VERIFIED: (acceptance) => ({
     title: t("unverified.title"),
-    told: reason(acceptance),
+    told: serviceText(acceptance.message),
     again: () => t("mismatch.button"),
   }),
   IDENTITY_CONFLICT: (acceptance) => CONFLICTS[acceptance.reason ?? ""]?.(acceptance) ?? {
@@ -54,23 +54,23 @@ const REFUSALS = {
   }),
   NOT_ALLOWED: (acceptance) => ({
     title: t("not_allowed.title"),
-    told: reason(acceptance),
+    told: serviceText(acceptance.message),
     again: () => t("again"),
     only: "same",
   }),
   SIGN_IN_FAILED: (acceptance) => ({
     title: t("failed_sign_in.title"),
-    told: reason(acceptance),
+    told: serviceText(acceptance.message),
     again: ({ label }) => t("failed_sign_in.button", { provider: label }),
   }),
 };
 
 /** @type {Record<string, (acceptance: Acceptance) => Refusal>} */
 const CONFLICTS = {
-  identity_in_use: (acceptance) => ({ title: t("conflict.title"), told: reason(acceptance), only: "others" }),
+  identity_in_use: (acceptance) => ({ title: t("conflict.title"), told: serviceText(acceptance.message), only: "others" }),
   account_released: (acceptance) => ({
     title: t("released.title"),
-    told: reason(acceptance),
+    told: serviceText(acceptance.message),
     again: () => t("again"),
     only: "same",
   }),
@@ -86,17 +86,6 @@ function useBoth({ provider }) {
 function addresses({ signedInEmail, maskedEmail }) {
   const signedIn = signedInEmail ? h("strong", null, said(signedInEmail)) : t("mismatch.no_address");
   return { signedIn, invited: h("strong", null, said(maskedEmail)) };
-}
-
-/**
- * Why, in the service's sentence, or in the reader's language by its reason.
- * @param {Acceptance} acceptance
- */
-export function reason({ message, reason: id, status, provider }) {
-  const values = { provider: provider?.label ?? "", reason: id ?? "" };
-  const words = fromService(message, id, values);
-  const generic = status === "SIGN_IN_FAILED" ? "sign_in_failed" : null;
-  return typeof words === "string" ? words : fromService(message, generic, values);
 }
 
 /**
@@ -132,7 +121,7 @@ const place = ({ communityName }) => ({ community: said(communityName) });
  * @param {Retry} retry
  */
 export function refused(acceptance, retry) {
-  const refusal = REFUSALS[acceptance.status]?.(acceptance, retry) ?? { title: t("outcome.title"), told: reason(acceptance) };
+  const refusal = REFUSALS[acceptance.status]?.(acceptance, retry) ?? { title: t("outcome.title"), told: serviceText(acceptance.message) };
   const same = retry.providers.filter(({ id }) => id === acceptance.provider?.id);
   const others = retry.providers.filter(({ id }) => id !== acceptance.provider?.id);
   const first = same.length === 0 || (refusal.only === "others" && others.length > 0) ? others : same;

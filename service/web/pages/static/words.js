@@ -7,10 +7,9 @@
 /** @typedef {Record<string, string | number>} Values */
 
 /**
- * A language: the words of the pages, and those for what the service says, by its own stable words (an acceptance's
- * `reason`, a problem's type). English has none of the latter: the service writes it.
+ * A module with the words of one language.
  * @template [Words=Catalogue]
- * @typedef {{ default: Words, told?: Record<string, string> }} Language
+ * @typedef {{ default: Words }} Language
  */
 
 /**
@@ -35,8 +34,6 @@ function chosen() {
 
 /** @type {Record<string, Word>} */
 const words = {};
-/** @type {Record<string, string>} */
-const told = {};
 
 /**
  * Takes up the words of a page, in one language; in English where that cannot be loaded. Returns the language.
@@ -48,7 +45,6 @@ export async function takeUp(languages, wanted = language) {
   try {
     const found = await (languages[wanted] ?? languages.en)();
     Object.assign(words, found.default);
-    Object.assign(told, found.told);
     return wanted;
   } catch {
     Object.assign(words, (await languages.en()).default);
@@ -69,16 +65,6 @@ const locale = navigator.languages.find((tag) => tag.slice(0, 2).toLowerCase() =
  */
 export function t(id, values = {}) {
   return filled(textOf(id, values), values);
-}
-
-/**
- * What the service says in English, in the reader's language; null where that is English, or has no words for it.
- * @param {string} id
- * @param {Values} [values]
- */
-export function inOwnWords(id, values = {}) {
-  const text = told[id];
-  return text === undefined ? null : filled(text, values);
 }
 
 /**

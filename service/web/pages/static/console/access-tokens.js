@@ -10,7 +10,9 @@ import { signInAgain } from "./sign-in.js";
 
 /** @typedef {import("../console.js").ViewContext} ViewContext */
 /** @typedef {import("../operations.js").AccessToken} AccessToken */
+/** @typedef {import("../operations.js").AccessTokenScope} AccessTokenScope */
 /** @typedef {import("../operations.js").Provider} Provider */
+/** @typedef {import("../operations.js").Role} Role */
 
 const DAYS = [7, 30, 90, 365];
 const USUAL_DAYS = 90;
@@ -167,10 +169,10 @@ function form(context, own, added) {
     const { createAccessToken: answer } = await ask(api.CREATE_TOKEN, {
       input: {
         name: fields.name.control.value,
-        scopes: [fields.scopes.control.value],
+        scopes: [/** @type {AccessTokenScope} */ (fields.scopes.control.value)],
         communityIds,
         expiresInDays: Number(fields.expiresInDays.control.value),
-        highestRole: fields.scopes.control.value === "INVITE" ? fields.highestRole.control.value : "MEMBER",
+        highestRole: fields.scopes.control.value === "INVITE" ? /** @type {Role} */ (fields.highestRole.control.value) : "MEMBER",
       },
     });
     if (answer.__typename === "FreshSignInRequired")

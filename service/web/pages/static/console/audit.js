@@ -2,16 +2,16 @@
 
 import { Unanswered, ask, latest } from "../api.js";
 import * as api from "../operations.js";
-import { announce, button, field, h, said } from "../page.js";
+import { announce, button, field, h, said, serviceText } from "../page.js";
 import { moment, t } from "../words.js";
 import { select } from "./invitation-filter.js";
-import { eventWords, gone, isAdmin, moreButton, nothingThere, showPlace } from "./place.js";
+import { gone, isAdmin, moreButton, nothingThere, showPlace } from "./place.js";
 
 /** @typedef {import("../console.js").ViewContext} ViewContext */
 /** @typedef {import("../operations.js").AuditFilter} AuditFilter */
 /** @typedef {import("../operations.js").LogEntry} LogEntry */
 /** @typedef {import("../operations.js").Member} Member */
-/** @typedef {import("../operations.js").WithLog} WithLog */
+/** @typedef {import("../operations.js").CommunityWithLog} CommunityWithLog */
 /** @typedef {import("../words.js").WordId} WordId */
 
 const PAGE = 50;
@@ -191,8 +191,8 @@ const nameOf = ({ name, email }) => name ?? email ?? t("members.nameless");
 
 /**
  * @param {ViewContext} context
- * @param {WithLog} place
- * @param {NonNullable<WithLog["auditLog"]>} page
+ * @param {CommunityWithLog} place
+ * @param {NonNullable<CommunityWithLog["auditLog"]>} page
  * @param {AuditFilter} filter
  */
 function log(context, { id }, page, filter) {
@@ -234,7 +234,7 @@ function line(communityId, entry) {
   return h(
     "li",
     { class: "row entry" },
-    h("span", { class: "email" }, eventWords(entry)),
+    h("span", { class: "email" }, serviceText(entry.summary)),
     h("span", { class: "badge" }, group ? t(`audit.kind.${group}`) : kind),
     h(
       "span",

@@ -14,7 +14,7 @@ import { facts, gone, moreButton, showPlace } from "./place.js";
 
 /** @typedef {import("../console.js").ViewContext} ViewContext */
 /** @typedef {import("../operations.js").Invitation} Invitation */
-/** @typedef {import("../operations.js").WithInvitations} WithInvitations */
+/** @typedef {import("../operations.js").CommunityWithInvitations} CommunityWithInvitations */
 
 const PAGE = 50;
 const MOST = 100;
@@ -29,11 +29,11 @@ export async function community(context, id = "") {
   return isReadable(answer.community) ? new Invitations(context, answer.community).show() : members(context, id);
 }
 
-/** @typedef {WithInvitations & { invitations: NonNullable<WithInvitations["invitations"]> }} Readable */
+/** @typedef {CommunityWithInvitations & { invitations: NonNullable<CommunityWithInvitations["invitations"]> }} Readable */
 
 /**
  * Whether the reader may see the invitations: members may not.
- * @param {WithInvitations} place
+ * @param {CommunityWithInvitations} place
  * @returns {place is Readable}
  */
 const isReadable = (place) => place.invitations !== null;
@@ -275,10 +275,10 @@ class Invitations {
   }
 
   /**
-   * @param {{ invitationCounts: import("../operations.js").Counts | null, invitations: { totalCount: number } }} place
+   * @param {import("../../operation-types").TallyCommunity} community
    */
-  #tally({ invitationCounts, invitations: { totalCount: total } }) {
-    this.total = total;
+  #tally({ invitationCounts, invitations }) {
+    const total = (this.total = invitations?.totalCount ?? 0);
     const all = Object.values(invitationCounts ?? {}).reduce((sum, number) => sum + number, 0);
     const narrowed = !asksNothing(this.wanted);
     this.filter.count(invitationCounts);

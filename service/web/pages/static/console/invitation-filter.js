@@ -6,11 +6,15 @@ import { TROUBLE } from "./invitation-rows.js";
 import { ROLES } from "./place.js";
 
 /** @typedef {import("../operations.js").Invitation} Invitation */
+/** @typedef {import("../operations.js").Delivery} Delivery */
 /** @typedef {import("../operations.js").InvitationFilter} Wanted */
-/** @typedef {import("../operations.js").Counts} Counts */
+/** @typedef {import("../operations.js").InvitationStatus} InvitationStatus */
+/** @typedef {import("../operations.js").InvitationCounts} InvitationCounts */
 /** @typedef {import("../words.js").WordId} WordId */
 
+/** @type {InvitationStatus[]} */
 const STATUSES = ["PENDING", "ACCEPTED", "DECLINED", "EXPIRED", "REVOKED"];
+/** @type {Delivery[]} */
 const DELIVERIES = ["QUEUED", "SENT", "DELAYED", "DELIVERED", ...TROUBLE];
 const TYPED_MS = 300;
 
@@ -20,8 +24,12 @@ const TYPED_MS = 300;
  * @returns {Wanted}
  */
 export function wantedIn(asked) {
-  const among = (/** @type {string} */ name, /** @type {string[]} */ known) =>
-    (asked.get(name) ?? "").split(",").filter((value) => known.includes(value));
+  /**
+   * @template {string} Value
+   * @param {string} name
+   * @param {Value[]} known
+   */
+  const among = (name, known) => known.filter((value) => (asked.get(name) ?? "").split(",").includes(value));
   const statuses = among("status", STATUSES);
   const deliveries = asked.get("delivery") === "TROUBLE" ? TROUBLE : among("delivery", DELIVERIES);
   const roles = among("role", ROLES);
@@ -115,10 +123,10 @@ export class FilterForm {
     this.changed(this.asked(), { step: true });
   }
 
-  /** @param {Counts | null} counts */
+  /** @param {InvitationCounts | null} counts */
   count(counts) {
     for (const { box, number } of this.chips) {
-      const key = /** @type {keyof Counts} */ (box.value.toLowerCase());
+      const key = /** @type {keyof InvitationCounts} */ (box.value.toLowerCase());
       number.textContent = String(counts?.[key] ?? "");
     }
   }

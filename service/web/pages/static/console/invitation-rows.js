@@ -1,19 +1,13 @@
 // The list of invitations. Rows are kept by id, so that news changes what is read there and nothing else: focus stays.
 
-import { fromService, h, said } from "../page.js";
+import { h, said, serviceText } from "../page.js";
 import { timeAgo } from "../times.js";
 import { day, rich, t } from "../words.js";
 
 /** @typedef {import("../operations.js").Invitation} Invitation */
 /** @typedef {import("../page.js").Child} Child */
 
-/** The kind of event whose words introduce why; what is always the same is translated whole. @type {Record<string, string>} */
-const EVENTS = {
-  DELAYED: "invitation.delayed",
-  BOUNCED: "invitation.bounced",
-  FAILED: "invitation.delivery_failed",
-};
-
+/** @type {import("../operations.js").Delivery[]} */
 export const TROUBLE = ["BOUNCED", "COMPLAINED", "SUPPRESSED", "FAILED"];
 
 /**
@@ -128,32 +122,25 @@ export class InvitationRows {
 /** @param {Invitation} invitation */
 function content(invitation) {
   const waiting = invitation.status === "PENDING";
-  const reason = waiting ? whyInTrouble(invitation) : null;
+  const reason = waiting ? problemOf(invitation) : null;
   return [
     h("span", { class: "email" }, said(invitation.email)),
     statusBadge(invitation),
     h("span", { class: "role quiet" }, t(`invite.role.${invitation.role}`)),
     h("span", { class: "progress quiet" }, progress(invitation)),
-    reason ? h("span", { class: "reason" }, reason) : "",
+    reason ? h("span", { class: "reason" }, serviceText(reason)) : "",
     waiting && invitation.proposedEmail
       ? h("span", { class: "reason asks" }, rich("row.asks", { email: said(invitation.proposedEmail) }))
       : "",
   ].filter((child) => child !== "");
 }
 
-/** @param {Invitation} invitation */
-const whyInTrouble = (invitation) =>
-  invitation.blockedReason
-    ? fromService(invitation.blockedReason)
-    : TROUBLE.includes(invitation.delivery) && whyThere(invitation);
-
 /**
- * Why the newest mail is where it is; null where nothing is to be said.
+ * Why a pending invitation cannot be accepted or delivered, if that is so.
  * @param {Invitation} invitation
- * @returns {Child}
  */
-export const whyThere = ({ delivery, deliveryReason }) =>
-  deliveryReason ? fromService(deliveryReason, EVENTS[delivery]) : null;
+const problemOf = ({ blockedReason, delivery, deliveryReason }) =>
+  blockedReason ?? (TROUBLE.includes(delivery) ? deliveryReason : null);
 
 /** @param {Invitation} invitation */
 export function statusBadge({ status, blockedReason, delivery }) {

@@ -2,16 +2,16 @@
 
 import { Unanswered, ask, latest } from "../api.js";
 import * as api from "../operations.js";
-import { announce, button, confirm, fromService, h, notice, problemWords, said, show } from "../page.js";
+import { announce, button, confirm, h, notice, problemWords, said, serviceText, show } from "../page.js";
 import { timeAgo, timeUntil } from "../times.js";
 import { moment, rich, t } from "../words.js";
-import { TROUBLE, deliveryWords, statusBadge, whyThere } from "./invitation-rows.js";
+import { TROUBLE, deliveryWords, statusBadge } from "./invitation-rows.js";
 import { follow } from "./live.js";
-import { eventWords, moreButton, nothingThere, refused } from "./place.js";
+import { moreButton, nothingThere, refused } from "./place.js";
 
 /** @typedef {import("../console.js").ViewContext} ViewContext */
 /** @typedef {import("../operations.js").AuditEvent} AuditEvent */
-/** @typedef {import("../operations.js").Invitation & import("../operations.js").Detail} Invitation */
+/** @typedef {import("../operations.js").InvitationDetails} Invitation */
 /** @typedef {import("../operations.js").Member} Member */
 /** @typedef {import("../page.js").Child} Child */
 
@@ -66,7 +66,7 @@ function present(context, shown, here, focus) {
     ),
     h("header", { class: "subject" }, h("h1", null, said(shown.email)), statusBadge(shown)),
     here.said,
-    shown.blockedReason && notice("problem", fromService(shown.blockedReason)),
+    shown.blockedReason && notice("problem", serviceText(shown.blockedReason)),
     trouble(shown),
     proposal(context, shown),
     actions(context, shown, here),
@@ -81,7 +81,7 @@ function present(context, shown, here, focus) {
 /** @param {Invitation} shown */
 function trouble(shown) {
   if (shown.status !== "PENDING" || !shown.deliveryReason || !TROUBLE.includes(shown.delivery)) return null;
-  return notice("problem", whyThere(shown));
+  return notice("problem", serviceText(shown.deliveryReason));
 }
 
 /**
@@ -214,8 +214,9 @@ function facts(shown) {
 /** @param {Invitation} shown */
 function delivery(shown) {
   const at = shown.delivery === "DELIVERED" ? shown.deliveredAt : shown.lastSentAt;
-  const reason = TROUBLE.includes(shown.delivery) ? null : whyThere(shown);
-  return [...deliveryWords(shown), at && [" · ", timeAgo(at)], reason && h("span", { class: "hint" }, reason)].flat();
+  const reason = TROUBLE.includes(shown.delivery) ? null : shown.deliveryReason;
+  const hint = reason && h("span", { class: "hint" }, serviceText(reason));
+  return [...deliveryWords(shown), at && [" · ", timeAgo(at)], hint].flat();
 }
 
 /** @param {Member} member */
@@ -255,7 +256,7 @@ function event(happened) {
   const { kind, at } = happened;
   const tone =
     kind.endsWith("refused") || kind.endsWith("failed") || kind.endsWith("suppressed") ? "trouble" : kind.replace(/^.*\./, "");
-  return h("li", { class: tone }, eventWords(happened), h("time", { datetime: at }, moment(at)));
+  return h("li", { class: tone }, serviceText(happened.summary), h("time", { datetime: at }, moment(at)));
 }
 
 // -------------------------------------------------------------------------------------------------------------- liveness

@@ -8,7 +8,6 @@ import { ROLES, refused } from "./place.js";
 
 /** @typedef {import("../operations.js").Community} Community */
 /** @typedef {import("../operations.js").Invitation} Invitation */
-/** @typedef {import("../operations.js").NotInvited} NotInvited */
 /** @typedef {import("../operations.js").Role} Role */
 /** @typedef {import("../console.js").ViewContext} ViewContext */
 

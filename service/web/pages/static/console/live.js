@@ -5,6 +5,7 @@
 
 import { Unanswered } from "../api.js";
 import { INVITATION_CHANGED } from "../operations.js";
+import { language } from "../words.js";
 
 /** @typedef {import("../operations.js").Invitation} Invitation */
 
@@ -74,7 +75,7 @@ async function listen(communityId, { signal, changed, catchUp, told }) {
 async function connect(communityId, signal) {
   const asked = fetch("/graphql", {
     method: "POST",
-    headers: { "content-type": "application/json", accept: "text/event-stream" },
+    headers: { "content-type": "application/json", accept: "text/event-stream", "accept-language": language },
     credentials: "same-origin",
     cache: "no-store",
     body: JSON.stringify({ query: INVITATION_CHANGED.document, variables: { communityId } }),

@@ -10,7 +10,7 @@ import { gone, isAdmin, moreButton, refused, showPlace } from "./place.js";
 /** @typedef {import("../console.js").ViewContext} ViewContext */
 /** @typedef {import("../operations.js").Membership} Membership */
 /** @typedef {import("../operations.js").Role} Role */
-/** @typedef {import("../operations.js").WithMembers} WithMembers */
+/** @typedef {import("../operations.js").CommunityWithMembers} CommunityWithMembers */
 
 const PAGE = 50;
 
@@ -37,7 +37,7 @@ export async function members(context, id = "") {
 
 /**
  * @param {ViewContext} context
- * @param {WithMembers} place
+ * @param {CommunityWithMembers} place
  * @param {Membership} membership
  */
 function member(context, place, membership) {
@@ -65,7 +65,7 @@ const isOwn = ({ viewer }, { member }) => member.id === viewer.member.id;
 
 /**
  * @param {ViewContext} context
- * @param {WithMembers} place
+ * @param {CommunityWithMembers} place
  * @param {Membership} membership
  */
 function actions(context, place, membership) {
@@ -86,7 +86,7 @@ function actions(context, place, membership) {
 
 /**
  * @param {ViewContext} context
- * @param {WithMembers} place
+ * @param {CommunityWithMembers} place
  * @param {Membership} membership
  */
 function askForRole(context, place, membership) {
@@ -144,7 +144,7 @@ function askToRemove(context, membership) {
 
 /**
  * @param {ViewContext} context
- * @param {WithMembers} place
+ * @param {CommunityWithMembers} place
  * @param {Membership} membership
  */
 function askToLeave(context, place, membership) {

@@ -1,7 +1,7 @@
 // What all views of one community share: its head, its ways, and what is shown where there is none.
 
-import { announce, button, emblem, fromService, h, notice, problemWords, said, show } from "../page.js";
-import { inOwnWords, moment, t } from "../words.js";
+import { announce, button, emblem, h, notice, problemWords, said, show } from "../page.js";
+import { t } from "../words.js";
 
 /** @typedef {import("../console.js").ViewContext} ViewContext */
 /** @typedef {import("../operations.js").Community} Community */
@@ -79,7 +79,7 @@ function ways(id, current) {
 /**
  * Where there is nothing: because the session has ended meanwhile, or because there is no such thing for this reader.
  * @param {ViewContext} context
- * @param {import("../operations.js").Asked} asked
+ * @param {{ viewer: object | null }} answer
  */
 export function gone(context, { viewer }) {
   return viewer ? nothingThere(t("community.gone.title"), t("community.gone")) : context.signedOut();
@@ -104,16 +104,6 @@ export function refused(context, problem, problems) {
 export function nothingThere(title, text) {
   const back = h("p", null, h("a", { href: "#/" }, t("home.title")));
   show([h("h1", null, title), h("p", null, text), back], { title });
-}
-
-/**
- * What happened, in a sentence. The service's sentence counts repeats itself; the pages' own words for a kind do not.
- * @param {import("../operations.js").AuditEvent} event
- */
-export function eventWords({ kind, summary, times, lastAt }) {
-  const isOwn = inOwnWords(kind)?.endsWith(":") === false;
-  const count = isOwn && lastAt ? [" ", t("event.times", { count: times, at: moment(lastAt) })] : [];
-  return h("span", { dir: "auto" }, fromService(summary, kind), ...count);
 }
 
 /**

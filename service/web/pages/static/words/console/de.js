@@ -102,7 +102,6 @@ export default {
   "invitation.language": "Sprache",
   "invitation.message": "Nachricht",
   "invitation.timeline": "Was geschehen ist",
-  "event.times": "({count}-mal, zuletzt {at})",
 
   "members.title": "Mitglieder",
   "members.you": "Sie",
@@ -289,61 +288,4 @@ export default {
 
   "home.search": "Meine Gemeinschaften durchsuchen",
   "home.search.none": "Keine Ihrer Gemeinschaften heißt so.",
-};
-
-/** What the service says in English, by its own stable word for it: a problem's type, an event's kind. What ends in a colon introduces it. */
-export const told = {
-  "AlreadyInvited": "Diese Adresse hat schon eine offene Einladung.",
-  "AlreadyMember": "Diese Person ist schon Mitglied.",
-  "InvalidEmail": "Das ist keine Adresse, die eingeladen werden kann.",
-  "EmailDomainNotAllowed": "Die Regeln der Gemeinschaft lassen diese Domain nicht zu.",
-  "SeatLimitReached": "Es ist kein Platz mehr frei.",
-  "InvitationClosed": "Diese Einladung ist nicht mehr offen.",
-  "LastOwner": "Eine Gemeinschaft behält mindestens einen Eigentümer.",
-  "NotFound": "Das gibt es nicht mehr, oder es ist nicht für Sie.",
-  "FreshSignInRequired": "Melden Sie sich zu Ihrem Schutz zuerst noch einmal an. Wiederholen Sie danach innerhalb von 15 Minuten, was Sie tun wollten.",
-  "NotPermitted": "Ihre Rolle erlaubt das nicht.",
-  "community.created": "Die Gemeinschaft wurde gegründet.",
-  "invitation.created": "Die Einladung wurde ausgesprochen.",
-  "invitation.sent": "Die Mail mit einem Link wurde gesendet.",
-  "invitation.suppressed": "Die Mail wurde nicht gesendet: Mails an diese Adresse wurden abbestellt oder gesperrt, oder frühere kamen nicht an.",
-  "invitation.delivered": "Der Mailserver der eingeladenen Person hat die Mail angenommen.",
-  "invitation.complained": "Die Mail wurde als Spam gemeldet; an diese Adresse wird nichts mehr gesendet.",
-  "invitation.erased": "Der Betreiber hat die Daten der eingeladenen Person gelöscht.",
-  "invitation.resent": "Ein neuer Link wurde gesendet; jeder frühere gilt nicht mehr.",
-  "invitation.reopened": "Die abgelehnte Einladung wurde wieder geöffnet und ein neuer Link gesendet.",
-  "invitation.fresh_link_requested": "Jemand mit einem abgelaufenen Link hat einen frischen erbeten; er geht an das eingeladene Postfach.",
-  "invitation.sign_in_started": "Der Link wurde geöffnet und eine Anmeldung begonnen.",
-  "invitation.code_required": "Jemand mit dem Link hat sich angemeldet; zur Sicherheit ging ein Code an das eingeladene Postfach.",
-  "invitation.accepted": "Die Einladung wurde angenommen:",
-  "invitation.declined": "Jemand mit dem Link hat abgelehnt.",
-  "address.blocked": "Jemand mit dem Link hat weitere Einladungen dieser Gemeinschaft an diese Adresse gesperrt.",
-  "address.block_notice_sent": "Die Mail über die Sperre ging an das eingeladene Postfach; sie kann die Sperre aufheben.",
-  "address.block_notice_failed": "Das eingeladene Postfach konnte von der Sperre nicht benachrichtigt werden:",
-  "address.block_lifted": "Die Sperre der Adresse wurde aufgehoben:",
-  "invitation.revoked": "Die Einladung wurde zurückgezogen.",
-  "membership.joined": "Die Person ist Mitglied geworden.",
-  "membership.left": "Die Person hat die Gemeinschaft verlassen.",
-  "member.erased": "Der Betreiber hat die Daten eines Mitglieds gelöscht.",
-  "access_token.revoked": "Ein Zugriffstoken wurde widerrufen.",
-  "invitation.delayed": "Die Mail verspätet sich:",
-  "invitation.bounced": "Die Mail kam zurück:",
-  "invitation.delivery_failed": "Die Mail konnte nicht gesendet werden:",
-  "invitation.rate_limited": "Mehr sollte gesendet werden, als eine Grenze zulässt:",
-  "invitation.accept_refused": "Eine Anmeldung wurde abgewiesen:",
-  "invitation.other_address_requested": "Eine andere Adresse wurde erbeten:",
-  "membership.role_changed": "Eine Rolle wurde geändert:",
-  "membership.removed": "Ein Mitglied wurde entfernt:",
-  "policy.changed": "Die Regeln wurden geändert:",
-  "access_token.created": "Ein Zugriffstoken wurde angelegt:",
-  "The inviter may no longer invite to this role. Send it again: you become its inviter.":
-    "Wer eingeladen hat, darf zu dieser Rolle nicht mehr einladen. Senden Sie die Einladung noch einmal: Dann laden Sie ein.",
-  "The rules no longer admit addresses of this domain. Allow the domain again, or invite them at another address.":
-    "Die Regeln lassen Adressen dieser Domain nicht mehr zu. Erlauben Sie die Domain wieder, oder laden Sie die Person unter einer anderen Adresse ein.",
-  "No seat is left in this community. Remove a member or raise the seat limit.":
-    "In dieser Gemeinschaft ist kein Platz mehr frei. Entfernen Sie ein Mitglied, oder erhöhen Sie die Zahl der Plätze.",
-  "Not sent: mail to this address was stopped, or failed before. Ask the person for another address, or the operator to look at it.":
-    "Nicht gesendet: Mails an diese Adresse wurden abbestellt oder gesperrt, oder frühere kamen nicht an. Bitten Sie die Person um eine andere Adresse, oder den Betreiber, nachzusehen.",
-  "The recipient marked the mail as spam, so nothing more is sent to this address. Ask the person in another way.":
-    "Die Mail wurde als Spam gemeldet; an diese Adresse wird nichts mehr gesendet. Fragen Sie die Person auf anderem Weg.",
 };

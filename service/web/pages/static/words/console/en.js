@@ -108,7 +108,6 @@ const english = {
   "invitation.language": "Language",
   "invitation.message": "Message",
   "invitation.timeline": "What happened",
-  "event.times": "({count} times, the last at {at})",
 
   // The members
   "members.title": "Members",

@@ -102,7 +102,6 @@ export default {
   "invitation.language": "Idioma",
   "invitation.message": "Mensaje",
   "invitation.timeline": "Qué ha ocurrido",
-  "event.times": "({count} veces, la última: {at})",
 
   "members.title": "Miembros",
   "members.you": "usted",
@@ -289,61 +288,4 @@ export default {
 
   "home.search": "Buscar en mis comunidades",
   "home.search.none": "Ninguna de sus comunidades se llama así.",
-};
-
-/** What the service says in English, by its own stable word for it: a problem's type, an event's kind. What ends in a colon introduces it. */
-export const told = {
-  "AlreadyInvited": "Esta dirección ya tiene una invitación abierta.",
-  "AlreadyMember": "Esta persona ya es miembro.",
-  "InvalidEmail": "Esta dirección no se puede invitar.",
-  "EmailDomainNotAllowed": "Las reglas de la comunidad no admiten este dominio.",
-  "SeatLimitReached": "No quedan plazas.",
-  "InvitationClosed": "Esta invitación ya no está abierta.",
-  "LastOwner": "Una comunidad conserva al menos un propietario.",
-  "NotFound": "Ya no existe, o no es para usted.",
-  "FreshSignInRequired": "Para su protección, inicie sesión primero otra vez. Repita después lo que quería hacer en un plazo de 15 minutos.",
-  "NotPermitted": "Su rol no lo permite.",
-  "community.created": "Se fundó la comunidad.",
-  "invitation.created": "Se creó la invitación.",
-  "invitation.sent": "Se envió el correo con un enlace.",
-  "invitation.suppressed": "El correo no se envió: los correos a esta dirección se pararon, o los anteriores fallaron.",
-  "invitation.delivered": "El servidor de la persona invitada aceptó el correo.",
-  "invitation.complained": "El correo se marcó como no deseado; no se envía nada más a esta dirección.",
-  "invitation.erased": "El operador borró los datos de la persona invitada.",
-  "invitation.resent": "Se envió un enlace nuevo; los anteriores ya no valen.",
-  "invitation.reopened": "La invitación rechazada se reabrió y se envió un enlace nuevo.",
-  "invitation.fresh_link_requested": "Alguien con un enlace caducado pidió uno nuevo; va al buzón invitado.",
-  "invitation.sign_in_started": "Se abrió el enlace y se empezó a iniciar sesión.",
-  "invitation.code_required": "Alguien con el enlace inició sesión; por seguridad se envió un código al buzón invitado.",
-  "invitation.accepted": "La invitación fue aceptada:",
-  "invitation.declined": "Alguien con el enlace la rechazó.",
-  "address.blocked": "Alguien con el enlace bloqueó más invitaciones de esta comunidad a esta dirección.",
-  "address.block_notice_sent": "El correo sobre el bloqueo se envió al buzón invitado; puede levantar el bloqueo.",
-  "address.block_notice_failed": "No se pudo avisar del bloqueo al buzón invitado:",
-  "address.block_lifted": "Se levantó el bloqueo de la dirección:",
-  "invitation.revoked": "La invitación fue revocada.",
-  "membership.joined": "La persona se hizo miembro.",
-  "membership.left": "La persona salió de la comunidad.",
-  "member.erased": "El operador borró los datos de un miembro.",
-  "access_token.revoked": "Se revocó un token de acceso.",
-  "invitation.delayed": "El correo se retrasa:",
-  "invitation.bounced": "El correo fue devuelto:",
-  "invitation.delivery_failed": "El correo no se pudo enviar:",
-  "invitation.rate_limited": "Se quiso enviar más de lo que permite un límite:",
-  "invitation.accept_refused": "Se rechazó un inicio de sesión:",
-  "invitation.other_address_requested": "Se pidió otra dirección:",
-  "membership.role_changed": "Se cambió un rol:",
-  "membership.removed": "Se quitó a un miembro:",
-  "policy.changed": "Se cambiaron las reglas:",
-  "access_token.created": "Se creó un token de acceso:",
-  "The inviter may no longer invite to this role. Send it again: you become its inviter.":
-    "Quien invitó ya no puede invitar a este rol. Vuelva a enviar la invitación: entonces invita usted.",
-  "The rules no longer admit addresses of this domain. Allow the domain again, or invite them at another address.":
-    "Las reglas ya no admiten direcciones de este dominio. Permítalo de nuevo, o invite a la persona en otra dirección.",
-  "No seat is left in this community. Remove a member or raise the seat limit.":
-    "No queda ninguna plaza en esta comunidad. Quite a un miembro o aumente el número de plazas.",
-  "Not sent: mail to this address was stopped, or failed before. Ask the person for another address, or the operator to look at it.":
-    "No enviado: los correos a esta dirección se pararon, o los anteriores fallaron. Pida a la persona otra dirección, o al operador que lo mire.",
-  "The recipient marked the mail as spam, so nothing more is sent to this address. Ask the person in another way.":
-    "El correo se marcó como no deseado; no se envía nada más a esta dirección. Contacte a la persona por otra vía.",
 };

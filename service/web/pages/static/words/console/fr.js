@@ -102,7 +102,6 @@ export default {
   "invitation.language": "Langue",
   "invitation.message": "Message",
   "invitation.timeline": "Ce qui s’est passé",
-  "event.times": "({count} fois, la dernière : {at})",
 
   "members.title": "Membres",
   "members.you": "vous",
@@ -289,61 +288,4 @@ export default {
 
   "home.search": "Chercher dans mes communautés",
   "home.search.none": "Aucune de vos communautés ne porte ce nom.",
-};
-
-/** What the service says in English, by its own stable word for it: a problem's type, an event's kind. What ends in a colon introduces it. */
-export const told = {
-  "AlreadyInvited": "Cette adresse a déjà une invitation ouverte.",
-  "AlreadyMember": "Cette personne est déjà membre.",
-  "InvalidEmail": "Cette adresse ne peut pas être invitée.",
-  "EmailDomainNotAllowed": "Les règles de la communauté n’admettent pas ce domaine.",
-  "SeatLimitReached": "Il n’y a plus de place.",
-  "InvitationClosed": "Cette invitation n’est plus ouverte.",
-  "LastOwner": "Une communauté garde au moins un propriétaire.",
-  "NotFound": "Cela n’existe plus, ou n’est pas pour vous.",
-  "FreshSignInRequired": "Pour votre protection, connectez-vous d’abord une nouvelle fois. Refaites ensuite ce que vous vouliez faire dans les 15 minutes.",
-  "NotPermitted": "Votre rôle ne le permet pas.",
-  "community.created": "La communauté a été fondée.",
-  "invitation.created": "L’invitation a été créée.",
-  "invitation.sent": "L’e-mail avec un lien a été envoyé.",
-  "invitation.suppressed": "L’e-mail n’a pas été envoyé : les envois à cette adresse ont été arrêtés, ou les précédents ont échoué.",
-  "invitation.delivered": "Le serveur de la personne invitée a pris l’e-mail.",
-  "invitation.complained": "L’e-mail a été signalé comme indésirable ; plus rien n’est envoyé à cette adresse.",
-  "invitation.erased": "L’opérateur a effacé les données de la personne invitée.",
-  "invitation.resent": "Un nouveau lien a été envoyé ; les précédents ne valent plus.",
-  "invitation.reopened": "L’invitation déclinée a été rouverte et un nouveau lien envoyé.",
-  "invitation.fresh_link_requested": "Quelqu’un avec un lien périmé en a demandé un nouveau ; il va à la boîte invitée.",
-  "invitation.sign_in_started": "Le lien a été ouvert et une connexion commencée.",
-  "invitation.code_required": "Quelqu’un avec le lien s’est connecté ; un code est parti vers la boîte invitée, par sûreté.",
-  "invitation.accepted": "L’invitation a été acceptée :",
-  "invitation.declined": "Quelqu’un avec le lien a décliné.",
-  "address.blocked": "Quelqu’un avec le lien a bloqué les futures invitations de cette communauté à cette adresse.",
-  "address.block_notice_sent": "L’e-mail sur le blocage a été envoyé à la boîte invitée ; il peut lever le blocage.",
-  "address.block_notice_failed": "La boîte invitée n’a pas pu être informée du blocage :",
-  "address.block_lifted": "Le blocage de l’adresse a été levé :",
-  "invitation.revoked": "L’invitation a été révoquée.",
-  "membership.joined": "La personne est devenue membre.",
-  "membership.left": "La personne a quitté la communauté.",
-  "member.erased": "L’opérateur a effacé les données d’un membre.",
-  "access_token.revoked": "Un jeton d’accès a été révoqué.",
-  "invitation.delayed": "L’e-mail est retardé :",
-  "invitation.bounced": "L’e-mail a été refusé :",
-  "invitation.delivery_failed": "L’e-mail n’a pas pu être envoyé :",
-  "invitation.rate_limited": "On a voulu envoyer plus qu’une limite ne permet :",
-  "invitation.accept_refused": "Une connexion a été refusée :",
-  "invitation.other_address_requested": "Une autre adresse a été demandée :",
-  "membership.role_changed": "Un rôle a été changé :",
-  "membership.removed": "Un membre a été retiré :",
-  "policy.changed": "Les règles ont été changées :",
-  "access_token.created": "Un jeton d’accès a été créé :",
-  "The inviter may no longer invite to this role. Send it again: you become its inviter.":
-    "La personne qui a invité ne peut plus inviter à ce rôle. Renvoyez l’invitation : c’est alors vous qui invitez.",
-  "The rules no longer admit addresses of this domain. Allow the domain again, or invite them at another address.":
-    "Les règles n’admettent plus les adresses de ce domaine. Autorisez-le de nouveau, ou invitez la personne à une autre adresse.",
-  "No seat is left in this community. Remove a member or raise the seat limit.":
-    "Il n’y a plus de place dans cette communauté. Retirez un membre ou augmentez le nombre de places.",
-  "Not sent: mail to this address was stopped, or failed before. Ask the person for another address, or the operator to look at it.":
-    "Non envoyé : les envois à cette adresse ont été arrêtés, ou les précédents ont échoué. Demandez une autre adresse à la personne, ou à l’exploitant de regarder.",
-  "The recipient marked the mail as spam, so nothing more is sent to this address. Ask the person in another way.":
-    "L’e-mail a été signalé comme indésirable ; plus rien n’est envoyé à cette adresse. Contactez la personne autrement.",
 };
