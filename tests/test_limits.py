@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from service.invitations.errors import LIMITS
 from service.limits import client_key
 from service.models import AuditEvent, Invitation
 from tests.cli.test_serve import PROVIDER, serving
@@ -34,7 +35,7 @@ async def test_inviter_has_a_quota(serve: Serve) -> None:
         over = await owner.invite(community, "c@example.com")
         assert (over["__typename"], over["retryAfterSeconds"]) == ("RateLimited", 3600)
         assert await Invitation.filter(email="c@example.com").count() == 0
-        await _refused_in_the_audit(service, owner, community, "You have invited as many people as one may for now.")
+        await _refused_in_the_audit(service, owner, community, "INVITER_LIMIT_REACHED")
         service.clock.advance(hours=1)
         assert (await owner.invite(community, "c@example.com"))["__typename"] == "InviteMemberSuccess"
 
@@ -48,7 +49,7 @@ async def test_community_has_a_quota(serve: Serve) -> None:
             await admin.accept_as(await service.token_for("admin@example.com"), "admin@example.com")
             assert (await admin.invite(community, "a@example.com"))["__typename"] == "InviteMemberSuccess"
             assert (await owner.invite(community, "b@example.com"))["__typename"] == "RateLimited"
-            this = "This community has invited as many people as it may for now."
+            this = "COMMUNITY_LIMIT_REACHED"
             await _refused_in_the_audit(service, owner, community, this)
             await owner.do("createCommunity", name="Second")
             second = await owner.invite(await owner.community_id("Second"), "b@example.com")
@@ -67,7 +68,7 @@ async def _refused_in_the_audit(
     assert event.details == {"reason": reason, "rows": str(rows)}
     assert event.actor_id == (await owner.ask("{ viewer { member { id } } }"))["viewer"]["member"]["id"]
     (sentence, *_) = await audit_sentences(owner, community, "invitation.rate_limited")
-    assert reason in sentence
+    assert str(LIMITS[reason]) in sentence
 
 
 async def test_resends_have_a_pause_and_a_limit(serve: Serve) -> None:
@@ -85,7 +86,7 @@ async def test_resends_have_a_pause_and_a_limit(serve: Serve) -> None:
         sent = len(service.mailbox.entries)
         service.clock.advance(minutes=2)
         assert (await owner.do("resendInvite", invitationId=invitation_id))["__typename"] == "RateLimited"
-        again = "This invitation was sent again a short while ago."
+        again = "RESENT_TOO_SOON"
         await _refused_in_the_audit(service, owner, community, again, invitation_id=invitation_id)
         assert await AuditEvent.filter(kind="invitation.rate_limited").count() == 2
         await service.deliver()
@@ -102,7 +103,7 @@ async def test_quota_of_invite_many_is_in_the_audit_log(serve: Serve) -> None:
     query = "mutation($i: InviteMembersInput!) { inviteMembers(input: $i) { __typename ...on InviteMembersSuccess { invitedCount } } }"
     async with serve(rate_limits={"invites_per_inviter": "2/1h"}) as service, service.browser() as owner:
         community = await _own(service, owner)
-        reason = "You or this community have invited as many people as one may for now."
+        reason = "INVITES_LIMITED"
         for name, answer, refused in (
             ("p", {"__typename": "InviteMembersSuccess", "invitedCount": 2}, 3),
             ("q", {"__typename": "RateLimited"}, 5),
