@@ -1,4 +1,4 @@
-"""Access tokens: shown once, bounded by scopes, communities and the member's own rights, and never a way to sign in."""
+"""Access tokens: displayed once, and limited by scopes, communities and the member's rights. They cannot sign in."""
 
 from typing import Any
 
@@ -33,7 +33,7 @@ async def _create(browser: Browser, community: str, **given: Any) -> Any:
 
 
 async def _send(service: Service, token: str, query: str, **variables: Any) -> httpx2.Response:
-    """A script's request: no cookies, no origin."""
+    """Sends a script's request, without cookies and origin."""
     async with http_client(service.url) as client:
         body = {"query": query, "variables": variables}
         return await client.post("/graphql", json=body, headers={"authorization": f"Bearer {token}"})
@@ -45,8 +45,10 @@ async def _ask(service: Service, token: str, query: str, **variables: Any) -> An
     return body["data"]
 
 
-async def test_a_script_reads_and_invites(service: Service) -> None:
-    """A token with INVITE invites as its member does and reads its community; without Origin, for it has no cookies."""
+async def test_script_reads_and_invites(service: Service) -> None:
+    """A token with INVITE invites like its member and reads its community. It needs no Origin, because it has no
+    cookies.
+    """
     async with service.browser() as owner:
         community = await join_owner(service, owner)
         created = await _create(owner, community, scopes=["INVITE"])
@@ -67,8 +69,8 @@ async def test_a_script_reads_and_invites(service: Service) -> None:
         assert token.removeprefix("guestlist_") not in str(rows)
 
 
-async def test_a_token_is_bounded_by_its_scopes_and_communities(service: Service) -> None:
-    """READ does not invite; another community, sessions, sign-ins and tokens are not there for it."""
+async def test_token_is_limited_to_its_scopes_and_communities(service: Service) -> None:
+    """READ does not invite. Other communities, sessions, sign-ins and tokens are not visible to a token."""
     async with service.browser() as owner:
         community = await join_owner(service, owner)
         made = (
@@ -96,8 +98,8 @@ async def test_a_token_is_bounded_by_its_scopes_and_communities(service: Service
             assert (await _ask(service, reader, "query($i: ID!) { node(id: $i) { id } }", i=row["id"]))["node"] is None
 
 
-async def test_nothing_that_is_not_in_the_table_is_granted(service: Service) -> None:
-    """Deny by default: every root field outside the table of grants refuses a token with every scope."""
+async def test_fields_outside_the_table_of_grants_are_denied(service: Service) -> None:
+    """Deny by default: every root field outside the table of grants rejects a token with every scope."""
     async with service.browser() as owner:
         community = await join_owner(service, owner)
         token = (await _create(owner, community, scopes=["READ", "INVITE"]))["token"]
@@ -135,8 +137,10 @@ _FILLED: dict[str, Any] = {
 }
 
 
-async def test_a_token_ends_and_what_it_loses(service: Service) -> None:
-    """Revoked and expired tokens are 401; sessions' ends leave it; with the membership it loses the community at once."""
+async def test_token_ends_and_loses_communities(service: Service) -> None:
+    """Revoked and expired tokens are 401. The end of a session does not affect them. A lost membership removes the
+    community immediately.
+    """
     async with service.browser() as owner, service.browser() as admin:
         community = await join_owner(service, owner)
         place = await invite_and_join(service, owner, admin, "admin@example.com", "ADMIN")
@@ -157,8 +161,8 @@ async def test_a_token_ends_and_what_it_loses(service: Service) -> None:
         assert (await _send(service, second["token"], query, id=community)).status_code == 401
 
 
-async def test_making_a_token_has_bounds(service: Service) -> None:
-    """Names, scopes, communities and days out of bounds are named; so is a community that is not one's own."""
+async def test_creating_a_token_has_limits(service: Service) -> None:
+    """Invalid names, scopes, communities and days are named in the answer. So is a community of other members."""
     async with service.browser() as owner, service.browser() as stranger:
         community = await join_owner(service, owner)
         for given, field in (
@@ -175,7 +179,9 @@ async def test_making_a_token_has_bounds(service: Service) -> None:
 
 
 async def test_wrong_tokens_are_throttled(serve: Serve) -> None:
-    """H136: a wrong, malformed or foreign token is 401 in the same words, and after some of them 429."""
+    """H136: wrong, malformed and foreign tokens are 401 with the same sentence. After several of them, the answer is
+    429.
+    """
     async with serve(rate_limits={"attempts_per_client": "5/1m"}) as service:
         texts = set()
         for token in ("guestlist_wrong", "x", "guestlist_" + "x" * 500, "guestlist_" + "." * 43, "guestlist_-"):
@@ -186,8 +192,8 @@ async def test_wrong_tokens_are_throttled(serve: Serve) -> None:
         assert (await _send(service, "guestlist_wrong", "{ providers { id } }")).status_code == 429
 
 
-async def test_cookies_do_not_count_beside_a_token(service: Service) -> None:
-    """A request with a cookie and a wrong token is nobody's, from whatever page it comes."""
+async def test_cookies_do_not_count_with_a_token(service: Service) -> None:
+    """A request with a cookie and a wrong token is anonymous, from any page."""
     async with service.browser() as owner:
         await join_owner(service, owner)
         owner.client.headers["authorization"] = "Bearer guestlist_wrong"

@@ -1,4 +1,4 @@
-"""Access tokens in wrong hands: they cannot raise a role, their invitations can be revoked, and guesses are throttled."""
+"""Leaked access tokens: they cannot raise a role, their invitations can be revoked, and guesses are throttled."""
 
 import asyncio
 from datetime import timedelta
@@ -57,9 +57,9 @@ async def _statuses(owner: Browser, *invitations: str) -> list[str]:
     return [(await owner.invitation(invitation))["status"] for invitation in invitations]
 
 
-async def test_a_token_invites_to_member_only_unless_created_with_more(service: Service) -> None:
-    """H196: an owner's INVITE token invites to MEMBER, singly and in lists; with the ceiling ADMIN also to ADMIN, never to
-    OWNER. No other ceiling exists, and a refusal writes and sends nothing.
+async def test_token_invites_members_only_unless_created_with_more(service: Service) -> None:
+    """H196: an owner's INVITE token invites to MEMBER, singly and in lists. With the ceiling ADMIN it also invites to
+    ADMIN, never to OWNER. Other ceilings do not exist, and a refusal writes and sends nothing.
     """
     async with service.browser() as owner:
         community = await join_owner(service, owner)
@@ -86,9 +86,9 @@ async def test_a_token_invites_to_member_only_unless_created_with_more(service: 
         assert {row.role for row in await Invitation.filter(inviter_id__not_isnull=True)} == {"MEMBER", "ADMIN"}
 
 
-async def test_a_token_touches_no_invitation_above_its_ceiling(service: Service) -> None:
-    """H196: resendInvite and revokeInvite refuse an invitation to a role above the ceiling; canResend and canRevoke say so
-    beforehand, and both are false for a token that only reads.
+async def test_token_changes_no_invitation_above_its_ceiling(service: Service) -> None:
+    """H196: resendInvite and revokeInvite refuse an invitation to a role above the ceiling. canResend and canRevoke are
+    false for it, and for a token that only reads.
     """
     async with service.browser() as owner:
         community = await join_owner(service, owner)
@@ -118,9 +118,9 @@ async def test_a_token_touches_no_invitation_above_its_ceiling(service: Service)
         assert taken["__typename"] == "RevokeInviteSuccess"
 
 
-async def test_a_token_never_has_more_than_its_member(service: Service) -> None:
-    """H196: once its member is no admin any more, a token with the ceiling ADMIN invites nobody, and what it invited lets
-    nobody in; an admin's token never touches an owner's invitation.
+async def test_token_never_exceeds_its_member(service: Service) -> None:
+    """H196: after its member is demoted, a token with the ceiling ADMIN cannot invite, and its invitations cannot be
+    accepted. An admin's token never changes an owner's invitation.
     """
     async with service.browser() as owner, service.browser() as admin, service.browser() as guest:
         community = await join_owner(service, owner)
@@ -140,8 +140,8 @@ async def test_a_token_never_has_more_than_its_member(service: Service) -> None:
         assert await _statuses(owner, top) == ["PENDING"]
 
 
-async def test_a_token_of_an_earlier_release_invites_to_member(service: Service) -> None:
-    """H196: a token that was written without a ceiling has the lowest one."""
+async def test_token_of_an_earlier_release_invites_members(service: Service) -> None:
+    """H196: a token without a stored ceiling has the lowest one."""
     async with service.browser() as owner:
         community = await join_owner(service, owner)
         token = await _token(owner, community, highestRole="ADMIN")
@@ -157,8 +157,8 @@ async def test_a_token_of_an_earlier_release_invites_to_member(service: Service)
 
 
 async def test_invitations_of_a_leaked_token_are_revoked_with_it(service: Service) -> None:
-    """H197: revoking a token for compromise revokes the pending invitations that it made or sent last, and no others:
-    their flows are dead, listeners hear of each, and the audit has one event for each, with the reason.
+    """H197: revoking a token for compromise revokes exactly the pending invitations that it created or sent last. Their
+    flows end, and subscribers receive each change. The audit log has one event for each, with the reason.
     """
     async with service.browser() as owner, service.browser() as guest:
         community = await join_owner(service, owner)
@@ -194,7 +194,7 @@ async def test_invitations_of_a_leaked_token_are_revoked_with_it(service: Servic
 
 
 async def _next_email(socket: Any, **facts: str) -> str:
-    """The address of the next change that is told, which has these facts."""
+    """Returns the address of the next change with these facts."""
     message = await _hear(socket)
     assert message["type"] == "next", message
     told = message["payload"]["data"]["invitationChanged"]
@@ -202,8 +202,8 @@ async def _next_email(socket: Any, **facts: str) -> str:
     return str(told["email"])
 
 
-async def test_the_audit_says_which_invitations_came_from_a_token(service: Service) -> None:
-    """H197: the log tells invitations, resends and revocations with an access token from those in a session."""
+async def test_audit_log_names_invitations_of_a_token(service: Service) -> None:
+    """H197: the log distinguishes invitations, resends and revocations by an access token from those in a session."""
     async with service.browser() as owner:
         community = await join_owner(service, owner)
         token = await _token(owner, community, highestRole="ADMIN")
@@ -231,8 +231,8 @@ async def test_the_audit_says_which_invitations_came_from_a_token(service: Servi
 
 
 @pytest.mark.parametrize("end", ["revoked", "expired", "signed out"])
-async def test_a_leak_is_noticed_after_the_token_ended(service: Service, end: str) -> None:
-    """H197: the invitations of a token that ended earlier can still be revoked, by its member and nobody else."""
+async def test_leak_is_noticed_after_the_token_ended(service: Service, end: str) -> None:
+    """H197: the invitations of an ended token can be revoked later, by its member only."""
     async with service.browser() as owner, service.browser() as admin:
         community = await join_owner(service, owner)
         await invite_and_join(service, owner, admin, "admin@example.com", "ADMIN")
@@ -251,7 +251,7 @@ async def test_a_leak_is_noticed_after_the_token_ended(service: Service, end: st
         assert (await owner.do("revokeAccessToken", **wanted))["__typename"] == "NotFound"
         foreign = await admin.do("revokeAccessToken", **wanted, revokeInvitations=True)
         assert (foreign["__typename"], await _statuses(owner, made)) == ("NotFound", ["PENDING"])
-        for _ in range(2):  # the second finds nothing left to do
+        for _ in range(2):  # the second has nothing to revoke
             answer = await owner.do("revokeAccessToken", **wanted, revokeInvitations=True)
             assert answer["__typename"] == "RevokeAccessTokenSuccess"
         assert await _statuses(owner, made) == ["REVOKED"]
@@ -260,8 +260,8 @@ async def test_a_leak_is_noticed_after_the_token_ended(service: Service, end: st
 
 
 async def test_thousands_of_invitations_are_revoked_at_once(service: Service, engine: str) -> None:
-    """H197: three thousand invitations take no more statements than ten, apart from one for each thousand events of the
-    audit and one for each notification of 250; closed ones stay as they were.
+    """H197: three thousand invitations take as many statements as ten, plus one for each thousand audit events and one
+    for each 250 notifications. Closed invitations are unchanged.
     """
     async with service.browser() as owner:
         community = await join_owner(service, owner)
@@ -280,7 +280,7 @@ async def test_thousands_of_invitations_are_revoked_at_once(service: Service, en
 
 
 async def _fill(service: Service, community: str, token: str, number: int) -> None:
-    """So many pending invitations of a token, and a declined one."""
+    """Creates pending invitations of a token, and a declined one."""
     now = service.clock()
     await Invitation.bulk_create(
         Invitation(
@@ -294,10 +294,10 @@ async def _fill(service: Service, community: str, token: str, number: int) -> No
 
 @pytest.mark.parametrize("engine", ["postgres"])
 @pytest.mark.parametrize("way", ["inviteMember", "inviteMembers", "resendInvite"])
-async def test_no_invitation_slips_through_while_its_token_is_revoked(
+async def test_invitations_cannot_be_created_while_the_token_is_revoked(
     service: Service, database_url: str, way: str
 ) -> None:
-    """H197: an invitation or a resend whose request was admitted before its token ended is not made after it."""
+    """H197: an invitation or a resend of an earlier admitted request is refused after its token ended."""
     async with service.browser() as owner, service.browser() as guest:
         community = await join_owner(service, owner)
         created = await _create(owner, community, scopes=["INVITE"])
@@ -322,8 +322,8 @@ async def test_no_invitation_slips_through_while_its_token_is_revoked(
 
 
 async def test_signing_out_everywhere_ends_tokens_too(service: Service) -> None:
-    """H198: with accessTokens, signOut everywhere ends the caller's tokens and sockets at once, and the audit says so.
-    Without it, and for others, tokens stay.
+    """H198: with accessTokens, signOut everywhere ends the caller's tokens and sockets immediately, and writes it to
+    the audit log. Without it, and for other members, tokens remain.
     """
     async with service.browser() as owner, service.browser() as elsewhere, service.browser() as admin:
         community = await join_owner(service, owner)
@@ -346,8 +346,8 @@ async def test_signing_out_everywhere_ends_tokens_too(service: Service) -> None:
         assert (await audit_kinds(admin, community)).count("access_token.revoked") == 2
 
 
-async def test_signing_out_of_tokens_alone_is_refused(service: Service) -> None:
-    """H198: accessTokens without everywhere is InvalidInput and ends nothing; nobody signed in ends nothing."""
+async def test_signing_out_of_tokens_alone_is_rejected(service: Service) -> None:
+    """H198: accessTokens without everywhere is InvalidInput and ends nothing. An anonymous caller ends nothing."""
     async with service.browser() as owner, service.browser() as stranger:
         community = await join_owner(service, owner)
         token = await _token(owner, community)
@@ -374,13 +374,13 @@ async def _streamed(service: Service, token: str, community: str) -> int:
 
 
 async def _greeted(service: Service, token: str, _: str) -> int:
-    """The close code of a socket with the token in connection_init; 0 where it is welcome."""
+    """Returns the close code of a socket with the token in connection_init, or 0 for an accepted one."""
     async with _socket(service, greet=False) as socket:
         return await _code(socket, {"payload": {"authorization": f"Bearer {token}"}})
 
 
 async def _shaken(service: Service, token: str, _: str) -> int:
-    """The same with the token in the handshake's header."""
+    """Returns the same for a token in the handshake's header."""
     async with _socket(service, greet=False, authorization=f"Bearer {token}") as socket:
         return await _code(socket, {})
 
@@ -389,7 +389,7 @@ async def _code(socket: Any, payload: dict[str, Any]) -> int:
     try:
         await _say(socket, {"type": "connection_init", **payload})
         await asyncio.wait_for(socket.recv(), 20)
-    except Exception:  # noqa: BLE001 -- closed: its code is asked for
+    except Exception:  # noqa: BLE001 -- the close code follows
         return await _close_code(socket)
     return 0
 
@@ -401,9 +401,9 @@ async def _code(socket: Any, payload: dict[str, Any]) -> int:
         (_shaken, (0, 4401, 4429)),
     ],
 )  # fmt: skip
-async def test_wrong_tokens_are_throttled_at_every_way_in(serve: Serve, way: Any, answers: tuple[int, ...]) -> None:
-    """H199: a wrong token counts as an attempt at the export, in server-sent events and on a WebSocket, in its handshake
-    or in connection_init. Over the limit the answer is 429 or 4429 everywhere; a right token still works.
+async def test_wrong_tokens_are_throttled_everywhere(serve: Serve, way: Any, answers: tuple[int, ...]) -> None:
+    """H199: a wrong token counts as an attempt in exports, server-sent events and WebSockets, in the handshake and in
+    connection_init. Over the limit, the answer is 429 or 4429 everywhere. A right token still works.
     """
     welcome, wrong, throttled = answers
     async with serve(rate_limits={"attempts_per_client": "4/1m"}) as service, service.browser() as owner:
@@ -419,8 +419,8 @@ async def test_wrong_tokens_are_throttled_at_every_way_in(serve: Serve, way: Any
         assert await way(service, "guestlist_wrong", community) == wrong
 
 
-async def test_a_wrong_token_in_a_handshake_counts_whatever_follows(serve: Serve) -> None:
-    """H199: a wrong token in a handshake counts although no connection_init follows, or one with a right token."""
+async def test_wrong_token_in_a_handshake_always_counts(serve: Serve) -> None:
+    """H199: a wrong token in a handshake counts without a connection_init, and before one with a right token."""
     async with serve(rate_limits={"attempts_per_client": "3/1m"}) as service, service.browser() as owner:
         community = await join_owner(service, owner)
         token = await _token(owner, community)
@@ -437,7 +437,7 @@ async def test_a_wrong_token_in_a_handshake_counts_whatever_follows(serve: Serve
 
 
 async def test_sockets_without_a_token_are_no_guesses(serve: Serve) -> None:
-    """H199: a socket or an export of somebody without any token costs no attempt."""
+    """H199: a socket or an export without a token costs no attempt."""
     async with serve(rate_limits={"attempts_per_client": "2/1m"}) as service, service.browser() as owner:
         community = await join_owner(service, owner)
         service.clock.advance(minutes=2)

@@ -1,4 +1,4 @@
-"""What strangers do about an invitation is counted: few rows, whatever they repeat, and the invitation's history stays."""
+"""Repeated events of anonymous visitors are counted on few rows, so that an invitation's history remains visible."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.anyio
 OWNER = "owner@example.com"
 GUEST = "guest@example.com"
 REPEATS = 200
-MOST_ROWS = 31  # twenty that are told apart, and one more of each of eleven kinds
+MOST_ROWS = 31  # twenty different ones, and one more of each of eleven kinds
 
 TIMELINE = """
 query($id: ID!) { invitation(id: $id) { timeline { nodes { kind at summary times lastAt } pageInfo { hasNextPage } } } }
@@ -23,13 +23,13 @@ query($id: ID!) { invitation(id: $id) { timeline { nodes { kind at summary times
 
 
 async def _timeline(owner: Browser, invitation: str) -> list[dict[str, Any]]:
-    """The first page of an invitation's timeline."""
+    """Returns the first page of an invitation's timeline."""
     found: list[dict[str, Any]] = (await owner.ask(TIMELINE, id=invitation))["invitation"]["timeline"]["nodes"]
     return found
 
 
 async def _invited(service: Service, owner: Browser) -> tuple[str, str]:
-    """The guest's invitation and the token of their link."""
+    """Returns the guest's invitation and the token of its link."""
     community = await join_owner(service, owner)
     invited = await owner.invite(community, GUEST)
     return str(invited["invitation"]["id"]), await service.token_for(GUEST)
@@ -40,7 +40,7 @@ async def _rows(invitation: str) -> int:
 
 
 async def test_repeats_are_counted_on_one_event(service: Service) -> None:
-    """H181: two hundred sign-ins that a link begins are one event, which tells how many they were and when the last was."""
+    """H181: two hundred started sign-ins of a link are one event, with their number and the time of the last one."""
     async with service.browser() as owner, service.browser() as stranger:
         invitation, token = await _invited(service, owner)
         before, began = await _rows(invitation), service.clock()
@@ -56,7 +56,9 @@ async def test_repeats_are_counted_on_one_event(service: Service) -> None:
 
 
 async def test_two_hundred_refusals_leave_few_rows(service: Service) -> None:
-    """H181: returns that are refused, each with another address, are told apart five times and counted from then on."""
+    """H181: the first five refused returns with different addresses have their own events. The others are counted on
+    one.
+    """
     async with service.browser() as owner, service.browser() as stranger:
         invitation, token = await _invited(service, owner)
         for number in range(REPEATS):
@@ -72,9 +74,9 @@ async def test_two_hundred_refusals_leave_few_rows(service: Service) -> None:
         assert await _rows(invitation) <= MOST_ROWS
 
 
-async def test_an_abused_invitation_s_own_history_stays_on_the_first_page(service: Service) -> None:
-    """H181: whatever strangers repeat in each of four generations, and however, the resends and the revocation that
-    follow stand on the first page.
+async def test_history_of_an_abused_invitation_stays_on_the_first_page(service: Service) -> None:
+    """H181: resends and the revocation are on the first page, after repeated anonymous events of every kind in four
+    generations.
     """
     async with service.browser() as owner, service.browser() as stranger:
         invitation, token = await _invited(service, owner)
@@ -102,8 +104,8 @@ async def test_an_abused_invitation_s_own_history_stays_on_the_first_page(servic
         assert not (await owner.ask(TIMELINE, id=invitation))["invitation"]["timeline"]["pageInfo"]["hasNextPage"]
 
 
-async def test_a_resend_begins_a_count_of_its_own(service: Service) -> None:
-    """What strangers do after a resend stands after it in the timeline, and is not counted on an event before it."""
+async def test_resend_starts_a_new_count(service: Service) -> None:
+    """Anonymous events after a resend are counted on a new event, which follows the resend in the timeline."""
     async with service.browser() as owner, service.browser() as stranger:
         invitation, token = await _invited(service, owner)
         for _ in range(2):
@@ -119,8 +121,8 @@ async def test_a_resend_begins_a_count_of_its_own(service: Service) -> None:
         ]  # fmt: skip
 
 
-async def test_counting_moves_no_cursor(service: Service) -> None:
-    """A page's cursor stays where it was while the event that it stands for, and those before it, are counted."""
+async def test_counting_does_not_move_cursors(service: Service) -> None:
+    """A page's cursor remains valid while its event and earlier ones are counted."""
     query = """query($id: ID!, $after: String) { invitation(id: $id) { timeline(first: 3, after: $after) {
         nodes { kind times } pageInfo { endCursor } } } }"""
     async with service.browser() as owner, service.browser() as stranger:

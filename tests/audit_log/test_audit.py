@@ -1,4 +1,4 @@
-"""The audit: one event for each decision, with who, when and why; nothing in it can be changed or forged."""
+"""The audit log: one event for each decision, with actor, time and reason. Events cannot be changed or forged."""
 
 import logging
 from collections import Counter
@@ -21,9 +21,9 @@ OWNER = "owner@example.com"
 GUEST = "guest@example.com"
 
 
-async def test_every_decision_leaves_one_event(service: Service) -> None:
-    """H159: invite, send, refusals with their reasons, resend, decline, reopen, revoke and accept each stand once in the
-    audit, with the actor and the time; three sign-ins that began alike are counted on one event.
+async def test_every_decision_writes_one_event(service: Service) -> None:
+    """H159: invite, send, refusals with their reasons, resend, decline, reopen, revoke and accept each write one event,
+    with the actor and the time. Three equal started sign-ins are counted on one event.
     """
     began = service.clock()
     async with service.browser() as owner, service.browser() as guest:
@@ -62,9 +62,9 @@ async def test_every_decision_leaves_one_event(service: Service) -> None:
     assert kinds == {"membership.joined": 1} | {f"invitation.{kind}": 1 for kind in once}
 
 
-async def test_roles_and_sign_ins_leave_one_event_each(service: Service) -> None:
-    """H159: a role change, a removal, a sign-in, a sign-out and a sign-in that is not let in stand once in the audit, with
-    who and when; whoever is refused changes nothing else.
+async def test_roles_and_sign_ins_write_one_event_each(service: Service) -> None:
+    """H159: a role change, a removal, a sign-in, a sign-out and a refused sign-in each write one event, with the actor
+    and the time. The refused sign-in changes nothing.
     """
     async with service.browser() as owner, service.browser() as guest, service.browser() as stranger:
         await join_owner(service, owner)
@@ -100,18 +100,16 @@ def _state(url: str) -> str:
     return query_of(url)["state"]
 
 
-def test_no_mutation_touches_the_audit() -> None:
-    """H159: the API has nothing that writes, changes or removes an audit event."""
+def test_no_mutation_changes_the_audit_log() -> None:
+    """H159: no mutation writes, changes or removes audit events."""
     mutations = printed_schema().partition("type Mutation {")[2].partition("\n}")[0]
     assert "inviteMember" in mutations
     assert "audit" not in mutations.lower()
 
 
-async def test_what_people_and_providers_send_is_one_line_of_log(
-    service: Service, capfd: pytest.CaptureFixture[str]
-) -> None:
-    """H063, H157: control characters and markup in an error, its description or a logged name neither forge a log line nor
-    reach the audit or a page.
+async def test_external_text_is_one_line_of_log(service: Service, capfd: pytest.CaptureFixture[str]) -> None:
+    """H063, H157: control characters and markup in an error, its description or a logged name do not forge a log line.
+    They do not reach the audit log or a page.
     """
     logs.configure("debug", "json")
     forged = 'x\r\n{"event": "forged"}\u001b[31m'
@@ -138,9 +136,9 @@ async def test_what_people_and_providers_send_is_one_line_of_log(
 
 
 @pytest.mark.parametrize("engine", ["sqlite"])
-async def test_tokens_are_long_random_and_tell_nothing(service: Service) -> None:
-    """H001: a thousand tokens from captured mails are 43 URL-safe characters, all different, with nothing of the address,
-    the community or the time in them.
+async def test_tokens_are_long_and_random(service: Service) -> None:
+    """H001: a thousand tokens from captured mails are different texts of 43 URL-safe characters. They contain no
+    address, community or time.
     """
     tokens: list[str] = []
     await service.deliver()
@@ -155,14 +153,14 @@ async def test_tokens_are_long_random_and_tell_nothing(service: Service) -> None
             tokens += [token_in(mail) for mail in service.mailbox.entries[:200]]
     assert len(tokens) == len(set(tokens)) == 1000
     assert {len(token) for token in tokens} == {43}
-    # The last of 43 characters carries four bits only, so it is left out of the count.
+    # The last of 43 characters carries only four bits, so it is not counted.
     alphabet = Counter("".join(token[:-1] for token in tokens))
     assert len(alphabet) == 64
     assert max(alphabet.values()) < 1.6 * min(alphabet.values())
 
 
-def test_exceptions_are_logged_without_their_words(capfd: pytest.CaptureFixture[str]) -> None:
-    """H117, H155: a logged exception is its type and where it came from; its text, which may repeat a parameter, is not."""
+def test_exceptions_are_logged_without_their_messages(capfd: pytest.CaptureFixture[str]) -> None:
+    """H117, H155: a logged exception has its type and location. Its message, which may repeat a parameter, is omitted."""
     logs.configure("debug", "json")
     try:
         int("the-secret-parameter")

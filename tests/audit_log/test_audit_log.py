@@ -1,4 +1,4 @@
-"""The audit log and the timelines: what they tell, to whom, in which order, and at which price."""
+"""The audit log and timelines: contents, readers, order and cost."""
 
 import asyncio
 import re
@@ -41,8 +41,10 @@ async def _log(browser: Browser, community: str, **variables: Any) -> Any:
     return (await browser.ask(LOG, id=community, **variables))["community"]["auditLog"]
 
 
-async def test_the_log_is_paged_and_filtered(service: Service) -> None:
-    """Newest first, pages without gaps or repeats, by kind, actor and time, each event with its invitation."""
+async def test_log_is_paged_and_filtered(service: Service) -> None:
+    """Pages are sorted by the newest event, without gaps and repeats, and filtered by kind, actor and time. Each event
+    has its invitation.
+    """
     async with service.browser() as owner:
         community = await _owner(service, owner)
         began = service.clock().isoformat()
@@ -72,8 +74,8 @@ async def test_the_log_is_paged_and_filtered(service: Service) -> None:
         assert (await _log(owner, community, filter={"actorId": "per_\u0000"}))["nodes"] == []
 
 
-async def test_a_bad_question_to_the_log_is_answered_in_words(service: Service) -> None:
-    """An empty list of kinds, an empty period, and cursors of other lists are refused; nobody but admins reads it."""
+async def test_bad_arguments_of_the_log_are_rejected_with_a_sentence(service: Service) -> None:
+    """An empty list of kinds, an empty period and cursors of other lists are rejected. Only admins read the log."""
     async with service.browser() as owner, service.browser() as guest:
         community = await _owner(service, owner)
         for variables, words in (
@@ -91,9 +93,9 @@ async def test_a_bad_question_to_the_log_is_answered_in_words(service: Service) 
         assert await _log(guest, community) is None
 
 
-async def test_the_timeline_tells_who_tried_and_asks_for_the_other_address(service: Service) -> None:
-    """EMAIL_MISMATCH shows the masked address; after requestOtherAddress the proved one stands beside the invitation,
-    once, and an admin invites it.
+async def test_timeline_shows_refusals_and_the_proposed_address(service: Service) -> None:
+    """EMAIL_MISMATCH shows the masked address. After requestOtherAddress, the invitation has the proved address once,
+    and an admin invites it.
     """
     async with service.browser() as owner, service.browser() as guest, service.browser() as stranger:
         community = await _owner(service, owner)
@@ -127,9 +129,9 @@ async def test_the_timeline_tells_who_tried_and_asks_for_the_other_address(servi
         assert (await owner.invite(community, seen["proposedEmail"]))["__typename"] == "InviteMemberSuccess"
 
 
-async def test_a_second_person_s_address_does_not_overwrite_the_first(service: Service) -> None:
-    """H182: the first address stays beside the invitation, also through a resend; the second asker is told that theirs
-    was not taken, and the admins read it, masked, in the timeline.
+async def test_second_proposed_address_does_not_replace_the_first(service: Service) -> None:
+    """H182: the first proposed address remains, also after a resend. The second person reads that theirs was not taken,
+    and the admins see it masked in the timeline.
     """
     query = "query($id: ID!) { invitation(id: $id) { proposedEmail timeline { nodes { kind summary times } } } }"
     async with service.browser() as owner, service.browser() as first, service.browser() as second:
@@ -156,8 +158,8 @@ async def test_a_second_person_s_address_does_not_overwrite_the_first(service: S
         assert (await owner.ask(query, id=invited))["invitation"]["proposedEmail"] == "first@example.com"
 
 
-async def test_of_simultaneous_addresses_one_stays(service: Service) -> None:
-    """H182: of five people who ask at once one address stands beside the invitation, and the others are in the timeline."""
+async def test_one_of_simultaneous_proposals_remains(service: Service) -> None:
+    """H182: of five simultaneous proposals, one is stored with the invitation, and the others are in the timeline."""
     async with service.browser() as owner, AsyncExitStack() as stack:
         community = await _owner(service, owner)
         invited = (await owner.invite(community, GUEST))["invitation"]["id"]
@@ -184,8 +186,8 @@ async def _may_ask(guest: Browser) -> Any:
 
 
 @pytest.mark.parametrize("verified", [False, True])
-async def test_only_a_proved_address_can_be_asked_for(service: Service, verified: bool) -> None:
-    """An address that the provider does not vouch for, or a flow that did not end in a mismatch, proposes nothing."""
+async def test_only_a_proved_address_can_be_proposed(service: Service, verified: bool) -> None:
+    """An unproved address, or a flow that did not end in a mismatch, proposes nothing."""
     async with service.browser() as owner, service.browser() as guest:
         community = await _owner(service, owner)
         invited = (await owner.invite(community, GUEST))["invitation"]["id"]
@@ -198,8 +200,8 @@ async def test_only_a_proved_address_can_be_asked_for(service: Service, verified
         assert (await owner.ask(query, id=invited))["invitation"]["proposedEmail"] is None
 
 
-def test_every_rule_of_the_evidence_has_words() -> None:
-    """Each rule that lets somebody in, and each that refuses an address, is a sentence for the admins."""
+def test_every_rule_of_evidence_has_a_sentence() -> None:
+    """Each rule that accepts or refuses an address has a sentence for admins."""
     source = (Path(openid.__file__).parent / "evidence.py").read_text("utf-8")
     accepting = set(re.findall(r'_authoritative\("(\w+)"\)', source))
     parties = set(re.findall(r'_third_party\(provider, "(\w+)"\)', source))
@@ -230,15 +232,15 @@ _MOST_BLOCKS = 400  # of 8 kB: a page of fifty through an index
 
 
 @pytest.mark.parametrize("engine", ["postgres"])
-async def test_a_page_of_a_long_log_costs_as_much_as_of_a_short_one(service: Service) -> None:
-    """Among 100,000 events a page by kind, actor or time, from its beginning or from its middle, reads a few blocks; so
-    does a timeline of a thousand events.
+async def test_page_of_a_long_log_costs_as_much_as_of_a_short_one(service: Service) -> None:
+    """In 100,000 events, a page by kind, actor or time reads a few blocks, from its start and from its middle. So does
+    a timeline of a thousand events.
     """
     async with service.browser() as owner:
         community, now = await _owner(service, owner), service.clock()
     me = (await database.select("SELECT id FROM members"))[0]["id"]
     await database.execute(_SEED, community, now, me)
-    # The statistics read every row, so that the plans of the test do not depend on a sample.
+    # The statistics read every row, so that the plans do not depend on a sample.
     for column in ("community_id", "kind", "actor_id", "at", "invitation_id", "seq"):
         await database.connection().execute_query(
             f"ALTER TABLE audit_events ALTER COLUMN {column} SET STATISTICS 10000"
@@ -250,7 +252,7 @@ async def test_a_page_of_a_long_log_costs_as_much_as_of_a_short_one(service: Ser
         AuditFilter(kinds=frozenset({"invitation.sent", "policy.changed"})), AuditFilter(actor_id=me),
         AuditFilter(before=now - timedelta(seconds=90_000)),
     ), (None, middle)):  # fmt: skip
-        for _ in range(7):  # the last ones run by a plan that is kept, where PostgreSQL thinks that worth it
+        for _ in range(7):  # PostgreSQL may use a cached plan for the last ones
             assert await _blocks_of(audit_log_pages([AuditLogQuery(community, 51, after, wanted)])) < _MOST_BLOCKS, (
                 wanted
             )
@@ -259,7 +261,7 @@ async def test_a_page_of_a_long_log_costs_as_much_as_of_a_short_one(service: Ser
 
 
 async def _blocks_of(work: Awaitable[object]) -> int:
-    """How many blocks of the log and its indexes the work reads."""
+    """Returns the number of blocks of the log and its indexes that the work reads."""
     async with database.transaction():
         before = (await database.select(_BLOCKS))[0]["fetched"]
         await work

@@ -1,4 +1,4 @@
-"""Members and rules: who may change whom, what a removed member keeps (nothing), and where the rules are enforced."""
+"""Members and rules: allowed changes, the loss of access after a removal, and the enforcement of rules."""
 
 import pytest
 
@@ -16,8 +16,10 @@ from tests.support.service import Service
 pytestmark = pytest.mark.anyio
 
 
-async def test_nobody_changes_a_role_above_their_own(service: Service) -> None:
-    """H128: admins move members and admins, not owners and not to owner; members move nobody, themselves included."""
+async def test_roles_above_ones_own_cannot_be_changed(service: Service) -> None:
+    """H128: admins change members and admins, but no owner, and not to owner. Members change no role, their own
+    included.
+    """
     async with service.browser() as owner, service.browser() as admin, service.browser() as guest:
         community = await join_owner(service, owner)
         own_place = await invite_and_join(service, owner, admin, "admin@example.com", "ADMIN")
@@ -45,8 +47,8 @@ async def test_nobody_changes_a_role_above_their_own(service: Service) -> None:
         ]
 
 
-async def test_a_community_keeps_an_owner(service: Service) -> None:
-    """The last owner can neither leave nor be lowered; once there is another, they can."""
+async def test_community_keeps_an_owner(service: Service) -> None:
+    """The last owner cannot leave and cannot be demoted. With another owner, both are possible."""
     async with service.browser() as owner, service.browser() as other:
         community = await join_owner(service, owner)
         mine = (await members(owner, community))["owner@example.com"]["id"]
@@ -59,8 +61,8 @@ async def test_a_community_keeps_an_owner(service: Service) -> None:
         assert (await audit_kinds(other, community))[-2:] == ["membership.role_changed", "membership.left"]
 
 
-async def test_a_removed_member_is_out_at_once(service: Service) -> None:
-    """H106: the very next request of a removed member finds no such community; their account and session stay."""
+async def test_removed_member_loses_access_immediately(service: Service) -> None:
+    """H106: the next request of a removed member finds no such community. Account and session remain."""
     async with service.browser() as owner, service.browser() as guest, service.browser() as stranger:
         community = await join_owner(service, owner)
         place = await invite_and_join(service, owner, guest, "guest@example.com", "ADMIN")
@@ -77,8 +79,10 @@ async def test_a_removed_member_is_out_at_once(service: Service) -> None:
         assert (await owner.invitation(invited))["blockedReason"].startswith("The inviter may no longer")
 
 
-async def test_a_rule_that_is_left_out_stays(service: Service) -> None:
-    """Left-out fields stay, null removes the seat limit and is InvalidInput elsewhere, bounds are named."""
+async def test_omitted_rules_are_unchanged(service: Service) -> None:
+    """Omitted fields are unchanged. Null removes the seat limit and is InvalidInput for other fields. The answer names
+    the limits.
+    """
     async with service.browser() as owner:
         community = await join_owner(service, owner)
         first = await update_policy(owner, community, linkMinutes=15, seatLimit=9, allowedEmailDomains=["@Example.com"])
@@ -103,8 +107,10 @@ async def test_a_rule_that_is_left_out_stays(service: Service) -> None:
         assert (await audit_kinds(owner, community)).count("policy.changed") == 2
 
 
-async def test_the_rules_hold_at_inviting_and_at_the_door(service: Service) -> None:
-    """Domains and seats refuse invitations, and an invitee whose domain or seat went away meanwhile; then let them in."""
+async def test_rules_apply_to_inviting_and_accepting(service: Service) -> None:
+    """Domains and seats refuse invitations, and the acceptance of an invitation from before the change. After another
+    change, the invitee is accepted.
+    """
     async with service.browser() as owner, service.browser() as guest:
         community = await join_owner(service, owner)
         await owner.invite(community, "guest@example.org")
@@ -130,7 +136,7 @@ query($id: ID!, $first: Int!, $after: String) { community(id: $id) { memberships
 
 @pytest.mark.parametrize("size", [1, 2, 3])
 async def test_cursors_return_each_member_once(service: Service, size: int) -> None:
-    """Pages of members neither repeat nor skip a member, also when several joined at one instant."""
+    """Pages contain each member exactly once, also when several joined at one instant."""
     async with service.browser() as owner:
         community = await join_owner(service, owner)
         for minutes, names in ((1, "ab"), (2, "c"), (3, "de")):

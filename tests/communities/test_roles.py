@@ -1,4 +1,4 @@
-"""Who may do what: nobody above their own role, nobody in another's community, and nobody learns what is elsewhere."""
+"""Rights: limited by role and community, without a view of other communities."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ async def _own(service: Service, browser: Browser) -> str:
 
 
 async def _join(service: Service, owner: Browser, browser: Browser, role: str, community: str | None = None) -> str:
-    """Brings somebody new in; their address."""
+    """Invites a new person, who accepts. Returns the address."""
     email = f"{role.lower()}-{await Membership.all().count()}@example.com"
     invited = await owner.invite(community or await owner.community_id(), email, role=role)
     assert invited["__typename"] == "InviteMemberSuccess", invited
@@ -26,8 +26,8 @@ async def _join(service: Service, owner: Browser, browser: Browser, role: str, c
     return email
 
 
-async def test_nobody_invites_above_their_own_role(service: Service) -> None:
-    """H128: a member invites nobody, an admin no owner, and neither resends nor revokes what is above them."""
+async def test_inviting_above_ones_own_role_is_refused(service: Service) -> None:
+    """H128: a member cannot invite. An admin cannot invite, resend or revoke an owner."""
     async with service.browser() as owner, service.browser() as admin, service.browser() as member:
         community = await _own(service, owner)
         await _join(service, owner, admin, "ADMIN")
@@ -44,8 +44,8 @@ async def test_nobody_invites_above_their_own_role(service: Service) -> None:
         assert (seen["status"], seen["canResend"], seen["canRevoke"]) == ("PENDING", False, False)
 
 
-async def test_the_inviters_right_is_read_again_at_the_door(service: Service) -> None:
-    """H128: when the inviter was demoted meanwhile the invitee is NOT_ALLOWED, the admin sees why, and a resend helps."""
+async def test_inviters_right_is_checked_at_acceptance(service: Service) -> None:
+    """H128: after the inviter's demotion, the invitee is NOT_ALLOWED and the admin sees the reason. A resend solves it."""
     async with service.browser() as owner, service.browser() as admin, service.browser() as guest:
         await _own(service, owner)
         email = await _join(service, owner, admin, "ADMIN")
@@ -65,8 +65,8 @@ async def test_the_inviters_right_is_read_again_at_the_door(service: Service) ->
         assert accepted["status"] == "ACCEPTED"
 
 
-async def test_other_communities_do_not_exist(service: Service) -> None:
-    """H126: an owner of another community gets null and NotFound for everything here, and nothing is sent or changed."""
+async def test_other_communities_are_not_found(service: Service) -> None:
+    """H126: an owner of another community receives null and NotFound for everything here. Nothing is sent or changed."""
     async with service.browser() as owner, service.browser() as other:
         community = await _own(service, owner)
         await _join(service, owner, other, "MEMBER")
@@ -89,8 +89,8 @@ async def test_other_communities_do_not_exist(service: Service) -> None:
         assert (len(service.mailbox.entries), await AuditEvent.all().count()) == (mails, events)
 
 
-async def test_inviting_tells_nothing_of_accounts_elsewhere(service: Service) -> None:
-    """H131: an address with an account in another community is answered and written to like any new one."""
+async def test_inviting_reveals_no_account_elsewhere(service: Service) -> None:
+    """H131: the answer and the mail for an address with an account in another community are the same as for a new one."""
     async with service.browser() as owner, service.browser() as other:
         await _own(service, owner)
         known = await _join(service, owner, other, "MEMBER")
@@ -112,8 +112,8 @@ def _shape(answer: dict[str, Any]) -> dict[str, Any]:
     return answer | {"invitation": invitation}
 
 
-async def test_a_link_opens_its_own_invitation_only(service: Service) -> None:
-    """H014: a token of one invitation is no session, no state, no cursor and no id, and joins its own community only."""
+async def test_link_opens_its_own_invitation_only(service: Service) -> None:
+    """H014: the token of an invitation is no session, state, cursor or id, and joins its own community only."""
     async with service.browser() as owner, service.browser() as guest:
         await _own(service, owner)
         await owner.do("createCommunity", name="Second")
@@ -133,7 +133,7 @@ async def test_a_link_opens_its_own_invitation_only(service: Service) -> None:
 
 
 async def test_addresses_of_members_are_for_admins_and_themselves(service: Service) -> None:
-    """A member sees their own address and no other; an admin sees all of them."""
+    """Members see only their own address. Admins see all of them."""
     page = "query($id: ID!) { community(id: $id) { memberships { totalCount nodes { role member { id email } viewerCanChange } } } }"
     async with service.browser() as owner, service.browser() as member:
         community = await _own(service, owner)
@@ -147,8 +147,8 @@ async def test_addresses_of_members_are_for_admins_and_themselves(service: Servi
         assert asked["node"] == {"id": owner_id, "email": None}
 
 
-async def test_members_create_communities_where_the_operator_allows(service: Service) -> None:
-    """createCommunity makes the caller its owner; names out of bounds are refused, and nobody anonymous creates any."""
+async def test_members_create_communities_where_the_operator_allows_it(service: Service) -> None:
+    """createCommunity makes the caller its owner. Invalid names and anonymous callers are refused."""
     async with service.browser() as owner, service.browser() as stranger:
         assert (await stranger.do("createCommunity", name="X"))["__typename"] == "NotSignedIn"
         await _own(service, owner)

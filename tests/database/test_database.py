@@ -1,4 +1,4 @@
-"""The database refuses what must not be, on both engines, whoever writes."""
+"""Constraints of the database on both engines, independent of the writer."""
 
 import asyncio
 import sys
@@ -39,7 +39,7 @@ def _invitation(community: Community, **facts: Any) -> Invitation:
 
 
 async def test_migrated_database_has_every_index_and_constraint(connected: str) -> None:
-    """What the models say is really there by name: indexes, partial indexes, CHECK constraints; and nothing drifts."""
+    """The indexes, partial indexes and CHECK constraints of the models exist by name. Drift is empty."""
     described = await drift.description()
     names = {name.rpartition(".")[2] or name for name in described} | {name.rpartition(" ")[2] for name in described}
     assert {
@@ -52,8 +52,8 @@ async def test_migrated_database_has_every_index_and_constraint(connected: str) 
     assert await database.pending(connected) == []
 
 
-async def test_models_are_what_the_migrations_make() -> None:
-    """No model was changed without a migration."""
+async def test_models_match_the_migrations() -> None:
+    """Every change of a model has a migration."""
     assert await drift.model_drift("sqlite://:memory:") == []
 
 
@@ -80,8 +80,8 @@ _ON_SQLITE = {
 }
 
 
-async def test_drift_is_found(connected: str) -> None:
-    """Whatever is missing, foreign or defined otherwise is named: column, index, unique key, CHECK, NOT NULL, type."""
+async def test_drift_is_reported(connected: str) -> None:
+    """Missing, foreign and changed objects are named: column, index, unique key, CHECK, NOT NULL, type."""
     changes = _ON_BOTH | (_ON_POSTGRES if database.is_postgres() else _ON_SQLITE)
     for change in changes:
         await database.connection().execute_script(change)
@@ -100,8 +100,8 @@ async def test_drift_is_found(connected: str) -> None:
         {"declined_at": NOW, "revoked_at": NOW},
     ],
 )
-async def test_impossible_invitations_are_refused(community: Community, facts: dict[str, Any]) -> None:
-    """The CHECK constraints hold against an unknown role or delivery, a deadline in the past, and two ends at once."""
+async def test_impossible_invitations_are_rejected(community: Community, facts: dict[str, Any]) -> None:
+    """CHECK constraints reject an unknown role or delivery, a deadline in the past, and two ends at once."""
     with pytest.raises(IntegrityError):
         await _invitation(community, **facts).save(force_create=True)
     assert await Invitation.all().count() == 0
@@ -110,15 +110,15 @@ async def test_impossible_invitations_are_refused(community: Community, facts: d
 @pytest.mark.parametrize(
     "facts", [{"link_minutes": 4}, {"link_minutes": 16}, {"invitation_days": 31}, {"seat_limit": 0}]
 )
-async def test_policies_out_of_bounds_are_refused(connected: str, facts: dict[str, Any]) -> None:
-    """The CHECK constraints hold against links of 4 or 16 minutes, invitations of 31 days, and no seats."""
+async def test_invalid_policies_are_rejected(connected: str, facts: dict[str, Any]) -> None:
+    """CHECK constraints reject links of 4 or 16 minutes, invitations of 31 days, and no seats."""
     with pytest.raises(IntegrityError):
         await Community.create(id=new_id("com"), name="Demo", created_at=NOW, **facts)
     assert await Community.all().count() == 0
 
 
 async def test_one_open_invitation_an_address(community: Community) -> None:
-    """H084: a second open invitation of the same address is refused; after the first ended it is not."""
+    """H084: a second open invitation of an address is rejected. After the first one ended, it is accepted."""
     await _invitation(community).save(force_create=True)
     with pytest.raises(IntegrityError):
         await _invitation(community).save(force_create=True)
@@ -140,8 +140,8 @@ async def test_one_membership_a_member(community: Community) -> None:
         assert await Membership.all().count() == expected
 
 
-async def test_a_transaction_that_fails_leaves_nothing(connected: str) -> None:
-    """What was written before the failure is gone, also after an inner refusal that was survived."""
+async def test_failed_transaction_is_rolled_back(connected: str) -> None:
+    """Rows from before the error are gone, also after an inner rollback."""
 
     async def work() -> None:
         async with database.transaction():
@@ -159,7 +159,7 @@ async def test_a_transaction_that_fails_leaves_nothing(connected: str) -> None:
 
 @pytest.mark.parametrize("engine", ["sqlite", "postgres"])
 async def test_several_migrations_at_once(engine: str, empty_database_url: str) -> None:
-    """Four processes that migrate one empty database at once all succeed, and it is migrated once."""
+    """Four simultaneous processes migrate one empty database. All succeed, and each migration runs once."""
     runs = [await _guestlist("migrate", url=empty_database_url) for _ in range(4)]
     outputs = await asyncio.gather(*(run.communicate() for run in runs))
     assert [run.returncode for run in runs] == [0, 0, 0, 0], outputs
@@ -170,7 +170,7 @@ async def test_several_migrations_at_once(engine: str, empty_database_url: str) 
 
 
 async def test_migrating_the_outbox_keeps_its_rows(empty_database_url: str) -> None:
-    """A database of the release before keeps orders, links and flows when the outbox learns of notices."""
+    """A database of the previous release keeps orders, links and flows when the outbox gets notices."""
     await database.connect(empty_database_url)
     try:
         before = await _database_before_notices(empty_database_url)
@@ -191,7 +191,7 @@ async def test_migrating_the_outbox_keeps_its_rows(empty_database_url: str) -> N
 
 
 async def _database_before_notices(url: str) -> dict[str, list[dict[str, Any]]]:
-    """Migrates up to the release before, and writes two orders with a link each, and three flows."""
+    """Migrates up to the previous release, and writes two orders with a link each, and three flows."""
     executor = MigrationExecutor(database.connection(), database.config_for(url)["apps"])
     await executor.migrate([MigrationTarget("guestlist", "0005_invited_before")], direction="forward")
     await database.execute(
@@ -234,8 +234,8 @@ async def _rows() -> dict[str, list[dict[str, Any]]]:
     return {table: await database.select(f"SELECT * FROM {table} ORDER BY id") for table in tables}  # noqa: S608 -- our tables
 
 
-async def test_migrate_check_fails_on_an_empty_database(empty_database_url: str) -> None:
-    """`migrate --check` changes nothing, names what is missing and ends with status 1."""
+async def test_migrate_check_fails_for_an_empty_database(empty_database_url: str) -> None:
+    """`migrate --check` changes nothing, names the missing objects and exits with 1."""
     check = await _guestlist("migrate", "--check", url=empty_database_url)
     _, said = await check.communicate()
     assert check.returncode == 1

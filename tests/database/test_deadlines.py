@@ -1,4 +1,4 @@
-"""Time is bounded: statements, operations and clients that have gone, on both engines, and nothing is left half done."""
+"""Deadlines of statements and operations, and disconnected clients, on both engines. Interrupted work is rolled back."""
 
 import asyncio
 import gc
@@ -19,7 +19,7 @@ from tests.support.service import INVITE, Browser, Service
 
 pytestmark = pytest.mark.anyio
 
-_SECONDS = 0.5  # the bound that these tests give to a statement
+_SECONDS = 0.5  # the timeout of a statement in these tests
 _PATIENCE = 20.0  # seconds, on a busy machine
 
 _SLOW_ON_SQLITE = """
@@ -39,7 +39,7 @@ async def make_slow() -> None:
 
 
 async def _facts(community: str) -> list[int]:
-    """How many invitations, mail orders and audit events there are."""
+    """Returns the numbers of invitations, mail orders and audit events."""
     counts = [
         await database.select(f"SELECT count(*) AS number FROM {table}")  # noqa: S608 -- our own tables
         for table in ("invitations", "mail_orders", "audit_events")
@@ -48,8 +48,8 @@ async def _facts(community: str) -> list[int]:
     return [int(rows[0]["number"]) for rows in counts]
 
 
-async def test_a_statement_that_takes_too_long_is_stopped(serve: Serve) -> None:
-    """H205: the answer says TIMEOUT and nothing happened, many times over; the connections go on working."""
+async def test_slow_statement_is_cancelled(serve: Serve) -> None:
+    """H205: the answer is TIMEOUT and nothing is written, also after many repetitions. The connections remain usable."""
     async with serve(statement_seconds=_SECONDS) as service, service.browser() as owner:
         community = await join_owner(service, owner)
         await make_slow()
@@ -74,7 +74,7 @@ async def test_a_statement_that_takes_too_long_is_stopped(serve: Serve) -> None:
 
 @asynccontextmanager
 async def sent(service: Service, browser: Browser, query: str, **variables: Any) -> AsyncIterator[network.socket]:
-    """A connection on which an operation was sent, and whose answer nobody reads."""
+    """Sends an operation on a connection and does not read the answer."""
     body = orjson.dumps({"query": query, "variables": variables})
     cookie = "; ".join(f"{name}={value}" for name, value in browser.client.cookies.items())
     head = (
@@ -94,15 +94,15 @@ async def _until(holds: Callable[[], Awaitable[bool]]) -> None:
 
 
 async def _sleeps(watcher: asyncpg.Connection) -> bool:
-    """Whether PostgreSQL runs the slow statement."""
+    """Returns whether PostgreSQL runs the slow statement."""
     asleep = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()"
     return bool(await watcher.fetchval(asleep))
 
 
 @pytest.mark.parametrize("engine", ["postgres"])
-async def test_a_client_that_leaves_takes_its_statement_along(serve: Serve, database_url: str) -> None:
-    """H205: PostgreSQL's statement is cancelled when its client disconnects, the mutation is rolled back, and no connection
-    of the pool is lost.
+async def test_disconnecting_cancels_the_statement(serve: Serve, database_url: str) -> None:
+    """H205: PostgreSQL's statement is cancelled when its client disconnects. The mutation is rolled back, and the pool
+    keeps every connection.
     """
     watcher = await asyncpg.connect(database_url)
     async with serve(statement_seconds=60) as service, service.browser() as owner:
@@ -119,8 +119,8 @@ async def test_a_client_that_leaves_takes_its_statement_along(serve: Serve, data
     await watcher.close()
 
 
-async def test_a_client_may_leave_at_any_moment(serve: Serve) -> None:
-    """H205: whatever an operation does when its client disconnects, it ends there; nothing is left running or unfinished."""
+async def test_client_may_disconnect_at_any_moment(serve: Serve) -> None:
+    """H205: an operation ends at every step when its client disconnects. No work remains running or unfinished."""
     query = (
         "query($id: ID!) { community(id: $id) { a: invitationFunnel { invited } invitations(first: 100) { nodes { email"
         " timeline(first: 20) { nodes { summary actor { name } invitation { email } } } community { memberCount } } } } }"
@@ -144,8 +144,8 @@ async def _is(answer: Awaitable[bool], *, wanted: bool) -> bool:
 
 
 @pytest.mark.parametrize("engine", ["sqlite"])
-async def test_a_client_that_leaves_frees_the_file(serve: Serve) -> None:
-    """H205: SQLite's statement is interrupted when its client disconnects, and the next one runs at once."""
+async def test_disconnecting_frees_the_file(serve: Serve) -> None:
+    """H205: SQLite's statement is interrupted when its client disconnects, and the next one runs immediately."""
     async with serve(statement_seconds=60) as service, service.browser() as owner, service.browser() as other:
         community = await join_owner(service, owner)
         await make_slow()
@@ -162,15 +162,15 @@ async def test_a_client_that_leaves_frees_the_file(serve: Serve) -> None:
 
 
 async def _is_held(service: Service) -> bool:
-    """Whether the process's one connection is in a transaction."""
+    """Returns whether the one connection of the process is in a transaction."""
     client: Any = database.connection()
     return client._connection.in_transaction and service.settings.is_sqlite
 
 
 @pytest.mark.parametrize("engine", ["postgres"])
-async def test_a_lock_that_is_held_keeps_one_community_waiting(serve: Serve, database_url: str) -> None:
-    """H206: while the four admins of a community wait for its locked row, with more requests than the pool has connections,
-    others are served; those who waited get TIMEOUT, and nothing happened.
+async def test_held_lock_delays_one_community_only(serve: Serve, database_url: str) -> None:
+    """H206: the four admins of a community wait for its locked row, with more requests than the pool has connections.
+    Other members are served. The waiting requests get TIMEOUT and write nothing.
     """
     holder, watcher = await asyncpg.connect(database_url), await asyncpg.connect(database_url)
     async with AsyncExitStack() as stack:
@@ -207,8 +207,8 @@ async def _waits_for_a_lock(watcher: asyncpg.Connection) -> bool:
     return bool(await watcher.fetchval(waiting))
 
 
-async def test_an_export_ends_with_its_reader(serve: Serve, engine: str) -> None:
-    """H205: a reader who disconnects in the middle of an export stops it, and its place is free."""
+async def test_export_ends_with_its_reader(serve: Serve, engine: str) -> None:
+    """H205: a reader who disconnects during an export stops it, and frees its slot."""
     async with serve() as service, service.browser() as owner:
         community = await join_owner(service, owner)
         await database.execute(_MANY, community, service.clock(), service.clock().replace(year=2999))

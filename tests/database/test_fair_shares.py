@@ -1,4 +1,4 @@
-"""Fair shares: what one member, or one tenant, asks of the service costs the others little."""
+"""Fair shares: the load of one member or tenant has little effect on others."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -42,7 +42,7 @@ async def _fill(community: str, service: Service) -> None:
 
 
 async def _ask_on(service: Service, browser: Browser, body: bytes) -> AsyncIterator[int]:
-    """Asks the same again and again on one connection, and spends next to nothing on the answers; their statuses."""
+    """Repeats an operation on one connection and skips the bodies of the answers. Returns the statuses."""
     cookie = "; ".join(f"{name}={value}" for name, value in browser.client.cookies.items())
     head = (
         f"POST /graphql HTTP/1.1\r\nhost: localhost\r\norigin: {service.url}\r\ncookie: {cookie}\r\n"
@@ -62,7 +62,7 @@ async def _ask_on(service: Service, browser: Browser, body: bytes) -> AsyncItera
 
 @asynccontextmanager
 async def _loading(service: Service, browser: Browser, community: str, *, at_once: int) -> AsyncIterator[list[int]]:
-    """So many operations of a browser's on their way at any time, each as heavy as the limits allow; their statuses."""
+    """Keeps a number of concurrent operations running, each as expensive as the limits allow. Returns the statuses."""
     statuses: list[int] = []
     body = orjson.dumps({"query": _LOAD, "variables": {"id": community}})
 
@@ -83,7 +83,7 @@ async def _loading(service: Service, browser: Browser, community: str, *, at_onc
 
 
 async def _median(browser: Browser, number: int) -> float:
-    """The seconds that the middle one of several small queries takes."""
+    """Returns the median duration of several small queries in seconds."""
     taken = []
     for _ in range(number):
         began = perf_counter()
@@ -92,8 +92,10 @@ async def _median(browser: Browser, number: int) -> float:
     return sorted(taken)[number // 2]
 
 
-async def test_one_members_load_leaves_others_their_latency(serve: Serve) -> None:
-    """H206: while one member runs forty of the heaviest operations at once, another's small query takes little longer."""
+async def test_load_of_one_member_keeps_the_latency_of_others(serve: Serve) -> None:
+    """H206: while one member runs forty of the most expensive operations, another member's small query takes only
+    little longer.
+    """
     async with serve() as service, service.browser() as owner, service.browser() as other:
         community = await join_owner(service, owner)
         await invite_and_join(service, owner, other, "other@example.com")
@@ -107,8 +109,10 @@ async def test_one_members_load_leaves_others_their_latency(serve: Serve) -> Non
 
 
 @pytest.mark.parametrize("engine", ["postgres"])
-async def test_a_line_has_an_end(serve: Serve) -> None:
-    """H206: a member with too many requests on their way is refused, and nothing happens; once these are gone they go on."""
+async def test_queue_of_a_member_is_bounded(serve: Serve) -> None:
+    """H206: a member with too many concurrent requests is refused, and nothing is written. After these end, requests
+    succeed.
+    """
     async with serve(statement_seconds=60) as service, service.browser() as owner, service.browser() as other:
         community = await join_owner(service, owner)
         await invite_and_join(service, owner, other, "other@example.com")
@@ -118,7 +122,7 @@ async def test_a_line_has_an_end(serve: Serve) -> None:
                 wanted = {"communityId": community, "email": "slow@example.com"}
                 await waiting.enter_async_context(sent(service, owner, INVITE, input=wanted))
             async with asyncio.timeout(20):
-                while _on_their_way(service) < MOST_RUNNING + MOST_WAITING:  # noqa: ASYNC110 -- nobody tells
+                while _on_their_way(service) < MOST_RUNNING + MOST_WAITING:  # noqa: ASYNC110 -- there is no event for it
                     await asyncio.sleep(0.01)
             refused = await owner.post(INVITE, input={"communityId": community, "email": "quick@example.com"})
             (error,) = orjson.loads(refused.content)["errors"]
@@ -130,5 +134,5 @@ async def test_a_line_has_an_end(serve: Serve) -> None:
 
 
 def _on_their_way(service: Service) -> int:
-    """How many operations the caller with the most of them has."""
+    """Returns the largest number of running operations of a caller."""
     return max((each.running.users for each in service.app.state.guestlist.shares._callers.values()), default=0)

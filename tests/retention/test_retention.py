@@ -1,4 +1,4 @@
-"""What is over goes, and a person's data goes when they wish it; what happened stays known."""
+"""Pruning of expired rows, and erasure of a person's data. The history remains."""
 
 import asyncio
 import contextvars
@@ -42,7 +42,7 @@ async def _owner_in(service: Service, owner: Browser) -> str:
 
 
 async def _everything() -> str:
-    """Every stored value."""
+    """Returns every stored value."""
     values: list[Any] = []
     for model in __models__:
         rows = await database.select(f"SELECT * FROM {model._meta.db_table}")  # noqa: S608
@@ -50,8 +50,8 @@ async def _everything() -> str:
     return "\n".join(map(str, values))
 
 
-async def test_what_lives_is_not_pruned(service: Service) -> None:
-    """A second before its end nothing goes: flows, links, sessions and tokens of the living stay."""
+async def test_active_rows_are_not_pruned(service: Service) -> None:
+    """One second before their end, flows, links, sessions and tokens remain."""
     async with service.browser() as owner, service.browser() as guest:
         community = await _owner_in(service, owner)
         await owner.invite(community, GUEST)
@@ -63,8 +63,10 @@ async def test_what_lives_is_not_pruned(service: Service) -> None:
         assert await owner.viewer_email() == OWNER
 
 
-async def test_flows_go_when_their_browser_s_cookie_has(service: Service) -> None:
-    """An hour after its start a flow is gone, a dead link of an open invitation is not: it still offers a fresh one."""
+async def test_flows_are_pruned_after_an_hour(service: Service) -> None:
+    """A flow is pruned an hour after its start. A dead link of an open invitation remains, because it offers a fresh
+    link.
+    """
     async with service.browser() as owner, service.browser() as guest:
         community = await _owner_in(service, owner)
         await owner.invite(community, GUEST)
@@ -77,8 +79,8 @@ async def test_flows_go_when_their_browser_s_cookie_has(service: Service) -> Non
         assert await service.token_for(GUEST) != token
 
 
-async def test_links_go_after_their_invitation_closed(service: Service) -> None:
-    """A day after a revocation the invitation's links are gone, and the other invitation's are not."""
+async def test_links_are_pruned_after_their_invitation_closed(service: Service) -> None:
+    """A day after a revocation, the links of the invitation are gone. Those of other invitations remain."""
     async with service.browser() as owner:
         community = await _owner_in(service, owner)
         invited = await owner.invite(community, GUEST)
@@ -90,8 +92,8 @@ async def test_links_go_after_their_invitation_closed(service: Service) -> None:
         assert await _count("links") == 1
 
 
-async def test_sessions_go_when_they_end(service: Service) -> None:
-    """Signed out, idle for too long, or too old: such sessions are removed; the one in use is not."""
+async def test_ended_sessions_are_pruned(service: Service) -> None:
+    """Sessions that are signed out, idle for too long or too old are removed. The active session remains."""
     async with service.browser() as owner, service.browser() as other:
         await _owner_in(service, owner)
         await other.sign_in(OWNER)
@@ -103,8 +105,8 @@ async def test_sessions_go_when_they_end(service: Service) -> None:
         assert await _count("sessions") == 0
 
 
-async def test_codes_counters_and_tokens_go_when_they_end(service: Service) -> None:
-    """Codes after ten minutes, counters after the longest period, unsubscribe tokens after 30 days."""
+async def test_expired_codes_counters_and_tokens_are_pruned(service: Service) -> None:
+    """Codes are pruned after ten minutes, counters after the longest period, unsubscribe tokens after 30 days."""
     async with service.browser() as owner:
         await _owner_in(service, owner)
         await database.execute("UPDATE flows SET status = 'CODE_REQUIRED'")
@@ -123,7 +125,7 @@ async def test_codes_counters_and_tokens_go_when_they_end(service: Service) -> N
 
 
 async def test_long_limits_keep_their_counters(serve: Serve) -> None:
-    """A limit counted over ten days is not forgotten after one."""
+    """A counter of a limit over ten days remains after one day."""
     async with serve(rate_limits={"invites_per_inviter": "5/10d"}) as service:
         await database.execute(
             "INSERT INTO counters (key, started_at, count) VALUES ('x', $1, 5)", service.clock() - timedelta(days=9)
@@ -134,7 +136,7 @@ async def test_long_limits_keep_their_counters(serve: Serve) -> None:
 
 
 async def test_retention_erases_closed_invitations(service: Service) -> None:
-    """RETENTION_DAYS after closing, address and message are gone and what happened is not; open ones are untouched."""
+    """RETENTION_DAYS after closing, address and message are erased. The history and open invitations remain."""
     async with service.browser() as owner:
         community = await _owner_in(service, owner)
         closed = await owner.invite(community, GUEST, message="A word that goes")
@@ -161,8 +163,8 @@ async def test_retention_erases_closed_invitations(service: Service) -> None:
         assert resent["__typename"] == "InvitationClosed"
 
 
-async def test_workers_take_turns_at_pruning(service: Service) -> None:
-    """Of two workers one prunes; ten minutes later it is somebody's turn again."""
+async def test_one_worker_prunes_every_ten_minutes(service: Service) -> None:
+    """Of two workers, one prunes. Ten minutes later, either may prune again."""
 
     async def in_turn() -> None:
         await pruning.prune_in_turn(now=service.clock(), settings=service.settings)
@@ -187,8 +189,10 @@ async def _ended_token(service: Service) -> None:
 # --------------------------------------------------------------------------------------------------------- erasing
 
 
-async def test_erasing_leaves_no_trace_of_the_person(service: Service) -> None:
-    """After `erase` no stored value has the address, the name or the subject; the audit still has every event."""
+async def test_erasing_removes_every_trace_of_the_person(service: Service) -> None:
+    """After `erase`, no stored value contains the address, the name or the subject. The audit log still has every
+    event.
+    """
     async with service.browser() as owner, service.browser() as guest:
         community = await _owner_in(service, owner)
         invited = await owner.invite(community, GUEST, message="Dear guest")
@@ -210,8 +214,10 @@ async def test_erasing_leaves_no_trace_of_the_person(service: Service) -> None:
         assert again["__typename"] == "InviteMemberSuccess"
 
 
-async def test_erasing_finds_the_person_s_other_addresses(service: Service) -> None:
-    """An invitation that the same account accepted at another address is erased too, and so is a sign-in in capitals."""
+async def test_erasing_finds_other_addresses_of_the_person(service: Service) -> None:
+    """An invitation to another address that the account accepted is erased, too, and so is a sign-in in capital
+    letters.
+    """
     async with service.browser() as owner, service.browser() as guest, service.browser() as stranger:
         await owner.invite(await _owner_in(service, owner), GUEST)
         await guest.accept_as(await service.token_for(GUEST), GUEST, sub="the-subject-of-guest")
@@ -231,8 +237,8 @@ async def test_erasing_finds_the_person_s_other_addresses(service: Service) -> N
 
 
 @pytest.mark.parametrize("engine", ["sqlite"])
-async def test_erased_bytes_are_gone_from_the_files(service: Service, tmp_path: Path) -> None:
-    """Neither SQLite's file nor its log has a byte left of an erased person, or of what retention erased."""
+async def test_erased_bytes_are_removed_from_the_files(service: Service, tmp_path: Path) -> None:
+    """SQLite's file and its log contain no byte of an erased person or an erased invitation."""
 
     def bytes_on_disk() -> bytes:
         return b"".join(path.read_bytes() for path in tmp_path.glob("guestlist.db*"))
@@ -255,7 +261,7 @@ async def test_erased_bytes_are_gone_from_the_files(service: Service, tmp_path: 
 
 @pytest.mark.parametrize("engine", ["postgres"])
 async def test_erasing_waits_for_a_worker_that_records(service: Service) -> None:
-    """While a worker records a mail, with the order locked before the invitation, an erasure waits and then succeeds."""
+    """While a worker records a mail, with the order locked before the invitation, an erasure waits. Then it succeeds."""
     async with service.browser() as owner:
         await owner.invite(await _owner_in(service, owner), GUEST)
         await service.deliver()
@@ -270,8 +276,8 @@ async def test_erasing_waits_for_a_worker_that_records(service: Service) -> None
         assert GUEST not in await _everything()
 
 
-async def test_erasing_takes_open_invitations_back(service: Service) -> None:
-    """An open invitation to the address is revoked, its waiting mail is not sent, and its link is dead."""
+async def test_erasing_revokes_open_invitations(service: Service) -> None:
+    """An open invitation to the address is revoked, its waiting mail is not sent, and its link is invalid."""
     async with service.browser() as owner, service.browser() as guest:
         community = await _owner_in(service, owner)
         invited = await owner.invite(community, GUEST)
@@ -286,8 +292,8 @@ async def test_erasing_takes_open_invitations_back(service: Service) -> None:
         assert (await owner.invitation(invited["invitation"]["id"]))["status"] == "REVOKED"
 
 
-async def test_the_last_owner_of_others_is_not_erased(service: Service) -> None:
-    """The only owner of a community with members stays, with everything, unless the operator insists."""
+async def test_last_owner_of_other_members_is_not_erased(service: Service) -> None:
+    """The only owner of a community with members is not erased without --even-last-owner."""
     async with service.browser() as owner, service.browser() as guest:
         community = await _owner_in(service, owner)
         await owner.invite(community, GUEST)
@@ -300,8 +306,8 @@ async def test_the_last_owner_of_others_is_not_erased(service: Service) -> None:
         assert await owner.viewer_email() is None
 
 
-async def test_the_wish_for_no_mail_outlives_the_data(service: Service) -> None:
-    """A suppressed and a blocked address stay so after an erasure, for otherwise it would be written to again."""
+async def test_suppressions_and_blocks_survive_an_erasure(service: Service) -> None:
+    """A suppressed or blocked address remains so after an erasure. Otherwise it would receive mail again."""
     async with service.browser() as owner, service.browser() as guest:
         community = await _owner_in(service, owner)
         await owner.invite(community, GUEST)

@@ -1,4 +1,4 @@
-"""Connections end in time: half-sent requests, bodies that come slowly, answers that nobody reads."""
+"""Deadlines of connections: incomplete requests, slow bodies, and unread answers."""
 
 import asyncio
 import socket as network
@@ -28,7 +28,7 @@ _READ: list[bytes] = []
 
 
 async def _whole(request: Request) -> Response:
-    """Reads the body and says how long it was."""
+    """Reads the body and returns its length."""
     _READ.append(await request.body())
     return PlainTextResponse(str(len(_READ[-1])))
 
@@ -37,7 +37,7 @@ async def _endless(_: Request) -> Response:
     async def chunks() -> AsyncIterator[bytes]:
         while True:
             yield b"x" * 65536
-            await asyncio.sleep(0)  # as what reads a database does, so that others come to their turn
+            await asyncio.sleep(0)  # awaits like an application that reads a database
 
     return StreamingResponse(chunks())
 
@@ -54,7 +54,7 @@ async def _websocket(socket: WebSocket) -> None:
 
 @asynccontextmanager
 async def _served(deadlines: Deadlines, **options: Any) -> AsyncIterator[int]:
-    """A small application behind the service's connections; its port."""
+    """Serves a small application with the service's options. Yields its port."""
     routes = [
         Route("/whole", _whole, methods=["POST"]), Route("/endless", _endless), Route("/large", _large),
         WebSocketRoute("/socket", _websocket),
@@ -67,7 +67,7 @@ async def _served(deadlines: Deadlines, **options: Any) -> AsyncIterator[int]:
 
 
 async def _answer(port: int, *parts: bytes, pause: float = 0) -> bytes:
-    """All that the server sends until it closes the connection; these parts are sent one by one, with pauses."""
+    """Sends the parts one by one, with pauses. Returns all data until the server closes the connection."""
     async with asyncio.timeout(_WITHIN):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         reading = asyncio.create_task(reader.read())
@@ -96,8 +96,10 @@ _GET = b"GET /nothing HTTP/1.1\r\nhost: localhost\r\n\r\n"
     ],
     ids=["request-line", "header", "upgrade", "no-body", "part-of-a-body", "chunk"],
 )
-async def test_a_request_that_stops_coming_is_refused(parts: tuple[bytes, ...]) -> None:
-    """H208: whatever part of a request is missing, the server answers 408 and closes; the application sees no whole body."""
+async def test_incomplete_request_is_rejected(parts: tuple[bytes, ...]) -> None:
+    """H208: for any missing part of a request, the server answers 408 and closes. The application receives no complete
+    body.
+    """
     async with _served(_SHORT) as port:
         answer = await _answer(port, *parts)
     assert answer.startswith(b"HTTP/1.1 408 Request Timeout\r\n")
@@ -105,13 +107,13 @@ async def test_a_request_that_stops_coming_is_refused(parts: tuple[bytes, ...]) 
     assert _READ == []
 
 
-async def test_a_body_that_comes_slowly_is_refused() -> None:
-    """H208: a byte now and then keeps no connection open, neither in a head nor in a body; what comes in time is read."""
+async def test_slow_body_is_rejected() -> None:
+    """H208: single bytes in a head or a body do not extend the deadline. A body in time is read."""
     drops = [bytes([byte]) for byte in b"POST /whole HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9\r\n\r\n"]
     async with _served(_SHORT) as port:
         assert (await _answer(port, *drops[:12], pause=0.05)).startswith(b"HTTP/1.1 408")
         assert (await _answer(port, _HEAD, *[b"x"] * 12, pause=0.05)).startswith(b"HTTP/1.1 408")
-        # Fast enough at any moment, and too long in all.
+        # Each part is fast enough, and the whole takes too long.
         assert (await _answer(port, _HEAD, *[b"x" * 100] * 12, pause=0.07)).startswith(b"HTTP/1.1 408")
         assert _READ == []
     async with _served(_LONG, timeout_keep_alive=1) as port:
@@ -120,8 +122,10 @@ async def test_a_body_that_comes_slowly_is_refused() -> None:
         assert _READ == [b"123456789"]
 
 
-async def test_a_connection_that_says_nothing_is_closed() -> None:
-    """H208: before its first request, and after one, be it with empty lines or the rest of a refused body."""
+async def test_silent_connection_is_closed() -> None:
+    """H208: a connection is closed before its first request and after one, also with empty lines or the rest of a
+    rejected body.
+    """
     async with _served(_SHORT, timeout_keep_alive=1) as port:
         assert await _answer(port) == b""
         assert await _answer(port, b"\r\n") == b""
@@ -137,8 +141,8 @@ async def test_a_connection_that_says_nothing_is_closed() -> None:
 
 
 @pytest.mark.parametrize("path", ["/endless", "/large"])
-async def test_an_answer_that_nobody_reads_is_thrown_away(path: str) -> None:
-    """H209: a client that reads nothing is disconnected, while an answer is made and when it is complete already."""
+async def test_unread_answer_is_dropped(path: str) -> None:
+    """H209: a client that reads nothing is disconnected, during an answer and after its end."""
     async with _served(_SHORT, timeout_keep_alive=1) as port:
         with network.socket() as stalled:
             stalled.setsockopt(network.SOL_SOCKET, network.SO_RCVBUF, 4096)
@@ -152,14 +156,14 @@ async def test_an_answer_that_nobody_reads_is_thrown_away(path: str) -> None:
 
 
 def _is_connected(port: int) -> bool:
-    """Whether the server has a connection on its port that is established, as /proc tells."""
+    """Returns whether /proc lists an established connection to the server's port."""
     with open("/proc/net/tcp", encoding="ascii") as table:  # noqa: PTH123 -- a file of the kernel
         rows = [line.split() for line in table.readlines()[1:]]
     return any(row[1].endswith(f":{port:04X}") and row[3] == "01" for row in rows)
 
 
-async def test_a_slow_reader_gets_the_whole_answer() -> None:
-    """A client that reads slowly, and fast enough, gets every byte, however long that takes."""
+async def test_slow_reader_gets_the_whole_answer() -> None:
+    """A client that reads slowly, and fast enough, receives every byte after any time."""
     async with _served(_SHORT, timeout_keep_alive=1) as port, asyncio.timeout(_WITHIN):
         reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=65536)
         writer.write(b"GET /large HTTP/1.1\r\nhost: localhost\r\n\r\n")
@@ -172,7 +176,7 @@ async def test_a_slow_reader_gets_the_whole_answer() -> None:
         writer.close()
 
 
-async def test_every_way_of_serving_has_the_deadlines() -> None:
+async def test_every_server_has_the_deadlines() -> None:
     """H208: `serve`, `dev` and the tests serve with these options."""
     assert OPTIONS["http"] is TimedConnection
     assert issubclass(TimedConnection, HttpToolsProtocol)

@@ -1,4 +1,4 @@
-"""The Host of a request: the service answers to its own names only, by HTTP and by WebSocket."""
+"""The Host of a request: the service answers to its own names only, in HTTP and WebSockets."""
 
 import asyncio
 
@@ -33,7 +33,7 @@ _MALFORMED = [
 
 
 async def _answer(service: Service, host: str, path: str = "/dev/mailbox.json", further: str = "") -> str:
-    """The answer to a GET whose Host lines are `host` as it is."""
+    """Returns the answer to a GET with the Host lines in `host`."""
     port = service.url.rpartition(":")[2]
     version = "1.0" if "HTTP/1.0" in further else "1.1"
     end = further.replace("HTTP/1.0", "") + ("" if _HANDSHAKE in further else "connection: close\r\n")
@@ -54,8 +54,8 @@ def _status(answer: str) -> int:
 
 @pytest.mark.parametrize("engine", ["sqlite"])
 async def test_only_known_hosts_are_answered(service: Service) -> None:
-    """H191: in development the public host, with any port, and loopback; a name that resolves to this machine reads no
-    mailbox; Host once and well formed, by HTTP/1.0 too; a forwarded host does not count.
+    """H191: in development, the public host with any port and loopback are allowed. A name that resolves to this
+    machine reads no mailbox. Host must appear once and well formed, also in HTTP/1.0. A forwarded host is ignored.
     """
     await service.token_for("owner@example.com")
     for host in _KNOWN:
@@ -78,8 +78,8 @@ async def test_only_known_hosts_are_answered(service: Service) -> None:
 
 
 @pytest.mark.parametrize("engine", ["sqlite"])
-async def test_an_operation_for_another_host_is_not_run(service: Service) -> None:
-    """H191: a mutation is answered with an error in JSON, and begins no flow."""
+async def test_operation_for_another_host_is_not_run(service: Service) -> None:
+    """H191: a mutation is answered with an error in JSON, and starts no flow."""
     mutation = 'mutation { signIn(input: {providerId: "dev"}) { __typename } }'
     async with service.browser() as browser:
         answer = await browser.client.post("/graphql", json={"query": mutation}, headers={"host": "evil.example"})
@@ -88,13 +88,13 @@ async def test_an_operation_for_another_host_is_not_run(service: Service) -> Non
 
 
 def _statuses(lines: list[EventDict]) -> list[int]:
-    """Of handshakes that were refused: the others have none."""
+    """Returns the statuses of rejected handshakes. The others have none."""
     return [line["status"] for line in lines if line["event"] == "websocket" and "status" in line]
 
 
 @pytest.mark.parametrize("engine", ["sqlite"])
-async def test_a_websocket_for_another_host_is_not_opened(service: Service) -> None:
-    """H191: the handshake is refused with the same status and headers, and logged; a known host's is not."""
+async def test_websocket_for_another_host_is_not_opened(service: Service) -> None:
+    """H191: the handshake is rejected with the same status and headers, and logged. One for a known host is accepted."""
     handshake = f"{_HANDSHAKE}origin: {service.url}\r\n"
     known = _status(await _answer(service, "host: localhost\r\n", "/graphql", handshake))
     with capture_logs() as lines:
@@ -113,7 +113,7 @@ async def test_a_websocket_for_another_host_is_not_opened(service: Service) -> N
 
 @pytest.mark.parametrize("engine", ["sqlite"])
 async def test_probes_and_metrics_are_answered_for_any_host(service: Service) -> None:
-    """Probes address a process by its IP; nothing else below their paths is exempt."""
+    """Probes address a process by its IP. Paths below theirs are not exempt."""
     for path, host in (("/healthz", "host: 10.0.0.7:8000\r\n"), ("/readyz", ""), ("/metrics", "host: guestlist\r\n")):
         assert _status(await _answer(service, host, path)) == 200
     for path in ("/healthz/", "/healthz/../dev/mailbox.json", "//healthz", "/healthzz", "/"):
@@ -121,8 +121,8 @@ async def test_probes_and_metrics_are_answered_for_any_host(service: Service) ->
 
 
 @pytest.mark.parametrize("engine", ["sqlite"])
-async def test_a_public_service_answers_to_its_public_host_only(database_url: str) -> None:
-    """H191: outside development the names of loopback are hosts like any other."""
+async def test_public_service_answers_to_its_public_host_only(database_url: str) -> None:
+    """H191: outside of development, the names of loopback are ordinary hosts."""
     settings = load_settings(environ={}, public_url="https://id.example.com", database_url=database_url)
     app: ASGIApp = create_app(settings)
     with bound_socket() as listening:

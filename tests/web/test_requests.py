@@ -1,4 +1,4 @@
-"""Bad input over HTTP: every answer says what was wrong and what was expected, and nothing happens."""
+"""Invalid input over HTTP: every answer names the error and the expectation, and nothing is written."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -47,17 +47,17 @@ JSON = {"content-type": "application/json"}
         (b'{"query": "{ providers { id } }"}', {}, 415, "application/json"),
     ],
 )
-async def test_what_is_no_operation_is_refused_in_words(
+async def test_invalid_operation_is_rejected_with_a_sentence(
     service: Service, body: bytes, headers: dict[str, str], status: int, words: str
 ) -> None:
-    """H108: a body that is no JSON object with one operation is a 4xx that says what was expected."""
+    """H108: a body that is no JSON object with one operation is a 4xx, with a sentence about the expected form."""
     async with service.browser() as browser:
         answer = await browser.client.post("/graphql", content=body, headers=headers)
     assert (answer.status_code, words in answer.text) == (status, True), answer.text
 
 
-async def test_a_body_over_the_limit_is_refused(service: Service) -> None:
-    """H122: 513 kB are too many, announced or streamed, and the answer says how many may be."""
+async def test_body_over_the_limit_is_rejected(service: Service) -> None:
+    """H122: 513 kB are too many, announced or streamed, and the answer names the limit."""
     body = orjson.dumps({"query": "{ providers { id } }", "variables": {"x": "y" * 520 * 1024}})
 
     async def streamed() -> Any:
@@ -71,9 +71,9 @@ async def test_a_body_over_the_limit_is_refused(service: Service) -> None:
         assert (answer.status_code, "at most 512 kB" in answer.json()["errors"][0]["message"]) == (413, True)
 
 
-async def test_mutations_travel_as_json_by_post_only(service: Service) -> None:
-    """H108: a sign-out with a valid cookie and from our own page, as a form, multipart, text, without a type or by GET, is
-    refused, and the person stays signed in.
+async def test_mutations_need_json_and_post(service: Service) -> None:
+    """H108: a sign-out with a valid cookie from our own page is rejected as a form, multipart, text, without a type or
+    by GET. The person stays signed in.
     """
     query = "mutation { signOut { __typename } }"
     body = orjson.dumps({"query": query})
@@ -95,7 +95,7 @@ async def test_mutations_travel_as_json_by_post_only(service: Service) -> None:
 
 
 async def _dead_tokens(service: Service, owner: Browser, community: str) -> AsyncIterator[tuple[str, str]]:
-    """Tokens of links that died, each of another death, with its name."""
+    """Returns tokens of dead links by the cause."""
 
     async def invited(name: str) -> tuple[str, str, str]:
         email = f"{name}@example.com"
@@ -121,9 +121,9 @@ async def _dead_tokens(service: Service, owner: Browser, community: str) -> Asyn
     yield "expired", token
 
 
-async def test_every_dead_link_gets_the_answer_of_an_unknown_one(service: Service) -> None:
-    """H130: revoked, replaced, used, declined and expired links are answered word for word like one that never was, by
-    every operation that takes a token, and begin no flow.
+async def test_every_dead_link_is_answered_like_an_unknown_one(service: Service) -> None:
+    """H130: every operation with a token answers revoked, replaced, used, declined and expired links exactly like an
+    unknown one, and starts no flow.
     """
 
     async def answers(token: str) -> list[tuple[int, str]]:
@@ -154,9 +154,9 @@ _FRESH = "mutation($input: RequestFreshLinkInput!) { requestFreshLink(input: $in
 
 
 @pytest.mark.parametrize("engine", ["sqlite"])
-async def test_what_everybody_may_read_tells_nothing(service: Service) -> None:
-    """H158: health, readiness, metrics and unknown pages, after a journey, have no address, id, token or setting; there is
-    no documentation or debug page.
+async def test_public_endpoints_reveal_nothing(service: Service) -> None:
+    """H158: after a journey, health, readiness, metrics and unknown pages contain no address, id, token or setting.
+    Documentation and debug pages do not exist.
     """
     token = await service.token_for(OWNER)
     async with service.browser() as owner, service.browser() as stranger:
@@ -185,7 +185,7 @@ async def test_what_everybody_may_read_tells_nothing(service: Service) -> None:
     ids=["empty", "unknown", "short", "nul", "not-ascii", "huge", "path", "escaped", "blank", "word"],
 )
 async def test_every_wrong_token_gets_one_answer(service: Service, token: str) -> None:
-    """H015, H130: whatever is no live token gets the same InviteLinkInvalid, null preview and blind answer."""
+    """H015, H130: every invalid token gets the same InviteLinkInvalid, null preview and blind answer."""
     async with service.browser() as browser:
         started = await browser.accept(token)
         assert started == {
@@ -198,8 +198,8 @@ async def test_every_wrong_token_gets_one_answer(service: Service, token: str) -
     assert await Flow.all().count() == 0
 
 
-async def test_variants_of_a_live_token_open_nothing(service: Service) -> None:
-    """H015: a token flipped, cut, lengthened, in other case or padded is as unknown as any other."""
+async def test_variants_of_a_valid_token_are_unknown(service: Service) -> None:
+    """H015: a token that is flipped, cut, lengthened, padded or in another case is unknown."""
     token = await service.token_for(OWNER)
     variants = [token[:-1], token + "A", token.swapcase(), token + "=", f" {token}", f"{token}\n", token[::-1]]
     async with service.browser() as browser:
@@ -233,7 +233,7 @@ _LONG = "x" * 1001
 async def test_wrong_arguments_have_typed_answers(
     service: Service, arguments: dict[str, Any], kind: str, field: str | None
 ) -> None:
-    """Each wrong argument of inviteMember has its own type and words, and leaves no invitation and no event behind."""
+    """Each wrong argument of inviteMember has its own type and sentence, and writes no invitation and no event."""
     async with service.browser() as owner:
         await owner.accept_as(await service.token_for(OWNER), OWNER)
         wanted = {"communityId": await owner.community_id()} | arguments
@@ -265,8 +265,10 @@ _FILTERED = "query($id: ID!, $filter: InvitationFilter, $first: Int) { community
         ({"filter": [[[[]]]]}, "InvitationFilter"),
     ],
 )
-async def test_wrong_variables_are_answered_in_words(service: Service, variables: dict[str, Any], words: str) -> None:
-    """A variable that does not fit its type is an error that says what was expected, on both engines, never a masked one."""
+async def test_wrong_variables_are_answered_with_a_sentence(
+    service: Service, variables: dict[str, Any], words: str
+) -> None:
+    """A variable of a wrong type is an error with the expected type, on both engines. It is never masked."""
     async with service.browser() as owner:
         await owner.accept_as(await service.token_for(OWNER), OWNER)
         given = {"id": await owner.community_id()} | variables
@@ -275,8 +277,8 @@ async def test_wrong_variables_are_answered_in_words(service: Service, variables
 
 
 @pytest.mark.parametrize("digits", [11, 400, 5000])
-async def test_a_number_without_end_is_answered_in_words(service: Service, digits: int) -> None:
-    """A number in the document that is too long, for Int or for Python, is an error that names the type and repeats nothing."""
+async def test_very_long_number_is_answered_with_a_sentence(service: Service, digits: int) -> None:
+    """A number that is too long for Int or for Python is an error that names the type and does not repeat the number."""
     query = f'{{ community(id: "x") {{ memberships(first: {"9" * digits}) {{ totalCount }} }} }}'
     async with service.browser() as browser:
         (message,) = await browser.errors(query)
@@ -291,8 +293,8 @@ async def test_a_number_without_end_is_answered_in_words(service: Service, digit
         "/auth/dev/callback?code=x", "/" + "x" * 3000, "/%5cevil.example", "ftp://localhost/", "http://[::1", "http://[::1]evil/", "",
     ],
 )  # fmt: skip
-async def test_return_addresses_elsewhere_are_refused(service: Service, where: str) -> None:
-    """H072: returnTo is a path of the service or a URL of an allowed origin; everything else is InvalidInput."""
+async def test_return_addresses_elsewhere_are_rejected(service: Service, where: str) -> None:
+    """H072: returnTo is a path of the service or a URL of an allowed origin. Others are InvalidInput."""
     token = await service.token_for(OWNER)
     async with service.browser() as browser:
         begun = (await browser.ask(SIGN_IN, input={"providerId": "dev", "returnTo": where}))["signIn"]
@@ -322,8 +324,10 @@ async def test_return_addresses_elsewhere_are_refused(service: Service, where: s
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("engine", ["sqlite"])
-async def test_return_addresses_that_browsers_read_otherwise_are_refused(serve: Serve, where: str) -> None:
-    """H190: dot segments, backslashes, encodings and characters that browsers drop lead nowhere else and into no login."""
+async def test_return_addresses_with_several_readings_are_rejected(serve: Serve, where: str) -> None:
+    """H190: dot segments, backslashes, encodings and characters that browsers drop lead to no other site and into no
+    login.
+    """
     async with serve(allowed_origins=["http://localhost:5173"]) as service, service.browser() as browser:
         token = await service.token_for(OWNER)
         there = where.replace("{url}", service.url).replace("{port}", service.url.rpartition(":")[2])
@@ -351,8 +355,8 @@ async def test_return_addresses_that_browsers_read_otherwise_are_refused(serve: 
     ],
 )
 @pytest.mark.parametrize("engine", ["sqlite"])
-async def test_a_return_address_is_stored_and_used_in_normal_form(serve: Serve, where: str, stored: str) -> None:
-    """H190: the flow and the redirect have what a browser makes of the address, not what was typed."""
+async def test_return_address_is_stored_and_used_in_normal_form(serve: Serve, where: str, stored: str) -> None:
+    """H190: the flow and the redirect have the URL that browsers read from the address."""
     async with serve(allowed_origins=["http://localhost:5173"]) as service, service.browser() as browser:
         asked = await browser.accept(await service.token_for(OWNER), returnTo=where.replace("{url}", service.url))
         assert [flow.return_to for flow in await Flow.all()] == [stored]
@@ -362,8 +366,8 @@ async def test_a_return_address_is_stored_and_used_in_normal_form(serve: Serve, 
 
 @pytest.mark.parametrize("spelling", ["/x?t={}", "/x#{}", "/{}", "/x?t={split}", "/x?t={encoded}", "/x?t={twice}"])
 @pytest.mark.parametrize("engine", ["sqlite"])
-async def test_a_return_address_with_the_token_is_refused(service: Service, spelling: str) -> None:
-    """H094: the token never travels through returnTo, in pieces that browsers join or percent-encoded neither."""
+async def test_return_address_with_the_token_is_rejected(service: Service, spelling: str) -> None:
+    """H094: returnTo never contains the token, also in pieces that browsers join, or percent-encoded."""
     token = await service.token_for(OWNER)
     encoded = "".join(f"%{ord(character):02x}" for character in token)
     spellings = {"split": f"{token[:9]}\n{token[9:]}", "encoded": encoded, "twice": encoded.replace("%", "%25")}
@@ -373,8 +377,8 @@ async def test_a_return_address_with_the_token_is_refused(service: Service, spel
     assert await Flow.all().count() == 0
 
 
-async def test_the_login_returns_where_it_was_asked_to(service: Service) -> None:
-    """H074: the return is a 303 to the asked path, and to /confirm or / where none was asked."""
+async def test_login_returns_to_the_given_path(service: Service) -> None:
+    """H074: the return is a 303 to the given path, or else to /confirm or /."""
     async with service.browser() as browser:
         token = await service.token_for(OWNER)
         asked = await browser.accept(token, returnTo="/welcome?from=mail")
@@ -385,8 +389,8 @@ async def test_the_login_returns_where_it_was_asked_to(service: Service) -> None
         assert (answer.status_code, answer.headers["location"]) == (303, "/confirm")
 
 
-async def test_unknown_providers_are_named_so(service: Service) -> None:
-    """A provider that is not configured is UnknownProvider for signIn and acceptInvite, and its callback is a 404."""
+async def test_unknown_providers_have_their_own_problem(service: Service) -> None:
+    """A provider without settings is UnknownProvider for signIn and acceptInvite, and its callback is a 404."""
     async with service.browser() as browser:
         assert (await browser.do("signIn", providerId="nobody"))["__typename"] == "UnknownProvider"
         token = await service.token_for(OWNER)
@@ -396,16 +400,16 @@ async def test_unknown_providers_are_named_so(service: Service) -> None:
 
 
 @pytest.mark.parametrize("query", ["?code=x", "?state=", "?state=unknown&code=x", "", "?error=access_denied&state=%00"])
-async def test_a_return_that_nobody_began_gets_a_page(service: Service, query: str) -> None:
-    """H058: a callback without a state of this browser is a page in words, sets no cookie and changes nothing."""
+async def test_return_without_a_flow_gets_a_page(service: Service, query: str) -> None:
+    """H058: a callback without a state of this browser is a page with a sentence, sets no cookie and changes nothing."""
     async with service.browser() as browser:
         answer = await browser.client.get(f"/auth/dev/callback{query}")
     assert (answer.status_code, answer.headers["content-type"].split(";")[0]) == (400, "text/html")
     assert "set-cookie" not in answer.headers
 
 
-async def test_pages_out_of_bounds_are_answered_in_words(service: Service) -> None:
-    """first beyond 1 to 100, and damaged or foreign cursors, are errors that say what was expected."""
+async def test_invalid_pages_are_answered_with_a_sentence(service: Service) -> None:
+    """first outside of 1 to 100, and damaged or foreign cursors, are errors that name the expectation."""
     async with service.browser() as owner:
         await owner.accept_as(await service.token_for(OWNER), OWNER)
         community = await owner.community_id()
@@ -421,8 +425,8 @@ async def test_pages_out_of_bounds_are_answered_in_words(service: Service) -> No
             assert "after is" in message
 
 
-async def test_an_unknown_field_is_an_error_without_suggestions_or_traces(service: Service) -> None:
-    """H117: what the client got wrong is said; nothing of the inside is."""
+async def test_unknown_field_is_an_error_without_suggestions_or_traces(service: Service) -> None:
+    """H117: the answer names the client's error, and nothing of the implementation."""
     async with service.browser() as browser:
         (message,) = await browser.errors("{ providerz { id } }")
         assert "Cannot query field" in message
