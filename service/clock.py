@@ -1,4 +1,4 @@
-"""The clock: the one place that reads the time. Everything else is given it."""
+"""The clock: the only module that reads the time. Other modules get it as an argument."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime

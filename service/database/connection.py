@@ -14,7 +14,7 @@ from tortoise.backends.base.executor import EXECUTOR_CACHE
 from tortoise.exceptions import DBConnectionError
 from tortoise.transactions import in_transaction
 
-from service.database.deadlines import set_usual
+from service.database.deadlines import set_default_seconds
 from service.database.postgres import Connection
 
 APP = "guestlist"
@@ -54,7 +54,7 @@ async def connect(url: str, *, statement_seconds: float | None = None) -> None:
     A statement is cancelled after `statement_seconds`, or after the limit of its context (`service.database.deadlines`).
     Raises DatabaseUnavailable.
     """
-    set_usual(statement_seconds)
+    set_default_seconds(statement_seconds)
     if url.startswith("sqlite:"):
         _open_file(sqlite_path(url))
     # Tortoise caches the INSERTs of the first engine under the connection's name.

@@ -1,7 +1,7 @@
-"""How long a statement may take, on either engine.
+"""Time limits of statements, on both engines.
 
-The process has a usual bound, set when it connects; commands have none. A part of the process that needs longer says so
-for its own context. A statement that reaches its bound is cancelled in the database.
+The process sets a default limit when it connects; commands have none. A context can set another limit for its own statements. A
+statement that reaches its limit is cancelled in the database.
 """
 
 from collections.abc import Iterator
@@ -17,44 +17,44 @@ TOOK_TOO_LONG: Final = sentence(
 
 
 class TookTooLong(Exception):
-    """Raised instead of the result of a statement that was cancelled at its bound. Its transaction is rolled back."""
+    """Raised for a statement that was cancelled at its limit. Its transaction is rolled back."""
 
     def __init__(self) -> None:
         super().__init__(str(TOOK_TOO_LONG))
 
 
-class _Usual:
-    """The bound of this process in seconds; None is no bound."""
+class _Default:
+    """The limit of this process in seconds; None for no limit."""
 
     seconds: float | None = None
 
 
-_own: ContextVar[tuple[float | None] | None] = ContextVar("statement_seconds", default=None)
+_context_limit: ContextVar[tuple[float | None] | None] = ContextVar("statement_seconds", default=None)
 
 
-def set_usual(seconds: float | None) -> None:
-    """Sets the bound of statements that no context of their own bounds otherwise."""
-    _Usual.seconds = seconds
+def set_default_seconds(seconds: float | None) -> None:
+    """Sets the limit of statements without a limit of their context."""
+    _Default.seconds = seconds
 
 
 def statement_seconds() -> float | None:
-    """Returns the bound of a statement that begins now."""
-    own = _own.get()
-    return _Usual.seconds if own is None else own[0]
+    """Returns the limit of a statement that starts now."""
+    limit = _context_limit.get()
+    return _Default.seconds if limit is None else limit[0]
 
 
 @contextmanager
 def statements_within(seconds: float | None) -> Iterator[None]:
-    """Gives the statements of this context another bound than the process's own; None removes it."""
-    token = _own.set((seconds,))
+    """Sets the limit of the statements of this context; None removes it."""
+    token = _context_limit.set((seconds,))
     try:
         yield
     finally:
-        _own.reset(token)
+        _context_limit.reset(token)
 
 
 def fresh_context(seconds: float | None) -> Context:
-    """Returns an empty context for a task of its own, in which statements have this bound."""
+    """Returns an empty context for a background task, with a limit for its statements."""
     context = Context()
-    context.run(_own.set, (seconds,))
+    context.run(_context_limit.set, (seconds,))
     return context

@@ -1,7 +1,7 @@
-"""Drift: how the database differs from what the migrations make, and the models from what the migrations say.
+"""Drift: differences between the database, the migrations and the models.
 
-What the migrations make is not guessed: they are run beside it, in a database in memory or in temporary tables that a
-rollback takes away, and every column, constraint and index is compared by its definition.
+It applies the migrations to a database in memory, or to temporary tables in a transaction that is rolled back. It then compares
+the definition of every column, constraint and index.
 """
 
 import re
@@ -14,15 +14,15 @@ from tortoise.migrations.autodetector import MigrationAutodetector
 from service.database import apply_all, config_for, is_postgres, select, transaction
 
 _IN_MEMORY: Final = "sqlite://:memory:"
-# PostgreSQL has it only where its extension may be created (migrations/0003).
+# Exists only where the migration can create PostgreSQL's extension (migrations/0003).
 _OPTIONAL: Final = "index ix_invitations_email_parts"
 
 Description = dict[str, str]
-"""What there is, such as "column flows.message", with how it is defined."""
+"""Names, such as "column flows.message", with their definitions."""
 
 
 async def model_drift(url: str) -> list[str]:
-    """How the models differ from what all migrations make of them; needs no database."""
+    """The differences between the models and the migrations. Needs no database."""
     config = config_for(url)
     async with TortoiseContext() as context:
         await context.init(config=config | {"connections": {"default": _IN_MEMORY}})
@@ -33,13 +33,13 @@ async def model_drift(url: str) -> list[str]:
 
 
 async def schema_drift(url: str) -> list[str]:
-    """How the database differs from what the migrations make, in words. Further indexes do no harm."""
+    """The differences between the database and the migrations, as sentences. Ignores additional indexes."""
     found = await description()
-    expected = await (_made_in_temporary_tables(url) if is_postgres() else _made_in_memory())
+    expected = await (_describe_temporary_tables(url) if is_postgres() else _describe_in_memory())
     expected.pop(_OPTIONAL, None)
     missing = [f"The {name} is missing in the database." for name in sorted(expected.keys() - found.keys())]
     unknown = [
-        f"The {name} stands in the database, and no migration makes it."
+        f"The {name} is in the database, and no migration makes it."
         for name in sorted(found.keys() - expected.keys())
         if not name.startswith("index ")
     ]
@@ -51,22 +51,22 @@ async def schema_drift(url: str) -> list[str]:
     return missing + unknown + other
 
 
-class _LookedAt(Exception):
-    """Raised to take back what was made only to be looked at."""
+class _RollBack(Exception):
+    """Raised to roll back the temporary tables."""
 
 
-async def _made_in_temporary_tables(url: str) -> Description:
-    made: Description = {}
-    with suppress(_LookedAt):
+async def _describe_temporary_tables(url: str) -> Description:
+    described: Description = {}
+    with suppress(_RollBack):
         async with transaction():
             await select("SELECT set_config('search_path', 'pg_temp,' || current_setting('search_path'), true)")
             await apply_all(url)
-            made = await _describe("pg_my_temp_schema()")
-            raise _LookedAt
-    return made
+            described = await _describe("pg_my_temp_schema()")
+            raise _RollBack
+    return described
 
 
-async def _made_in_memory() -> Description:
+async def _describe_in_memory() -> Description:
     async with TortoiseContext() as context:
         await context.init(config=config_for(_IN_MEMORY))
         try:
@@ -89,7 +89,7 @@ async def _describe(schema: str) -> Description:
     return described
 
 
-# PostgreSQL names the schema in the definitions of indexes and of temporary sequences; NOT NULL is told with its column.
+# PostgreSQL names the schema in the definitions of indexes and of temporary sequences; NOT NULL belongs to its column.
 _POSTGRES: Final = (
     r"""
     SELECT 'column ' || c.relname || '.' || a.attname AS name, format_type(a.atttypid, a.atttypmod)
@@ -121,7 +121,7 @@ async def _describe_sqlite() -> Description:
 
 
 def _named_constraints(table: str, sql: str) -> Description:
-    """SQLite keeps the names of constraints in the text of the table only; ours stand on lines of their own."""
+    """Parses the names of constraints from the text of the table, the only place where SQLite stores them, one per line."""
     found = re.findall(r'^\s*CONSTRAINT "(\w+)" (CHECK .*?),?$', sql, re.MULTILINE)
     return {f"constraint {table}.{name}": check for name, check in found}
 

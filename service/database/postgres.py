@@ -1,7 +1,4 @@
-"""PostgreSQL's side of time and shares: Tortoise's client, whose statements end in time and take a fair place.
-
-Tortoise loads it by its name (`service.database.config_for`).
-"""
+"""Tortoise's client for PostgreSQL, with time limits and fair shares. Tortoise loads it by name (`config_for`)."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,14 +10,14 @@ from tortoise.backends.base.client import PoolConnectionWrapper, TransactionalDB
 from tortoise.connection import get_connections
 
 from service.database.deadlines import TookTooLong, statement_seconds
-from service.database.shares import StatementPlaces
+from service.database.shares import StatementSlots
 
 _ENDS: Final = frozenset({"COMMIT;", "ROLLBACK;"})
 
 
 @asynccontextmanager
 async def _in_time() -> AsyncIterator[None]:
-    """Translates the timeout. The driver cancels the statement in the database at its timeout, and when its task is cancelled."""
+    """Converts timeouts into TookTooLong. The driver cancels the statement in the database at its timeout, and with its task."""
     try:
         yield
     except (TimeoutError, asyncpg.QueryCanceledError) as error:
@@ -28,11 +25,10 @@ async def _in_time() -> AsyncIterator[None]:
 
 
 class Connection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg carries no types
-    """A connection that goes back to the pool as it is, which saves a round trip a statement: nothing here sets a session
-    up for itself (no SET, no advisory lock beyond a transaction). What was left open is rolled back all the same.
+    """A connection that returns to the pool without a reset query, which saves a round trip per statement.
 
-    Each statement has a bound of its own, which asyncpg keeps. The end of a transaction has none: it must be known how
-    it came out.
+    The service changes no session state (no SET, no advisory lock beyond a transaction). The pool rolls open transactions back.
+    asyncpg applies the limit of each statement. The end of a transaction has no limit, because its outcome must be known.
     """
 
     def get_reset_query(self) -> str:
@@ -57,41 +53,41 @@ class Connection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg carries n
 
 
 class _Acquired(PoolConnectionWrapper[asyncpg.Connection]):
-    """A connection of the pool for one statement, in its places."""
+    """A connection of the pool for one statement, within its shares."""
 
     def __init__(self, client: "Client") -> None:
-        super().__init__(client, client._pool_init_lock)  # noqa: SLF001 -- as the class above calls it
-        self._places = StatementPlaces()
+        super().__init__(client, client._pool_init_lock)  # noqa: SLF001 -- as the base class calls it
+        self._slots = StatementSlots()
 
     async def __aenter__(self) -> asyncpg.Connection:
-        await self._places.enter()
+        await self._slots.enter()
         try:
             return await super().__aenter__()
         except BaseException:
-            self._places.leave()
+            self._slots.leave()
             raise
 
     async def __aexit__(self, *raised: object) -> None:
         try:
             await super().__aexit__(*raised)
         finally:
-            self._places.leave()
+            self._slots.leave()
 
 
 class _Transaction(TransactionContextPooled):
-    """A transaction in its places, whose connection goes back also when it is cancelled while it begins."""
+    """A transaction within its shares. It returns its connection even when it is cancelled during its start."""
 
     def __init__(self, client: "Client") -> None:
-        super().__init__(TransactionWrapper(client), client._pool_init_lock)  # noqa: SLF001 -- as the class above calls it
-        self._places = StatementPlaces()
+        super().__init__(TransactionWrapper(client), client._pool_init_lock)  # noqa: SLF001 -- as the base class calls it
+        self._slots = StatementSlots()
 
     async def __aenter__(self) -> TransactionalDBClient:
         await self.ensure_connection()
-        await self._places.enter()
+        await self._slots.enter()
         try:
             await self._begin()
         except BaseException:
-            self._places.leave()
+            self._slots.leave()
             raise
         return self.client
 
@@ -109,7 +105,7 @@ class _Transaction(TransactionContextPooled):
         try:
             await super().__aexit__(*raised)
         finally:
-            self._places.leave()
+            self._slots.leave()
 
 
 class Client(AsyncpgDBClient):

@@ -1,7 +1,4 @@
-"""SQLite's side of time and shares: Tortoise's client, whose statements are interrupted in time and take a fair place.
-
-Tortoise loads it by its name (`service.database.config_for`).
-"""
+"""Tortoise's client for SQLite, with time limits and fair shares. Tortoise loads it by name (`config_for`)."""
 
 import asyncio
 import sqlite3
@@ -20,21 +17,21 @@ from tortoise.backends.sqlite.client import SqliteClient, SqliteTransactionConte
 from tortoise.connection import get_connections
 
 from service.database.deadlines import TookTooLong, statement_seconds
-from service.database.shares import StatementPlaces
+from service.database.shares import StatementSlots
 
-_UNTIL_NEXT_INTERRUPT = 0.02  # seconds; one that comes before the thread has begun the statement has no effect
+_UNTIL_NEXT_INTERRUPT = 0.02  # seconds; an interrupt before the statement has started has no effect
 _OUT_OF_TIME = frozenset({sqlite3.SQLITE_INTERRUPT, sqlite3.SQLITE_BUSY})
 
 
 class Connection(aiosqlite.Connection):
-    """A connection whose running statement is interrupted at its bound, and when its task is cancelled.
+    """A connection that interrupts a statement at its limit, and when its task is cancelled.
 
-    It returns only once the thread is done with the statement. Nobody else could have run one meanwhile, and a
-    transaction is then rolled back in a known state. The end of a transaction is never interrupted.
+    It returns after the thread has finished the statement, so that a transaction is rolled back in a known state. It never
+    interrupts the end of a transaction.
     """
 
     async def _execute(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        seconds, running = statement_seconds(), self._queued(partial(fn, *args, **kwargs))
+        seconds, running = statement_seconds(), self._enqueue(partial(fn, *args, **kwargs))
         try:
             async with asyncio.timeout(seconds):
                 return await asyncio.shield(running)
@@ -49,8 +46,8 @@ class Connection(aiosqlite.Connection):
             await self._interrupt(running)
             raise
 
-    def _queued(self, work: Callable[[], Any]) -> "asyncio.Future[Any]":
-        """Gives the thread something to do."""
+    def _enqueue(self, work: Callable[[], Any]) -> "asyncio.Future[Any]":
+        """Adds work to the queue of the thread."""
         if not self._running or self._connection is None:
             raise ValueError("The connection is closed.")
         future = asyncio.get_running_loop().create_future()
@@ -58,7 +55,7 @@ class Connection(aiosqlite.Connection):
         return future
 
     async def _interrupt(self, running: "asyncio.Future[Any]") -> None:
-        """Interrupts the thread until it is done, however often the task is cancelled meanwhile."""
+        """Interrupts the thread until it has finished, even when the task is cancelled several times."""
         cancelled = False
         while not running.done():
             self._conn.interrupt()
@@ -77,8 +74,8 @@ class Connection(aiosqlite.Connection):
         await self._finish(self._conn.rollback)
 
     async def _finish(self, end: Callable[[], None]) -> None:
-        """Waits for the end of a transaction, however often the task is cancelled meanwhile."""
-        ending, cancelled = self._queued(end), False
+        """Waits for the end of a transaction, even when the task is cancelled several times."""
+        ending, cancelled = self._enqueue(end), False
         while not ending.done():
             try:
                 await asyncio.wait([ending])
@@ -90,49 +87,49 @@ class Connection(aiosqlite.Connection):
 
 
 class _Acquired(ConnectionWrapper[Connection]):
-    """The connection for one statement, in its places."""
+    """The connection for one statement, within its shares."""
 
-    __slots__ = ("_places",)
+    __slots__ = ("_slots",)
 
     def __init__(self, client: "Client") -> None:
-        super().__init__(client._lock, client)  # noqa: SLF001 -- as the class above calls it
-        self._places = StatementPlaces()
+        super().__init__(client._lock, client)  # noqa: SLF001 -- as the base class calls it
+        self._slots = StatementSlots()
 
     async def __aenter__(self) -> Connection:
-        await self._places.enter()
+        await self._slots.enter()
         try:
             return await super().__aenter__()
         except BaseException:
-            self._places.leave()
+            self._slots.leave()
             raise
 
     async def __aexit__(self, *raised: object) -> None:
         await super().__aexit__(*raised)
-        self._places.leave()
+        self._slots.leave()
 
 
 class _Transaction(SqliteTransactionContext):
-    """A transaction in its places, which lets go of the connection also when it is cancelled while it begins."""
+    """A transaction within its shares. It releases the connection even when it is cancelled during its start."""
 
-    __slots__ = ("_places",)
+    __slots__ = ("_slots",)
 
     def __init__(self, client: "Client") -> None:
-        super().__init__(_Wrapper(client), client._lock)  # noqa: SLF001 -- as the class above calls it
-        self._places = StatementPlaces()
+        super().__init__(_Wrapper(client), client._lock)  # noqa: SLF001 -- as the base class calls it
+        self._slots = StatementSlots()
 
     async def __aenter__(self) -> TransactionalDBClient:
-        await self._places.enter()
+        await self._slots.enter()
         try:
             await self._trxlock.acquire()
         except BaseException:
-            self._places.leave()
+            self._slots.leave()
             raise
         try:
             await self.ensure_connection()
             await self.connection.begin()
         except BaseException:
             self._trxlock.release()
-            self._places.leave()
+            self._slots.leave()
             raise
         self.token = get_connections().set(self.connection_name, self.connection)
         connection: TransactionalDBClient = self.connection
@@ -142,13 +139,13 @@ class _Transaction(SqliteTransactionContext):
         try:
             await super().__aexit__(*raised)
         finally:
-            self._places.leave()
+            self._slots.leave()
 
 
 class _Wrapper(SqliteTransactionWrapper):
-    """A transaction that takes the write lock at once.
+    """A transaction that acquires the write lock at its start.
 
-    SQLite's deferred BEGIN fails at the first write when another writer came first, whatever the busy timeout says.
+    SQLite's deferred BEGIN fails at the first write after another writer, regardless of the busy timeout.
     """
 
     def _in_transaction(self) -> TransactionContext:
@@ -163,7 +160,7 @@ class _Wrapper(SqliteTransactionWrapper):
             raise
 
     async def savepoint_rollback(self) -> None:
-        """SQLite has rolled back the whole transaction already when it interrupts a statement that writes."""
+        """Skips the rollback where SQLite has already rolled back the whole transaction, after an interrupted write."""
         if self._connection.in_transaction:
             await super().savepoint_rollback()
 
@@ -181,7 +178,7 @@ class Client(SqliteClient):
             return
         connect = partial(sqlite3.connect, self.filename, isolation_level=None)
         self._connection = await Connection(connect, iter_chunk_size=64)
-        self._connection._conn.row_factory = sqlite3.Row  # noqa: SLF001 -- as the class above does
+        self._connection._conn.row_factory = sqlite3.Row  # noqa: SLF001 -- as the base class does
         for pragma, value in self.pragmas.items():
             cursor = await self._connection.execute(f"PRAGMA {pragma}={value}")
             await cursor.close()

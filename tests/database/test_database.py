@@ -60,8 +60,8 @@ async def test_models_match_the_migrations() -> None:
 _ON_BOTH = {
     "DROP INDEX uq_invitations_open": "The index uq_invitations_open is missing",
     "ALTER TABLE flows DROP COLUMN message": "The column flows.message is missing",
-    "ALTER TABLE flows ADD COLUMN surprise INT": "The column flows.surprise stands in the database",
-    "CREATE TABLE surprise (one INT)": "The column surprise.one stands in the database",
+    "ALTER TABLE flows ADD COLUMN surprise INT": "The column flows.surprise is in the database",
+    "CREATE TABLE surprise (one INT)": "The column surprise.one is in the database",
     "DROP INDEX ix_mail_orders_due; CREATE INDEX ix_mail_orders_due ON mail_orders (due_at)": "The index ix_mail_orders_due is",
 }
 _ON_POSTGRES = {
@@ -69,7 +69,7 @@ _ON_POSTGRES = {
     "ALTER TABLE invitations DROP CONSTRAINT ck_invitations_one_end": "ck_invitations_one_end is missing",
     "ALTER TABLE invitations ALTER COLUMN email DROP NOT NULL": "The column invitations.email is",
     "ALTER TABLE invitations ALTER COLUMN message TYPE text": "The column invitations.message is text",
-    "ALTER TABLE memberships ADD CONSTRAINT surprise CHECK (role <> 'x')": "memberships.surprise stands in the database",
+    "ALTER TABLE memberships ADD CONSTRAINT surprise CHECK (role <> 'x')": "memberships.surprise is in the database",
 }
 _ON_SQLITE = {
     "CREATE TABLE new (digest TEXT); DROP TABLE unsubscribe_tokens; ALTER TABLE new RENAME TO unsubscribe_tokens": (
