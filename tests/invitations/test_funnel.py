@@ -77,7 +77,11 @@ _BEFORE = (
     "DROP INDEX ix_invitations_funnel",
     "ALTER TABLE invitations DROP COLUMN first_delivered_at",
     "ALTER TABLE invitations DROP COLUMN opened_at",
-    "DELETE FROM tortoise_migrations WHERE name LIKE '%_funnel'",
+    "ALTER TABLE invitations DROP COLUMN delivery_code",
+    "ALTER TABLE invitations DROP COLUMN delivery_facts",
+    "ALTER TABLE flows DROP COLUMN message_code",
+    "ALTER TABLE flows DROP COLUMN message_facts",
+    "DELETE FROM tortoise_migrations WHERE name IN ('0009_funnel', '0010_delivery_codes', '0011_flow_codes')",
 )
 
 
@@ -96,6 +100,7 @@ async def test_the_migration_keeps_the_funnel_of_earlier_invitations(service: Se
         )  # fmt: skip
         for statement in _BEFORE:
             await database.connection().execute_script(statement)
-        assert len(await database.migrate(service.settings.database_url.get_secret_value())) == 1
+        applied = await database.migrate(service.settings.database_url.get_secret_value())
+        assert len(applied) == 3
         (week,) = (await owner.ask(FUNNEL, id=community, weeks=1))["community"]["invitationFunnel"]
     assert [week[stage] for stage in ("invited", "delivered", "opened", "accepted")] == [4, 3, 2, 1]
