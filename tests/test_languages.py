@@ -31,15 +31,16 @@ def catalogue(language: str) -> Catalog:
         return read_po(source, locale=language, abort_invalid=True)
 
 
-def messages_of_the_source() -> set[str | tuple[str, ...]]:
-    """The messages that `make catalogues` extracts: by the same files, and by the same keywords."""
+def messages_of_the_source() -> set[tuple[str | None, str | tuple[str, ...]]]:
+    """The messages and their contexts that `make catalogues` extracts: by the same files, and by the same keywords."""
     with (ROOT / "babel.cfg").open() as configuration:
         mapping, options = parse_mapping_cfg(configuration)  # type: ignore[no-untyped-call]
     extra = re.findall(r"-k (\S+)", (ROOT / "Makefile").read_text())
     keywords = {**DEFAULT_KEYWORDS, **parse_keywords(extra)}
     found = extract_from_dir(ROOT, mapping, options, keywords=keywords)
     return {
-        message if isinstance(message, str) else tuple(message) for _file, _line, message, _comments, _context in found
+        (context, message if isinstance(message, str) else tuple(message))
+        for _file, _line, message, _comments, context in found
     }
 
 
@@ -66,7 +67,7 @@ def faults(message: Message) -> list[str]:
 @pytest.mark.parametrize("language", TRANSLATED)
 def test_each_catalogue_translates_every_sentence_with_its_placeholders(language: str) -> None:
     """A catalogue has exactly the messages of the source, each translated, none fuzzy, with the same placeholders."""
-    entries = {message.id: message for message in catalogue(language) if message.id}
+    entries = {(message.context, message.id): message for message in catalogue(language) if message.id}
     source = messages_of_the_source()
     assert set(entries) == source, f"run `make catalogues`, and translate in {language}"
     assert len(entries) > 20

@@ -1,4 +1,4 @@
-"""The pages: the invitee's /confirm and the console at /. Static files; all they do goes through the public API."""
+"""The pages: the invitee's at /confirm and the console at /. They are static files that use the public API."""
 
 from functools import partial
 
@@ -23,12 +23,12 @@ async def _page(name: str, request: Request) -> Response:
 
 
 async def _static(request: Request) -> Response:
-    wanted = request.path_params
-    return static_file(wanted["version"], wanted["path"], request) or not_found(request)
+    parameters = request.path_params
+    return static_file(parameters["version"], parameters["path"], request) or not_found(request)
 
 
 def wrong_browser(request: Request) -> Response:
-    """What a return without its flow cookie gets: words, and nothing of the flow (H059)."""
+    """The page for a callback without its flow cookie. It contains nothing of the flow (H059)."""
     return page("wrong_browser.html", 400, request)
 
 

@@ -1,4 +1,4 @@
-// The words of the pages, in the reader's language, and how their numbers and times are written.
+// The words of the pages in the reader's language, and the formats of numbers and times.
 
 /** @typedef {import("./words/en.js").Catalogue} Catalogue */
 /** @typedef {import("./words/console/en.js").Catalogue} ConsoleCatalogue */
@@ -6,54 +6,35 @@
 /** @typedef {string | { one: string, other: string }} Word */
 /** @typedef {Record<string, string | number>} Values */
 
-/**
- * A module with the words of one language.
- * @template [Words=Catalogue]
- * @typedef {{ default: Words }} Language
- */
+/** The service builds the modules of all languages but English from its gettext catalogues. */
+const LANGUAGES = ["en", "de", "fr", "es"];
 
-/**
- * By language, English among them. Only one is ever loaded.
- * @template [Words=Catalogue]
- * @typedef {{ en: () => Promise<Language<Words>>, [language: string]: (() => Promise<Language<Words>>) | undefined }} Languages
- */
-
-/** @type {Languages} */
-const LANGUAGES = {
-  en: () => import("./words/en.js"),
-  de: () => import("./words/de.js"),
-  fr: () => import("./words/fr.js"),
-  es: () => import("./words/es.js"),
-};
-
-/** The first of the reader's languages that there is a catalogue for. */
-function chosen() {
-  const wanted = navigator.languages.map((tag) => tag.slice(0, 2).toLowerCase());
-  return wanted.find((tag) => tag in LANGUAGES) ?? "en";
+/** The first of the reader's languages that has a catalogue. */
+function preferredLanguage() {
+  const tags = navigator.languages.map((tag) => tag.slice(0, 2).toLowerCase());
+  return tags.find((tag) => LANGUAGES.includes(tag)) ?? "en";
 }
 
 /** @type {Record<string, Word>} */
 const words = {};
 
 /**
- * Takes up the words of a page, in one language; in English where that cannot be loaded. Returns the language.
- * @template {Record<string, Word>} Words
- * @param {Languages<Words>} languages
- * @param {string} wanted
+ * Loads the words of a page in one language, or in English when that fails. Returns the loaded language.
+ * @param {"" | "console/"} folder
+ * @param {string} tag
  */
-export async function takeUp(languages, wanted = language) {
+export async function loadWords(folder, tag = language) {
   try {
-    const found = await (languages[wanted] ?? languages.en)();
-    Object.assign(words, found.default);
-    return wanted;
+    Object.assign(words, (await import(`./words/${folder}${tag}.js`)).default);
+    return tag;
   } catch {
-    Object.assign(words, (await languages.en()).default);
+    Object.assign(words, (await import(`./words/${folder}en.js`)).default);
     return "en";
   }
 }
 
-/** The language of the page, as its `lang`. @type {string} */
-export const language = await takeUp(LANGUAGES, chosen());
+/** The page's language, as in its `lang`. @type {string} */
+export const language = await loadWords("", preferredLanguage());
 
 // English writes its dates the way the reader's own kind of English does.
 const locale = navigator.languages.find((tag) => tag.slice(0, 2).toLowerCase() === language) ?? language;

@@ -4,6 +4,7 @@ import { Unanswered, ask } from "../api.js";
 import * as api from "../operations.js";
 import { announce, button, field, h, notice, problemWords, said } from "../page.js";
 import { t } from "../words.js";
+import { loadCsvReader } from "./csv.js";
 import { localeField, messageField, policyWords, roleField } from "./invite-form.js";
 import { check, rowsIn, textOf } from "./invitee-list.js";
 import { gone, isAdmin, nothingThere, showPlace } from "./place.js";
@@ -28,7 +29,7 @@ const PASSING = ["RateLimited", "SeatLimitReached"];
 
 /** @type {import("../console.js").View} */
 export async function inviteMany(context, id = "") {
-  const answer = await ask(api.PLACE_ALONE, { id }, { signal: context.signal });
+  const [answer] = await Promise.all([ask(api.PLACE_ALONE, { id }, { signal: context.signal }), loadCsvReader()]);
   const place = answer.community;
   if (!place) return gone(context, answer);
   if (!isAdmin(place.viewerRole)) return nothingThere(t("audit.not_yours.title"), t("audit.not_yours"));

@@ -2,6 +2,7 @@
 // anything is sent; the service has the last word.
 
 import { t } from "../words.js";
+import { csvRows } from "./csv.js";
 import { LONGEST_MESSAGE, rolesUpTo } from "./invite-form.js";
 import { ROLES } from "./place.js";
 
@@ -40,7 +41,9 @@ const NAMED = /^.*<\s*([^<>\s]+)\s*>$/;
  * @returns {Row[]}
  */
 export function rowsIn(text) {
-  const lines = cellsIn(text).filter(({ cells }) => cells.some(Boolean));
+  const lines = csvRows(text)
+    .map(({ line, cells }) => ({ line, cells: cells.map((cell) => cell.replace(GUARD, "$1")) }))
+    .filter(({ cells }) => cells.some(Boolean));
   const head = lines[0] && columnsOf(lines[0].cells);
   const columns = head || ORDER;
   return lines.slice(head ? 1 : 0).flatMap(({ line, cells }) => {
@@ -73,39 +76,6 @@ function rowOf(line, columns, cells) {
     .replace(NAMED, "$1")
     .replace(/^mailto:/i, "");
   return { line, email, role: cell("role").toUpperCase(), message: cell("message"), locale: cell("locale"), problem: "" };
-}
-
-/**
- * CSV, whichever of comma, semicolon and tab it is written with; quotation marks as spreadsheets set them.
- * @param {string} text
- */
-function cellsIn(text) {
-  const first = text.split("\n").find((line) => line.trim()) ?? "";
-  const delimiter = [",", ";", "\t"].reduce((most, mark) => (first.split(mark).length > first.split(most).length ? mark : most));
-  /** @type {{ line: number, cells: string[] }[]} */
-  const rows = [];
-  let [cell, quoted, line] = ["", false, 1];
-  /** @type {{ line: number, cells: string[] }} */
-  let row = { line, cells: [] };
-  const endCell = () => {
-    row.cells.push(cell.trim().replace(GUARD, "$1"));
-    cell = "";
-  };
-  for (const [index, mark] of [...text].entries()) {
-    if (mark === "\n") line += 1;
-    if (mark === '"' && (quoted || !cell.trim())) {
-      if (!quoted && text[index - 1] === '"') cell += mark;
-      quoted = !quoted;
-    } else if (quoted) cell += mark;
-    else if (mark === delimiter) endCell();
-    else if (mark === "\n") {
-      endCell();
-      rows.push(row);
-      row = { line, cells: [] };
-    } else cell += mark;
-  }
-  endCell();
-  return [...rows, row];
 }
 
 /**

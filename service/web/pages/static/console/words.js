@@ -1,10 +1,5 @@
-// The console's own words, taken up before anything of it is shown.
+// Loads the console's words before any view is shown.
 
-import { takeUp } from "../words.js";
+import { loadWords } from "../words.js";
 
-await takeUp({
-  en: () => import("../words/console/en.js"),
-  de: () => import("../words/console/de.js"),
-  fr: () => import("../words/console/fr.js"),
-  es: () => import("../words/console/es.js"),
-});
+await loadWords("console/");

@@ -1,6 +1,9 @@
-// English: the source of all words. Every other catalogue has the same ids, or the type checker says so.
+// The English words of both pages, one a line. `make catalogues` extracts them for translation.
 
 /** @typedef {typeof english} Catalogue */
+
+/** Separates a message from the same English text with another translation. */
+const inContext = (/** @type {string} */ _context, /** @type {string} */ text) => text;
 
 const forms = (/** @type {string} */ one, /** @type {string} */ other) => ({ one, other });
 
@@ -20,17 +23,17 @@ const english = {
   "leaving": "Taking you to {provider}…",
   "time.just_now": "just now",
   "role.OWNER": "owner",
-  "role.ADMIN": "admin",
+  "role.ADMIN": inContext("role", "admin"),
   "role.MEMBER": "member",
 
   // What the static pages carry
   "static.slow": "This is taking longer than usual. If nothing happens, check your connection, then open the link in your mail again.",
   "static.slow_console": "This is taking longer than usual. If nothing happens, check your connection and load the page again.",
   "static.broken.title": "Something broke on this page",
-  "static.broken.text": "It is not your fault, and nothing was used up. Load the page again; if you came from an invitation mail, its link still works.",
+  "static.broken.text": "It is not your fault. Load the page again; if you came from an invitation mail, its link still works.",
   "static.broken.button": "Load the page again",
   "wrong_browser.title": "Please finish where you began",
-  "wrong_browser.text": "This sign-in was begun in another browser, or too long ago. To keep others out, it can only be finished in the browser that began it. Nothing was used up.",
+  "wrong_browser.text": "This sign-in was begun in another browser, or too long ago. To keep others out, it can only be finished in the browser that began it. Your link still works.",
   "wrong_browser.next": "Go back to that browser, or begin anew here: open the link in your invitation mail again.",
   "wrong_browser.invitation": "I have an invitation link",
   "wrong_browser.sign_in": "I am a member already",
@@ -96,7 +99,7 @@ const english = {
   "code.again": "Nothing came? Sign in again, and a new code is sent.",
   "code.again.button": "Send another code",
   "mismatch.title": "That was another account",
-  "mismatch.text": "You signed in as {signedIn}, but this invitation is for {invited}. Nothing was used up: your link is still good.",
+  "mismatch.text": "You signed in as {signedIn}, but this invitation is for {invited}. Your link still works.",
   "mismatch.no_address": "an account without an address",
   "mismatch.button": "Sign in with another account",
   "other.cannot": "You cannot sign in as {invited}?",

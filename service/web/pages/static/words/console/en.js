@@ -1,6 +1,9 @@
-// English: the console's words. Every other catalogue has the same ids, or the type checker says so.
+// The English words of the console, one a line. `make catalogues` extracts them for translation.
 
 /** @typedef {typeof english} Catalogue */
+
+/** Separates a message from the same English text with another translation. */
+const inContext = (/** @type {string} */ _context, /** @type {string} */ text) => text;
 
 const forms = (/** @type {string} */ one, /** @type {string} */ other) => ({ one, other });
 
@@ -98,7 +101,7 @@ const english = {
   "invitation.facts": "Details",
   "invitation.role": "Role",
   "invitation.inviter": "Invited by",
-  "invitation.operator": "The operator",
+  "invitation.operator": inContext("invitation", "The operator"),
   "invitation.created": "Invited",
   "invitation.expires": "Open until",
   "invitation.delivery": "Newest mail",
@@ -129,7 +132,7 @@ const english = {
   "account.session.with": "with {provider}",
   "account.session.unknown": "Unknown device",
   "account.session.on": "{browser} on {system}",
-  "account.session.end": "Sign out",
+  "account.session.end": inContext("session", "Sign out"),
   "account.session.ended": "That device is signed out.",
   "account.everywhere": "Sign out everywhere",
   "account.everywhere.title": "Sign out everywhere?",
@@ -159,10 +162,10 @@ const english = {
 
   // How far the invitations came
   "funnel.title": "Invitations of the last {count} weeks",
-  "funnel.invited": "Invited",
-  "funnel.delivered": "Delivered",
+  "funnel.invited": inContext("funnel", "Invited"),
+  "funnel.delivered": inContext("funnel", "Delivered"),
   "funnel.opened": "Opened",
-  "funnel.accepted": "Accepted",
+  "funnel.accepted": inContext("funnel", "Accepted"),
   "funnel.week": "Week from",
   "funnel.table": "Week by week",
 
@@ -204,7 +207,7 @@ const english = {
   "many.progress": "{sent} of {count} sent…",
   "many.sending": "Sending…",
   "many.unsent": "Not sent yet",
-  "many.invited": "Invited",
+  "many.invited": inContext("outcome", "Invited"),
   "many.open": "Open",
   "many.known.AlreadyInvited": "Was invited before",
   "many.known.AlreadyMember": "Is a member already",
@@ -231,7 +234,7 @@ const english = {
   "members.left": "You left {community}.",
 
   // The audit log
-  "audit.title": "What happened",
+  "audit.title": inContext("audit log", "What happened"),
   "audit.kind": "What",
   "audit.any_kind": "Everything",
   "audit.kind.invited": "Inviting",
@@ -249,7 +252,7 @@ const english = {
   "audit.period": "This day is before the first one.",
   "audit.shown": forms("{count} event shown", "{count} events shown"),
   "audit.none.title": "Nothing like that happened",
-  "audit.none": "Ask for less, or clear the filter to see all.",
+  "audit.none": inContext("audit log", "Ask for less, or clear the filter to see all."),
   "audit.not_yours.title": "For admins only",
   "audit.not_yours": "Admins and owners of the community see this.",
 
@@ -296,7 +299,7 @@ const english = {
   "tokens.up_to": "up to {role}",
   "tokens.unused": "never used",
   "tokens.nowhere": "no community any more",
-  "tokens.revoke": "Revoke",
+  "tokens.revoke": inContext("access token", "Revoke"),
   "tokens.revoke.title": "Revoke this token?",
   "tokens.revoke.text": "Whatever uses {name} stops working at once.",
   "tokens.revoke.invitations": "Also revoke the pending invitations made with it",
