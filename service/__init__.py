@@ -1,7 +1,7 @@
 """The service, in rooms by subject. A room imports only from rooms below it; `make lint` checks this (pyproject.toml).
 
     cli/            the commands of operators
-    dev/            development mode: the OpenID Provider, the mailbox page, the demo community
+    dev/            development mode: the OpenID Provider, the mailbox page, the demo community; the types of the pages' operations
     app.py          the composition root: routes, lifespan, cookies; the only module that imports schema/
     web/            middleware, webhooks of SES, actions of mails, and the pages
     delivery/       the worker that sends mail, the attempts to send one, notices, and delivery events

@@ -1,8 +1,8 @@
 """Generates the TypeScript types of the pages' GraphQL operations: `python -m service.dev.operation_types`.
 
-Reads schema/schema.graphql and the documents in operations.js, and writes operation-types.d.ts beside the pages. A test
-fails while that file is not current. Every selection set becomes a type with the name of its GraphQL type; a type that is
-selected in several ways gets the name of the first operation with that selection in front.
+Reads schema/schema.graphql and the documents in operations.js, and writes service/web/pages/operation-types.d.ts. A test
+fails while that file is out of date. Every selection set becomes a type with the name of its GraphQL type. A type with several
+selections has the name of the selection's first operation in front.
 """
 
 import re

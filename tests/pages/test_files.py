@@ -1,16 +1,13 @@
 """The pages' files: size, cache, languages and markup."""
 
 import re
-from pathlib import Path
 
 import httpx2
 import pytest
 from graphql import parse, validate
 
-import service
-from service.invitations import accept
-from service.openid import evidence
-from service.sign_in import flows as sign_in
+from service import flow_sentences
+from service.languages import translations
 from service.web.pages.files import without_comments
 from tests.support.chromium import (
     STATIC,
@@ -114,20 +111,12 @@ def test_every_operation_of_the_pages_fits_the_schema() -> None:
         assert not schema.documents.parse(whole).varies, whole
 
 
-def test_what_the_service_says_is_said_in_every_language() -> None:
-    """Each reason of a refusal and each problem that every road can meet has words in all catalogues but the English one,
-    which the service writes itself; and no catalogue has words for what the service never says.
-    """
-    refusing = "".join(Path(str(module.__file__)).read_text("utf-8") for module in (accept, sign_in))
-    reasons = set(evidence._REMEDIES) | set(re.findall(r'AcceptanceStatus\.\w+, "(\w+)"', refusing))
-    worded_by_the_page = {"email_mismatch", "seat_limit_reached", "identity_conflict"}
-    needed = reasons - worded_by_the_page | {"RateLimited", "ProviderUnavailable", "UnknownProvider", "sign_in_failed"}
-    sources = "".join(path.read_text("utf-8") for path in Path(str(service.__file__)).parent.rglob("*.py"))
+def test_every_sentence_of_a_flow_is_translated() -> None:
+    """The pages show the service's sentences about sign-ins and acceptances, so each has a translation in every language."""
+    messages = set(flow_sentences._MESSAGES.values())
+    assert len(messages) > 30
     for language in ("de", "es", "fr"):
-        catalogue = (STATIC / f"words/{language}.js").read_text("utf-8").partition("export const told")[2]
-        told = set(re.findall(r'^  "(\w+)": ".', catalogue, re.MULTILINE))
-        assert needed <= told, language
-        assert {word for word in told if f'"{word}"' not in sources and word.islower()} == {"sign_in_failed"}
+        assert {text for text in messages if translations(language).gettext(text) == text} == set(), language
 
 
 def test_the_words_in_the_markup_are_those_of_the_catalogue() -> None:

@@ -94,6 +94,23 @@ async def test_a_file_is_read_as_spreadsheets_write_it(site: Site) -> None:
         assert await Invitation.all().count() == 1
 
 
+async def test_quoted_names_and_cells_are_read_with_their_lines(site: Site) -> None:
+    """A name with a comma, a quoted cell after a space and a cell of two lines are one cell each. Rows have line numbers."""
+    pasted = (
+        '"Lovelace, Ada" <ada@example.com>, "Bo, B" <bob@example.com>\ncarol@example.com,member, "Hello,\nyou"\nlast'
+    )
+    async with site.owner() as owner:
+        page = await open_invite_many(site, owner)
+        await page.get_by_label("Addresses", exact=True).fill(pasted)
+        cells = page.locator(".many tbody tr td")
+        emails = ["ada@example.com", "bob@example.com", "carol@example.com", "last"]
+        await expect(page.locator(".many tbody tr td:nth-child(2)")).to_have_text(emails)
+        lines = await cells.evaluate_all(
+            "cells => cells.filter((_, index) => index % 4 === 0).map((cell) => cell.textContent)"
+        )
+        assert lines == ["1", "1", "2", "4"]
+
+
 async def test_many_are_sent_in_portions_that_can_be_taken_up_again(site: Site) -> None:
     """120 rows go in three portions; when one does not arrive the rest waits, and one press sends it: nobody twice."""
     async with site.owner() as owner:

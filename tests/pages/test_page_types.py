@@ -51,15 +51,15 @@ def test_the_scripts_fit_their_types(service: Path) -> None:
 def test_generated_operation_types_are_current() -> None:
     """`make operation-types` was run after the last change of the schema or of operations.js."""
     assert operation_types.OUTPUT.read_text("utf-8") == operation_types.generate()
-    assert operation_types.documents().keys() >= {"OPEN", "WHO", "INVITATION_CHANGED"}
+    assert operation_types.documents().keys() >= {"OPEN", "SESSION", "INVITATION_CHANGED"}
 
 
 @pytest.mark.parametrize(
     ("script", "mistake"),
     [
         ("pages/static/confirm.js", "acceptance.statuss"),
-        ("pages/static/invitee.js", 't("no.such.words")'),
-        ("pages/static/page.js", "part('view').focus.now()"),
+        ("pages/static/confirm-views.js", 't("no.such.words")'),
+        ("pages/static/page.js", "elementById('view').focus.now()"),
         ("dev/mailbox.js", "document.getElementById('list').remove()"),
     ],
 )

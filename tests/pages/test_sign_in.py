@@ -37,11 +37,11 @@ async def test_a_sign_in_that_nobody_invited_is_told_so(site: Site) -> None:
     page = await site.person()
     await page.goto("/")
     await accept_as(page, None, "stranger@example.com")
-    await expect(visible_text(page, "Nobody with this sign-in is a member here.")).to_be_visible()
+    await expect(visible_text(page, "There is no member with this sign-in here.")).to_be_visible()
     await assert_accessible(page, "not invited")
     await page.reload()
     await expect(heading(page)).to_have_text("Sign in")
-    await expect(visible_text(page, "Nobody with this sign-in")).to_have_count(0)
+    await expect(visible_text(page, "There is no member with this sign-in")).to_have_count(0)
 
 
 async def test_a_session_that_ended_meanwhile_is_told(site: Site) -> None:

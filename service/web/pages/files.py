@@ -86,7 +86,7 @@ def static_version() -> str:
 
 @cache
 def _static_files() -> dict[str, _File]:
-    """The files below static/ by their paths. No other path is read."""
+    """The files below static/ by their paths. Requests only get files of this table."""
     found = sorted(path for path in _STATIC.rglob("*") if path.is_file() and path.suffix in _MEDIA_TYPES)
     return {path.relative_to(_STATIC).as_posix(): _static_file(path) for path in found}
 

@@ -204,7 +204,7 @@ export type AuditAuditEvent = {
   summary: string;
   times: number;
   lastAt: string | null;
-  actor: WhoMember | null;
+  actor: SessionMember | null;
   invitation: AuditInvitation | null;
 };
 
@@ -277,6 +277,17 @@ export type ConfirmAcceptanceResult =
       retryAfterSeconds: number;
       triesLeft?: undefined;
     };
+
+export type CountsCommunity = {
+  memberCount: number;
+  viewerRole: Role;
+  invitationCounts: InvitationCounts | null;
+  invitations: CountsInvitationConnection | null;
+};
+
+export type CountsInvitationConnection = {
+  totalCount: number;
+};
 
 export type CreateAccessTokenResult = 
   | {
@@ -419,9 +430,9 @@ export type InvitationInvitation = {
   proposedEmail: string | null;
   message: string | null;
   locale: string | null;
-  inviter: WhoMember | null;
-  revokedBy: WhoMember | null;
-  acceptedBy: WhoMember | null;
+  inviter: SessionMember | null;
+  revokedBy: SessionMember | null;
+  acceptedBy: SessionMember | null;
   canResend: boolean;
   canResendAt: string | null;
   canRevoke: boolean;
@@ -748,7 +759,7 @@ export type MembersMembership = {
   role: Role;
   joinedAt: string;
   viewerCanChange: boolean;
-  member: WhoMember;
+  member: SessionMember;
 };
 
 export type MembershipConnection = {
@@ -910,6 +921,30 @@ export type Session = {
   userAgent: string | null;
 };
 
+export type SessionCommunity = {
+  id: string;
+  name: string;
+  memberCount: number;
+};
+
+export type SessionMember = {
+  id: string;
+  name: string | null;
+  email: string | null;
+};
+
+export type SessionMembership = {
+  id: string;
+  role: Role;
+  community: SessionCommunity;
+};
+
+export type SessionViewer = {
+  member: SessionMember;
+  mayCreateCommunities: boolean;
+  memberships: SessionMembership[];
+};
+
 export type SignInOutcome = {
   status: SignInStatus;
   provider: Provider | null;
@@ -956,17 +991,6 @@ export type SignOutResult =
       signedOut: number;
     };
 
-export type TallyCommunity = {
-  memberCount: number;
-  viewerRole: Role;
-  invitationCounts: InvitationCounts | null;
-  invitations: TallyInvitationConnection | null;
-};
-
-export type TallyInvitationConnection = {
-  totalCount: number;
-};
-
 export type UpdateInvitationPolicyResult = 
   | {
       __typename: "InvalidInput";
@@ -1001,30 +1025,6 @@ export type UpdatePolicyCommunity = {
   policy: InvitationPolicy;
 };
 
-export type WhoCommunity = {
-  id: string;
-  name: string;
-  memberCount: number;
-};
-
-export type WhoMember = {
-  id: string;
-  name: string | null;
-  email: string | null;
-};
-
-export type WhoMembership = {
-  id: string;
-  role: Role;
-  community: WhoCommunity;
-};
-
-export type WhoViewer = {
-  member: WhoMember;
-  mayCreateCommunities: boolean;
-  memberships: WhoMembership[];
-};
-
 export type OpenData = {
   invitePreview: InvitePreview | null;
   acceptance: Acceptance | null;
@@ -1035,10 +1035,10 @@ export type OpenVariables = {
   acceptanceId?: string | null;
 };
 
-export type LookAgainData = {
+export type AcceptanceStatusData = {
   acceptance: Acceptance | null;
 };
-export type LookAgainVariables = {
+export type AcceptanceStatusVariables = {
   acceptanceId?: string | null;
 };
 
@@ -1077,12 +1077,12 @@ export type FreshLinkVariables = {
   input: RequestFreshLinkInput;
 };
 
-export type WhoData = {
-  viewer: WhoViewer | null;
+export type SessionData = {
+  viewer: SessionViewer | null;
   signInOutcome: SignInOutcome | null;
   providers: Provider[];
 };
-export type WhoVariables = {};
+export type SessionVariables = {};
 
 export type SignInData = {
   signIn: SignInResult;
@@ -1143,10 +1143,10 @@ export type InvitationsVariables = {
   after?: string | null;
 };
 
-export type TallyData = {
-  community: TallyCommunity | null;
+export type CountsData = {
+  community: CountsCommunity | null;
 };
-export type TallyVariables = {
+export type CountsVariables = {
   id: string;
   filter?: InvitationFilter | null;
 };
@@ -1197,11 +1197,11 @@ export type UpdatePolicyVariables = {
   input: UpdateInvitationPolicyInput;
 };
 
-export type PlaceData = {
+export type CommunityData = {
   viewer: InvitationsViewer | null;
   community: UpdatePolicyCommunity | null;
 };
-export type PlaceVariables = {
+export type CommunityVariables = {
   id: string;
 };
 

@@ -1,19 +1,19 @@
-// The public GraphQL API, as any other page would use it: POST, JSON, the browser's own cookies.
+// Requests to the public GraphQL API: POST, JSON, and the browser's cookies.
 
 import { language, t } from "./words.js";
 
 const PATIENCE_MS = 20_000;
 
-/** Raised when the service could not be asked, or answered with something else than data; `message` is for a person. */
-export class Unanswered extends Error {}
+/** A request without a usable answer. Its `message` is a sentence for the reader. */
+export class RequestFailed extends Error {}
 
 /**
- * A refusal of the API: a member of a result union that implements Problem.
+ * An expected error of the API: a member of a result union that implements Problem.
  * @typedef {{ __typename: string, message: string, retryAfterSeconds?: number, field?: string }} Problem
  */
 
 /**
- * Sends one operation. Throws Unanswered, with a sentence for the reader, when the request fails; throws the signal's
+ * Sends one operation. Throws RequestFailed, with a sentence for the reader, when the request fails; throws the signal's
  * reason when the signal aborts it.
  * @template Data
  * @template Variables
@@ -43,8 +43,8 @@ export async function ask(operation, variables, { signal } = {}) {
  * @param {any} answer
  */
 function dataOf(response, answer) {
-  if (answer?.errors?.length) throw new Unanswered(errorWords(answer.errors[0]));
-  if (!response.ok || !answer?.data) throw new Unanswered(t(response.status === 429 ? "failed.too_often" : "failed.service"));
+  if (answer?.errors?.length) throw new RequestFailed(errorWords(answer.errors[0]));
+  if (!response.ok || !answer?.data) throw new RequestFailed(t(response.status === 429 ? "failed.too_often" : "failed.service"));
   return answer.data;
 }
 
@@ -69,7 +69,7 @@ async function post(body, signal) {
       body,
     });
   } catch {
-    throw new Unanswered(navigator.onLine ? t("failed.unreachable") : t("failed.offline"));
+    throw new RequestFailed(navigator.onLine ? t("failed.unreachable") : t("failed.offline"));
   }
 }
 
@@ -125,7 +125,7 @@ export function latest(parent) {
 let ahead = 0;
 
 /**
- * Keeps how far the service's clock is ahead of this machine's: deadlines are told in the service's time.
+ * Measures the difference between the clocks of the service and of this machine. Deadlines use the service's clock.
  * @param {Response} response
  */
 function keepTime(response) {

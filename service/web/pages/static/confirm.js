@@ -1,13 +1,13 @@
-// The invitee's page. What it shows follows from two things: the link that was opened, and what the API says of it.
+// The invitee's page. Its view depends on the opened link and on the API's answer.
 
-import { Unanswered, ask, latest } from "./api.js";
-import { takeToken, whenAnotherLinkIsOpened } from "./link.js";
+import { RequestFailed, ask, latest } from "./api.js";
+import { takeToken, onLinkChange } from "./link.js";
 import * as api from "./operations.js";
 import { announce, confirm, h, notice, problemWords, translate } from "./page.js";
-import { leaveFor } from "./providers.js";
+import { goToProvider } from "./providers.js";
 import { t } from "./words.js";
-import { anotherAsked, refused } from "./refusals.js";
-import * as views from "./invitee.js";
+import { otherRequestStays, showAcceptanceProblem } from "./acceptance-problems.js";
+import * as views from "./confirm-views.js";
 
 /** @typedef {import("./operations.js").Acceptance} Acceptance */
 /** @typedef {import("./operations.js").InvitePreview} InvitePreview */
@@ -17,15 +17,15 @@ const RETURN_TO = "/confirm";
 const ALL_TRIES = 5;
 const POLL_WAITS_MS = [2_000, 3_000, 5_000, 8_000, 13_000, 20_000];
 
-/** @type {string | null} The link's token, until a sign-in has been bound to it. */
+/** @type {string | null} The link's token, until a sign-in is bound to it. */
 let token = null;
 
-// ------------------------------------------------------------------------------------------------- which flow is whose
+// ------------------------------------------------------------------------------------------------- the tab's acceptance
 
 const TAB = "guestlist.acceptance";
 
-// Several tabs of one browser may accept several invitations: each remembers which is its own. An acceptance's id opens
-// nothing without the flow cookie, and is no secret.
+// Each tab stores the id of its acceptance, because tabs of one browser may accept different invitations. The id is not
+// secret: it is useless without the flow cookie.
 const ownAcceptance = {
   get: () => remembered(() => sessionStorage.getItem(TAB)),
   /** @param {string} id */
@@ -33,7 +33,7 @@ const ownAcceptance = {
 };
 
 /**
- * Browsers may forbid storage altogether; then this browser's newest acceptance is this tab's.
+ * Returns null when the browser forbids storage. The page then shows the browser's newest acceptance.
  * @template Value
  * @param {() => Value} work
  */
@@ -54,20 +54,20 @@ const polling = latest();
 async function open() {
   polling.abort();
   loading.abort();
-  const found = takeToken();
-  token = found.token;
-  if (found.cut) return views.noLink({ cut: true, open: openPasted });
+  const opened = takeToken();
+  token = opened.token;
+  if (opened.cut) return views.showNoLink({ cut: true, open: openPasted });
   return load();
 }
 
 const load = () =>
   loading.run(async (signal) => {
-    views.loading();
+    views.showLoading();
     try {
       decide(await read(signal));
     } catch (error) {
-      if (!(error instanceof Unanswered)) throw error;
-      views.unanswered(error.message, load);
+      if (!(error instanceof RequestFailed)) throw error;
+      views.showRequestFailure(error.message, load);
     }
   });
 
@@ -80,13 +80,13 @@ async function read(signal) {
 
 /** @param {import("../operation-types").OpenData} answer */
 function decide({ invitePreview, acceptance, providers }) {
-  if (token) return invitePreview ? offer(invitePreview, null) : views.dead({ acceptance, freshLink });
-  if (!acceptance) return views.noLink({ cut: false, open: openPasted });
+  if (token) return invitePreview ? offer(invitePreview, null) : views.showInvalidLink({ acceptance, requestFreshLink });
+  if (!acceptance) return views.showNoLink({ cut: false, open: openPasted });
   return outcome(acceptance, previewOf(acceptance, invitePreview), providers);
 }
 
 /**
- * Without a token the preview is of this browser's newest acceptance, which may be another tab's.
+ * The preview if it belongs to the acceptance. Without a token it is of the browser's newest acceptance, perhaps another tab's.
  * @param {Acceptance} acceptance
  * @param {InvitePreview | null} preview
  */
@@ -105,13 +105,13 @@ function openPasted(pasted) {
 
 /**
  * @param {InvitePreview} preview
- * @param {Acceptance | null} started the acceptance that was begun with it in this browser, if one was
+ * @param {Acceptance | null} started the acceptance that this browser started with it
  */
 function offer(preview, started) {
-  views.offer(preview, started, {
+  views.showOffer(preview, started, {
     accept: (provider, problems) => accept(started, provider, problems),
     decline: () => askToDecline(preview),
-    elapsed: () => (token ? views.dead({ acceptance: null, freshLink }) : undefined),
+    onElapsed: () => (token ? views.showInvalidLink({ acceptance: null, requestFreshLink }) : undefined),
   });
 }
 
@@ -125,17 +125,17 @@ function outcome(acceptance, preview, providers) {
   polling.abort();
   if (status === "STARTED" || status === "CODE_REQUIRED") void poll(acceptance);
   if (status === "STARTED" && preview) return offer(preview, acceptance);
-  if (status === "ACCEPTED" || status === "ALREADY_MEMBER") return views.joined(acceptance);
-  if (status === "LINK_INVALID" || !canRetry) return views.over(acceptance, freshLink);
+  if (status === "ACCEPTED" || status === "ALREADY_MEMBER") return views.showJoined(acceptance);
+  if (status === "LINK_INVALID" || !canRetry) return views.showClosed(acceptance, requestFreshLink);
   /** @type {views.Retry} */
   const retry = {
     providers,
     accept: (provider, problems) => accept(acceptance, provider, problems),
-    askForOther: (problems) => askForOther(acceptance, problems),
+    requestOtherAddress: (problems) => requestOtherAddress(acceptance, problems),
     decline: preview ? () => askToDecline(preview) : null,
   };
-  if (status === "CODE_REQUIRED") return views.code(acceptance, (code) => confirmCode(acceptance, code), retry);
-  return refused(acceptance, retry);
+  if (status === "CODE_REQUIRED") return views.showCode(acceptance, (code) => confirmCode(acceptance, code), retry);
+  return showAcceptanceProblem(acceptance, retry);
 }
 
 /**
@@ -148,8 +148,8 @@ const poll = ({ id, status }) =>
     for (let polls = 0; ; ) {
       await pause(POLL_WAITS_MS[Math.min(polls, POLL_WAITS_MS.length - 1)] ?? 0, signal);
       if (document.hidden) continue;
-      const found = await statusOf(id, signal);
-      if (found && found !== status) return load();
+      const opened = await statusOf(id, signal);
+      if (opened && opened !== status) return load();
       polls += 1;
     }
   });
@@ -175,9 +175,9 @@ function pause(milliseconds, signal) {
  */
 async function statusOf(acceptanceId, signal) {
   try {
-    return (await ask(api.LOOK_AGAIN, { acceptanceId }, { signal })).acceptance?.status ?? null;
+    return (await ask(api.ACCEPTANCE_STATUS, { acceptanceId }, { signal })).acceptance?.status ?? null;
   } catch (error) {
-    if (!(error instanceof Unanswered)) throw error;
+    if (!(error instanceof RequestFailed)) throw error;
     return null;
   }
 }
@@ -185,23 +185,23 @@ async function statusOf(acceptanceId, signal) {
 // ------------------------------------------------------------------------------------------------------------- actions
 
 /**
- * Binds the link to a sign-in that begins now, and goes there. Only ever called by a press of a button.
- * @param {Acceptance | null} again the acceptance to try again, when there is no token any more
+ * Binds the link to a new sign-in, and goes to the provider. Only buttons call this.
+ * @param {Acceptance | null} earlier the acceptance to try again without a token
  * @param {Provider} provider
  * @param {Element} problems
  */
-async function accept(again, provider, problems) {
-  const link = token ? { token } : again ? { acceptanceId: again.id } : {};
+async function accept(earlier, provider, problems) {
+  const link = token ? { token } : earlier ? { acceptanceId: earlier.id } : {};
   const { acceptInvite: answer } = await ask(api.ACCEPT, {
     input: { ...link, providerId: provider.id, returnTo: RETURN_TO },
   });
-  if (answer.__typename === "InviteLinkInvalid") return views.dead({ acceptance: null, freshLink });
+  if (answer.__typename === "InviteLinkInvalid") return views.showInvalidLink({ acceptance: null, requestFreshLink });
   if ("acceptanceId" in answer) {
     ownAcceptance.set(answer.acceptanceId);
     token = null;
     announce(t("leaving", { provider: provider.label }));
   }
-  return leaveFor(answer, problems);
+  return goToProvider(answer, problems);
 }
 
 /**
@@ -221,7 +221,7 @@ async function confirmCode(acceptance, code) {
   }
   const { triesLeft } = answer;
   if (!triesLeft) return { words: problemWords(answer), triesLeft };
-  // A code that has not left yet costs no try, whatever was entered.
+  // Entering a code before it was sent costs no try.
   return { words: triesLeft === ALL_TRIES ? t("code.early") : t("code.wrong", { count: triesLeft }), triesLeft };
 }
 
@@ -239,21 +239,21 @@ const showOutcome = (acceptance) =>
  * @param {Acceptance} acceptance
  * @param {Element} problems
  */
-async function askForOther(acceptance, problems) {
+async function requestOtherAddress(acceptance, problems) {
   const { requestOtherAddress: answer } = await ask(api.OTHER_ADDRESS, { input: { acceptanceId: acceptance.id } });
   if (!("acceptance" in answer)) return problems.replaceChildren(notice("problem", ...problemWords(answer)));
   if (answer.acceptance.otherAddressRequested) await showOutcome(answer.acceptance);
-  else problems.replaceChildren(anotherAsked(answer.acceptance));
+  else problems.replaceChildren(otherRequestStays(answer.acceptance));
   return announce(document.querySelector(".notice.done")?.textContent ?? "");
 }
 
 /**
- * Blind: the answer is the same whatever the link was.
+ * Requests a fresh link. The answer is the same for every link.
  * @param {Element} problems
  */
-async function freshLink(problems) {
+async function requestFreshLink(problems) {
   const { requestFreshLink: answer } = await ask(api.FRESH_LINK, { input: token ? { token } : {} });
-  if (answer.__typename === "RequestFreshLinkAnswer") return views.freshLinkSent(answer.message);
+  if (answer.__typename === "RequestFreshLinkAnswer") return views.showFreshLinkSent(answer.message);
   return problems.replaceChildren(notice("problem", ...problemWords(answer)));
 }
 
@@ -272,7 +272,7 @@ function askToDecline(preview) {
       text: t("decline.text", { inviter: preview.inviterName ?? preview.communityName }),
       yes: t("decline.button"),
       no: t("decline.keep"),
-      // A block takes the link itself: whoever only shares this browser has no token.
+      // Blocking requires the token: another user of this browser does not have it.
       extra: token ? h("div", { class: "check" }, ...choice) : h("p", { class: "hint" }, t("decline.block.link")),
     },
     (problems) => decline(block.checked, problems),
@@ -288,11 +288,11 @@ async function decline(block, problems) {
   if ("communityName" in answer) {
     polling.abort();
     token = null;
-    views.declined(answer.communityName, block);
+    views.showDeclined(answer.communityName, block);
     return true;
   }
   if (answer.__typename === "InviteLinkInvalid") {
-    views.dead({ acceptance: null, freshLink });
+    views.showInvalidLink({ acceptance: null, requestFreshLink });
     return true;
   }
   problems.replaceChildren(notice("problem", ...problemWords(answer)));
@@ -302,8 +302,8 @@ async function decline(block, problems) {
 // ------------------------------------------------------------------------------------------------------------ starting
 
 translate(document);
-whenAnotherLinkIsOpened(() => void open());
-// A page that the browser kept while it was at the provider shows an outcome that may be old.
+onLinkChange(() => void open());
+// A page that the browser restores from its cache may show an old outcome.
 addEventListener("pageshow", (event) => {
   if (event.persisted) void open();
 });

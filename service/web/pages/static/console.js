@@ -1,9 +1,9 @@
-// The console of members and admins: who is signed in, and which view the address asks for.
+// The console of members and admins: the session, and the view for each address.
 
-import { Unanswered, ask, latest } from "./api.js";
+import { RequestFailed, ask, latest } from "./api.js";
 import { account } from "./console/account.js";
 import { audit } from "./console/audit.js";
-import { community } from "./console/community.js";
+import { invitations } from "./console/invitations.js";
 import { keepDraft, restoreDraft } from "./console/drafts.js";
 import { home } from "./console/home.js";
 import { invitation } from "./console/invitation.js";
@@ -13,7 +13,7 @@ import { policy } from "./console/policy.js";
 import { signIn } from "./console/sign-in.js";
 import "./console/words.js";
 import * as api from "./operations.js";
-import { announce, button, busy, h, notice, part, show, translate } from "./page.js";
+import { announce, button, busy, h, notice, elementById, show, translate } from "./page.js";
 import { t } from "./words.js";
 
 /** @typedef {import("./operations.js").Viewer} Viewer */
@@ -21,26 +21,26 @@ import { t } from "./words.js";
 /** @typedef {import("./operations.js").SignInOutcome} SignInOutcome */
 
 /**
- * What every view is given: who looks, and how to go on from there.
+ * The arguments of a view.
  * @typedef {object} ViewContext
  * @property {Viewer} viewer
  * @property {AbortSignal} signal aborts when the reader goes to another view
- * @property {URLSearchParams} asked what the address asks of the view, behind its "?"
- * @property {(asked: URLSearchParams, how?: { step?: boolean }) => void} address writes that into the address; as a step that "back" takes back
- * @property {() => HTMLElement | null} flash what the last view or a return wants said here, once
- * @property {(flash: Flash) => void} say what the next showing of this view says
- * @property {() => string} returnTo where a sign-in that begins here comes back to
- * @property {(flash?: Flash) => Promise<void>} again reads anew who is signed in, and shows the view from the start
- * @property {() => Promise<void>} signedOut leads to the sign-in and back here, and keeps what was typed
+ * @property {URLSearchParams} query the part of the address after "?"
+ * @property {(query: URLSearchParams, how?: { step?: boolean }) => void} setQuery writes the query into the address; `step` adds an entry to the history
+ * @property {() => HTMLElement | null} takeFlash returns the pending message once
+ * @property {(flash: Flash) => void} setFlash sets the message for the next view
+ * @property {() => string} returnTo the return address for a sign-in that starts here
+ * @property {(flash?: Flash) => Promise<void>} reload loads the session and the view again
+ * @property {() => Promise<void>} endSession shows the sign-in, and keeps the typed values for the return
  */
 /** @typedef {{ kind: import("./page.js").Kind, text: string }} Flash */
 /** @typedef {(context: ViewContext, ...ids: string[]) => Promise<void>} View */
 
-/** @type {[RegExp, View][]} Every view has an address of its own. */
+/** @type {[RegExp, View][]} The addresses of the views. */
 const VIEWS = [
   [/^\/?$/, home],
   [/^\/account$/, account],
-  [/^\/communities\/([\w-]+)$/, community],
+  [/^\/communities\/([\w-]+)$/, invitations],
   [/^\/communities\/([\w-]+)\/members$/, members],
   [/^\/communities\/([\w-]+)\/audit$/, audit],
   [/^\/communities\/([\w-]+)\/rules$/, policy],
@@ -49,56 +49,56 @@ const VIEWS = [
 ];
 
 /** @type {{ viewer: Viewer | null, signInOutcome: SignInOutcome | null, providers: Provider[] } | null} */
-let who = null;
+let session = null;
 /** @type {Flash | null} */
 let flash = null;
 const opening = latest();
 
-/** The view's part of the address, and what it asks of it. */
+/** The path and the query of the view's address. */
 const path = () => location.hash.slice(1).split("?")[0] || "/";
-const asked = () => new URLSearchParams(location.hash.split("?")[1] ?? "");
+const query = () => new URLSearchParams(location.hash.split("?")[1] ?? "");
 
-/** Shows the view of the address; asks first who is signed in, where that is not known. */
+/** Shows the view of the address. Loads the session first if it is unknown. */
 const open = () =>
   opening.run(async (signal) => {
-    const slow = setTimeout(() => signal.aborted || part("view").setAttribute("aria-busy", "true"), 200);
+    const slow = setTimeout(() => signal.aborted || elementById("view").setAttribute("aria-busy", "true"), 200);
     try {
-      if (!who || path() === "/") who = await whoLooks(signal);
+      if (!session || path() === "/") session = await loadSession(signal);
       await render(signal);
     } catch (error) {
-      if (!(error instanceof Unanswered)) throw error;
-      unanswered(error.message);
+      if (!(error instanceof RequestFailed)) throw error;
+      showRequestFailure(error.message);
     } finally {
       clearTimeout(slow);
-      if (!signal.aborted) part("view").removeAttribute("aria-busy");
+      if (!signal.aborted) elementById("view").removeAttribute("aria-busy");
     }
   });
 
 /** @param {AbortSignal} signal */
-async function whoLooks(signal) {
-  const answer = await ask(api.WHO, {}, { signal });
-  if (cameBack()) flash = told(answer.signInOutcome);
+async function loadSession(signal) {
+  const answer = await ask(api.SESSION, {}, { signal });
+  if (takeReturnMark()) flash = flashOf(answer.signInOutcome);
   topBar(answer.viewer);
   return answer;
 }
 
 /** @param {AbortSignal} signal */
 async function render(signal) {
-  if (!who?.viewer) return signIn(who?.providers ?? [], flashed(), returnTo());
-  const [pattern, view] = VIEWS.find(([pattern]) => pattern.test(path())) ?? [/^/, nowhere];
+  if (!session?.viewer) return signIn(session?.providers ?? [], takeFlash(), returnTo());
+  const [pattern, view] = VIEWS.find(([pattern]) => pattern.test(path())) ?? [/^/, notFound];
   const ids = pattern.exec(path())?.slice(1) ?? [];
-  const say = (/** @type {Flash} */ told) => void (flash = told);
-  const { viewer } = who;
-  // Several questions of one view may meet the end of the session: the first of them leads to the sign-in.
-  const signedOut = async () => void (signal.aborted || (await leave(viewer)));
-  await view({ viewer, signal, asked: asked(), address, flash: flashed, say, returnTo, again, signedOut }, ...ids);
+  const setFlash = (/** @type {Flash} */ next) => void (flash = next);
+  const { viewer } = session;
+  // Several requests of one view may find that the session has ended. Only the first one shows the sign-in.
+  const endSession = async () => void (signal.aborted || (await leave(viewer)));
+  await view({ viewer, signal, query: query(), setQuery, takeFlash, setFlash, returnTo, reload, endSession }, ...ids);
   if (!signal.aborted) restoreDraft(viewer.member.id, path());
 }
 
-/** @type {ViewContext["address"]} */
-function address(wanted, { step = false } = {}) {
-  const query = wanted.toString();
-  const hash = `#${path()}${query && `?${query}`}`;
+/** @type {ViewContext["setQuery"]} */
+function setQuery(query, { step = false } = {}) {
+  const text = query.toString();
+  const hash = `#${path()}${text && `?${text}`}`;
   if (hash !== location.hash) history[step ? "pushState" : "replaceState"](null, "", hash);
 }
 
@@ -106,11 +106,11 @@ function address(wanted, { step = false } = {}) {
 async function leave(viewer) {
   keepDraft(viewer.member.id, path());
   document.querySelector("dialog")?.close();
-  await again({ kind: "note", text: t("sign_in.ended") });
+  await reload({ kind: "note", text: t("sign_in.ended") });
 }
 
 /** @type {View} */
-async function nowhere() {
+async function notFound() {
   show(
     [
       h("h1", null, t("not_found.title")),
@@ -121,7 +121,7 @@ async function nowhere() {
   );
 }
 
-function flashed() {
+function takeFlash() {
   if (!flash) return null;
   const { kind, text } = flash;
   flash = null;
@@ -129,15 +129,15 @@ function flashed() {
   return notice(kind, text);
 }
 
-/** @type {ViewContext["again"]} */
-async function again(told) {
-  who = null;
-  flash = told ?? null;
+/** @type {ViewContext["reload"]} */
+async function reload(next) {
+  session = null;
+  flash = next ?? null;
   await open();
 }
 
 /** @param {string} message */
-function unanswered(message) {
+function showRequestFailure(message) {
   show(
     [
       h("h1", null, t("failed.title")),
@@ -152,10 +152,10 @@ function unanswered(message) {
 
 const BACK = "back";
 
-/** Where a sign-in comes back to: this very view, and a mark that makes its outcome be told, once. */
+/** The return address of a sign-in: this view, with a mark to show the outcome once. */
 const returnTo = () => `/?${BACK}${location.hash}`;
 
-function cameBack() {
+function takeReturnMark() {
   if (!new URLSearchParams(location.search).has(BACK)) return false;
   history.replaceState(history.state, "", location.pathname + location.hash);
   return true;
@@ -165,7 +165,7 @@ function cameBack() {
  * @param {SignInOutcome | null} outcome
  * @returns {Flash | null}
  */
-function told(outcome) {
+function flashOf(outcome) {
   if (!outcome || outcome.status === "SIGNED_IN") return null;
   return { kind: outcome.status === "IDENTITY_LINKED" ? "done" : "problem", text: outcome.message };
 }
@@ -174,23 +174,23 @@ function told(outcome) {
 
 /** @param {Viewer | null} viewer */
 function topBar(viewer) {
-  const nav = part("account-nav");
+  const nav = elementById("account-nav");
   nav.replaceChildren();
   if (!viewer) return;
-  const out = h("button", { type: "button", class: "link" }, t("nav.sign_out"));
-  out.addEventListener("click", () => void busy(out, part("view"), signOut));
-  nav.append(h("a", { class: "link", href: "#/account" }, t("nav.account")), out);
+  const signOutButton = h("button", { type: "button", class: "link" }, t("nav.sign_out"));
+  signOutButton.addEventListener("click", () => void busy(signOutButton, elementById("view"), signOut));
+  nav.append(h("a", { class: "link", href: "#/account" }, t("nav.account")), signOutButton);
 }
 
 async function signOut() {
   await ask(api.SIGN_OUT, { input: {} });
   history.replaceState(null, "", "/");
-  await again({ kind: "done", text: t("sign_in.out") });
+  await reload({ kind: "done", text: t("sign_in.out") });
 }
 
 translate(document);
 addEventListener("hashchange", () => void open());
 addEventListener("pageshow", (event) => {
-  if (event.persisted) void again();
+  if (event.persisted) void reload();
 });
 void open();

@@ -1,8 +1,8 @@
-// The last net: whatever breaks in our scripts ends in words. It needs none of the other modules.
+// Shows a message after an unexpected error in a script. It works without the other modules.
 
 let shown = false;
 
-/** Shows the words that wait in the page for this, in place of a view that can no longer be trusted. */
+/** Replaces the view with the page's failure template. */
 function showFailure() {
   const words = document.getElementById("failure");
   const view = document.getElementById("view");

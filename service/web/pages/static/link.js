@@ -1,25 +1,24 @@
-// Runs first, and alone: takes the token out of the address bar before anything else is even loaded.
+// Runs before every other script: removes the token from the address bar.
 
-/** @typedef {{ token: string | null, cut: boolean }} Found */
+/** @typedef {{ token: string | null, cut: boolean }} Link */
 
-/** @type {Found} */
-let found = { token: null, cut: false };
+/** @type {Link} */
+let link = { token: null, cut: false };
 
 /**
- * The token of the link that was opened, once; `cut` says that the address carried something that is no whole token. It
- * lives in this module's memory and nowhere else: not in the address, the history, any storage, or a request other than
- * the API's own body.
- * @returns {Found}
+ * Returns the token of the opened link once. `cut` is true for an incomplete token. The token exists only in this
+ * module's memory and in the bodies of API requests: never in the address, the history or a storage.
+ * @returns {Link}
  */
 export function takeToken() {
-  const taken = found;
-  found = { token: null, cut: false };
+  const taken = link;
+  link = { token: null, cut: false };
   return taken;
 }
 
 /**
- * Finds the token in a pasted link or in what a mail program made of it: broken over lines, its # encoded, something
- * hung on its end. Also the bare token; null where there is none whole.
+ * Finds the token in a pasted link, also when a mail program broke its lines, encoded its # or appended text. Also accepts
+ * a bare token. Returns null for an incomplete one.
  * @param {string} text
  * @returns {string | null}
  */
@@ -31,27 +30,27 @@ export function tokenIn(text) {
 /** @param {string} text */
 const wholeToken = (text) => /(?:^|#)([\w-]{43})(?![\w-])/.exec(text)?.[1] ?? null;
 
-/** Takes what stands behind the address's #, if anything does. */
+/** Removes the fragment from the address and keeps its token. Returns false without a fragment. */
 function readAddress() {
   const hash = location.hash.slice(1);
   if (!hash) return false;
-  found = { token: tokenIn(hash), cut: tokenIn(hash) === null };
+  link = { token: tokenIn(hash), cut: tokenIn(hash) === null };
   history.replaceState(null, "", location.pathname + location.search);
   return true;
 }
 
-let opened = () => {};
+let onChange = () => {};
 
 /**
- * Calls back when another link is put into the address bar of this very tab: browsers do not load the page again then.
+ * Calls back when another link is opened in this tab. Browsers do not reload the page for a changed fragment.
  * @param {() => void} callback
  */
-export function whenAnotherLinkIsOpened(callback) {
-  opened = callback;
+export function onLinkChange(callback) {
+  onChange = callback;
 }
 
 readAddress();
-// Listens from the start: a link that comes while the other modules still load is found by the first `takeToken`.
+// Registered early: the first `takeToken` finds a link that is opened while other modules load.
 addEventListener("hashchange", () => {
-  if (readAddress()) opened();
+  if (readAddress()) onChange();
 });

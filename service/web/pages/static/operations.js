@@ -30,16 +30,16 @@
 /** @typedef {types.InvitePreview} InvitePreview */
 /** @typedef {types.AuditAuditEvent} LogEntry */
 /** @typedef {types.AuditAuditEventConnection} LogPage */
-/** @typedef {types.WhoMember} Member */
+/** @typedef {types.SessionMember} Member */
 /** @typedef {types.MembersMembership} Membership */
 /** @typedef {types.InviteeOutcome} Outcome */
-/** @typedef {types.WhoMembership} OwnMembership */
+/** @typedef {types.SessionMembership} OwnMembership */
 /** @typedef {types.InvitationPolicy} Policy */
 /** @typedef {types.Provider} Provider */
 /** @typedef {types.Role} Role */
 /** @typedef {types.Session} Session */
 /** @typedef {types.SignInOutcome} SignInOutcome */
-/** @typedef {types.WhoViewer} Viewer */
+/** @typedef {types.SessionViewer} Viewer */
 
 const ACCEPTANCE = `id status communityName membership { id community { id } } maskedEmail signedInEmail
   provider { id label } message canRetry reason canRequestOtherAddress otherAddressRequested`;
@@ -55,9 +55,9 @@ export const OPEN = {
   }`,
 };
 
-/** @type {Operation<types.LookAgainData, types.LookAgainVariables>} */
-export const LOOK_AGAIN = {
-  document: `query LookAgain($acceptanceId: ID) { acceptance(id: $acceptanceId) { ${ACCEPTANCE} } }`,
+/** @type {Operation<types.AcceptanceStatusData, types.AcceptanceStatusVariables>} */
+export const ACCEPTANCE_STATUS = {
+  document: `query AcceptanceStatus($acceptanceId: ID) { acceptance(id: $acceptanceId) { ${ACCEPTANCE} } }`,
 };
 
 /** @type {Operation<types.AcceptData, types.AcceptVariables>} */
@@ -124,9 +124,9 @@ export const FRESH_LINK = {
 // ---------------------------------------------------------------------------------------------------------- the console
 
 
-/** @type {Operation<types.WhoData, types.WhoVariables>} */
-export const WHO = {
-  document: `query Who {
+/** @type {Operation<types.SessionData, types.SessionVariables>} */
+export const SESSION = {
+  document: `query Session {
     viewer {
       member { id name email } mayCreateCommunities
       memberships { id role community { id name memberCount } }
@@ -137,19 +137,19 @@ export const WHO = {
 };
 
 
-const STARTED = `__typename
+const SIGN_IN_STARTED = `__typename
       ... on SignInStarted { authorizationUrl }
       ... on Problem { message }
       ... on RateLimited { retryAfterSeconds }`;
 
 /** @type {Operation<types.SignInData, types.SignInVariables>} */
 export const SIGN_IN = {
-  document: `mutation SignIn($input: SignInInput!) { signIn(input: $input) { ${STARTED} } }`,
+  document: `mutation SignIn($input: SignInInput!) { signIn(input: $input) { ${SIGN_IN_STARTED} } }`,
 };
 
 /** @type {Operation<types.LinkIdentityData, types.LinkIdentityVariables>} */
 export const LINK_IDENTITY = {
-  document: `mutation LinkIdentity($input: LinkIdentityInput!) { linkIdentity(input: $input) { ${STARTED} } }`,
+  document: `mutation LinkIdentity($input: LinkIdentityInput!) { linkIdentity(input: $input) { ${SIGN_IN_STARTED} } }`,
 };
 
 /** @type {Operation<types.SignOutData, types.SignOutVariables>} */
@@ -211,31 +211,31 @@ export const CREATE_COMMUNITY = {
 };
 
 
-const ROW = `id email role status blockedReason delivery deliveryReason createdAt expiresAt lastSentAt deliveredAt
+const INVITATION_ROW = `id email role status blockedReason delivery deliveryReason createdAt expiresAt lastSentAt deliveredAt
   acceptedAt declinedAt revokedAt proposedEmail`;
 
-const PLACE = `id name viewerRole memberCount policy { linkMinutes invitationDays allowedEmailDomains seatLimit locale }`;
+const COMMUNITY = `id name viewerRole memberCount policy { linkMinutes invitationDays allowedEmailDomains seatLimit locale }`;
 
-/** Who asks, with every list: null when the session has ended meanwhile, and the community is then null for that reason. */
-const WHO_ASKS = `viewer { member { id } }`;
+/** Part of every query for a community: `viewer` is null after the session has ended. */
+const VIEWER = `viewer { member { id } }`;
 
 
 /** @type {Operation<types.InvitationsData, types.InvitationsVariables>} */
 export const INVITATIONS = {
   document: `query Invitations($id: ID!, $filter: InvitationFilter, $first: Int!, $after: String) {
-    ${WHO_ASKS}
+    ${VIEWER}
     community(id: $id) {
-      ${PLACE} invitationCounts { pending accepted declined revoked expired }
+      ${COMMUNITY} invitationCounts { pending accepted declined revoked expired }
       invitations(filter: $filter, first: $first, after: $after) {
-        nodes { ${ROW} } pageInfo { hasNextPage endCursor } totalCount
+        nodes { ${INVITATION_ROW} } pageInfo { hasNextPage endCursor } totalCount
       }
     }
   }`,
 };
 
-/** @type {Operation<types.TallyData, types.TallyVariables>} */
-export const TALLY = {
-  document: `query Tally($id: ID!, $filter: InvitationFilter) {
+/** @type {Operation<types.CountsData, types.CountsVariables>} */
+export const COUNTS = {
+  document: `query Counts($id: ID!, $filter: InvitationFilter) {
     community(id: $id) {
       memberCount viewerRole invitationCounts { pending accepted declined revoked expired }
       invitations(filter: $filter) { totalCount }
@@ -253,16 +253,16 @@ export const FUNNEL = {
 /** @type {Operation<types.InvitationChangedData, types.InvitationChangedVariables>} */
 export const INVITATION_CHANGED = {
   document: `subscription InvitationChanged($communityId: ID!) {
-    invitationChanged(communityId: $communityId) { ${ROW} }
+    invitationChanged(communityId: $communityId) { ${INVITATION_ROW} }
   }`,
 };
 
 /** @type {Operation<types.MembersData, types.MembersVariables>} */
 export const MEMBERS = {
   document: `query Members($id: ID!, $first: Int!, $after: String) {
-    ${WHO_ASKS}
+    ${VIEWER}
     community(id: $id) {
-      ${PLACE}
+      ${COMMUNITY}
       memberships(first: $first, after: $after) {
         nodes { id role joinedAt viewerCanChange member { id name email } } pageInfo { hasNextPage endCursor } totalCount
       }
@@ -293,24 +293,24 @@ export const UPDATE_POLICY = {
   document: `mutation UpdatePolicy($input: UpdateInvitationPolicyInput!) {
     updateInvitationPolicy(input: $input) {
       __typename
-      ... on UpdateInvitationPolicySuccess { community { ${PLACE} } }
+      ... on UpdateInvitationPolicySuccess { community { ${COMMUNITY} } }
       ... on Problem { message }
       ... on InvalidInput { field }
     }
   }`,
 };
 
-/** @type {Operation<types.PlaceData, types.PlaceVariables>} */
-export const PLACE_ALONE = {
-  document: `query Place($id: ID!) { ${WHO_ASKS} community(id: $id) { ${PLACE} } }`,
+/** @type {Operation<types.CommunityData, types.CommunityVariables>} */
+export const COMMUNITY_ONLY = {
+  document: `query Community($id: ID!) { ${VIEWER} community(id: $id) { ${COMMUNITY} } }`,
 };
 
 /** @type {Operation<types.AuditData, types.AuditVariables>} */
 export const AUDIT = {
   document: `query Audit($id: ID!, $filter: AuditFilter, $first: Int!, $after: String) {
-    ${WHO_ASKS}
+    ${VIEWER}
     community(id: $id) {
-      ${PLACE}
+      ${COMMUNITY}
       auditLog(filter: $filter, first: $first, after: $after) {
         nodes { id kind at summary times lastAt actor { id name email } invitation { id email } }
         pageInfo { hasNextPage endCursor }
@@ -322,9 +322,9 @@ export const AUDIT = {
 /** @type {Operation<types.InvitationData, types.InvitationVariables>} */
 export const INVITATION = {
   document: `query Invitation($id: ID!, $first: Int!, $after: String) {
-    ${WHO_ASKS}
+    ${VIEWER}
     invitation(id: $id) {
-      ${ROW} message locale inviter { id name email } revokedBy { id name email } acceptedBy { id name email }
+      ${INVITATION_ROW} message locale inviter { id name email } revokedBy { id name email } acceptedBy { id name email }
       canResend canResendAt canRevoke community { id name viewerRole }
       timeline(first: $first, after: $after) { nodes { id kind at summary times lastAt } pageInfo { hasNextPage endCursor } }
     }
@@ -336,7 +336,7 @@ export const INVITE = {
   document: `mutation Invite($input: InviteMemberInput!) {
     inviteMember(input: $input) {
       __typename
-      ... on InviteMemberSuccess { invitation { ${ROW} } }
+      ... on InviteMemberSuccess { invitation { ${INVITATION_ROW} } }
       ... on Problem { message }
       ... on AlreadyInvited { invitation { id } }
       ... on AlreadyMember { membership { id } }
@@ -356,7 +356,7 @@ export const INVITE_MANY = {
           email
           result {
             __typename
-            ... on InviteMemberSuccess { invitation { ${ROW} } }
+            ... on InviteMemberSuccess { invitation { ${INVITATION_ROW} } }
             ... on Problem { message }
             ... on AlreadyInvited { invitation { id } }
             ... on RateLimited { retryAfterSeconds }

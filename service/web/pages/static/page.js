@@ -1,13 +1,13 @@
-// How the pages are put together: elements, words that are said aloud, buttons that show that they work.
+// The building blocks of the pages: elements, views, notices, buttons, fields and dialogs.
 
-import { Unanswered, isAbort } from "./api.js";
+import { RequestFailed, isAbort } from "./api.js";
 import { fromNow, language, t } from "./words.js";
 
 /** @typedef {Node | string | number | null | undefined | false} Child */
 /** @typedef {Record<string, string | number | boolean | null | undefined | ((event: any) => void)>} Attributes */
 
 /**
- * An element with its attributes, listeners (functions) and children. Text is only ever text: no markup is parsed.
+ * Creates an element with attributes, listeners (functions) and children. Text is never parsed as markup.
  * @template {keyof HTMLElementTagNameMap} Name
  * @param {Name} name
  * @param {Attributes | null} [attributes]
@@ -21,16 +21,16 @@ export function h(name, attributes, ...children) {
     else if (value === true) element.setAttribute(key, "");
     else if (value !== false && value !== null && value !== undefined) element.setAttribute(key, String(value));
   }
-  put(element, ...children);
+  append(element, ...children);
   return element;
 }
 
 /**
- * Adds what is not nothing.
+ * Appends children, except for null, undefined and false.
  * @param {Element} element
  * @param {...(Child | Child[])} children
  */
-export function put(element, ...children) {
+export function append(element, ...children) {
   for (const child of children.flat()) {
     if (child === null || child === undefined || child === false) continue;
     element.append(child instanceof Node ? child : String(child));
@@ -38,16 +38,16 @@ export function put(element, ...children) {
 }
 
 /**
- * A name or an address that a person chose: it keeps its own direction, whatever stands around it.
+ * A name or an address that a person chose. It has its own text direction (bdi).
  * @param {string} text
  */
-export const said = (text) => h("bdi", { class: "said" }, text);
+export const isolated = (text) => h("bdi", null, text);
 
 /**
- * The element of the page that has this id.
+ * The element with an id. Throws when the page has no such element.
  * @param {string} id
  */
-export function part(id) {
+export function elementById(id) {
   const found = document.getElementById(id);
   if (!found) throw new Error(`The page has no #${id}.`);
   return found;
@@ -56,13 +56,12 @@ export function part(id) {
 // ------------------------------------------------------------------------------------------------------------- views
 
 /**
- * Puts a view in place of the last: its heading becomes the page's title and takes the focus, so that a keyboard goes on
- * from there and a screen reader begins there.
+ * Replaces the view. The heading gets the focus, so keyboards and screen readers continue there.
  * @param {Node[]} children
  * @param {{ title: string, focus?: boolean }} how
  */
 export function show(children, { title, focus = true }) {
-  const view = part("view");
+  const view = elementById("view");
   view.replaceChildren(...children);
   view.removeAttribute("aria-busy");
   document.title = `${title} · ${t("product")}`;
@@ -74,17 +73,17 @@ export function show(children, { title, focus = true }) {
 }
 
 /**
- * Says something aloud to those who do not see the page change.
+ * Announces a text to screen readers.
  * @param {string} text
  */
 export function announce(text) {
-  const announcer = part("announcer");
+  const announcer = elementById("announcer");
   announcer.textContent = "";
   setTimeout(() => (announcer.textContent = text), 50);
 }
 
 /**
- * A view that is one card, with a heading that becomes the page's title.
+ * Shows a view with one card. The card's heading is the page's title.
  * @param {string} title
  * @param {(Child | Child[])[]} children
  * @param {{ focus?: HTMLElement, above?: Node, tone?: string }} [how]
@@ -103,7 +102,7 @@ export const paragraph = (...children) => h("p", null, ...children);
 /** @typedef {"problem" | "done" | "note"} Kind */
 
 /**
- * A box with a sentence, next to what it is about. A problem is said aloud at once.
+ * A box with a sentence. Screen readers announce a problem immediately.
  * @param {Kind} kind
  * @param {...(Child | Child[])} children
  */
@@ -112,13 +111,13 @@ export function notice(kind, ...children) {
 }
 
 /**
- * A sentence of the service, in the reader's language. It may contain names in another direction.
+ * A sentence of the service, in the reader's language. It may contain names with another text direction.
  * @param {string} sentence
  */
 export const serviceText = (sentence) => h("span", { dir: "auto" }, sentence);
 
 /**
- * What the API refused with, and when to try again where it says so.
+ * The sentence of an API problem, and the time of the next try if the problem has one.
  * @param {import("./api.js").Problem} problem
  * @returns {Child[]}
  */
@@ -131,7 +130,7 @@ export function problemWords(problem) {
 // ------------------------------------------------------------------------------------------------------------ buttons
 
 /**
- * A button that does one thing at a time: while it works it says so, and what fails is told in `problems`, beside it.
+ * A button that ignores presses while its work runs. Failed requests appear in `problems`.
  * @param {Child | Child[]} label
  * @param {{ class?: string, problems?: Element, type?: "button" | "submit", [attribute: string]: any }} how
  * @param {((button: HTMLButtonElement) => Promise<unknown> | unknown) | null} work
@@ -143,7 +142,7 @@ export function button(label, { problems, ...attributes }, work) {
 }
 
 /**
- * Runs some work for a button: a second press in the meantime does nothing, and focus stays where it is.
+ * Runs a button's work. The button keeps its focus and ignores further presses until the work ends.
  * @param {HTMLElement} element
  * @param {Element | null} problems
  * @param {() => unknown} work
@@ -157,7 +156,7 @@ export async function busy(element, problems, work) {
     await work();
   } catch (error) {
     if (isAbort(error)) return;
-    if (!(error instanceof Unanswered) || !problems) throw error;
+    if (!(error instanceof RequestFailed) || !problems) throw error;
     problems.replaceChildren(notice("problem", error.message));
   } finally {
     clearTimeout(slow);
@@ -167,13 +166,13 @@ export async function busy(element, problems, work) {
 }
 
 /**
- * A form whose button shows that it works.
+ * Runs some work when a form is submitted.
  * @param {HTMLFormElement} form
  * @param {HTMLButtonElement} submit
  * @param {Element} problems
  * @param {() => unknown} work
  */
-export function whenSubmitted(form, submit, problems, work) {
+export function onSubmit(form, submit, problems, work) {
   form.noValidate = true;
   form.addEventListener("submit", (event) => {
     event.preventDefault();
@@ -186,7 +185,7 @@ export function whenSubmitted(form, submit, problems, work) {
 let fields = 0;
 
 /**
- * A labelled control with its hint, and a place for what is wrong with it.
+ * A labelled control with a hint and an error message.
  * @template {HTMLInputElement | HTMLSelectElement | HTMLTextAreaElement} Control
  * @param {Control} control
  * @param {string} label
@@ -196,25 +195,25 @@ export function field(control, label, hint) {
   const id = `field-${++fields}`;
   control.id ||= id;
   const error = h("p", { class: "field-error", id: `${id}-error` });
-  const hinted = hint ? h("p", { class: "hint", id: `${id}-hint` }, ...[hint].flat()) : null;
-  control.setAttribute("aria-describedby", hinted ? `${hinted.id} ${error.id}` : error.id);
-  const element = h("div", { class: "field" }, h("label", { for: control.id }, label), control, hinted, error);
-  const wrong = marker(control, error);
-  control.addEventListener("input", () => wrong(null));
-  return { element, control, hint: hinted, wrong };
+  const hintElement = hint ? h("p", { class: "hint", id: `${id}-hint` }, ...[hint].flat()) : null;
+  control.setAttribute("aria-describedby", hintElement ? `${hintElement.id} ${error.id}` : error.id);
+  const element = h("div", { class: "field" }, h("label", { for: control.id }, label), control, hintElement, error);
+  const setError = errorSetter(control, error);
+  control.addEventListener("input", () => setError(null));
+  return { element, control, hint: hintElement, setError };
 }
 
 /**
- * Marks a control as wrong, with the reason, and takes the focus there; null clears it.
+ * Shows a reason as the control's error and focuses the control; null removes the error.
  * @param {HTMLElement} control
  * @param {HTMLElement} error
  * @returns {(reason: Child | Child[] | null) => void}
  */
-function marker(control, error) {
+function errorSetter(control, error) {
   return (reason) => {
     error.replaceChildren();
     if (reason === null) return control.removeAttribute("aria-invalid");
-    put(error, reason);
+    append(error, reason);
     control.setAttribute("aria-invalid", "true");
     control.focus();
     return announce(error.textContent ?? "");
@@ -224,29 +223,29 @@ function marker(control, error) {
 // ------------------------------------------------------------------------------------------------------------ dialogs
 
 /**
- * Asks before something that matters. Work that raises leaves the dialog open, with the reason in it.
+ * Opens a dialog that asks for confirmation. The dialog stays open when the work fails, and shows the reason.
  * @param {{ title: string, text: Child | Child[], yes: string, no: string, extra?: Node, danger?: boolean }} words
- * @param {(problems: Element, dialog: HTMLDialogElement) => Promise<boolean>} work whether it is done and the dialog can go
+ * @param {(problems: Element, dialog: HTMLDialogElement) => Promise<boolean>} work returns true when the dialog can close
  */
 export function confirm({ title, text, yes, no, extra, danger = true }, work) {
   const problems = h("div", { class: "problems" });
-  const done = button(yes, { class: `button ${danger ? "danger" : "primary"}`, problems }, async () => {
+  const confirmButton = button(yes, { class: `button ${danger ? "danger" : "primary"}`, problems }, async () => {
     if (await work(problems, dialog)) dialog.close();
   });
-  const closed = () => {
+  const onClose = () => {
     dialog.remove();
-    // What had the focus before may be gone with the view that it stood in.
-    if (document.activeElement === document.body) part("view").querySelector("h1")?.focus();
+    // The element that had the focus may belong to a replaced view.
+    if (document.activeElement === document.body) elementById("view").querySelector("h1")?.focus();
   };
   /** @type {HTMLDialogElement} */
   const dialog = h(
     "dialog",
-    { "aria-labelledby": "dialog-title", "aria-describedby": "dialog-text", close: closed },
+    { "aria-labelledby": "dialog-title", "aria-describedby": "dialog-text", close: onClose },
     h("h2", { id: "dialog-title" }, title),
     h("p", { id: "dialog-text" }, ...[text].flat()),
     extra,
     problems,
-    h("div", { class: "actions" }, button(no, { class: "button", autofocus: true }, () => dialog.close()), done),
+    h("div", { class: "actions" }, button(no, { class: "button", autofocus: true }, () => dialog.close()), confirmButton),
   );
   document.body.append(dialog);
   dialog.showModal();
@@ -257,7 +256,7 @@ export function confirm({ title, text, yes, no, extra, danger = true }, work) {
 const HUES = [255, 290, 350, 30, 160, 200];
 
 /**
- * The emblem of a community: its initials, on a colour that follows from its name.
+ * The emblem of a community: its initials on a colour derived from its name.
  * @param {string} name
  */
 export function emblem(name) {
@@ -271,7 +270,7 @@ export function emblem(name) {
 }
 
 /**
- * Fills in the words of what the page's own markup carries in English.
+ * Translates the texts of the page's markup.
  * @param {ParentNode} root
  */
 export function translate(root) {

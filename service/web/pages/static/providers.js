@@ -1,4 +1,4 @@
-// The buttons that lead to a provider, as Google and Microsoft want theirs to look, and everybody else's alike.
+// The sign-in buttons of providers. Those of Google and Microsoft follow the brands' rules.
 
 import { button, h, problemWords, notice } from "./page.js";
 import { t } from "./words.js";
@@ -9,8 +9,8 @@ const PATIENCE_MS = 15_000;
 const BRANDS = ["Google", "Microsoft"];
 
 /**
- * The brand whose rules the button follows. Both brands allow their logo and colours beside the words "Sign in with" and
- * their own name only, so a button that says anything else is one of ours.
+ * The brand whose rules the button follows. Both brands allow their logo and colours only with the words "Sign in with"
+ * and their name, so other labels use our own style.
  * @param {Provider} provider
  * @param {string | undefined} label
  */
@@ -23,7 +23,7 @@ function markOf(brand) {
 }
 
 /**
- * One button for one provider.
+ * The button of one provider.
  * @param {Provider} provider
  * @param {{ label?: string, main?: boolean, problems: Element }} how
  * @param {(provider: Provider) => Promise<unknown>} choose
@@ -31,13 +31,13 @@ function markOf(brand) {
 export function providerButton(provider, { label, main = false, problems }, choose) {
   const brand = brandOf(provider, label);
   const mark = label ? null : markOf(brand);
-  const look = brand ? `button provider ${brand}` : `button provider${main ? " primary" : ""}`;
-  const words = label ?? t("sign_in_with", { provider: provider.label });
-  return button([mark, h("span", null, words)], { class: look, problems, "data-provider": provider.id }, () => choose(provider));
+  const className = brand ? `button provider ${brand}` : `button provider${main ? " primary" : ""}`;
+  const text = label ?? t("sign_in_with", { provider: provider.label });
+  return button([mark, h("span", null, text)], { class: className, problems, "data-provider": provider.id }, () => choose(provider));
 }
 
 /**
- * A button for each provider, in the operator's order, and below them the place for what goes wrong.
+ * The buttons of providers in the operator's order, with an element for problems below them.
  * @param {Provider[]} providers
  * @param {(provider: Provider, problems: Element) => Promise<unknown>} choose
  * @param {{ label?: (provider: Provider) => string, main?: boolean }} [how]
@@ -53,12 +53,11 @@ export function providerButtons(providers, choose, { label, main = true } = {}) 
 }
 
 /**
- * Goes to the provider, or tells beside the buttons why not. Stays busy until the browser has left, or came back, or
- * was stopped on its way.
+ * Goes to the provider, or shows the problem. Resolves when the browser comes back or the navigation was stopped.
  * @param {{ __typename: string, authorizationUrl?: string, message?: string, retryAfterSeconds?: number }} answer
  * @param {Element} problems
  */
-export async function leaveFor(answer, problems) {
+export async function goToProvider(answer, problems) {
   if (!answer.authorizationUrl) {
     problems.replaceChildren(notice("problem", ...problemWords({ ...answer, message: answer.message ?? "" })));
     return;

@@ -1,9 +1,9 @@
-// Two elements that keep time: <time-left>, which counts down, and <time-ago>, which ages. Both in the service's time.
+// The elements <time-left>, a countdown, and <time-ago>, a relative time. Both use the service's clock.
 
 import { now } from "./api.js";
-import { fromNow, moment } from "./words.js";
+import { fromNow, formatTime } from "./words.js";
 
-/** Minutes and seconds until an instant. Tells by the events `lastminute` and `elapsed`; it never speaks by itself. */
+/** Minutes and seconds until an instant. Dispatches `lastminute` and `elapsed`. */
 class TimeLeft extends HTMLElement {
   connectedCallback() {
     this.setAttribute("role", "timer");
@@ -32,11 +32,11 @@ class TimeLeft extends HTMLElement {
   }
 }
 
-/** "3 minutes ago", and the exact time on hover; with `exact`, down to the second, for what is soon. */
+/** "3 minutes ago", with the exact time as its title. `exact` counts seconds and is for near instants. */
 class TimeAgo extends HTMLElement {
   connectedCallback() {
     const at = this.getAttribute("at") ?? "";
-    this.title = moment(at);
+    this.title = formatTime(at);
     this.timer = setInterval(() => this.#tick(at), this.hasAttribute("exact") ? 1_000 : 30_000);
     this.#tick(at);
   }

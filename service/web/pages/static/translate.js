@@ -1,4 +1,4 @@
-// For pages that only say something: the same words in the reader's language.
+// Translates a page without further scripts.
 
 import { translate } from "./page.js";
 

@@ -36,26 +36,26 @@ export async function loadWords(folder, tag = language) {
 /** The page's language, as in its `lang`. @type {string} */
 export const language = await loadWords("", preferredLanguage());
 
-// English writes its dates the way the reader's own kind of English does.
+// Dates follow the reader's region, such as en-GB.
 const locale = navigator.languages.find((tag) => tag.slice(0, 2).toLowerCase() === language) ?? language;
 
 /**
- * The words of an id, with the values in their places. With a `count`, the form of that number.
+ * The words of an id with their values. A `count` selects the plural form.
  * @param {WordId} id
  * @param {Values} [values]
  */
 export function t(id, values = {}) {
-  return filled(textOf(id, values), values);
+  return fillIn(textOf(id, values), values);
 }
 
 /**
  * @param {string} text
  * @param {Values} values
  */
-const filled = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => String(values[name] ?? ""));
+const fillIn = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => String(values[name] ?? ""));
 
 /**
- * The same, with nodes in the places of some values: names and addresses stand out, and keep their own direction.
+ * Like t(), but values may be nodes, such as emphasized names.
  * @param {WordId} id
  * @param {Record<string, Node | string | number>} values
  * @returns {(Node | string)[]}
@@ -76,7 +76,7 @@ export function rich(id, values) {
 function textOf(id, values) {
   const word = words[id];
   if (typeof word === "string") return word;
-  // The API may have values that are newer than these pages: their words are missing, not wrong.
+  // A newer release of the API may have values without words here.
   if (!word) return "";
   const form = new Intl.PluralRules(language).select(Number(values["count"]));
   return form === "one" ? word.one : word.other;
@@ -89,18 +89,18 @@ const relative = new Intl.RelativeTimeFormat(locale, { numeric: "auto" });
 const relativeInNumbers = new Intl.RelativeTimeFormat(locale, { numeric: "always" });
 
 /** @param {string} instant */
-export const moment = (instant) => dateAndTime.format(new Date(instant));
+export const formatTime = (instant) => dateAndTime.format(new Date(instant));
 
 /** @param {string} instant */
-export const day = (instant) => dateOnly.format(new Date(instant));
+export const formatDay = (instant) => dateOnly.format(new Date(instant));
 
 const share = new Intl.NumberFormat(locale, { style: "percent" });
 
 /** @param {number} part of one */
-export const percent = (part) => share.format(part);
+export const formatPercent = (part) => share.format(part);
 
 /** @param {string[]} items */
-export const listed = (items) => list.format(items);
+export const joinList = (items) => list.format(items);
 
 /** @type {[Intl.RelativeTimeFormatUnit, number][]} */
 const UNITS = [
@@ -110,8 +110,8 @@ const UNITS = [
 ];
 
 /**
- * "3 minutes ago", "in 2 days"; below a minute "just now", unless the seconds are asked for.
- * @param {number} seconds from now; negative for what is past
+ * A relative time such as "3 minutes ago". Below a minute it is "just now", or the seconds with `exact`.
+ * @param {number} seconds from now; negative in the past
  * @param {{ exact?: boolean }} [how]
  */
 export function fromNow(seconds, { exact = false } = {}) {

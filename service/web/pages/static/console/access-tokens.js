@@ -1,11 +1,11 @@
-// Access tokens: what scripts of one's own carry instead of a session. Made here, shown once, ended here.
+// The access tokens of the account: the list, the form for a new one, and revoking.
 
 import { ask } from "../api.js";
 import * as api from "../operations.js";
-import { announce, button, confirm, field, h, notice, problemWords, said, whenSubmitted } from "../page.js";
+import { announce, button, confirm, field, h, notice, problemWords, isolated, onSubmit } from "../page.js";
 import { timeAgo } from "../times.js";
-import { day, listed, rich, t } from "../words.js";
-import { refused } from "./place.js";
+import { formatDay, joinList, rich, t } from "../words.js";
+import { showProblem } from "./community-page.js";
 import { signInAgain } from "./sign-in.js";
 
 /** @typedef {import("../console.js").ViewContext} ViewContext */
@@ -18,19 +18,19 @@ const DAYS = [7, 30, 90, 365];
 const USUAL_DAYS = 90;
 
 /**
- * The tokens and the form for a new one.
+ * The list of tokens and the form for a new one.
  * @param {ViewContext} context
  * @param {AccessToken[]} tokens
- * @param {Provider[]} own the providers of the account's sign-ins
+ * @param {Provider[]} ownProviders the providers of the account's sign-ins
  * @returns {Node[]}
  */
-export function accessTokens(context, tokens, own) {
+export function accessTokens(context, tokens, ownProviders) {
   const list = h(
     "ul",
     { class: "rows", hidden: tokens.length === 0 },
     tokens.map((token) => row(context, token)),
   );
-  const added = (/** @type {AccessToken} */ token) => {
+  const onAdded = (/** @type {AccessToken} */ token) => {
     list.prepend(row(context, token));
     list.hidden = false;
   };
@@ -40,7 +40,7 @@ export function accessTokens(context, tokens, own) {
     h("h2", null, t("tokens.title")),
     h("p", { class: "quiet" }, t("tokens.text")),
     list,
-    empty || h("section", { class: "panel" }, h("h3", null, t("tokens.new")), form(context, own, added)),
+    empty || h("section", { class: "panel" }, h("h3", null, t("tokens.new")), form(context, ownProviders, onAdded)),
   ];
 }
 
@@ -51,22 +51,22 @@ export function accessTokens(context, tokens, own) {
 function row(context, token) {
   const { name, scopes, communityIds, expiresAt, lastUsedAt, highestRole } = token;
   const invites = scopes.includes("INVITE");
-  const places = context.viewer.memberships.filter(({ community }) => communityIds.includes(community.id));
-  const used = lastUsedAt ? rich("account.used", { when: timeAgo(lastUsedAt) }) : [t("tokens.unused")];
+  const tokenCommunities = context.viewer.memberships.filter(({ community }) => communityIds.includes(community.id));
+  const lastUse = lastUsedAt ? rich("account.used", { when: timeAgo(lastUsedAt) }) : [t("tokens.unused")];
   const hidden = h("span", { class: "visually-hidden" }, ` ${name}`);
   return h(
     "li",
     { class: "row" },
-    h("span", { class: "email" }, said(name)),
+    h("span", { class: "email" }, isolated(name)),
     button([t("tokens.revoke"), hidden], { class: "button small" }, () => askToRevoke(context, token)),
     h(
       "span",
       { class: "progress quiet" },
       [t(invites ? "tokens.scope.INVITE" : "tokens.scope.READ"), " · "],
-      [places.length > 0 ? listed(places.map(({ community }) => community.name)) : t("tokens.nowhere"), " · "],
+      [tokenCommunities.length > 0 ? joinList(tokenCommunities.map(({ community }) => community.name)) : t("tokens.nowhere"), " · "],
       invites && [t("tokens.up_to", { role: t(`role.${highestRole}`) }), " · "],
-      [t("tokens.until", { date: day(expiresAt) }), " · "],
-      used,
+      [t("tokens.until", { date: formatDay(expiresAt) }), " · "],
+      lastUse,
     ),
   );
 }
@@ -89,7 +89,7 @@ function askToRevoke(context, { id, name, scopes }) {
   const invitations = h("input", { type: "checkbox", name: "revoke-invitations" });
   const words = {
     title: t("tokens.revoke.title"),
-    text: rich("tokens.revoke.text", { name: said(name) }),
+    text: rich("tokens.revoke.text", { name: isolated(name) }),
     extra: scopes.includes("INVITE") ? invitationsToo(invitations) : undefined,
     yes: t("tokens.revoke"),
     no: t("cancel"),
@@ -98,10 +98,10 @@ function askToRevoke(context, { id, name, scopes }) {
     const input = { accessTokenId: id, revokeInvitations: invitations.checked };
     const { revokeAccessToken: answer } = await ask(api.REVOKE_TOKEN, { input });
     if ("message" in answer) {
-      await refused(context, answer, problems);
+      await showProblem(context, answer, problems);
       return answer.__typename === "NotSignedIn";
     }
-    await context.again({ kind: "done", text: t("tokens.revoked", { name }) });
+    await context.reload({ kind: "done", text: t("tokens.revoked", { name }) });
     return true;
   });
 }
@@ -122,7 +122,7 @@ function makeFields({ viewer }) {
       value: id,
       checked: index === 0 && viewer.memberships.length === 1,
     });
-    return { box, element: h("label", { class: "check" }, box, said(name)) };
+    return { box, element: h("label", { class: "check" }, box, isolated(name)) };
   });
   return {
     name: field(
@@ -139,14 +139,14 @@ function makeFields({ viewer }) {
 
 /**
  * @param {ViewContext} context
- * @param {Provider[]} own
- * @param {(token: AccessToken) => void} added
+ * @param {Provider[]} ownProviders
+ * @param {(token: AccessToken) => void} onAdded
  */
-function form(context, own, added) {
+function form(context, ownProviders, onAdded) {
   const fields = makeFields(context);
   const problems = h("div", { class: "problems" });
   const missing = h("p", { class: "field-error", id: "tokens-missing" });
-  const places = h(
+  const tokenCommunities = h(
     "fieldset",
     { class: "choices", "aria-describedby": missing.id },
     h("legend", null, t("tokens.communities")),
@@ -160,12 +160,12 @@ function form(context, own, added) {
   fields.scopes.control.addEventListener("change", () => {
     fields.highestRole.element.hidden = fields.scopes.control.value !== "INVITE";
   });
-  const form = h("form", null, fields.name.element, places, line, fields.highestRole.element, actions, problems);
-  whenSubmitted(form, submit, problems, async () => {
-    fields.name.wrong(null);
+  const form = h("form", null, fields.name.element, tokenCommunities, line, fields.highestRole.element, actions, problems);
+  onSubmit(form, submit, problems, async () => {
+    fields.name.setError(null);
     missing.replaceChildren();
     const communityIds = fields.boxes.filter(({ box }) => box.checked).map(({ box }) => box.value);
-    if (communityIds.length === 0) return lacking(missing, fields.boxes[0]?.box);
+    if (communityIds.length === 0) return showMissingCommunity(missing, fields.boxes[0]?.box);
     const { createAccessToken: answer } = await ask(api.CREATE_TOKEN, {
       input: {
         name: fields.name.control.value,
@@ -176,10 +176,10 @@ function form(context, own, added) {
       },
     });
     if (answer.__typename === "FreshSignInRequired")
-      return problems.replaceChildren(signInAgain(answer, own, context.returnTo()));
+      return problems.replaceChildren(signInAgain(answer, ownProviders, context.returnTo()));
     if (!("token" in answer))
-      return answer.field === "name" ? fields.name.wrong(problemWords(answer)) : refused(context, answer, problems);
-    added(answer.accessToken);
+      return answer.field === "name" ? fields.name.setError(problemWords(answer)) : showProblem(context, answer, problems);
+    onAdded(answer.accessToken);
     fields.name.control.value = "";
     showOnce(answer.token, problems);
   });
@@ -190,19 +190,19 @@ function form(context, own, added) {
  * @param {HTMLElement} missing
  * @param {HTMLElement | undefined} box
  */
-function lacking(missing, box) {
+function showMissingCommunity(missing, box) {
   missing.textContent = t("tokens.communities.missing");
   announce(missing.textContent);
   box?.focus();
 }
 
 /**
- * The one time that the token is seen.
+ * Shows a new token. The service never shows it again.
  * @param {string} token
- * @param {Element} place
+ * @param {Element} community
  */
-function showOnce(token, place) {
-  const shown = field(
+function showOnce(token, community) {
+  const tokenField = field(
     h("input", { type: "text", readonly: true, value: token, class: "token", spellcheck: "false" }),
     t("tokens.shown"),
     t("tokens.shown.hint"),
@@ -211,13 +211,13 @@ function showOnce(token, place) {
     try {
       await navigator.clipboard.writeText(token);
     } catch {
-      // A browser that does not let pages copy: the token is marked, so that the reader's own keys do.
-      return shown.control.select();
+      // Without access to the clipboard the token is selected, so that the reader can copy it.
+      return tokenField.control.select();
     }
     copy.textContent = t("tokens.copied");
     return announce(t("tokens.copied"));
   });
-  place.replaceChildren(notice("done", shown.element, h("div", { class: "actions" }, copy)));
+  community.replaceChildren(notice("done", tokenField.element, h("div", { class: "actions" }, copy)));
   announce(t("tokens.shown"));
   copy.focus();
 }

@@ -1,10 +1,10 @@
-// My account: the sign-ins that open it, and where I am signed in.
+// The account: its sign-ins, sessions and access tokens.
 
 import { ask } from "../api.js";
 import * as api from "../operations.js";
-import { button, confirm, h, notice, problemWords, said, show } from "../page.js";
+import { button, confirm, h, notice, problemWords, isolated, show } from "../page.js";
 import { timeAgo } from "../times.js";
-import { day, rich, t } from "../words.js";
+import { formatDay, rich, t } from "../words.js";
 import { accessTokens } from "./access-tokens.js";
 import { linkButtons, providersOf } from "./sign-in.js";
 
@@ -15,24 +15,24 @@ import { linkButtons, providersOf } from "./sign-in.js";
 /** @type {import("../console.js").View} */
 export async function account(context) {
   const { viewer, providers } = await ask(api.ACCOUNT, {}, { signal: context.signal });
-  if (!viewer) return context.signedOut();
+  if (!viewer) return context.endSession();
   const { name, email } = context.viewer.member;
-  const own = providersOf(viewer.identities);
+  const ownProviders = providersOf(viewer.identities);
   const parts = [
     h("h1", null, t("account.title")),
-    h("p", { class: "quiet" }, name && [said(name), " · "], email && said(email)),
-    context.flash(),
+    h("p", { class: "quiet" }, name && [isolated(name), " · "], email && isolated(email)),
+    context.takeFlash(),
     h("h2", null, t("account.sign_ins")),
     h("p", { class: "quiet" }, t("account.sign_ins.text")),
     h("ul", { class: "rows" }, viewer.identities.map(identity)),
-    addition(linkButtons(providers, own, context.returnTo())),
-    h("div", { class: "section-head" }, h("h2", null, t("account.sessions")), everywhere(context, viewer.accessTokens.length > 0)),
+    addSignInPanel(linkButtons(providers, ownProviders, context.returnTo())),
+    h("div", { class: "section-head" }, h("h2", null, t("account.sessions")), signOutEverywhereButton(context, viewer.accessTokens.length > 0)),
     h(
       "ul",
       { class: "rows" },
       viewer.sessions.map((session) => sessionRow(context, session)),
     ),
-    ...accessTokens(context, viewer.accessTokens, own),
+    ...accessTokens(context, viewer.accessTokens, ownProviders),
   ];
   show(
     parts.filter((part) => part !== null),
@@ -41,17 +41,17 @@ export async function account(context) {
 }
 
 /** @param {Node} buttons */
-const addition = (buttons) =>
+const addSignInPanel = (buttons) =>
   h("section", { class: "panel" }, h("h3", null, t("account.add")), h("p", { class: "quiet" }, t("account.add.text")), buttons);
 
 /** @param {Identity} identity */
 function identity({ provider, email, linkedAt, lastUsedAt }) {
-  const used = lastUsedAt ? [" · ", ...rich("account.used", { when: timeAgo(lastUsedAt) })] : [];
+  const lastUse = lastUsedAt ? [" · ", ...rich("account.used", { when: timeAgo(lastUsedAt) })] : [];
   return h(
     "li",
     { class: "row" },
     h("span", { class: "email" }, provider?.label ?? ""),
-    h("span", { class: "progress quiet" }, email && [said(email), " · "], t("account.linked", { date: day(linkedAt) }), used),
+    h("span", { class: "progress quiet" }, email && [isolated(email), " · "], t("account.linked", { date: formatDay(linkedAt) }), lastUse),
   );
 }
 
@@ -65,13 +65,13 @@ function sessionRow(context, session) {
   const device = deviceOf(userAgent);
   const label = [t("account.session.end"), h("span", { class: "visually-hidden" }, ` ${device}`)];
   const end = button(label, { class: "button small", problems }, () => endSession(context, id, problems));
-  const seen = current ? [] : [" · ", ...rich("account.session.seen", { when: timeAgo(lastSeenAt) })];
+  const lastSeen = current ? [] : [" · ", ...rich("account.session.seen", { when: timeAgo(lastSeenAt) })];
   return h(
     "li",
     { class: "row" },
     h("span", { class: "email" }, device),
     current ? h("span", { class: "badge accepted" }, t("account.session.current")) : end,
-    h("span", { class: "progress quiet" }, provider && t("account.session.with", { provider: provider.label }), seen),
+    h("span", { class: "progress quiet" }, provider && t("account.session.with", { provider: provider.label }), lastSeen),
     problems,
   );
 }
@@ -84,14 +84,14 @@ function sessionRow(context, session) {
 async function endSession(context, sessionId, problems) {
   const { signOut: answer } = await ask(api.SIGN_OUT, { input: { sessionId } });
   if (!("signedOut" in answer)) return problems.replaceChildren(notice("problem", ...problemWords(answer)));
-  return context.again({ kind: "done", text: t("account.session.ended") });
+  return context.reload({ kind: "done", text: t("account.session.ended") });
 }
 
 /**
  * @param {ViewContext} context
  * @param {boolean} hasTokens
  */
-function everywhere(context, hasTokens) {
+function signOutEverywhereButton(context, hasTokens) {
   const tokens = h("input", { type: "checkbox", name: "access-tokens" });
   const words = {
     title: t("account.everywhere.title"),
@@ -104,13 +104,13 @@ function everywhere(context, hasTokens) {
     confirm(words, async () => {
       await ask(api.SIGN_OUT, { input: { everywhere: true, accessTokens: tokens.checked } });
       history.replaceState(null, "", "/");
-      await context.again({ kind: "done", text: t("sign_in.out.everywhere") });
+      await context.reload({ kind: "done", text: t("sign_in.out.everywhere") });
       return true;
     }),
   );
 }
 
-/** @type {[RegExp, string][]} The more particular first: each browser also names those that it resembles. */
+/** @type {[RegExp, string][]} Ordered: a user agent also names similar browsers. */
 const BROWSERS = [
   [/Edg\//, "Edge"],
   [/OPR\//, "Opera"],

@@ -1,11 +1,11 @@
-// Who did what in a community, newest first, by kind, person and time.
+// The audit log of a community, newest first, with a filter by kind, person and time.
 
-import { Unanswered, ask, latest } from "../api.js";
+import { RequestFailed, ask, latest } from "../api.js";
 import * as api from "../operations.js";
-import { announce, button, field, h, said, serviceText } from "../page.js";
-import { moment, t } from "../words.js";
+import { announce, button, field, h, isolated, serviceText } from "../page.js";
+import { formatTime, t } from "../words.js";
 import { select } from "./invitation-filter.js";
-import { gone, isAdmin, moreButton, nothingThere, showPlace } from "./place.js";
+import { showMissing, isAdmin, moreButton, showNotFound, showCommunityPage } from "./community-page.js";
 
 /** @typedef {import("../console.js").ViewContext} ViewContext */
 /** @typedef {import("../operations.js").AuditFilter} AuditFilter */
@@ -17,7 +17,7 @@ import { gone, isAdmin, moreButton, nothingThere, showPlace } from "./place.js";
 const PAGE = 50;
 const PEOPLE = 100;
 
-/** What people look for, and the kinds of event that tell it. */
+/** The groups of the filter with their kinds of event. */
 const KINDS = {
   invited: ["invitation.created", "invitation.resent", "invitation.reopened", "invitation.revoked"],
   mailed: [
@@ -62,25 +62,25 @@ const GROUPS = /** @type {Group[]} */ (Object.keys(KINDS));
 /** @type {import("../console.js").View} */
 export async function audit(context, id = "") {
   const { signal } = context;
-  const filter = wantedIn(context.asked);
+  const filter = filterFrom(context.query);
   const [answer, people] = await Promise.all([read(id, filter, signal), peopleOf(id, signal)]);
-  const place = answer.community;
-  if (!place) return gone(context, answer);
-  if (!place.auditLog) return nothingThere(t("audit.not_yours.title"), t("audit.not_yours"));
-  const list = h("div", { class: "stack" }, log(context, place, place.auditLog, filter));
-  const narrowing = latest(signal);
-  const narrow = (/** @type {URLSearchParams} */ query) =>
-    narrowing.run(async (signal) => {
-      const wanted = wantedIn(query);
-      const fresh = await read(id, wanted, signal);
-      if (!fresh.community?.auditLog) return gone(context, fresh);
-      list.replaceChildren(...log(context, place, fresh.community.auditLog, wanted));
+  const community = answer.community;
+  if (!community) return showMissing(context, answer);
+  if (!community.auditLog) return showNotFound(t("audit.not_yours.title"), t("audit.not_yours"));
+  const list = h("div", { class: "stack" }, logRows(context, community, community.auditLog, filter));
+  const filtering = latest(signal);
+  const applyFilter = (/** @type {URLSearchParams} */ query) =>
+    filtering.run(async (signal) => {
+      const filter = filterFrom(query);
+      const fresh = await read(id, filter, signal);
+      if (!fresh.community?.auditLog) return showMissing(context, fresh);
+      list.replaceChildren(...logRows(context, community, fresh.community.auditLog, filter));
       announce(t("audit.shown", { count: fresh.community.auditLog.nodes.length }));
     });
-  const form = filterForm(context, place.auditLog.nodes, people, narrow);
+  const form = filterForm(context, community.auditLog.nodes, people, applyFilter);
   const link = h("a", { class: "link", href: `/export/${id}/audit.csv`, download: "audit.csv" }, t("export"));
   const title = h("div", { class: "section-head" }, h("h2", null, t("audit.title")), link);
-  showPlace(place, "audit", [context.flash(), title, form, list]);
+  showCommunityPage(community, "audit", [context.takeFlash(), title, form, list]);
 }
 
 /**
@@ -92,7 +92,7 @@ export async function audit(context, id = "") {
 const read = (id, filter, signal, after = null) => ask(api.AUDIT, { id, filter, first: PAGE, after }, { signal });
 
 /**
- * Those who may have done something, as far as one page of members tells; whoever else did stands in the log itself.
+ * The persons for the filter: one page of members, admins first. The log itself adds further actors.
  * @param {string} id
  * @param {AbortSignal} signal
  */
@@ -105,21 +105,21 @@ async function peopleOf(id, signal) {
 // -------------------------------------------------------------------------------------------------------------- filter
 
 /**
- * @param {URLSearchParams} asked
+ * @param {URLSearchParams} query
  * @returns {AuditFilter}
  */
-function wantedIn(asked) {
-  const kinds = KINDS[/** @type {Group} */ (asked.get("kind"))];
-  const after = startOf(asked.get("from"));
-  const before = startOf(asked.get("to"), 1);
+function filterFrom(query) {
+  const kinds = KINDS[/** @type {Group} */ (query.get("kind"))];
+  const after = startOf(query.get("from"));
+  const before = startOf(query.get("to"), 1);
   const period = after && before && after >= before ? { after } : { ...(after && { after }), ...(before && { before }) };
-  return { ...(kinds && { kinds }), ...(asked.get("actor") && { actorId: asked.get("actor") ?? "" }), ...period };
+  return { ...(kinds && { kinds }), ...(query.get("actor") && { actorId: query.get("actor") ?? "" }), ...period };
 }
 
 /**
- * The instant at which a day begins where the reader is.
+ * The start of a day in the reader's time zone.
  * @param {string | null} date YYYY-MM-DD
- * @param {number} later how many days after it
+ * @param {number} later days to add
  */
 function startOf(date, later = 0) {
   const [, year, month, day] = /^(\d{4})-(\d\d)-(\d\d)$/.exec(date ?? "") ?? [];
@@ -131,19 +131,19 @@ function startOf(date, later = 0) {
  * @param {ViewContext} context
  * @param {LogEntry[]} entries
  * @param {Member[]} people
- * @param {(query: URLSearchParams) => Promise<unknown>} narrow
+ * @param {(query: URLSearchParams) => Promise<unknown>} applyFilter
  */
-function filterForm(context, entries, people, narrow) {
-  const { asked } = context;
+function filterForm(context, entries, people, applyFilter) {
+  const { query } = context;
   /** @type {[string, string][]} */
   const groups = GROUPS.map((group) => [group, t(`audit.kind.${group}`)]);
-  const kind = field(select([["", t("audit.any_kind")], ...groups], asked.get("kind")), t("audit.kind"));
+  const kind = field(select([["", t("audit.any_kind")], ...groups], query.get("kind")), t("audit.kind"));
   const actor = field(
-    select([["", t("audit.anybody")], ...actors(entries, people, asked.get("actor"))], asked.get("actor")),
+    select([["", t("audit.anybody")], ...actors(entries, people, query.get("actor"))], query.get("actor")),
     t("audit.actor"),
   );
-  const from = field(h("input", { type: "date", value: asked.get("from") }), t("audit.from"));
-  const to = field(h("input", { type: "date", value: asked.get("to") }), t("audit.to"));
+  const from = field(h("input", { type: "date", value: query.get("from") }), t("audit.from"));
+  const to = field(h("input", { type: "date", value: query.get("to") }), t("audit.to"));
   const form = h(
     "form",
     { class: "filter log", role: "search", "aria-label": t("filter.title") },
@@ -152,22 +152,22 @@ function filterForm(context, entries, people, narrow) {
     from.element,
     to.element,
   );
-  const given = { kind, actor, from, to };
+  const controls = { kind, actor, from, to };
   form.addEventListener("change", () => {
-    to.wrong(null);
-    if (from.control.value && to.control.value && from.control.value > to.control.value) return to.wrong(t("audit.period"));
-    const chosen = Object.entries(given).map(([name, { control }]) => [name, control.value]);
-    const wanted = new URLSearchParams(chosen.filter(([, value]) => value));
-    context.address(wanted, { step: true });
-    void narrow(wanted).catch((error) => to.wrong(wordsOf(error)));
+    to.setError(null);
+    if (from.control.value && to.control.value && from.control.value > to.control.value) return to.setError(t("audit.period"));
+    const chosen = Object.entries(controls).map(([name, { control }]) => [name, control.value]);
+    const query = new URLSearchParams(chosen.filter(([, value]) => value));
+    context.setQuery(query, { step: true });
+    void applyFilter(query).catch((error) => to.setError(messageOf(error)));
   });
   form.addEventListener("submit", (event) => event.preventDefault());
   return form;
 }
 
 /** @param {unknown} error */
-function wordsOf(error) {
-  if (error instanceof Unanswered) return error.message;
+function messageOf(error) {
+  if (error instanceof RequestFailed) return error.message;
   throw error;
 }
 
@@ -191,18 +191,18 @@ const nameOf = ({ name, email }) => name ?? email ?? t("members.nameless");
 
 /**
  * @param {ViewContext} context
- * @param {CommunityWithLog} place
+ * @param {CommunityWithLog} community
  * @param {NonNullable<CommunityWithLog["auditLog"]>} page
  * @param {AuditFilter} filter
  */
-function log(context, { id }, page, filter) {
-  if (page.nodes.length === 0) return [nothing(context)];
-  const row = (/** @type {LogEntry} */ entry) => line(id, entry);
+function logRows(context, { id }, page, filter) {
+  if (page.nodes.length === 0) return [emptyMessage(context)];
+  const row = (/** @type {LogEntry} */ entry) => logRow(id, entry);
   const list = h("ol", { class: "rows" }, page.nodes.map(row));
   let cursor = page.pageInfo.endCursor;
   const more = moreButton(async () => {
     const answer = await read(id, filter, context.signal, cursor);
-    if (!answer.viewer) await context.signedOut();
+    if (!answer.viewer) await context.endSession();
     const next = answer.community?.auditLog;
     cursor = next?.pageInfo.endCursor ?? null;
     const items = (next?.nodes ?? []).map(row);
@@ -214,10 +214,10 @@ function log(context, { id }, page, filter) {
 }
 
 /** @param {ViewContext} context */
-function nothing(context) {
+function emptyMessage(context) {
   const clear = button(t("filter.clear"), { class: "button small" }, () => {
-    context.address(new URLSearchParams(), { step: true });
-    return context.again();
+    context.setQuery(new URLSearchParams(), { step: true });
+    return context.reload();
   });
   return h("div", { class: "empty" }, h("h3", null, t("audit.none.title")), h("p", null, t("audit.none")), clear);
 }
@@ -226,11 +226,11 @@ function nothing(context) {
  * @param {string} communityId
  * @param {LogEntry} entry
  */
-function line(communityId, entry) {
+function logRow(communityId, entry) {
   const { kind, at, actor, invitation } = entry;
   const group = GROUPS.find((group) => KINDS[group].includes(kind));
   const about =
-    invitation && h("a", { href: `#/communities/${communityId}/invitations/${invitation.id}` }, said(invitation.email));
+    invitation && h("a", { href: `#/communities/${communityId}/invitations/${invitation.id}` }, isolated(invitation.email));
   return h(
     "li",
     { class: "row entry" },
@@ -239,8 +239,8 @@ function line(communityId, entry) {
     h(
       "span",
       { class: "progress quiet" },
-      h("time", { datetime: at }, moment(at)),
-      actor && [" · ", said(nameOf(actor))],
+      h("time", { datetime: at }, formatTime(at)),
+      actor && [" · ", isolated(nameOf(actor))],
       about && [" · ", about],
     ),
   );

@@ -1,7 +1,7 @@
-// What was typed when the session turned out to have ended: kept in this tab over the sign-in, for the same person and
-// the same view, and put back once.
+// Drafts: the typed values of a view whose session ended. They stay in this tab during the sign-in, for the same member and
+// the same view, and are restored once.
 
-import { part } from "../page.js";
+import { elementById } from "../page.js";
 
 const KEY = "draft";
 
@@ -11,7 +11,7 @@ const KEY = "draft";
 /** The named controls of the view that is shown. */
 function controls() {
   /** @type {NodeListOf<Control>} */
-  const found = part("view").querySelectorAll("input[name], select[name], textarea[name]");
+  const found = elementById("view").querySelectorAll("input[name], select[name], textarea[name]");
   return [...found].filter((control) => !["search", "file"].includes(control.type));
 }
 
@@ -22,8 +22,8 @@ const isTicked = (control) => control instanceof HTMLInputElement && ["checkbox"
 const keyOf = (control) => (isTicked(control) ? `${control.name}=${control.value}` : control.name);
 
 /**
- * @param {string} owner the id of the member who typed it
- * @param {string} view the address that it was typed at
+ * @param {string} owner the id of the member
+ * @param {string} view the address of the view
  */
 export function keepDraft(owner, view) {
   const values = Object.fromEntries(controls().map((control) => [keyOf(control), valueOf(control)]));
@@ -34,7 +34,7 @@ export function keepDraft(owner, view) {
 const valueOf = (control) => (control instanceof HTMLInputElement && isTicked(control) ? control.checked : control.value);
 
 /**
- * Puts back what this person had typed here, if anything; what somebody else had typed is forgotten.
+ * Restores the typed values of this member in this view. Deletes the draft of another member.
  * @param {string} owner
  * @param {string} view
  */
@@ -44,18 +44,18 @@ export function restoreDraft(owner, view) {
   if (draft === null || (draft.owner === owner && draft.view !== view)) return;
   sessionStorage.removeItem(KEY);
   if (draft.owner !== owner) return;
-  for (const control of controls()) put(control, draft.values[keyOf(control)]);
+  for (const control of controls()) restoreValue(control, draft.values[keyOf(control)]);
 }
 
 /**
  * @param {Control} control
  * @param {string | boolean | undefined} value
  */
-function put(control, value) {
+function restoreValue(control, value) {
   if (value === undefined || value === valueOf(control)) return;
   if (control instanceof HTMLInputElement && typeof value === "boolean") control.checked = value;
   else control.value = String(value);
   for (const kind of ["input", "change"]) control.dispatchEvent(new Event(kind, { bubbles: true }));
-  const folded = control.closest("details");
-  if (folded) folded.open = true;
+  const details = control.closest("details");
+  if (details) details.open = true;
 }

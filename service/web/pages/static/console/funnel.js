@@ -1,38 +1,38 @@
-// A small picture: how far the invitations of the last weeks came. The numbers are text; the bars repeat them week by week.
+// The funnel of the last weeks' invitations. The numbers are text; the bars show them by week.
 
 import { ask } from "../api.js";
 import * as api from "../operations.js";
 import { h } from "../page.js";
-import { day, percent, t } from "../words.js";
+import { formatDay, formatPercent, t } from "../words.js";
 
 /** @typedef {import("../operations.js").FunnelWeek} FunnelWeek */
 /** @typedef {"invited" | "delivered" | "opened" | "accepted"} Stage */
 
 const WEEKS = 8;
-/** @type {Stage[]} Each holds the next. */
+/** @type {Stage[]} Each includes the next. */
 const STAGES = ["invited", "delivered", "opened", "accepted"];
 const SVG = "http://www.w3.org/2000/svg";
 const BAR = { width: 10, gap: 3, height: 32 };
 
-/** The picture's place, empty and hidden while there is nothing to show. */
-export const funnelPlace = () => h("section", { class: "panel funnel", "aria-labelledby": "funnel-title", hidden: true });
+/** The empty panel. It is hidden while there are no invitations. */
+export const funnelPanel = () => h("section", { class: "panel funnel", "aria-labelledby": "funnel-title", hidden: true });
 
 /**
  * Loads the funnel and draws it.
  * @param {string} id of the community
- * @param {HTMLElement} place
+ * @param {HTMLElement} panel
  * @param {AbortSignal} signal
  */
-export async function drawFunnel(id, place, signal) {
+export async function drawFunnel(id, panel, signal) {
   const { community } = await ask(api.FUNNEL, { id, weeks: WEEKS }, { signal });
   const weeks = community?.invitationFunnel ?? [];
   const invited = sum(weeks, "invited");
-  place.hidden = invited === 0;
-  if (JSON.stringify(weeks) === place.dataset["shown"]) return;
-  place.dataset["shown"] = JSON.stringify(weeks);
-  const open = place.querySelector("details")?.open ?? false;
-  const focused = place.contains(document.activeElement);
-  place.replaceChildren(
+  panel.hidden = invited === 0;
+  if (JSON.stringify(weeks) === panel.dataset["shown"]) return;
+  panel.dataset["shown"] = JSON.stringify(weeks);
+  const open = panel.querySelector("details")?.open ?? false;
+  const focused = panel.contains(document.activeElement);
+  panel.replaceChildren(
     h("h2", { id: "funnel-title" }, t("funnel.title", { count: WEEKS })),
     h(
       "ol",
@@ -41,7 +41,7 @@ export async function drawFunnel(id, place, signal) {
     ),
     h("details", { open }, h("summary", null, t("funnel.table")), table(weeks)),
   );
-  if (focused) place.querySelector("summary")?.focus({ preventScroll: true });
+  if (focused) panel.querySelector("summary")?.focus({ preventScroll: true });
 }
 
 /**
@@ -57,7 +57,7 @@ const sum = (weeks, stage) => weeks.reduce((total, week) => total + week[stage],
  */
 function column(weeks, stage, invited) {
   const number = sum(weeks, stage);
-  const share = stage === "invited" || invited === 0 ? null : h("span", { class: "quiet" }, percent(number / invited));
+  const share = stage === "invited" || invited === 0 ? null : h("span", { class: "quiet" }, formatPercent(number / invited));
   return h(
     "li",
     null,
@@ -78,10 +78,10 @@ function bars(weeks, stage) {
   weeks.forEach((week, index) => {
     const full = Math.max(1, (week.invited / most) * BAR.height);
     const height = week[stage] === 0 ? 0 : Math.max(2, (week[stage] / most) * BAR.height);
-    const place = { x: index * step, width: BAR.width, rx: 1.5 };
+    const position = { x: index * step, width: BAR.width, rx: 1.5 };
     picture.append(
-      shape("rect", { ...place, y: BAR.height - full, height: full, class: "all" }),
-      shape("rect", { ...place, y: BAR.height - height, height, class: "come" }),
+      shape("rect", { ...position, y: BAR.height - full, height: full, class: "all" }),
+      shape("rect", { ...position, y: BAR.height - height, height, class: "reached" }),
     );
   });
   return picture;
@@ -109,7 +109,7 @@ function table(weeks) {
     h(
       "tr",
       null,
-      h("th", { scope: "row" }, day(week.startsAt)),
+      h("th", { scope: "row" }, formatDay(week.startsAt)),
       STAGES.map((stage) => h("td", null, week[stage])),
     ),
   );

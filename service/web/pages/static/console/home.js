@@ -1,10 +1,10 @@
-// My communities; and, where the operator lets members do so, a new one.
+// The reader's communities, and the form for a new one where the operator allows it.
 
 import { ask } from "../api.js";
 import * as api from "../operations.js";
-import { button, emblem, field, h, problemWords, said, show, whenSubmitted } from "../page.js";
+import { button, emblem, field, h, problemWords, isolated, show, onSubmit } from "../page.js";
 import { t } from "../words.js";
-import { facts, refused } from "./place.js";
+import { facts, showProblem } from "./community-page.js";
 
 /** @typedef {import("../console.js").ViewContext} ViewContext */
 /** @typedef {import("../operations.js").OwnMembership} OwnMembership */
@@ -16,9 +16,9 @@ export async function home(context) {
   const { memberships, mayCreateCommunities } = context.viewer;
   const parts = [
     h("h1", null, t("home.title")),
-    context.flash(),
+    context.takeFlash(),
     ...communities(memberships),
-    mayCreateCommunities && creation(context),
+    mayCreateCommunities && createForm(context),
   ];
   show(
     parts.filter((node) => node instanceof Node),
@@ -65,23 +65,23 @@ function tile({ role, community }) {
       "a",
       { class: "tile", href: `#/communities/${community.id}` },
       emblem(community.name),
-      h("span", null, h("strong", null, said(community.name)), h("span", { class: "quiet" }, facts(role, community.memberCount))),
+      h("span", null, h("strong", null, isolated(community.name)), h("span", { class: "quiet" }, facts(role, community.memberCount))),
     ),
   );
 }
 
 /** @param {ViewContext} context */
-function creation(context) {
+function createForm(context) {
   const problems = h("div", { class: "problems" });
   const name = field(h("input", { type: "text", name: "name", maxlength: "100", autocomplete: "off" }), t("create.label"));
   const submit = button(t("create.button"), { type: "submit" }, null);
   const form = h("form", { class: "inline-form" }, name.element, submit, problems);
-  whenSubmitted(form, submit, problems, async () => {
-    name.wrong(null);
+  onSubmit(form, submit, problems, async () => {
+    name.setError(null);
     const { createCommunity: answer } = await ask(api.CREATE_COMMUNITY, { input: { name: name.control.value } });
-    if ("community" in answer) return created(context, answer.community);
-    if (answer.__typename === "InvalidInput") return name.wrong(problemWords(answer));
-    return refused(context, answer, problems);
+    if ("community" in answer) return openCreated(context, answer.community);
+    if (answer.__typename === "InvalidInput") return name.setError(problemWords(answer));
+    return showProblem(context, answer, problems);
   });
   return h("section", { class: "panel" }, h("h2", null, t("create.title")), h("p", { class: "quiet" }, t("create.text")), form);
 }
@@ -90,7 +90,7 @@ function creation(context) {
  * @param {ViewContext} context
  * @param {{ id: string, name: string }} community
  */
-async function created(context, { id, name }) {
+async function openCreated(context, { id, name }) {
   location.hash = `/communities/${id}`;
-  await context.again({ kind: "done", text: t("create.done", { community: name }) });
+  await context.reload({ kind: "done", text: t("create.done", { community: name }) });
 }

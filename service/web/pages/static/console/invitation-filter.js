@@ -1,13 +1,13 @@
-// What of the invitations is shown: chosen here, kept in the address, asked of the API, and asked of each change.
+// The filter of the invitations: its form, its place in the address, and its form as input of the API.
 
 import { h } from "../page.js";
 import { t } from "../words.js";
 import { TROUBLE } from "./invitation-rows.js";
-import { ROLES } from "./place.js";
+import { ROLES } from "./community-page.js";
 
 /** @typedef {import("../operations.js").Invitation} Invitation */
 /** @typedef {import("../operations.js").Delivery} Delivery */
-/** @typedef {import("../operations.js").InvitationFilter} Wanted */
+/** @typedef {import("../operations.js").InvitationFilter} InvitationFilter */
 /** @typedef {import("../operations.js").InvitationStatus} InvitationStatus */
 /** @typedef {import("../operations.js").InvitationCounts} InvitationCounts */
 /** @typedef {import("../words.js").WordId} WordId */
@@ -19,21 +19,21 @@ const DELIVERIES = ["QUEUED", "SENT", "DELAYED", "DELIVERED", ...TROUBLE];
 const TYPED_MS = 300;
 
 /**
- * What an address asks for; what is none of ours is left out.
- * @param {URLSearchParams} asked
- * @returns {Wanted}
+ * The filter in a query. Unknown values are ignored.
+ * @param {URLSearchParams} query
+ * @returns {InvitationFilter}
  */
-export function wantedIn(asked) {
+export function filterFrom(query) {
   /**
    * @template {string} Value
    * @param {string} name
    * @param {Value[]} known
    */
-  const among = (name, known) => known.filter((value) => (asked.get(name) ?? "").split(",").includes(value));
-  const statuses = among("status", STATUSES);
-  const deliveries = asked.get("delivery") === "TROUBLE" ? TROUBLE : among("delivery", DELIVERIES);
-  const roles = among("role", ROLES);
-  const emailContains = (asked.get("q") ?? "").trim().slice(0, 254);
+  const valuesOf = (name, known) => known.filter((value) => (query.get(name) ?? "").split(",").includes(value));
+  const statuses = valuesOf("status", STATUSES);
+  const deliveries = query.get("delivery") === "TROUBLE" ? TROUBLE : valuesOf("delivery", DELIVERIES);
+  const roles = valuesOf("role", ROLES);
+  const emailContains = (query.get("q") ?? "").trim().slice(0, 254);
   return {
     ...(statuses.length > 0 && { statuses }),
     ...(deliveries.length > 0 && { deliveries }),
@@ -42,13 +42,13 @@ export function wantedIn(asked) {
   };
 }
 
-/** @param {Wanted} wanted */
-export const asksNothing = (wanted) => Object.keys(wanted).length === 0;
+/** @param {InvitationFilter} filter */
+export const isEmptyFilter = (filter) => Object.keys(filter).length === 0;
 
 /**
- * Whether the API would answer with this invitation too.
+ * Whether the filter selects an invitation. The API has the same rules.
  * @param {Invitation} invitation
- * @param {Wanted} wanted
+ * @param {InvitationFilter} filter
  */
 export function matches({ status, delivery, role, email }, { statuses, deliveries, roles, emailContains }) {
   return (
@@ -61,17 +61,17 @@ export function matches({ status, delivery, role, email }, { statuses, deliverie
 
 export class FilterForm {
   /**
-   * @param {URLSearchParams} asked
+   * @param {URLSearchParams} query
    * @param {(asked: URLSearchParams, how: { step: boolean }) => void} changed
    */
-  constructor(asked, changed) {
+  constructor(query, changed) {
     this.changed = changed;
-    this.chips = STATUSES.map((status) => chip(status, (asked.get("status") ?? "").split(",").includes(status)));
-    this.delivery = select(deliveryOptions(), asked.get("delivery"));
-    this.role = select([["", t("filter.any_role")], ...ROLES.map(roleOption)], asked.get("role"));
+    this.chips = STATUSES.map((status) => chip(status, (query.get("status") ?? "").split(",").includes(status)));
+    this.delivery = select(deliveryOptions(), query.get("delivery"));
+    this.role = select([["", t("filter.any_role")], ...ROLES.map(roleOption)], query.get("role"));
     this.text = h("input", {
       type: "search",
-      value: asked.get("q") ?? "",
+      value: query.get("q") ?? "",
       placeholder: t("filter.text"),
       "aria-label": t("filter.text"),
       autocomplete: "off",
@@ -102,25 +102,25 @@ export class FilterForm {
     /** @type {ReturnType<typeof setTimeout>} */
     let timer;
     form.addEventListener("submit", (event) => event.preventDefault());
-    form.addEventListener("change", () => this.changed(this.asked(), { step: true }));
+    form.addEventListener("change", () => this.changed(this.query(), { step: true }));
     this.text.addEventListener("input", () => {
       clearTimeout(timer);
-      timer = setTimeout(() => this.changed(this.asked(), { step: false }), TYPED_MS);
+      timer = setTimeout(() => this.changed(this.query(), { step: false }), TYPED_MS);
     });
     return form;
   }
 
-  asked() {
+  query() {
     const statuses = this.chips.filter(({ box }) => box.checked).map(({ box }) => box.value);
-    const given = { status: statuses.join(","), delivery: this.delivery.value, role: this.role.value, q: this.text.value.trim() };
-    return new URLSearchParams(Object.entries(given).filter(([, value]) => value));
+    const values = { status: statuses.join(","), delivery: this.delivery.value, role: this.role.value, q: this.text.value.trim() };
+    return new URLSearchParams(Object.entries(values).filter(([, value]) => value));
   }
 
   clear() {
     for (const { box } of this.chips) box.checked = false;
     for (const control of [this.delivery, this.role, this.text]) control.value = "";
     this.text.focus();
-    this.changed(this.asked(), { step: true });
+    this.changed(this.query(), { step: true });
   }
 
   /** @param {InvitationCounts | null} counts */

@@ -1,8 +1,8 @@
-// The list of invitations. Rows are kept by id, so that news changes what is read there and nothing else: focus stays.
+// The rows of the invitations by id. A change replaces a row's content only, so the focus stays.
 
-import { h, said, serviceText } from "../page.js";
+import { h, isolated, serviceText } from "../page.js";
 import { timeAgo } from "../times.js";
-import { day, rich, t } from "../words.js";
+import { formatDay, rich, t } from "../words.js";
 
 /** @typedef {import("../operations.js").Invitation} Invitation */
 /** @typedef {import("../page.js").Child} Child */
@@ -11,7 +11,7 @@ import { day, rich, t } from "../words.js";
 export const TROUBLE = ["BOUNCED", "COMPLAINED", "SUPPRESSED", "FAILED"];
 
 /**
- * The order of the API's pages: by the instant, and by id among those of one instant.
+ * The order of the API's pages: by time, then by id.
  * @param {Invitation} a
  * @param {Invitation} b
  */
@@ -39,27 +39,27 @@ export class InvitationRows {
   }
 
   /**
-   * Brings one up to date in its place, or puts it where it belongs among the others.
+   * Updates the row of an invitation, or inserts a row at its position.
    * @param {Invitation} invitation
-   * @param {{ further: boolean }} list whether it goes on below the last one that is shown
+   * @param {{ hasMore: boolean }} list whether the list continues below the last row
    */
-  put(invitation, { further }) {
+  put(invitation, { hasMore }) {
     const row = this.#rows.get(invitation.id);
     if (row) return this.#change(row, invitation);
     const older = [...this.#rows.values()].find((known) => newestFirst(invitation, known.invitation) < 0);
-    if (!older && further) return;
+    if (!older && hasMore) return;
     const item = this.#add(invitation);
     this.element.insertBefore(item, older?.item ?? null);
     this.#sort();
   }
 
   /**
-   * Shows these and no others. What is there already stays the very same element.
+   * Replaces the list. Rows that stay keep their elements.
    * @param {Invitation[]} invitations newest first
    */
   replace(invitations) {
-    const wanted = new Set(invitations.map(({ id }) => id));
-    for (const id of [...this.#rows.keys()].filter((id) => !wanted.has(id))) this.remove(id);
+    const ids = new Set(invitations.map(({ id }) => id));
+    for (const id of [...this.#rows.keys()].filter((id) => !ids.has(id))) this.remove(id);
     for (const invitation of invitations) {
       const row = this.#rows.get(invitation.id);
       if (row) this.#change(row, invitation);
@@ -74,15 +74,15 @@ export class InvitationRows {
   /** @param {string} id */
   remove(id) {
     const row = this.#rows.get(id);
-    // Who is at it just now keeps it until they go on.
+    // A row with the focus stays until the focus moves.
     if (!row || row.item.contains(document.activeElement)) return;
     row.item.remove();
     this.#rows.delete(id);
   }
 
   /**
-   * @param {Invitation[]} invitations older than all that are there
-   * @returns {HTMLElement | undefined} the first of those that were new
+   * @param {Invitation[]} invitations older than the others
+   * @returns {HTMLElement | undefined} the first new row
    */
   append(invitations) {
     const fresh = invitations.filter(({ id }) => !this.#rows.has(id));
@@ -90,7 +90,7 @@ export class InvitationRows {
     return this.#rows.get(fresh[0]?.id ?? "")?.link;
   }
 
-  /** Keeps the rows in their order, newest first, also where they came in between. */
+  /** Sorts the rows, newest first. */
   #sort() {
     this.#rows = new Map([...this.#rows].sort(([, a], [, b]) => newestFirst(a.invitation, b.invitation)));
   }
@@ -124,13 +124,13 @@ function content(invitation) {
   const waiting = invitation.status === "PENDING";
   const reason = waiting ? problemOf(invitation) : null;
   return [
-    h("span", { class: "email" }, said(invitation.email)),
+    h("span", { class: "email" }, isolated(invitation.email)),
     statusBadge(invitation),
     h("span", { class: "role quiet" }, t(`invite.role.${invitation.role}`)),
     h("span", { class: "progress quiet" }, progress(invitation)),
     reason ? h("span", { class: "reason" }, serviceText(reason)) : "",
     waiting && invitation.proposedEmail
-      ? h("span", { class: "reason asks" }, rich("row.asks", { email: said(invitation.proposedEmail) }))
+      ? h("span", { class: "reason request" }, rich("row.asks", { email: isolated(invitation.proposedEmail) }))
       : "",
   ].filter((child) => child !== "");
 }
@@ -146,18 +146,18 @@ const problemOf = ({ blockedReason, delivery, deliveryReason }) =>
 export function statusBadge({ status, blockedReason, delivery }) {
   const shown = blockedReason ? "BLOCKED" : status;
   const trouble = status === "PENDING" && (blockedReason || TROUBLE.includes(delivery));
-  return h("span", { class: `badge ${trouble ? "trouble" : status.toLowerCase()}` }, worded(`status.${shown}`, status));
+  return h("span", { class: `badge ${trouble ? "trouble" : status.toLowerCase()}` }, valueWords(`status.${shown}`, status));
 }
 
 /**
- * How far it has come: the delivery of its newest mail while it waits, and afterwards when it ended.
+ * The progress of an invitation: the delivery of its newest mail while it is pending, then the time when it ended.
  * @param {Invitation} invitation
  * @returns {Child[]}
  */
 function progress(invitation) {
   const { status, createdAt, expiresAt } = invitation;
   const ended = invitation.acceptedAt ?? invitation.declinedAt ?? invitation.revokedAt;
-  if (status === "EXPIRED") return [day(expiresAt)];
+  if (status === "EXPIRED") return [formatDay(expiresAt)];
   if (status !== "PENDING") return ended ? [timeAgo(ended)] : [];
   return [...deliveryWords(invitation), " · ", ...rich("row.invited", { when: timeAgo(createdAt) })];
 }
@@ -168,14 +168,14 @@ function progress(invitation) {
  */
 export function deliveryWords({ delivery }) {
   const kind = TROUBLE.includes(delivery) ? "trouble" : delivery.toLowerCase();
-  return [h("span", { class: `delivery ${kind}` }, worded(`delivery.${delivery}`, delivery))];
+  return [h("span", { class: `delivery ${kind}` }, valueWords(`delivery.${delivery}`, delivery))];
 }
 
 /**
- * The words of a value of the API; a value that is newer than these pages is shown as it is called there.
+ * The words of a value of the API. A value without words is shown as it is.
  * @param {string} id
  * @param {string} value
  */
-function worded(id, value) {
+function valueWords(id, value) {
   return t(/** @type {import("../words.js").WordId} */ (id)) || value;
 }

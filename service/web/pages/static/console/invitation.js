@@ -1,13 +1,13 @@
-// One invitation: how it stands, what can be done with it, and everything that happened to it.
+// One invitation: its details, its actions and its timeline.
 
-import { Unanswered, ask, latest } from "../api.js";
+import { RequestFailed, ask, latest } from "../api.js";
 import * as api from "../operations.js";
-import { announce, button, confirm, h, notice, problemWords, said, serviceText, show } from "../page.js";
+import { announce, button, confirm, h, notice, problemWords, isolated, serviceText, show } from "../page.js";
 import { timeAgo, timeUntil } from "../times.js";
-import { moment, rich, t } from "../words.js";
+import { formatTime, rich, t } from "../words.js";
 import { TROUBLE, deliveryWords, statusBadge } from "./invitation-rows.js";
-import { follow } from "./live.js";
-import { moreButton, nothingThere, refused } from "./place.js";
+import { followInvitations } from "./subscription.js";
+import { moreButton, showNotFound, showProblem } from "./community-page.js";
 
 /** @typedef {import("../console.js").ViewContext} ViewContext */
 /** @typedef {import("../operations.js").AuditEvent} AuditEvent */
@@ -26,50 +26,50 @@ const read = (id, signal, after = null) => ask(api.INVITATION, { id, first: EVEN
 
 /** @type {import("../console.js").View} */
 export async function invitation(context, communityId = "", id = "") {
-  const { viewer, invitation: found } = await read(id, context.signal);
-  if (!viewer) return context.signedOut();
-  if (!found || found.community.id !== communityId) return nothingThere(t("invitation.gone.title"), t("invitation.gone"));
+  const { viewer, invitation: loaded } = await read(id, context.signal);
+  if (!viewer) return context.endSession();
+  if (!loaded || loaded.community.id !== communityId) return showNotFound(t("invitation.gone.title"), t("invitation.gone"));
   const refreshing = latest(context.signal);
-  let shown = found;
+  let shown = loaded;
   const refresh = () =>
     refreshing.run(async (signal) => {
       const { viewer, invitation: fresh } = await read(id, signal);
-      if (!viewer) return context.signedOut();
+      if (!viewer) return context.endSession();
       if (!fresh || JSON.stringify(fresh) === JSON.stringify(shown)) return;
       shown = fresh;
-      keepingFocus(() => present(context, fresh, here, false));
+      withFocusKept(() => render(context, fresh, area, false));
     });
-  const flash = context.flash();
-  const said = h("div", { hidden: !flash }, flash);
-  const here = { said, refresh };
-  present(context, found, here, true);
-  keepFresh(context, found, refresh);
+  const flash = context.takeFlash();
+  const message = h("div", { hidden: !flash }, flash);
+  const area = { message, refresh };
+  render(context, loaded, area, true);
+  refreshOnChange(context, loaded, refresh);
 }
 
 /**
- * The place of what is told of the invitation, which stays when the rest is drawn anew; and what asks for that.
- * @typedef {{ said: HTMLElement, refresh: () => Promise<unknown> }} Here
+ * The element for messages, which stays when the view is rendered again, and the function that loads the invitation again.
+ * @typedef {{ message: HTMLElement, refresh: () => Promise<unknown> }} MessageArea
  */
 
 /**
  * @param {ViewContext} context
  * @param {Invitation} shown
- * @param {Here} here
+ * @param {MessageArea} area
  * @param {boolean} focus
  */
-function present(context, shown, here, focus) {
+function render(context, shown, area, focus) {
   const parts = [
     h(
       "p",
       { class: "crumb" },
       h("a", { href: `#/communities/${shown.community.id}`, "data-key": "back" }, "← ", t("invitation.back")),
     ),
-    h("header", { class: "subject" }, h("h1", null, said(shown.email)), statusBadge(shown)),
-    here.said,
+    h("header", { class: "subject" }, h("h1", null, isolated(shown.email)), statusBadge(shown)),
+    area.message,
     shown.blockedReason && notice("problem", serviceText(shown.blockedReason)),
     trouble(shown),
     proposal(context, shown),
-    actions(context, shown, here),
+    actions(context, shown, area),
     h("div", { class: "columns" }, timelinePanel(shown, context.signal), facts(shown)),
   ];
   show(
@@ -85,7 +85,7 @@ function trouble(shown) {
 }
 
 /**
- * Another address that the invitee proved and asked for: invited with one press, as this one was.
+ * The invitee's request to be invited at the address of another sign-in, with a button for it.
  * @param {ViewContext} context
  * @param {Invitation} shown
  */
@@ -97,8 +97,8 @@ function proposal(context, shown) {
     const input = { communityId: community.id, email, role, ...(message && { message }), ...(locale && { locale }) };
     const { inviteMember: answer } = await ask(api.INVITE, { input });
     const there = answer.invitation?.id;
-    if (!there) return refused(context, /** @type {import("../api.js").Problem} */ (answer), problems);
-    context.say({
+    if (!there) return showProblem(context, /** @type {import("../api.js").Problem} */ (answer), problems);
+    context.setFlash({
       kind: "done",
       text: answer.__typename === "AlreadyInvited" ? t("proposal.already", { email }) : t("proposal.done", { email }),
     });
@@ -107,7 +107,7 @@ function proposal(context, shown) {
   return h(
     "div",
     { class: "notice" },
-    h("p", null, rich("proposal", { email: said(email) })),
+    h("p", null, rich("proposal", { email: isolated(email) })),
     h("div", { class: "actions" }, invite),
     problems,
   );
@@ -118,24 +118,24 @@ function proposal(context, shown) {
 /**
  * @param {ViewContext} context
  * @param {Invitation} shown
- * @param {Here} here
+ * @param {MessageArea} area
  */
-function actions(context, shown, here) {
+function actions(context, shown, area) {
   const problems = h("div", { class: "problems" });
   const children = [
     shown.canResend &&
       button(
         t("invitation.resend"),
         { class: "button primary", problems, "data-key": "resend", "aria-describedby": "resend-hint" },
-        () => resend(context, shown, here),
+        () => resend(context, shown, area),
       ),
     shown.canRevoke &&
-      button(t("invitation.revoke"), { class: "button", "data-key": "revoke" }, () => askToRevoke(context, shown, here)),
+      button(t("invitation.revoke"), { class: "button", "data-key": "revoke" }, () => askToRevoke(context, shown, area)),
     shown.canResendAt &&
       h(
         "p",
         { class: "hint" },
-        rich("invitation.resend.soon", { when: timeUntil(shown.canResendAt, () => void here.refresh().catch(ignore)) }),
+        rich("invitation.resend.soon", { when: timeUntil(shown.canResendAt, () => void area.refresh().catch(ignore)) }),
       ),
     shown.canResend && h("p", { class: "hint", id: "resend-hint" }, t("invitation.resend.hint")),
   ];
@@ -145,45 +145,45 @@ function actions(context, shown, here) {
 /**
  * @param {ViewContext} context
  * @param {Invitation} shown
- * @param {Here} here
+ * @param {MessageArea} area
  */
-async function resend(context, shown, here) {
+async function resend(context, shown, area) {
   const { resendInvite: answer } = await ask(api.RESEND, { input: { invitationId: shown.id } });
-  if ("invitation" in answer) return tell(here, notice("done", t("invitation.resent", { email: shown.email })));
-  if (answer.__typename === "NotSignedIn") return context.signedOut();
-  return tell(here, notice("problem", ...problemWords(answer)));
+  if ("invitation" in answer) return showResult(area, notice("done", t("invitation.resent", { email: shown.email })));
+  if (answer.__typename === "NotSignedIn") return context.endSession();
+  return showResult(area, notice("problem", ...problemWords(answer)));
 }
 
 /**
  * @param {ViewContext} context
  * @param {Invitation} shown
- * @param {Here} here
+ * @param {MessageArea} area
  */
-function askToRevoke(context, shown, here) {
+function askToRevoke(context, shown, area) {
   const words = {
     title: t("invitation.revoke.title"),
-    text: rich("invitation.revoke.text", { email: said(shown.email) }),
+    text: rich("invitation.revoke.text", { email: isolated(shown.email) }),
     yes: t("invitation.revoke"),
     no: t("invitation.revoke.keep"),
   };
   confirm(words, async (problems) => {
     const { revokeInvite: answer } = await ask(api.REVOKE, { input: { invitationId: shown.id } });
     if ("invitation" in answer) {
-      await tell(here, notice("done", t("invitation.revoked", { email: shown.email })));
+      await showResult(area, notice("done", t("invitation.revoked", { email: shown.email })));
       return true;
     }
-    await refused(context, answer, problems);
+    await showProblem(context, answer, problems);
     return answer.__typename === "NotSignedIn";
   });
 }
 
 /**
- * @param {Here} here
- * @param {HTMLElement} words of what was done or refused; the invitation as it is now stands below them
+ * @param {MessageArea} area
+ * @param {HTMLElement} words the result of the action
  */
-async function tell({ said, refresh }, words) {
-  said.replaceChildren(words);
-  said.hidden = false;
+async function showResult({ message, refresh }, words) {
+  message.replaceChildren(words);
+  message.hidden = false;
   await refresh();
   announce(words.textContent ?? "");
 }
@@ -196,12 +196,12 @@ function facts(shown) {
   const known = [
     [t("invitation.role"), t(`invite.role.${shown.role}`)],
     [t("invitation.inviter"), shown.inviter ? person(shown.inviter) : t("invitation.operator")],
-    [t("invitation.created"), moment(shown.createdAt)],
-    [t("invitation.expires"), shown.status === "PENDING" ? moment(shown.expiresAt) : null],
+    [t("invitation.created"), formatTime(shown.createdAt)],
+    [t("invitation.expires"), shown.status === "PENDING" ? formatTime(shown.expiresAt) : null],
     [t("invitation.delivery"), delivery(shown)],
     [t("invitation.accepted_by"), shown.acceptedBy && person(shown.acceptedBy)],
     [t("invitation.revoked_by"), shown.revokedBy && person(shown.revokedBy)],
-    [t("invitation.proposed"), shown.proposedEmail && said(shown.proposedEmail)],
+    [t("invitation.proposed"), shown.proposedEmail && isolated(shown.proposedEmail)],
     [t("invitation.language"), shown.locale && languageName(shown.locale)],
     [t("invitation.message"), shown.message && h("span", { class: "message", dir: "auto" }, shown.message)],
   ];
@@ -220,7 +220,7 @@ function delivery(shown) {
 }
 
 /** @param {Member} member */
-const person = ({ name, email }) => said(name ?? email ?? t("members.nameless"));
+const person = ({ name, email }) => isolated(name ?? email ?? t("members.nameless"));
 
 /** @param {string} tag */
 function languageName(tag) {
@@ -251,45 +251,45 @@ function timelinePanel({ id, timeline }, signal) {
   return h("section", null, h("h2", null, t("invitation.timeline")), events, page.hasNextPage && more);
 }
 
-/** @param {AuditEvent} happened */
-function event(happened) {
-  const { kind, at } = happened;
+/** @param {AuditEvent} auditEvent */
+function event(auditEvent) {
+  const { kind, at } = auditEvent;
   const tone =
     kind.endsWith("refused") || kind.endsWith("failed") || kind.endsWith("suppressed") ? "trouble" : kind.replace(/^.*\./, "");
-  return h("li", { class: tone }, serviceText(happened.summary), h("time", { datetime: at }, moment(at)));
+  return h("li", { class: tone }, serviceText(auditEvent.summary), h("time", { datetime: at }, formatTime(at)));
 }
 
 // -------------------------------------------------------------------------------------------------------------- liveness
 
 /** @param {unknown} error */
 function ignore(error) {
-  if (!(error instanceof Unanswered)) throw error;
+  if (!(error instanceof RequestFailed)) throw error;
 }
 
 /**
- * Follows what becomes of it. While a question stands open, nothing changes behind it; what changed meanwhile is seen then.
+ * Loads the invitation again after each change. Waits while a dialog is open.
  * @param {ViewContext} context
  * @param {Invitation} shown
  * @param {() => Promise<unknown>} refresh
  */
-function keepFresh({ signal }, { id, community }, refresh) {
-  const look = async () => {
+function refreshOnChange({ signal }, { id, community }, refresh) {
+  const refreshUnlessAsking = async () => {
     if (!document.querySelector("dialog[open]")) await refresh();
   };
-  document.addEventListener("close", () => void look().catch(ignore), { capture: true, signal });
-  void follow(community.id, {
+  document.addEventListener("close", () => void refreshUnlessAsking().catch(ignore), { capture: true, signal });
+  void followInvitations(community.id, {
     signal,
-    changed: (invitation) => void (invitation.id === id && look().catch(ignore)),
-    catchUp: look,
-    told: () => {},
+    onChange: (invitation) => void (invitation.id === id && refreshUnlessAsking().catch(ignore)),
+    catchUp: refreshUnlessAsking,
+    onState: () => {},
   });
 }
 
 /**
- * Draws anew without taking the focus from what the reader is at.
+ * Renders the view again and restores the focus.
  * @param {() => void} draw
  */
-function keepingFocus(draw) {
+function withFocusKept(draw) {
   const focused = document.activeElement?.closest("main") ? document.activeElement : null;
   const key = focused?.getAttribute("data-key");
   draw();

@@ -1,10 +1,10 @@
-// Inviting one person.
+// The form that invites one person.
 
 import { ask } from "../api.js";
 import * as api from "../operations.js";
-import { announce, button, field, h, notice, problemWords, whenSubmitted } from "../page.js";
-import { listed, t } from "../words.js";
-import { ROLES, refused } from "./place.js";
+import { announce, button, field, h, notice, problemWords, onSubmit } from "../page.js";
+import { joinList, t } from "../words.js";
+import { ROLES, showProblem } from "./community-page.js";
 
 /** @typedef {import("../operations.js").Community} Community */
 /** @typedef {import("../operations.js").Invitation} Invitation */
@@ -17,9 +17,9 @@ const LANGUAGES = ["en", "de", "fr", "es"];
 /**
  * @param {ViewContext} context
  * @param {Community} community
- * @param {(invitation: Invitation) => void} invited
+ * @param {(invitation: Invitation) => void} onInvited
  */
-export function inviteForm(context, community, invited) {
+export function inviteForm(context, community, onInvited) {
   const fields = makeFields(community);
   const problems = h("div", { class: "problems" });
   const submit = button(t("invite.button"), { class: "button primary", type: "submit" }, null);
@@ -38,13 +38,13 @@ export function inviteForm(context, community, invited) {
     h("div", { class: "invite-end" }, submit, h("p", { class: "hint" }, policyWords(community))),
     problems,
   );
-  whenSubmitted(form, submit, problems, async () => {
-    clear(fields);
-    if (!fields.email.control.value.trim()) return fields.email.wrong(t("invite.email.missing"));
+  onSubmit(form, submit, problems, async () => {
+    clearErrors(fields);
+    if (!fields.email.control.value.trim()) return fields.email.setError(t("invite.email.missing"));
     const { inviteMember: answer } = await ask(api.INVITE, { input: inputOf(fields, community) });
-    if (!("email" in (answer.invitation ?? {}))) return told(answer, { fields, problems, community, context, more });
+    if (!("email" in (answer.invitation ?? {}))) return showInviteProblem(answer, { fields, problems, community, context, more });
     more.open = false;
-    return done(answer.invitation, fields, problems, invited);
+    return showInvited(answer.invitation, fields, problems, onInvited);
   });
   const many = h("a", { href: `#/communities/${community.id}/invite` }, t("many.link"));
   const title = h("div", { class: "section-head" }, h("h2", { id: "invite-title" }, t("invite.title")), many);
@@ -80,7 +80,7 @@ export function roleField(highest) {
   return role;
 }
 
-/** @param {Role} highest nobody gives a role above their own */
+/** @param {Role} highest the reader's own role */
 export const rolesUpTo = (highest) => ROLES.slice(0, ROLES.indexOf(highest) + 1);
 
 export const messageField = () =>
@@ -93,8 +93,8 @@ export const messageField = () =>
 export const localeField = () => field(h("select", { name: "locale" }, languages(t("invite.language.default"))), t("invite.language"));
 
 /**
- * The languages of the mails, each in its own words, and the one that is chosen, if it is another.
- * @param {string} unset what stands for none
+ * The options of the languages of mails, each named in its language. A chosen other language is added.
+ * @param {string} unset the label of no language
  * @param {string | null} [chosen]
  */
 export function languages(unset, chosen = null) {
@@ -113,7 +113,7 @@ export function policyWords({ policy }) {
   const minutes = t("policy.minutes", { count: linkMinutes });
   return [
     t("policy.line", { days, minutes }),
-    allowedEmailDomains.length > 0 && t("policy.domains", { domains: listed(allowedEmailDomains) }),
+    allowedEmailDomains.length > 0 && t("policy.domains", { domains: joinList(allowedEmailDomains) }),
     seatLimit !== null && t("policy.seats", { count: seatLimit }),
   ]
     .filter(Boolean)
@@ -137,36 +137,36 @@ function inputOf(fields, community) {
 }
 
 /** @param {Fields} fields */
-const clear = (fields) => Object.values(fields).forEach((field) => field.wrong(null));
+const clearErrors = (fields) => Object.values(fields).forEach((field) => field.setError(null));
 
 /**
- * Tells of the invitation, and is ready for the next address; role and language often stay the same.
+ * Shows the result and clears the address and the message. Role and language stay for the next invitation.
  * @param {any} invitation
  * @param {Fields} fields
  * @param {Element} problems
- * @param {(invitation: Invitation) => void} invited
+ * @param {(invitation: Invitation) => void} onInvited
  */
-function done(invitation, fields, problems, invited) {
+function showInvited(invitation, fields, problems, onInvited) {
   const words = t("invite.done", { email: invitation.email });
   problems.replaceChildren(notice("done", words));
   announce(words);
   fields.email.control.value = "";
   fields.message.control.value = "";
   fields.email.control.focus();
-  invited(invitation);
+  onInvited(invitation);
 }
 
 /**
- * Tells what was refused next to what caused it.
+ * Shows a problem next to its field.
  * @param {any} answer
  * @param {{ fields: Fields, problems: Element, community: Community, context: ViewContext, more: HTMLDetailsElement }} form
  */
-function told(answer, { fields, problems, community, context, more }) {
+function showInviteProblem(answer, { fields, problems, community, context, more }) {
   const words = problemWords(answer);
   const members = `#/communities/${community.id}`;
   switch (answer.__typename) {
     case "AlreadyInvited":
-      return fields.email.wrong([
+      return fields.email.setError([
         ...words,
         " ",
         h("a", { href: `${members}/invitations/${answer.invitation.id}` }, t("invite.open")),
@@ -174,13 +174,13 @@ function told(answer, { fields, problems, community, context, more }) {
     case "AlreadyMember":
     case "InvalidEmail":
     case "EmailDomainNotAllowed":
-      return fields.email.wrong(words);
+      return fields.email.setError(words);
     case "InvalidInput": {
       const wrong = answer.field in fields ? fields[/** @type {keyof Fields} */ (answer.field)] : null;
       if (wrong && (wrong === fields.message || wrong === fields.locale)) more.open = true;
-      return wrong ? wrong.wrong(words) : problems.replaceChildren(notice("problem", ...words));
+      return wrong ? wrong.setError(words) : problems.replaceChildren(notice("problem", ...words));
     }
     default:
-      return refused(context, answer, problems);
+      return showProblem(context, answer, problems);
   }
 }

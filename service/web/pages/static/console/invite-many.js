@@ -1,13 +1,13 @@
-// Inviting many: a list is pasted, typed or dropped, each row is checked, sent in portions, and told what became of it.
+// Invites many people: reads a list, checks each row, sends the rows in portions, and shows each result.
 
-import { Unanswered, ask } from "../api.js";
+import { RequestFailed, ask } from "../api.js";
 import * as api from "../operations.js";
-import { announce, button, field, h, notice, problemWords, said } from "../page.js";
+import { announce, button, field, h, notice, problemWords, isolated } from "../page.js";
 import { t } from "../words.js";
 import { loadCsvReader } from "./csv.js";
 import { localeField, messageField, policyWords, roleField } from "./invite-form.js";
-import { check, rowsIn, textOf } from "./invitee-list.js";
-import { gone, isAdmin, nothingThere, showPlace } from "./place.js";
+import { checkRows, rowsIn, textOf } from "./invitee-list.js";
+import { showMissing, isAdmin, showNotFound, showCommunityPage } from "./community-page.js";
 
 /** @typedef {import("../console.js").ViewContext} ViewContext */
 /** @typedef {import("../operations.js").Community} Community */
@@ -17,37 +17,37 @@ import { gone, isAdmin, nothingThere, showPlace } from "./place.js";
 /** @typedef {import("./invitee-list.js").Row} Row */
 /** @typedef {import("../page.js").Child} Child */
 
-/** "unsent" can be sent (again); "known" was a member or invited before. */
+/** "unsent" rows can be sent again; "known" rows are members or were invited before. */
 /** @typedef {"wrong" | "ready" | "sending" | "invited" | "known" | "refused" | "unsent"} State */
-/** @typedef {Row & { state: State, told: Child[], element: HTMLTableRowElement, outcome: HTMLElement }} Shown */
+/** @typedef {Row & { state: State, result: Child[], element: HTMLTableRowElement, outcome: HTMLElement }} ListRow */
 
 const PORTION = 50;
 const MOST_BYTES = 5_000_000;
 const TYPED_MS = 200;
-/** Refusals that may be none a while later. */
+/** Problems that may disappear later. */
 const PASSING = ["RateLimited", "SeatLimitReached"];
 
 /** @type {import("../console.js").View} */
 export async function inviteMany(context, id = "") {
-  const [answer] = await Promise.all([ask(api.PLACE_ALONE, { id }, { signal: context.signal }), loadCsvReader()]);
-  const place = answer.community;
-  if (!place) return gone(context, answer);
-  if (!isAdmin(place.viewerRole)) return nothingThere(t("audit.not_yours.title"), t("audit.not_yours"));
-  new ManyInvitees(context, place).show();
+  const [answer] = await Promise.all([ask(api.COMMUNITY_ONLY, { id }, { signal: context.signal }), loadCsvReader()]);
+  const community = answer.community;
+  if (!community) return showMissing(context, answer);
+  if (!isAdmin(community.viewerRole)) return showNotFound(t("audit.not_yours.title"), t("audit.not_yours"));
+  new ManyInvitees(context, community).show();
 }
 
 class ManyInvitees {
-  /** @type {Shown[]} */
+  /** @type {ListRow[]} */
   rows = [];
   stopped = false;
 
   /**
    * @param {ViewContext} context
-   * @param {Community} place
+   * @param {Community} community
    */
-  constructor(context, place) {
+  constructor(context, community) {
     this.context = context;
-    this.place = place;
+    this.community = community;
     this.list = field(
       h("textarea", { name: "list", rows: "8", spellcheck: "false", autocapitalize: "off", class: "list" }),
       t("many.list"),
@@ -58,7 +58,7 @@ class ManyInvitees {
       t("many.file"),
       t("many.file.hint"),
     );
-    this.role = roleField(place.viewerRole);
+    this.role = roleField(community.viewerRole);
     this.message = messageField();
     this.locale = localeField();
     this.summary = h("p", { id: "many-summary" });
@@ -73,7 +73,7 @@ class ManyInvitees {
   }
 
   show() {
-    const back = h("p", { class: "crumb" }, h("a", { href: `#/communities/${this.place.id}` }, "← ", t("invitation.back")));
+    const back = h("p", { class: "crumb" }, h("a", { href: `#/communities/${this.community.id}` }, "← ", t("invitation.back")));
     const outcome = h(
       "div",
       { class: "panel outcome" },
@@ -83,8 +83,8 @@ class ManyInvitees {
       this.problems,
       this.table,
     );
-    const parts = [this.context.flash(), back, h("h2", null, t("many.title")), this.input, outcome];
-    showPlace(this.place, "invitations", parts, t("many.title"));
+    const parts = [this.context.takeFlash(), back, h("h2", null, t("many.title")), this.input, outcome];
+    showCommunityPage(this.community, "invitations", parts, t("many.title"));
     this.#read();
     addEventListener("beforeunload", (event) => this.#sending() && event.preventDefault(), { signal: this.context.signal });
   }
@@ -105,7 +105,7 @@ class ManyInvitees {
       this.list.element,
       h("div", { class: "invite-line" }, this.file.element, this.role.element),
       more,
-      h("p", { class: "hint" }, policyWords(this.place)),
+      h("p", { class: "hint" }, policyWords(this.community)),
     );
     /** @type {ReturnType<typeof setTimeout>} */
     let timer;
@@ -114,44 +114,44 @@ class ManyInvitees {
       timer = setTimeout(() => this.#read(), TYPED_MS);
     });
     this.role.control.addEventListener("change", () => this.#read());
-    this.file.control.addEventListener("change", () => void this.#take(this.file.control.files?.[0]));
+    this.file.control.addEventListener("change", () => void this.#readFile(this.file.control.files?.[0]));
     input.addEventListener("dragover", (event) => event.preventDefault());
     input.addEventListener("drop", (event) => {
       const file = event.dataTransfer?.files[0];
       if (file) event.preventDefault();
-      void this.#take(file);
+      void this.#readFile(file);
     });
     return input;
   }
 
   /**
-   * A file's text goes where it can be read and mended.
+   * Copies the text of a file into the list, where it can be edited.
    * @param {File | undefined} file
    */
-  async #take(file) {
+  async #readFile(file) {
     if (!file || this.#sending()) return;
-    this.file.wrong(null);
+    this.file.setError(null);
     const text = file.size > MOST_BYTES ? null : await textOf(file);
-    if (text === null || text.includes("\0")) return this.file.wrong(t("many.file.unreadable", { name: file.name }));
+    if (text === null || text.includes("\0")) return this.file.setError(t("many.file.unreadable", { name: file.name }));
     this.list.control.value = text.trim();
     this.#read();
     announce(this.summary.textContent ?? "");
   }
 
-  /** Reads and checks what stands in the list, and shows each row with what is wrong with it. */
+  /** Reads and checks the list, and shows each row with its problem. */
   #read() {
     if (this.#sending()) return;
     const rows = rowsIn(this.list.control.value);
-    check(rows, this.place);
+    checkRows(rows, this.community);
     this.rows = rows.map((row) => ({
       ...row,
-      ...line(row, this.#roleOf(row)),
+      ...tableRow(row, this.#roleOf(row)),
       state: row.problem ? "wrong" : "ready",
-      told: [row.problem || t("many.ready")],
+      result: [row.problem || t("many.ready")],
     }));
     this.body.replaceChildren(...this.rows.map(({ element }) => element));
-    this.rows.forEach(tell);
-    this.#sum();
+    this.rows.forEach(renderOutcome);
+    this.#summarize();
   }
 
   /** @param {Row} row */
@@ -160,12 +160,12 @@ class ManyInvitees {
   #sending = () => this.rows.some(({ state }) => state === "sending");
 
   /** @param {State[]} states */
-  #in = (...states) => this.rows.filter(({ state }) => states.includes(state));
+  #rowsIn = (...states) => this.rows.filter(({ state }) => states.includes(state));
 
-  /** What the list comes to, in one sentence, and what can be done next. */
-  #sum() {
-    const waiting = this.#in("ready", "unsent").length;
-    const done = this.#in("invited", "known", "refused", "unsent").length > 0;
+  /** Shows the summary of the list and the possible actions. */
+  #summarize() {
+    const waiting = this.#rowsIn("ready", "unsent").length;
+    const done = this.#rowsIn("invited", "known", "refused", "unsent").length > 0;
     this.table.hidden = this.rows.length === 0;
     this.summary.textContent = this.rows.length === 0 ? t("many.nothing") : done ? this.#outcome() : this.#forecast();
     const sending = this.#sending();
@@ -173,20 +173,20 @@ class ManyInvitees {
     this.send.textContent = t(done ? "many.again" : "many.send", { count: waiting });
     this.send.toggleAttribute("disabled", waiting === 0);
     this.stop.hidden = !sending;
-    this.edit.hidden = sending || !done || this.#in("refused", "wrong").length === 0;
+    this.edit.hidden = sending || !done || this.#rowsIn("refused", "wrong").length === 0;
     this.progress.hidden = !sending;
     this.input.toggleAttribute("inert", sending);
   }
 
   #forecast() {
-    const [ready, wrong] = [this.#in("ready").length, this.#in("wrong").length];
+    const [ready, wrong] = [this.#rowsIn("ready").length, this.#rowsIn("wrong").length];
     return [t("many.can", { count: ready }), wrong > 0 && t("many.cannot", { count: wrong })].filter(Boolean).join(" ");
   }
 
   #outcome() {
     const parts = /** @type {const} */ (["invited", "known", "refused", "unsent"]).map((state) => ({
       state,
-      count: this.#in(state).length,
+      count: this.#rowsIn(state).length,
     }));
     return parts
       .filter(({ state, count }) => count > 0 || state === "invited")
@@ -208,45 +208,45 @@ class ManyInvitees {
 
   // ---------------------------------------------------------------------------------------------------- sending
 
-  /** Sends what waits, portion by portion, until it is done, stopped or refused as a whole. */
+  /** Sends the waiting rows in portions, until all are sent, the reader stops, or a portion fails. */
   async #send() {
-    const waiting = this.#in("ready", "unsent");
+    const waiting = this.#rowsIn("ready", "unsent");
     this.stopped = false;
     this.progress.max = waiting.length;
     for (let sent = 0; sent < waiting.length && !this.stopped && !this.context.signal.aborted; sent += PORTION) {
       const portion = waiting.slice(sent, sent + PORTION);
-      portion.forEach((row) => set(row, "sending", t("many.sending")));
+      portion.forEach((row) => setState(row, "sending", t("many.sending")));
       this.progress.value = sent;
-      this.#sum();
+      this.#summarize();
       this.summary.textContent = t("many.progress", { sent, count: waiting.length });
       const problem = await this.#sendPortion(portion);
-      if (problem?.__typename === "NotSignedIn") return this.#signedOut();
-      if (problem) this.#giveUp(problem);
+      if (problem?.__typename === "NotSignedIn") return this.#endSession();
+      if (problem) this.#stopSending(problem);
     }
-    waiting.filter(({ state }) => state === "ready").forEach((row) => set(row, "unsent", t("many.unsent")));
-    this.#sum();
+    waiting.filter(({ state }) => state === "ready").forEach((row) => setState(row, "unsent", t("many.unsent")));
+    this.#summarize();
     announce(this.summary.textContent ?? "");
     if (this.send.hidden) (this.edit.hidden ? this.list.control : this.edit).focus();
   }
 
   /**
-   * @param {Shown[]} portion
-   * @returns {Promise<Problem | null>} what refused the whole
+   * @param {ListRow[]} portion
+   * @returns {Promise<Problem | null>} the problem of the whole portion
    */
   async #sendPortion(portion) {
     const invitees = portion.map((row) => this.#invitee(row));
     try {
-      const { inviteMembers: answer } = await ask(api.INVITE_MANY, { input: { communityId: this.place.id, invitees } });
-      if (!("outcomes" in answer)) return unsent(portion, answer);
-      portion.forEach((row, index) => this.#came(row, /** @type {Outcome} */ (answer.outcomes[index])));
+      const { inviteMembers: answer } = await ask(api.INVITE_MANY, { input: { communityId: this.community.id, invitees } });
+      if (!("outcomes" in answer)) return markUnsent(portion, answer);
+      portion.forEach((row, index) => this.#showResult(row, /** @type {Outcome} */ (answer.outcomes[index])));
       return limitOf(answer.outcomes);
     } catch (error) {
-      if (!(error instanceof Unanswered)) throw error;
-      return unsent(portion, { __typename: "Unanswered", message: error.message });
+      if (!(error instanceof RequestFailed)) throw error;
+      return markUnsent(portion, { __typename: "Unanswered", message: error.message });
     }
   }
 
-  /** @param {Shown} row */
+  /** @param {ListRow} row */
   #invitee(row) {
     const message = row.message || this.message.control.value.trim();
     const locale = row.locale || this.locale.control.value;
@@ -254,51 +254,51 @@ class ManyInvitees {
   }
 
   /**
-   * @param {Shown} row
+   * @param {ListRow} row
    * @param {Outcome} outcome
    */
-  #came(row, { result }) {
-    const there =
+  #showResult(row, { result }) {
+    const link =
       result.invitation &&
       h(
         "a",
-        { href: `#/communities/${this.place.id}/invitations/${result.invitation.id}` },
+        { href: `#/communities/${this.community.id}/invitations/${result.invitation.id}` },
         t("many.open"),
         h("span", { class: "visually-hidden" }, ` ${row.email}`),
       );
-    if (result.__typename === "InviteMemberSuccess") return set(row, "invited", t("many.invited"), " ", there);
+    if (result.__typename === "InviteMemberSuccess") return setState(row, "invited", t("many.invited"), " ", link);
     const problem = /** @type {Problem} */ (result);
     if (["AlreadyInvited", "AlreadyMember"].includes(problem.__typename))
-      return set(
+      return setState(
         row,
         "known",
         t(`many.known.${/** @type {"AlreadyInvited" | "AlreadyMember"} */ (problem.__typename)}`),
         " ",
-        there,
+        link,
       );
-    return set(row, PASSING.includes(problem.__typename) ? "unsent" : "refused", ...problemWords(problem));
+    return setState(row, PASSING.includes(problem.__typename) ? "unsent" : "refused", ...problemWords(problem));
   }
 
-  /** @param {Problem} problem that meets the rest too */
-  #giveUp(problem) {
+  /** @param {Problem} problem that also applies to the other rows */
+  #stopSending(problem) {
     this.stopped = true;
     const words = problem.__typename === "Unanswered" ? [problem.message] : problemWords(problem);
     this.problems.replaceChildren(notice("problem", ...words));
   }
 
-  /** What was not sent yet is what is kept over the sign-in. */
-  async #signedOut() {
-    const rest = new Set(this.#in("ready", "unsent", "sending", "wrong").map(({ line }) => line));
+  /** Keeps the unsent rows in the list, so that they survive the sign-in. */
+  async #endSession() {
+    const rest = new Set(this.#rowsIn("ready", "unsent", "sending", "wrong").map(({ line }) => line));
     const lines = this.list.control.value.split("\n");
     const head = this.rows[0]?.line === 1 ? [] : lines.slice(0, (this.rows[0]?.line ?? 1) - 1);
     this.list.control.value = [...head, ...lines.filter((_, index) => rest.has(index + 1))].join("\n");
     this.rows = [];
-    await this.context.signedOut();
+    await this.context.endSession();
   }
 
-  /** Leaves in the list what was refused or cannot be sent, to be mended. */
+  /** Keeps only the failed rows in the list, to be corrected. */
   #edit() {
-    const rows = this.#in("refused", "wrong", "unsent");
+    const rows = this.#rowsIn("refused", "wrong", "unsent");
     this.list.control.value = rows
       .map((row) => [row.email, row.role, row.message, row.locale].map(cell).join(",").replace(/,+$/, ""))
       .join("\n");
@@ -315,13 +315,13 @@ const cell = (text) => (/[",;\t\n]/.test(text) ? `"${text.replaceAll('"', '""')}
  * @param {Row} row
  * @param {Role} role
  */
-function line(row, role) {
+function tableRow(row, role) {
   const outcome = h("td");
   const element = h(
     "tr",
     null,
     h("td", { class: "quiet" }, row.line),
-    h("td", null, said(row.email)),
+    h("td", null, isolated(row.email)),
     h("td", null, t(`invite.role.${role}`) || row.role),
     outcome,
   );
@@ -329,33 +329,33 @@ function line(row, role) {
 }
 
 /**
- * @param {Shown} row
+ * @param {ListRow} row
  * @param {State} state
- * @param {...(Child | undefined)} told
+ * @param {...(Child | undefined)} result
  */
-function set(row, state, ...told) {
-  Object.assign(row, { state, told });
-  tell(row);
+function setState(row, state, ...result) {
+  Object.assign(row, { state, result });
+  renderOutcome(row);
 }
 
-/** @param {Shown} row */
-function tell({ element, outcome, state, told }) {
+/** @param {ListRow} row */
+function renderOutcome({ element, outcome, state, result }) {
   element.className = state;
   outcome.replaceChildren();
-  outcome.append(...told.filter(Boolean).map((child) => (child instanceof Node ? child : String(child))));
+  outcome.append(...result.filter(Boolean).map((child) => (child instanceof Node ? child : String(child))));
 }
 
 /**
- * @param {Shown[]} portion
+ * @param {ListRow[]} portion
  * @param {Problem} problem
  */
-function unsent(portion, problem) {
-  portion.forEach((row) => set(row, "unsent", t("many.unsent")));
+function markUnsent(portion, problem) {
+  portion.forEach((row) => setState(row, "unsent", t("many.unsent")));
   return problem;
 }
 
 /**
- * A limit that met one row meets all that follow.
+ * The rate limit that stopped a row. It applies to all further rows.
  * @param {Outcome[]} outcomes
  * @returns {Problem | null}
  */

@@ -1,26 +1,25 @@
-// Lists of people as others have them: pasted from a mail program, typed, or a spreadsheet's CSV. Read, and checked before
-// anything is sent; the service has the last word.
+// Reads and checks lists of invitees: typed, pasted from a mail program, or a spreadsheet's CSV. The service checks again.
 
 import { t } from "../words.js";
 import { csvRows } from "./csv.js";
 import { LONGEST_MESSAGE, rolesUpTo } from "./invite-form.js";
-import { ROLES } from "./place.js";
+import { ROLES } from "./community-page.js";
 
 /** @typedef {import("../operations.js").Community} Community */
 /** @typedef {import("../operations.js").Role} Role */
 
 /**
- * One row of a list: where it stands, whom it asks for, and what is wrong with it, if anything.
+ * One row of a list.
  * @typedef {object} Row
  * @property {number} line
  * @property {string} email
- * @property {string} role as it is written; empty where none is
+ * @property {string} role as written; empty without one
  * @property {string} message
  * @property {string} locale
- * @property {string} problem empty where there is none
+ * @property {string} problem empty without one
  */
 
-/** What the columns are called, in the languages of the pages. */
+/** The names of the columns in the languages of the pages. */
 const COLUMNS = {
   email:
     /^(e-?mail|mail|(e-?mail[- ])?address|(e-?mail-?)?adresse( (e-?)?mail)?|courriel|correo( electr[oó]nico)?|direcci[oó]n)$/,
@@ -31,12 +30,12 @@ const COLUMNS = {
 /** @type {(keyof typeof COLUMNS)[]} */
 const ORDER = ["email", "role", "message", "locale"];
 const ADDRESS = /^[\x21-\x3f\x41-\x7e]+@[^\s@<>,;:"()\\[\]]+\.[^\s@<>,;:"()\\[\]]+$/;
-// The apostrophe that exports put before what a spreadsheet could run as a formula.
+// The apostrophe that exports put before formulas.
 const GUARD = /(^[ "]*|[;\t\r\n][\s"]*)'(?='*[=+\-@\uff1d\uff0b\uff0d\uff20])/g;
 const NAMED = /^.*<\s*([^<>\s]+)\s*>$/;
 
 /**
- * The rows of a text. Raises nothing: what cannot be read is a row with a problem.
+ * The rows of a text. An unreadable line becomes a row with a problem.
  * @param {string} text
  * @returns {Row[]}
  */
@@ -56,7 +55,7 @@ export function rowsIn(text) {
 
 /**
  * @param {string[]} cells
- * @returns {(keyof typeof COLUMNS | null)[] | null} null where the first line is a row already
+ * @returns {(keyof typeof COLUMNS | null)[] | null} null when the first line has no column names
  */
 function columnsOf(cells) {
   if (cells.some((cell) => cell.includes("@"))) return null;
@@ -79,11 +78,11 @@ function rowOf(line, columns, cells) {
 }
 
 /**
- * Says of each row what is wrong with it, as far as can be known here.
+ * Sets the problem of each row.
  * @param {Row[]} rows
  * @param {Community} community
  */
-export function check(rows, { viewerRole, policy }) {
+export function checkRows(rows, { viewerRole, policy }) {
   /** @type {Map<string, number>} */
   const seen = new Map();
   const allowed = policy.allowedEmailDomains;
@@ -104,7 +103,7 @@ function problemOf({ email, role, message }, highest, allowed) {
   if (!email) return t("many.no_address");
   if (!ADDRESS.test(email)) return t("many.bad_address");
   const domain = email.slice(email.lastIndexOf("@") + 1).toLowerCase();
-  // The rules name domains as the mail knows them; others (bücher.example) are left for the service to judge.
+  // The rules have domains in ASCII. The service checks others (bücher.example).
   if (allowed.length > 0 && /^[\x21-\x7e]+$/.test(domain) && !allowed.includes(domain)) return t("many.domain", { domain });
   const known = /** @type {Role} */ (role);
   if (role && !ROLES.includes(known)) return t("many.no_role", { role });
@@ -113,7 +112,7 @@ function problemOf({ email, role, message }, highest, allowed) {
 }
 
 /**
- * The text of a file: UTF-8, UTF-16 with its mark, or what older spreadsheets write.
+ * The text of a file: UTF-8, UTF-16 with a byte order mark, or Windows-1252.
  * @param {Blob} file
  */
 export async function textOf(file) {

@@ -1,11 +1,11 @@
-// Who belongs to a community, in the order of joining; and, for those who may: changing roles, removing, leaving.
+// The members of a community in the order of joining, and the actions: change a role, remove, leave.
 
 import { ask } from "../api.js";
 import * as api from "../operations.js";
-import { announce, button, confirm, h, said } from "../page.js";
-import { day, rich, t } from "../words.js";
+import { announce, button, confirm, h, isolated } from "../page.js";
+import { formatDay, rich, t } from "../words.js";
 import { rolesUpTo } from "./invite-form.js";
-import { gone, isAdmin, moreButton, refused, showPlace } from "./place.js";
+import { showMissing, isAdmin, moreButton, showProblem, showCommunityPage } from "./community-page.js";
 
 /** @typedef {import("../console.js").ViewContext} ViewContext */
 /** @typedef {import("../operations.js").Membership} Membership */
@@ -24,33 +24,33 @@ const read = (id, signal, after = null) => ask(api.MEMBERS, { id, first: PAGE, a
 /** @type {import("../console.js").View} */
 export async function members(context, id = "") {
   const answer = await read(id, context.signal);
-  if (!answer.community) return gone(context, answer);
-  const found = answer.community;
-  const { nodes, pageInfo } = found.memberships;
-  const row = (/** @type {Membership} */ membership) => member(context, found, membership);
+  if (!answer.community) return showMissing(context, answer);
+  const loaded = answer.community;
+  const { nodes, pageInfo } = loaded.memberships;
+  const row = (/** @type {Membership} */ membership) => member(context, loaded, membership);
   const list = h("ul", { class: "rows" }, nodes.map(row));
-  const count = h("span", { class: "quiet" }, t("members", { count: found.memberCount }));
+  const count = h("span", { class: "quiet" }, t("members", { count: loaded.memberCount }));
   const title = h("div", { class: "section-head" }, h("h2", null, t("members.title")), count);
-  const more = pageInfo.hasNextPage && further(context, id, list, row, pageInfo.endCursor);
-  showPlace(found, "members", [context.flash(), title, list, more]);
+  const more = pageInfo.hasNextPage && moreMembers(context, id, list, row, pageInfo.endCursor);
+  showCommunityPage(loaded, "members", [context.takeFlash(), title, list, more]);
 }
 
 /**
  * @param {ViewContext} context
- * @param {CommunityWithMembers} place
+ * @param {CommunityWithMembers} community
  * @param {Membership} membership
  */
-function member(context, place, membership) {
+function member(context, community, membership) {
   const { role, joinedAt, member } = membership;
   const own = isOwn(context, membership) && h("span", { class: "quiet" }, ` (${t("members.you")})`);
-  const address = member.name && member.email ? [said(member.email), " · "] : [];
+  const address = member.name && member.email ? [isolated(member.email), " · "] : [];
   return h(
     "li",
     { class: "row member" },
-    h("span", { class: "email" }, said(nameOf(membership)), own),
+    h("span", { class: "email" }, isolated(nameOf(membership)), own),
     h("span", { class: `badge ${role.toLowerCase()}` }, t(`invite.role.${role}`)),
-    h("span", { class: "progress quiet" }, address, t("members.since", { date: day(joinedAt) })),
-    h("span", { class: "row-actions" }, ...actions(context, place, membership)),
+    h("span", { class: "progress quiet" }, address, t("members.since", { date: formatDay(joinedAt) })),
+    h("span", { class: "row-actions" }, ...actions(context, community, membership)),
   );
 }
 
@@ -65,19 +65,19 @@ const isOwn = ({ viewer }, { member }) => member.id === viewer.member.id;
 
 /**
  * @param {ViewContext} context
- * @param {CommunityWithMembers} place
+ * @param {CommunityWithMembers} community
  * @param {Membership} membership
  */
-function actions(context, place, membership) {
+function actions(context, community, membership) {
   if (!membership.viewerCanChange) return [];
   const hidden = h("span", { class: "visually-hidden" }, ` ${nameOf(membership)}`);
   const own = isOwn(context, membership);
   const remove = button([own ? t("members.leave") : t("members.remove"), hidden], { class: "button small" }, () =>
-    own ? askToLeave(context, place, membership) : askToRemove(context, membership),
+    own ? askToLeave(context, community, membership) : askToRemove(context, membership),
   );
-  if (!isAdmin(place.viewerRole)) return [remove];
+  if (!isAdmin(community.viewerRole)) return [remove];
   const change = button([t("members.change"), hidden.cloneNode(true)], { class: "button small" }, () =>
-    askForRole(context, place, membership),
+    askForRole(context, community, membership),
   );
   return [change, remove];
 }
@@ -86,15 +86,15 @@ function actions(context, place, membership) {
 
 /**
  * @param {ViewContext} context
- * @param {CommunityWithMembers} place
+ * @param {CommunityWithMembers} community
  * @param {Membership} membership
  */
-function askForRole(context, place, membership) {
+function askForRole(context, community, membership) {
   const name = nameOf(membership);
-  const choices = rolesUpTo(place.viewerRole).map((role) => choice(role, role === membership.role));
+  const choices = rolesUpTo(community.viewerRole).map((role) => choice(role, role === membership.role));
   const words = {
     title: t("members.change.title"),
-    text: rich(isOwn(context, membership) ? "members.change.own" : "members.change.text", { name: said(name) }),
+    text: rich(isOwn(context, membership) ? "members.change.own" : "members.change.text", { name: isolated(name) }),
     extra: h("fieldset", { class: "choices" }, h("legend", { class: "visually-hidden" }, t("invite.role")), choices),
     yes: t("members.change.button"),
     no: t("cancel"),
@@ -103,8 +103,8 @@ function askForRole(context, place, membership) {
   confirm(words, async (problems, dialog) => {
     const role = /** @type {Role} */ (dialog.querySelector("input:checked")?.getAttribute("value"));
     const { changeRole: answer } = await ask(api.CHANGE_ROLE, { input: { membershipId: membership.id, role } });
-    if (!("membership" in answer)) return failed(context, answer, problems);
-    await context.again({ kind: "done", text: t("members.changed", { name, role: t(`role.${role}`) }) });
+    if (!("membership" in answer)) return showMemberProblem(context, answer, problems);
+    await context.reload({ kind: "done", text: t("members.changed", { name, role: t(`role.${role}`) }) });
     return true;
   });
 }
@@ -130,35 +130,35 @@ function askToRemove(context, membership) {
   const name = nameOf(membership);
   const words = {
     title: t("members.remove.title"),
-    text: rich("members.remove.text", { name: said(name) }),
+    text: rich("members.remove.text", { name: isolated(name) }),
     yes: t("members.remove"),
     no: t("cancel"),
   };
   confirm(words, async (problems) => {
     const { removeMember: answer } = await ask(api.REMOVE_MEMBER, { input: { membershipId: membership.id } });
-    if (!("removedMembershipId" in answer)) return failed(context, answer, problems);
-    await context.again({ kind: "done", text: t("members.removed", { name }) });
+    if (!("removedMembershipId" in answer)) return showMemberProblem(context, answer, problems);
+    await context.reload({ kind: "done", text: t("members.removed", { name }) });
     return true;
   });
 }
 
 /**
  * @param {ViewContext} context
- * @param {CommunityWithMembers} place
+ * @param {CommunityWithMembers} community
  * @param {Membership} membership
  */
-function askToLeave(context, place, membership) {
+function askToLeave(context, community, membership) {
   const words = {
-    title: t("members.leave.title", { community: place.name }),
+    title: t("members.leave.title", { community: community.name }),
     text: t("members.leave.text"),
     yes: t("members.leave"),
     no: t("members.stay"),
   };
   confirm(words, async (problems) => {
     const { removeMember: answer } = await ask(api.REMOVE_MEMBER, { input: { membershipId: membership.id } });
-    if (!("removedMembershipId" in answer)) return failed(context, answer, problems);
+    if (!("removedMembershipId" in answer)) return showMemberProblem(context, answer, problems);
     history.replaceState(null, "", "#/");
-    await context.again({ kind: "done", text: t("members.left", { community: place.name }) });
+    await context.reload({ kind: "done", text: t("members.left", { community: community.name }) });
     return true;
   });
 }
@@ -168,9 +168,9 @@ function askToLeave(context, place, membership) {
  * @param {import("../api.js").Problem} problem
  * @param {Element} problems
  */
-async function failed(context, problem, problems) {
+async function showMemberProblem(context, problem, problems) {
   announce(problem.message);
-  await refused(context, problem, problems);
+  await showProblem(context, problem, problems);
   return problem.__typename === "NotSignedIn";
 }
 
@@ -181,10 +181,10 @@ async function failed(context, problem, problems) {
  * @param {(membership: Membership) => HTMLElement} row
  * @param {string | null} cursor
  */
-const further = (context, id, list, row, cursor) =>
+const moreMembers = (context, id, list, row, cursor) =>
   moreButton(async () => {
     const answer = await read(id, context.signal, cursor);
-    if (!answer.viewer) await context.signedOut();
+    if (!answer.viewer) await context.endSession();
     const page = answer.community?.memberships;
     cursor = page?.pageInfo.endCursor ?? null;
     const items = (page?.nodes ?? []).map(row);

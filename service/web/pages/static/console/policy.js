@@ -1,11 +1,11 @@
-// The rules of a community for its invitations.
+// The form for a community's invitation rules.
 
 import { ask } from "../api.js";
 import * as api from "../operations.js";
-import { announce, button, field, h, notice, problemWords, whenSubmitted } from "../page.js";
+import { announce, button, field, h, notice, problemWords, onSubmit } from "../page.js";
 import { t } from "../words.js";
 import { languages } from "./invite-form.js";
-import { gone, isAdmin, nothingThere, refused, showPlace } from "./place.js";
+import { showMissing, isAdmin, showNotFound, showProblem, showCommunityPage } from "./community-page.js";
 
 /** @typedef {import("../console.js").ViewContext} ViewContext */
 /** @typedef {import("../operations.js").Community} Community */
@@ -13,15 +13,15 @@ import { gone, isAdmin, nothingThere, refused, showPlace } from "./place.js";
 
 /** @type {import("../console.js").View} */
 export async function policy(context, id = "") {
-  const answer = await ask(api.PLACE_ALONE, { id }, { signal: context.signal });
-  const place = answer.community;
-  if (!place) return gone(context, answer);
-  if (!isAdmin(place.viewerRole)) return nothingThere(t("audit.not_yours.title"), t("audit.not_yours"));
-  showPlace(place, "rules", [
-    context.flash(),
+  const answer = await ask(api.COMMUNITY_ONLY, { id }, { signal: context.signal });
+  const community = answer.community;
+  if (!community) return showMissing(context, answer);
+  if (!isAdmin(community.viewerRole)) return showNotFound(t("audit.not_yours.title"), t("audit.not_yours"));
+  showCommunityPage(community, "rules", [
+    context.takeFlash(),
     h("h2", null, t("rules.title")),
     h("p", { class: "quiet" }, t("rules.text")),
-    h("section", { class: "panel" }, form(context, place)),
+    h("section", { class: "panel" }, form(context, community)),
   ]);
 }
 
@@ -47,23 +47,23 @@ function makeFields({ linkMinutes, invitationDays, allowedEmailDomains, seatLimi
 
 /**
  * @param {ViewContext} context
- * @param {Community} place
+ * @param {Community} community
  */
-function form(context, place) {
-  const fields = makeFields(place.policy);
+function form(context, community) {
+  const fields = makeFields(community.policy);
   const problems = h("div", { class: "problems" });
   const submit = button(t("rules.button"), { class: "button primary", type: "submit" }, null);
   const parts = Object.values(fields).map(({ element }) => element);
   const form = h("form", { class: "rules" }, ...parts, h("div", { class: "actions" }, submit), problems);
-  let known = place.policy;
-  whenSubmitted(form, submit, problems, async () => {
-    for (const { wrong } of Object.values(fields)) wrong(null);
-    const changes = changed(fields, known);
+  let saved = community.policy;
+  onSubmit(form, submit, problems, async () => {
+    for (const { setError } of Object.values(fields)) setError(null);
+    const changes = changesOf(fields, saved);
     if (changes === null) return;
-    const { updateInvitationPolicy: answer } = await ask(api.UPDATE_POLICY, { input: { communityId: place.id, ...changes } });
-    if (!("community" in answer)) return told(context, fields, answer, problems);
-    known = answer.community.policy;
-    fields.allowedEmailDomains.control.value = known.allowedEmailDomains.join("\n");
+    const { updateInvitationPolicy: answer } = await ask(api.UPDATE_POLICY, { input: { communityId: community.id, ...changes } });
+    if (!("community" in answer)) return showPolicyProblem(context, fields, answer, problems);
+    saved = answer.community.policy;
+    fields.allowedEmailDomains.control.value = saved.allowedEmailDomains.join("\n");
     problems.replaceChildren(notice("done", t("rules.done")));
     announce(t("rules.done"));
   });
@@ -71,35 +71,35 @@ function form(context, place) {
 }
 
 /**
- * What is to be changed; null where a number is none, which is then said at its field.
+ * The changed rules; null after an invalid number, which is shown at its field.
  * @param {Fields} fields
- * @param {Policy} known
+ * @param {Policy} saved
  * @returns {Partial<Policy> | null}
  */
-function changed(fields, known) {
+function changesOf(fields, saved) {
   const domains = fields.allowedEmailDomains.control.value.split(/[\s,;]+/).filter(Boolean);
   const seats = fields.seatLimit.control;
   /** @type {Policy} */
-  const wanted = {
-    linkMinutes: whole(fields.linkMinutes.control),
-    invitationDays: whole(fields.invitationDays.control),
+  const entered = {
+    linkMinutes: wholeNumber(fields.linkMinutes.control),
+    invitationDays: wholeNumber(fields.invitationDays.control),
     allowedEmailDomains: domains,
-    seatLimit: seats.value === "" && !seats.validity.badInput ? null : whole(seats),
+    seatLimit: seats.value === "" && !seats.validity.badInput ? null : wholeNumber(seats),
     locale: fields.locale.control.value || null,
   };
   for (const name of /** @type {const} */ (["linkMinutes", "invitationDays", "seatLimit"])) {
-    if (!Number.isNaN(wanted[name])) continue;
-    fields[name].wrong(t("rules.number"));
+    if (!Number.isNaN(entered[name])) continue;
+    fields[name].setError(t("rules.number"));
     return null;
   }
-  const changes = Object.entries(wanted).filter(
-    ([name, value]) => JSON.stringify(value) !== JSON.stringify(known[/** @type {keyof Policy} */ (name)]),
+  const changes = Object.entries(entered).filter(
+    ([name, value]) => JSON.stringify(value) !== JSON.stringify(saved[/** @type {keyof Policy} */ (name)]),
   );
   return Object.fromEntries(changes);
 }
 
 /** @param {HTMLInputElement} control */
-const whole = ({ value }) => (/^\d{1,9}$/.test(value) ? Number(value) : NaN);
+const wholeNumber = ({ value }) => (/^\d{1,9}$/.test(value) ? Number(value) : NaN);
 
 /**
  * @param {ViewContext} context
@@ -107,8 +107,8 @@ const whole = ({ value }) => (/^\d{1,9}$/.test(value) ? Number(value) : NaN);
  * @param {import("../api.js").Problem} problem
  * @param {Element} problems
  */
-function told(context, fields, problem, problems) {
+function showPolicyProblem(context, fields, problem, problems) {
   const { field: name } = problem;
-  if (name && name in fields) return fields[/** @type {keyof Fields} */ (name)].wrong(problemWords(problem));
-  return refused(context, problem, problems);
+  if (name && name in fields) return fields[/** @type {keyof Fields} */ (name)].setError(problemWords(problem));
+  return showProblem(context, problem, problems);
 }

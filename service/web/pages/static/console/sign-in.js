@@ -1,9 +1,9 @@
-// Signing in, signing in again, and adding a sign-in.
+// The sign-in view, and the buttons to sign in again and to add a sign-in.
 
 import { ask } from "../api.js";
 import * as api from "../operations.js";
 import { h, notice, problemWords, show } from "../page.js";
-import { leaveFor, providerButtons } from "../providers.js";
+import { goToProvider, providerButtons } from "../providers.js";
 import { t } from "../words.js";
 
 /** @typedef {import("../operations.js").Provider} Provider */
@@ -16,7 +16,7 @@ import { t } from "../words.js";
 export async function signIn(providers, flash, returnTo) {
   const buttons = providerButtons(providers, async (provider, problems) => {
     const { signIn: answer } = await ask(api.SIGN_IN, { input: { providerId: provider.id, returnTo } });
-    return leaveFor(answer, problems);
+    return goToProvider(answer, problems);
   });
   const card = h(
     "div",
@@ -32,16 +32,16 @@ export async function signIn(providers, flash, returnTo) {
 }
 
 /**
- * The buttons that add a sign-in to one's own account.
+ * The buttons that add a sign-in to the account.
  * @param {Provider[]} providers
- * @param {Provider[]} own the providers of the account's present sign-ins
+ * @param {Provider[]} ownProviders the providers of the account's present sign-ins
  * @param {string} returnTo
  */
-export function linkButtons(providers, own, returnTo) {
+export function linkButtons(providers, ownProviders, returnTo) {
   const choose = async (/** @type {Provider} */ provider, /** @type {Element} */ problems) => {
     const { linkIdentity: answer } = await ask(api.LINK_IDENTITY, { input: { providerId: provider.id, returnTo } });
-    if (answer.__typename !== "FreshSignInRequired") return leaveFor(answer, problems);
-    return problems.replaceChildren(signInAgain(answer, own, returnTo));
+    if (answer.__typename !== "FreshSignInRequired") return goToProvider(answer, problems);
+    return problems.replaceChildren(signInAgain(answer, ownProviders, returnTo));
   };
   return providerButtons(providers, choose, { main: false });
 }
@@ -49,16 +49,16 @@ export function linkButtons(providers, own, returnTo) {
 /**
  * Asks for a fresh sign-in with one of the account's providers, before an action that changes access to the account.
  * @param {import("../api.js").Problem} problem
- * @param {Provider[]} own
+ * @param {Provider[]} ownProviders
  * @param {string} returnTo
  */
-export function signInAgain(problem, own, returnTo) {
+export function signInAgain(problem, ownProviders, returnTo) {
   const choose = async (/** @type {Provider} */ provider, /** @type {Element} */ problems) => {
     const { signIn: answer } = await ask(api.SIGN_IN, { input: { providerId: provider.id, returnTo } });
-    return leaveFor(answer, problems);
+    return goToProvider(answer, problems);
   };
   const label = (/** @type {Provider} */ { label }) => t("sign_in.again.button", { provider: label });
-  return h("div", { class: "again" }, notice("problem", ...problemWords(problem)), providerButtons(own, choose, { main: false, label }));
+  return h("div", { class: "again" }, notice("problem", ...problemWords(problem)), providerButtons(ownProviders, choose, { main: false, label }));
 }
 
 /**

@@ -26,7 +26,7 @@ const english = {
   "role.ADMIN": inContext("role", "admin"),
   "role.MEMBER": "member",
 
-  // What the static pages carry
+  // The static pages
   "static.slow": "This is taking longer than usual. If nothing happens, check your connection, then open the link in your mail again.",
   "static.slow_console": "This is taking longer than usual. If nothing happens, check your connection and load the page again.",
   "static.broken.title": "Something broke on this page",
@@ -81,7 +81,7 @@ const english = {
   "fresh.title": "Look in your mailbox",
   "fresh.hint": "The fresh link works for some minutes. You can close this page.",
 
-  // How an acceptance came out
+  // Outcomes of an acceptance
   "accepted.title": "Welcome to {community}",
   "accepted.text": "You are in, and signed in on this device.",
   "accepted.button": "Go to {community}",
@@ -136,7 +136,7 @@ const english = {
   "declined.text": "You will not join {community}, and the link no longer works. If you change your mind, ask the person who invited you.",
   "declined.blocked": "{community} can no longer invite this address. A mail to the invited mailbox says so, and can undo this.",
 
-  // What both pages say
+  // Both pages
   "sign_in.title": "Sign in",
 };
 

@@ -144,7 +144,7 @@ const english = {
   "community.rules": "Rules",
   "export": "Export as CSV",
 
-  // What is shown of the invitations
+  // The filter of the invitations
   "filter.title": "Filter",
   "filter.status": "Filter by status",
   "filter.delivery": "Filter by delivery",

@@ -1,16 +1,16 @@
-// One community as its admins see it: inviting, how far it came, and what became of every invitation. Members see the members.
+// The invitations of a community for its admins: the form, the funnel and the list. Members get the members' view.
 
-import { Unanswered, ask, latest } from "../api.js";
+import { RequestFailed, ask, latest } from "../api.js";
 import * as api from "../operations.js";
-import { announce, button, h, notice, part } from "../page.js";
+import { announce, button, h, notice, elementById } from "../page.js";
 import { t } from "../words.js";
-import { drawFunnel, funnelPlace } from "./funnel.js";
-import { FilterForm, asksNothing, matches, wantedIn } from "./invitation-filter.js";
+import { drawFunnel, funnelPanel } from "./funnel.js";
+import { FilterForm, isEmptyFilter, matches, filterFrom } from "./invitation-filter.js";
 import { InvitationRows } from "./invitation-rows.js";
 import { inviteForm } from "./invite-form.js";
-import { follow } from "./live.js";
+import { followInvitations } from "./subscription.js";
 import { members } from "./members.js";
-import { facts, gone, moreButton, showPlace } from "./place.js";
+import { facts, showMissing, moreButton, showCommunityPage } from "./community-page.js";
 
 /** @typedef {import("../console.js").ViewContext} ViewContext */
 /** @typedef {import("../operations.js").Invitation} Invitation */
@@ -22,23 +22,23 @@ const SOON_MS = 400;
 const FUNNEL_MS = 4_000;
 
 /** @type {import("../console.js").View} */
-export async function community(context, id = "") {
-  const variables = { id, filter: wantedIn(context.asked), first: PAGE, after: null };
+export async function invitations(context, id = "") {
+  const variables = { id, filter: filterFrom(context.query), first: PAGE, after: null };
   const answer = await ask(api.INVITATIONS, variables, { signal: context.signal });
-  if (!answer.community) return gone(context, answer);
-  return isReadable(answer.community) ? new Invitations(context, answer.community).show() : members(context, id);
+  if (!answer.community) return showMissing(context, answer);
+  return hasInvitations(answer.community) ? new Invitations(context, answer.community).show() : members(context, id);
 }
 
-/** @typedef {CommunityWithInvitations & { invitations: NonNullable<CommunityWithInvitations["invitations"]> }} Readable */
+/** @typedef {CommunityWithInvitations & { invitations: NonNullable<CommunityWithInvitations["invitations"]> }} CommunityWithReadableInvitations */
 
 /**
- * Whether the reader may see the invitations: members may not.
- * @param {CommunityWithInvitations} place
- * @returns {place is Readable}
+ * Whether the reader may read the invitations. Members may not.
+ * @param {CommunityWithInvitations} community
+ * @returns {community is CommunityWithReadableInvitations}
  */
-const isReadable = (place) => place.invitations !== null;
+const hasInvitations = (community) => community.invitations !== null;
 
-/** The invitations that are asked for, and everything that is told beside them. */
+/** The list of invitations with its filter, counts and funnel. */
 class Invitations {
   total = 0;
   /** @type {Set<string>} The ids of the invitations that the subscription reported. */
@@ -48,52 +48,52 @@ class Invitations {
   /** @type {Promise<unknown>} The newest request for the list. */
   listed = Promise.resolve();
   /** @type {ReturnType<typeof setTimeout> | undefined} */
-  tallying;
+  countTimer;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
-  drawing;
+  funnelTimer;
 
   /**
    * @param {ViewContext} context
-   * @param {Readable} place
+   * @param {CommunityWithReadableInvitations} community
    */
-  constructor(context, place) {
+  constructor(context, community) {
     this.context = context;
-    this.place = place;
+    this.community = community;
     this.listing = latest(context.signal);
     this.paging = latest(context.signal);
     this.counting = latest(context.signal);
     this.drawings = latest(context.signal);
-    this.wanted = wantedIn(context.asked);
-    this.rows = new InvitationRows(place.id, place.invitations.nodes);
-    this.page = place.invitations.pageInfo;
+    this.filterInput = filterFrom(context.query);
+    this.rows = new InvitationRows(community.id, community.invitations.nodes);
+    this.page = community.invitations.pageInfo;
     this.problems = h("div", { class: "problems" });
-    this.filter = new FilterForm(context.asked, (asked, how) => void this.#narrow(asked, how));
-    this.funnel = funnelPlace();
+    this.filter = new FilterForm(context.query, (query, how) => void this.#applyFilter(query, how));
+    this.funnel = funnelPanel();
     this.count = h("span", { class: "quiet", id: "invitation-count" });
     this.live = h("span", { class: "quiet", role: "status" });
     this.empty = h("div", { class: "empty" });
-    this.nothing = emptiness();
+    this.nothing = emptyMessage();
     this.noMatch = this.#noMatch();
-    this.more = moreButton(() => this.#further());
+    this.more = moreButton(() => this.#showMore());
   }
 
   show() {
-    const { context, place } = this;
+    const { context, community } = this;
     // The subscription may have reported a newer state of the invitation than the answer to its mutation.
-    const invited = (/** @type {Invitation} */ invitation) => void (this.reported.has(invitation.id) || this.#changed(invitation));
+    const onInvited = (/** @type {Invitation} */ invitation) => void (this.reported.has(invitation.id) || this.#applyChange(invitation));
     const title = h(
       "div",
       { class: "section-head" },
       h("h2", null, t("invitations.title")),
       this.live,
       this.count,
-      exportLink(place.id),
+      exportLink(community.id),
     );
-    this.#tally(place);
+    this.#showCounts(community);
     this.more.hidden = !this.page.hasNextPage;
-    showPlace(place, "invitations", [
-      context.flash(),
-      inviteForm(context, place, invited),
+    showCommunityPage(community, "invitations", [
+      context.takeFlash(),
+      inviteForm(context, community, onInvited),
       this.funnel,
       title,
       this.filter.element,
@@ -103,39 +103,39 @@ class Invitations {
       this.more,
     ]);
     void this.#draw();
-    void follow(place.id, {
+    void followInvitations(community.id, {
       signal: context.signal,
-      changed: (invitation) => {
+      onChange: (invitation) => {
         this.reported.add(invitation.id);
-        this.#changed(invitation);
+        this.#applyChange(invitation);
       },
       catchUp: () => this.#catchUp(),
-      told: (live) => this.live.replaceChildren(...(live ? [] : [t("live.waiting")])),
+      onState: (live) => this.live.replaceChildren(...(live ? [] : [t("live.waiting")])),
     });
   }
 
   // ------------------------------------------------------------------------------------------------------ asking
 
   /**
-   * Shows what a changed filter asks for.
-   * @param {URLSearchParams} asked
+   * Applies a changed filter.
+   * @param {URLSearchParams} query
    * @param {{ step: boolean }} how
    */
-  async #narrow(asked, how) {
-    // What was typed last may come to its end after the view: the address is another's by then.
+  async #applyFilter(query, how) {
+    // The delay after typing may end after the view was left.
     if (this.context.signal.aborted) return;
-    this.context.address(asked, how);
-    this.wanted = wantedIn(asked);
+    this.context.setQuery(query, how);
+    this.filterInput = filterFrom(query);
     this.problems.replaceChildren();
     this.rows.element.setAttribute("aria-busy", "true");
     await this.#load(async (signal) => {
       try {
         const fresh = await this.#read(null, PAGE, signal);
         if (!fresh) return;
-        this.#list(fresh, fresh.invitations.nodes);
+        this.#replaceRows(fresh, fresh.invitations.nodes);
         announce(t("invitations.count", { count: this.total }));
       } catch (error) {
-        if (!(error instanceof Unanswered)) throw error;
+        if (!(error instanceof RequestFailed)) throw error;
         this.rows.element.removeAttribute("aria-busy");
         this.problems.replaceChildren(notice("problem", error.message));
       }
@@ -175,15 +175,15 @@ class Invitations {
 
   /**
    * Replaces the rows of the list.
-   * @param {Readable} fresh the last page
+   * @param {CommunityWithReadableInvitations} fresh the last page
    * @param {Invitation[]} nodes
    */
-  #list(fresh, nodes) {
+  #replaceRows(fresh, nodes) {
     this.rows.element.removeAttribute("aria-busy");
     this.problems.replaceChildren();
     this.rows.replace(nodes);
     this.page = fresh.invitations.pageInfo;
-    this.#tally(fresh);
+    this.#showCounts(fresh);
     this.more.hidden = !this.page.hasNextPage;
   }
 
@@ -193,10 +193,10 @@ class Invitations {
    * @param {AbortSignal} signal
    */
   async #read(after, first, signal) {
-    const variables = { id: this.place.id, filter: this.wanted, first, after };
+    const variables = { id: this.community.id, filter: this.filterInput, first, after };
     const answer = await ask(api.INVITATIONS, variables, { signal });
-    if (!answer.viewer) void this.context.signedOut();
-    else if (!answer.community || !isReadable(answer.community)) void this.context.again();
+    if (!answer.viewer) void this.context.endSession();
+    else if (!answer.community || !hasInvitations(answer.community)) void this.context.reload();
     else return answer.community;
     return null;
   }
@@ -213,21 +213,21 @@ class Invitations {
         const { endCursor, hasNextPage } = fresh.invitations.pageInfo;
         after = endCursor;
         if (nodes.length < this.rows.size && hasNextPage) continue;
-        this.#list(fresh, nodes);
+        this.#replaceRows(fresh, nodes);
         void this.#draw();
         return;
       }
     });
 
   /** @returns {Promise<{ first: HTMLElement | undefined, count: number, more: boolean }>} */
-  async #further() {
-    const { wanted } = this;
+  async #showMore() {
+    const { filterInput } = this;
     const fresh = await this.paging.run((signal) => this.#collect(() => this.#append(signal)));
     if (fresh) return fresh;
     await this.listed;
     // A list that was loaded again may end at another row.
-    const again = fresh === undefined && wanted === this.wanted && !this.context.signal.aborted;
-    return again ? this.#further() : { first: undefined, count: 0, more: this.page.hasNextPage };
+    const again = fresh === undefined && filterInput === this.filterInput && !this.context.signal.aborted;
+    return again ? this.#showMore() : { first: undefined, count: 0, more: this.page.hasNextPage };
   }
 
   /** @param {AbortSignal} signal */
@@ -242,54 +242,54 @@ class Invitations {
   // ------------------------------------------------------------------------------------------------------ changes
 
   /** @param {Invitation} invitation */
-  #changed(invitation) {
+  #applyChange(invitation) {
     for (const changes of this.collecting) changes.set(invitation.id, invitation);
     this.#put(invitation);
     this.#recountSoon();
-    this.drawing ??= setTimeout(() => void this.#draw(), FUNNEL_MS);
+    this.funnelTimer ??= setTimeout(() => void this.#draw(), FUNNEL_MS);
   }
 
   /** @param {Invitation} invitation */
   #put(invitation) {
-    if (matches(invitation, this.wanted)) this.rows.put(invitation, { further: this.page.hasNextPage });
+    if (matches(invitation, this.filterInput)) this.rows.put(invitation, { hasMore: this.page.hasNextPage });
     else this.rows.remove(invitation.id);
   }
 
   #recountSoon() {
-    this.tallying ??= setTimeout(() => void this.#recount().catch(ignore), SOON_MS);
+    this.countTimer ??= setTimeout(() => void this.#recount().catch(ignore), SOON_MS);
   }
 
   #recount() {
-    this.tallying = undefined;
+    this.countTimer = undefined;
     return this.counting.run(async (signal) => {
-      const { community } = await ask(api.TALLY, { id: this.place.id, filter: this.wanted }, { signal });
+      const { community } = await ask(api.COUNTS, { id: this.community.id, filter: this.filterInput }, { signal });
       if (!community) return;
-      part("place-facts").textContent = facts(community.viewerRole, community.memberCount);
-      this.#tally(community);
+      elementById("community-facts").textContent = facts(community.viewerRole, community.memberCount);
+      this.#showCounts(community);
     });
   }
 
   async #draw() {
-    this.drawing = undefined;
-    await this.drawings.run((signal) => drawFunnel(this.place.id, this.funnel, signal)).catch(ignore);
+    this.funnelTimer = undefined;
+    await this.drawings.run((signal) => drawFunnel(this.community.id, this.funnel, signal)).catch(ignore);
   }
 
   /**
-   * @param {import("../../operation-types").TallyCommunity} community
+   * @param {import("../../operation-types").CountsCommunity} community
    */
-  #tally({ invitationCounts, invitations }) {
+  #showCounts({ invitationCounts, invitations }) {
     const total = (this.total = invitations?.totalCount ?? 0);
     const all = Object.values(invitationCounts ?? {}).reduce((sum, number) => sum + number, 0);
-    const narrowed = !asksNothing(this.wanted);
+    const isFiltered = !isEmptyFilter(this.filterInput);
     this.filter.count(invitationCounts);
-    this.filter.element.hidden = all === 0 && !narrowed;
-    this.count.textContent = narrowed ? t("invitations.of", { count: total, all }) : t("invitations.count", { count: total });
+    this.filter.element.hidden = all === 0 && !isFiltered;
+    this.count.textContent = isFiltered ? t("invitations.of", { count: total, all }) : t("invitations.count", { count: total });
     this.count.hidden = all === 0;
     this.rows.element.hidden = total === 0;
     this.empty.hidden = total > 0;
-    // Put there once: who is about to press its button keeps it.
-    const told = narrowed ? this.noMatch : this.nothing;
-    if (this.empty.firstChild !== told[0]) this.empty.replaceChildren(...told);
+    // Replaced only on a change: its button may have the focus.
+    const message = isFiltered ? this.noMatch : this.nothing;
+    if (this.empty.firstChild !== message[0]) this.empty.replaceChildren(...message);
   }
 
   #noMatch() {
@@ -298,7 +298,7 @@ class Invitations {
   }
 }
 
-const emptiness = () => [h("h3", null, t("invitations.empty.title")), h("p", null, t("invitations.empty"))];
+const emptyMessage = () => [h("h3", null, t("invitations.empty.title")), h("p", null, t("invitations.empty"))];
 
 /** @param {string} id */
 const exportLink = (id) =>
@@ -306,5 +306,5 @@ const exportLink = (id) =>
 
 /** @param {unknown} error */
 function ignore(error) {
-  if (!(error instanceof Unanswered)) throw error;
+  if (!(error instanceof RequestFailed)) throw error;
 }

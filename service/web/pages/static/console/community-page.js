@@ -1,6 +1,6 @@
-// What all views of one community share: its head, its ways, and what is shown where there is none.
+// The parts that all views of a community share: the header, the tabs, and the messages for problems.
 
-import { announce, button, emblem, h, notice, problemWords, said, show } from "../page.js";
+import { announce, button, emblem, h, notice, problemWords, isolated, show } from "../page.js";
 import { t } from "../words.js";
 
 /** @typedef {import("../console.js").ViewContext} ViewContext */
@@ -13,37 +13,37 @@ export const ROLES = ["MEMBER", "ADMIN", "OWNER"];
 /** @param {Role} role */
 export const isAdmin = (role) => ROLES.indexOf(role) >= ROLES.indexOf("ADMIN");
 
-/** @typedef {"invitations" | "members" | "audit" | "rules"} Way */
+/** @typedef {"invitations" | "members" | "audit" | "rules"} Tab */
 
 /**
  * @param {Community} community
- * @param {Way} current
+ * @param {Tab} current
  */
-export function head(community, current) {
+export function header(community, current) {
   const { id, name, viewerRole, memberCount } = community;
   return h(
     "header",
-    { class: "place" },
+    { class: "community-header" },
     emblem(name),
-    h("div", null, h("h1", null, said(name)), h("p", { class: "quiet", id: "place-facts" }, facts(viewerRole, memberCount))),
-    isAdmin(viewerRole) && ways(id, current),
+    h("div", null, h("h1", null, isolated(name)), h("p", { class: "quiet", id: "community-facts" }, facts(viewerRole, memberCount))),
+    isAdmin(viewerRole) && tabs(id, current),
   );
 }
 
 /**
- * Shows one of the views of a community, under its head.
+ * Shows a view of a community below the header.
  * @param {Community} community
- * @param {Way} current
+ * @param {Tab} current
  * @param {(Node | null | false)[]} parts
- * @param {string} [title] of what is shown, where it is not the whole view
+ * @param {string} [title] of the view, if it differs from the tab's
  */
-export function showPlace(community, current, parts, title = t(`community.${current}`)) {
-  const shown = [head(community, current), ...parts].filter((part) => part instanceof Node);
-  show(shown, { title: `${title} · ${community.name}` });
+export function showCommunityPage(community, current, parts, title = t(`community.${current}`)) {
+  const children = [header(community, current), ...parts].filter((part) => part instanceof Node);
+  show(children, { title: `${title} · ${community.name}` });
 }
 
 /**
- * How many belong to a community, and as what the reader does.
+ * The number of members and the reader's role.
  * @param {Role} role
  * @param {number} memberCount
  */
@@ -53,10 +53,10 @@ export function facts(role, memberCount) {
 
 /**
  * @param {string} id
- * @param {Way} current
+ * @param {Tab} current
  */
-function ways(id, current) {
-  const way = (/** @type {Way} */ name, /** @type {string} */ rest) =>
+function tabs(id, current) {
+  const tab = (/** @type {Tab} */ name, /** @type {string} */ rest) =>
     h(
       "li",
       null,
@@ -67,33 +67,33 @@ function ways(id, current) {
     { "aria-label": t("community.views") },
     h(
       "ul",
-      { class: "ways" },
-      way("invitations", ""),
-      way("members", "/members"),
-      way("audit", "/audit"),
-      way("rules", "/rules"),
+      { class: "tabs" },
+      tab("invitations", ""),
+      tab("members", "/members"),
+      tab("audit", "/audit"),
+      tab("rules", "/rules"),
     ),
   );
 }
 
 /**
- * Where there is nothing: because the session has ended meanwhile, or because there is no such thing for this reader.
+ * Handles an answer without a community: shows the sign-in if the session has ended, else a message.
  * @param {ViewContext} context
  * @param {{ viewer: object | null }} answer
  */
-export function gone(context, { viewer }) {
-  return viewer ? nothingThere(t("community.gone.title"), t("community.gone")) : context.signedOut();
+export function showMissing(context, { viewer }) {
+  return viewer ? showNotFound(t("community.gone.title"), t("community.gone")) : context.endSession();
 }
 
 /**
- * Tells a refusal next to what caused it; a session that has ended leads to the sign-in and back.
+ * Shows a problem next to its cause. If the session has ended, shows the sign-in instead.
  * @param {ViewContext} context
  * @param {import("../api.js").Problem} problem
  * @param {Element} problems
  * @returns {Promise<void> | void}
  */
-export function refused(context, problem, problems) {
-  if (problem.__typename === "NotSignedIn") return context.signedOut();
+export function showProblem(context, problem, problems) {
+  if (problem.__typename === "NotSignedIn") return context.endSession();
   return problems.replaceChildren(notice("problem", ...problemWords(problem)));
 }
 
@@ -101,13 +101,13 @@ export function refused(context, problem, problems) {
  * @param {string} title
  * @param {string} text
  */
-export function nothingThere(title, text) {
+export function showNotFound(title, text) {
   const back = h("p", null, h("a", { href: "#/" }, t("home.title")));
   show([h("h1", null, title), h("p", null, text), back], { title });
 }
 
 /**
- * The button below a list that has more; it goes when there is no more. The focus goes on to the first of the new ones.
+ * The button that loads the next page of a list. It hides after the last page. The first new item gets the focus.
  * @param {() => Promise<{ first: HTMLElement | undefined, count: number, more: boolean }>} load shows the next ones
  */
 export function moreButton(load) {

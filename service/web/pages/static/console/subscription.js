@@ -1,9 +1,9 @@
-// What changes while somebody looks: the API's subscription, read as server-sent events with fetch.
+// The subscription to a community's invitations, as server-sent events.
 //
-// Nothing is replayed, so after every (re)connection the view catches up by asking again. A window that nobody looks at
-// holds no connection: browsers allow few of them to one place.
+// The service replays nothing, so the view loads its data again after each connection. A hidden window has no connection,
+// because browsers allow few connections to one host.
 
-import { Unanswered } from "../api.js";
+import { RequestFailed } from "../api.js";
 import { INVITATION_CHANGED } from "../operations.js";
 import { language } from "../words.js";
 
@@ -11,61 +11,61 @@ import { language } from "../words.js";
 
 const FIRST_WAIT_MS = 1_000;
 const LONGEST_WAIT_MS = 30_000;
-/** The service gives a sign of life every twelve seconds. */
+/** The service sends a keep-alive every twelve seconds. */
 const SILENCE_MS = 40_000;
 
 /**
  * @typedef {object} Follower
  * @property {AbortSignal} signal ends it
- * @property {(invitation: Invitation) => void} changed
- * @property {() => Promise<void>} catchUp asks again, after every connection
- * @property {(live: boolean) => void} told whether news come by themselves just now
+ * @property {(invitation: Invitation) => void} onChange
+ * @property {() => Promise<void>} catchUp loads the view's data after each connection
+ * @property {(live: boolean) => void} onState whether the connection is open
  */
 
 /**
- * Follows the invitations of a community until the view is left.
+ * Subscribes to the invitations of a community until the signal aborts.
  * @param {string} communityId
  * @param {Follower} follower
  */
-export async function follow(communityId, follower) {
-  const { signal, told } = follower;
+export async function followInvitations(communityId, follower) {
+  const { signal, onState } = follower;
   let wait = FIRST_WAIT_MS;
   while (!signal.aborted) {
     await visible(signal);
     if (await listen(communityId, follower)) wait = FIRST_WAIT_MS;
     if (signal.aborted) return;
-    told(false);
+    onState(false);
     await pause(wait, signal);
     wait = Math.min(wait * 2, LONGEST_WAIT_MS);
   }
 }
 
 /**
- * Holds one connection as long as it goes.
+ * Keeps one connection until it fails.
  * @param {string} communityId
  * @param {Follower} follower
- * @returns {Promise<boolean>} whether it stood
+ * @returns {Promise<boolean>} whether the connection was established
  */
-async function listen(communityId, { signal, changed, catchUp, told }) {
+async function listen(communityId, { signal, onChange, catchUp, onState }) {
   const ended = new AbortController();
   const end = () => ended.abort();
   const hide = () => document.hidden && end();
   document.addEventListener("visibilitychange", hide, { signal: ended.signal });
   addEventListener("offline", end, { signal: ended.signal });
   signal.addEventListener("abort", end, { signal: ended.signal });
-  let stood = false;
+  let connected = false;
   try {
     const body = await connect(communityId, ended.signal);
     await catchUp();
-    stood = true;
-    told(true);
-    for await (const invitation of news(body, end)) changed(invitation);
+    connected = true;
+    onState(true);
+    for await (const invitation of readEvents(body, end)) onChange(invitation);
   } catch (error) {
-    if (!(error instanceof Unanswered)) throw error;
+    if (!(error instanceof RequestFailed)) throw error;
   } finally {
     end();
   }
-  return stood;
+  return connected;
 }
 
 /**
@@ -73,7 +73,7 @@ async function listen(communityId, { signal, changed, catchUp, told }) {
  * @param {AbortSignal} signal
  */
 async function connect(communityId, signal) {
-  const asked = fetch("/graphql", {
+  const request = fetch("/graphql", {
     method: "POST",
     headers: { "content-type": "application/json", accept: "text/event-stream", "accept-language": language },
     credentials: "same-origin",
@@ -81,32 +81,32 @@ async function connect(communityId, signal) {
     body: JSON.stringify({ query: INVITATION_CHANGED.document, variables: { communityId } }),
     signal,
   });
-  const response = await asked.catch(() => null);
-  if (!response?.ok || !response.body) throw new Unanswered("There is no connection.");
+  const response = await request.catch(() => null);
+  if (!response?.ok || !response.body) throw new RequestFailed("There is no connection.");
   return response.body;
 }
 
 /**
- * The invitations in a stream of events, until it ends or falls silent.
+ * The invitations in a stream of events, until it ends or a keep-alive is missing.
  * @param {ReadableStream<Uint8Array>} body
- * @param {() => void} fellSilent
+ * @param {() => void} onSilence
  * @returns {AsyncGenerator<Invitation>}
  */
-async function* news(body, fellSilent) {
+async function* readEvents(body, onSilence) {
   const reader = body.getReader();
   const decoder = new TextDecoder();
   let text = "";
   for (;;) {
-    const watchdog = setTimeout(fellSilent, SILENCE_MS);
-    const part = await reader.read().catch(() => null);
+    const watchdog = setTimeout(onSilence, SILENCE_MS);
+    const chunk = await reader.read().catch(() => null);
     clearTimeout(watchdog);
-    if (!part || part.done) return;
-    const events = (text + decoder.decode(part.value, { stream: true })).split("\n\n");
+    if (!chunk || chunk.done) return;
+    const events = (text + decoder.decode(chunk.value, { stream: true })).split("\n\n");
     text = events.pop() ?? "";
     for (const event of events) {
       const data = /^data: (.+)$/m.exec(event)?.[1];
-      const told = data && JSON.parse(data).data;
-      if (told) yield told.invitationChanged;
+      const onState = data && JSON.parse(data).data;
+      if (onState) yield onState.invitationChanged;
     }
   }
 }
@@ -115,25 +115,25 @@ async function* news(body, fellSilent) {
 function visible(signal) {
   if (!document.hidden) return Promise.resolve();
   return new Promise((resolve) => {
-    const look = () => (document.hidden ? undefined : resolve(undefined));
-    document.addEventListener("visibilitychange", look, { signal });
+    const onVisible = () => (document.hidden ? undefined : resolve(undefined));
+    document.addEventListener("visibilitychange", onVisible, { signal });
     signal.addEventListener("abort", resolve, { once: true });
   });
 }
 
 /**
- * Waits, but no longer than the connection to the world or the view is gone.
+ * Waits for some time, until the browser is online again, or until the signal aborts.
  * @param {number} milliseconds
  * @param {AbortSignal} signal
  */
 function pause(milliseconds, signal) {
   return new Promise((resolve) => {
     const timer = setTimeout(resolve, milliseconds);
-    const now = () => {
+    const finish = () => {
       clearTimeout(timer);
       resolve(undefined);
     };
-    signal.addEventListener("abort", now, { once: true });
-    addEventListener("online", now, { once: true, signal });
+    signal.addEventListener("abort", finish, { once: true });
+    addEventListener("online", finish, { once: true, signal });
   });
 }
