@@ -9,8 +9,8 @@
     exports.py      invitations and the audit log as CSV
     audit_log/      audit events as people read them
     retention/      pruning of expired rows, and erasure
-    invitations/    the main subject: inviting, managing, responding, accepting, and what admins see
-    communities/    access to a community, its members and its rules
+    invitations/    the main subject: inviting, managing, responding, accepting, and the views of admins
+    communities/    access to communities, their members and rules
     mail/           mails, senders, the outbox, suppression and blocks
     limits.py       rate limits, counted in the database
     accounts/       callers, sessions, access tokens and identities
@@ -19,9 +19,10 @@
     audit.py        writes audit events
     database/       connections, SQL, migrations, time bounds and fair shares
     settings/       settings: their rules, and origins
+    invitation_status.py  the status of an invitation, in Python and in SQL
     models.py       the tables
     errors.py       expected failures
 
-addresses.py, tokens.py, clock.py, period.py, csv_cells.py, templates.py, languages.py, metrics.py and logs.py are used by every room.
+addresses.py, text.py, tokens.py, clock.py, period.py, csv_cells.py, templates.py, languages.py, metrics.py and logs.py are used by every room.
 "H012" in a comment or a docstring is a case of docs/security.md.
 """
