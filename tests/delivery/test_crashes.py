@@ -1,4 +1,4 @@
-"""Workers as real processes on PostgreSQL, killed in the middle: nothing is lost, and every mail's link opens."""
+"""Workers as real processes on PostgreSQL, killed at every step: no mail is lost, and every mail's link works."""
 
 import asyncio
 import random
@@ -30,7 +30,7 @@ _LINK = re.compile(r"/confirm#([A-Za-z0-9_-]{43})")
 
 @dataclass
 class Deployment:
-    """A database, a mail server, and the workers between them."""
+    """A database, a mail server and the workers between them."""
 
     url: str
     smtp: SmtpServerOnLoopback
@@ -53,7 +53,7 @@ class Deployment:
                 await invite_owner(self.community_id, address, now=datetime.now(UTC), settings=self.settings)
 
     async def end_leases(self) -> None:
-        """Time passes: what a dead worker held is due again."""
+        """Lets leases end: orders of a dead worker are due again."""
         await database.execute(
             "UPDATE mail_orders SET due_at = $1 WHERE sent_at IS NULL AND due_at > $1", datetime.now(UTC)
         )
@@ -88,7 +88,7 @@ async def deployment(postgres: PostgresServer, postgres_template: str) -> AsyncI
 
 
 async def _opens(mail: Received) -> bool:
-    """Whether the link in a mail may begin a flow now."""
+    """Returns whether the link in a mail can start a flow now."""
     body = mail.message.get_body(("plain",))
     assert body is not None
     found = _LINK.search(body.get_content())
@@ -100,8 +100,8 @@ async def _opens(mail: Received) -> bool:
 async def test_workers_killed_at_random_lose_nothing(
     deployment: Deployment, record_testsuite_property: Callable[[str, object], None]
 ) -> None:
-    """With three workers, a thousand invitations and fifteen kill -9, three of them at each step of a send in an order
-    that chance makes, every invitation ends SENT with links that open; what arrived twice is counted.
+    """With three workers, a thousand invitations and fifteen kill -9, three at each step of a send in random order,
+    every invitation ends SENT with working links. Repeated mails are counted.
     """
     names = [f"guest{number}" for number in range(MANY)]
     await deployment.invite(*names)
@@ -134,7 +134,7 @@ def _received(deployment: Deployment, number: int) -> Callable[[], Awaitable[boo
 
 
 async def _further(deployment: Deployment, step: str, times: int) -> Callable[[], Awaitable[bool]]:
-    """Whether workers begin this step so many times more: orders leased, or commands that the mail server is given."""
+    """Returns a condition: whether workers start this step a number of times more, as leases or SMTP commands."""
 
     async def count() -> int:
         if step != "lease":
@@ -156,13 +156,13 @@ def _at(deployment: Deployment, step: str, count: int) -> Callable[[], Awaitable
     return there
 
 
-async def test_a_worker_killed_at_any_step_loses_nothing(deployment: Deployment) -> None:
-    """Killed while leasing, composing, at each SMTP command, after the mail was taken, and while recording: the mail
-    comes, from the next worker, and each mail that came has a link that opens.
+async def test_worker_killed_at_any_step_loses_nothing(deployment: Deployment) -> None:
+    """A worker is killed while leasing, composing, at each SMTP command, after the mail was accepted, and while
+    recording. The next worker sends the mail, and the link in each mail works.
     """
     worker = await deployment.start_worker()
     await wait_until(deployment.all_sent, "the first mail")
-    # Leasing, and composing: the transaction waits for a lock.
+    # Leasing and composing: the transaction waits for a lock.
     for number, table in enumerate(("mail_orders", "links")):
         async with hold_lock(deployment.url, f"LOCK TABLE {table} IN SHARE MODE") as held:
             ordered = (
@@ -182,11 +182,11 @@ async def test_a_worker_killed_at_any_step_loses_nothing(deployment: Deployment)
         await _kill_at(deployment, worker, step, "hang")
         worker = await _next_worker(deployment)
         assert len(deployment.mails_to(step.lower())) == 1
-    # The server took the mail and the worker never heard of it: the second mail is the price of losing none.
+    # The server accepted the mail and the worker received no answer. A second mail is better than none.
     await _kill_at(deployment, worker, "DATA", "accept and hang", name="taken")
     worker = await _next_worker(deployment)
     assert len(deployment.mails_to("taken")) == 2
-    # Recording waits, so the mail was sent and nobody knows.
+    # Recording waits, so the mail was sent and is not recorded.
     deployment.smtp.orders["DATA"] = "accept and wait"
     await deployment.invite("recorded")
     await wait_until(_at(deployment, "DATA", deployment.smtp.reached["DATA"] + 1), "the mail that is not recorded")
@@ -218,8 +218,8 @@ async def _next_worker(deployment: Deployment) -> WorkerProcess:
     return worker
 
 
-async def test_a_worker_wakes_at_once_and_drains_at_the_end(deployment: Deployment) -> None:
-    """An idle worker sends within less than its poll; SIGTERM lets it finish the mail under way, then it ends with 0."""
+async def test_worker_wakes_at_once_and_drains_at_the_end(deployment: Deployment) -> None:
+    """An idle worker sends in less than its poll interval. After SIGTERM it finishes the current mail and exits with 0."""
     worker = await deployment.start_worker()
     await wait_until(deployment.all_sent, "the first mail")
     took = [await _time_to_send(deployment, f"quick{number}") for number in range(5)]
@@ -248,8 +248,10 @@ async def _time_to_send(deployment: Deployment, name: str) -> float:
     return took
 
 
-async def test_a_database_that_breaks_off_costs_no_second_mail(deployment: Deployment) -> None:
-    """The worker's connection breaks while it records a mail as sent: it records it on another one, and sends no more."""
+async def test_broken_connection_causes_no_second_mail(deployment: Deployment) -> None:
+    """The worker's connection breaks while it records a sent mail. It records the mail on another connection, and does
+    not send it again.
+    """
     await deployment.start_worker()
     await wait_until(deployment.all_sent, "the first mail")
     deployment.smtp.orders["DATA"] = "wait"
@@ -269,15 +271,17 @@ async def test_a_database_that_breaks_off_costs_no_second_mail(deployment: Deplo
 
 
 async def _ears() -> set[int]:
-    """The server's processes for connections on which somebody hears of new orders."""
+    """Returns the server's processes that listen for new orders."""
     rows = await database.select(
         "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND query ILIKE 'LISTEN%'"
     )
     return {row["pid"] for row in rows}
 
 
-async def test_a_worker_whose_connections_broke_hears_again(deployment: Deployment) -> None:
-    """PostgreSQL ends every connection of an idle worker, as a restart does: it goes on, and wakes at once again."""
+async def test_worker_listens_again_after_its_connections_broke(deployment: Deployment) -> None:
+    """PostgreSQL ends every connection of an idle worker, as a restart does. The worker reconnects, and wakes
+    immediately again.
+    """
     await deployment.start_worker()
     await wait_until(deployment.all_sent, "the first mail")
     deaf = await _ears()

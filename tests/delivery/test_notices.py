@@ -1,4 +1,4 @@
-"""Notices: mails that tell a person what happened to their account. They leave through the outbox like every mail."""
+"""Notices: mails to a person about their account. The outbox sends them like other mails."""
 
 import json
 import re
@@ -56,8 +56,8 @@ async def recipient(service: Service) -> AsyncIterator[Recipient]:
         yield Recipient(service, viewer["viewer"]["member"]["id"])
 
 
-async def test_a_notice_reaches_the_accounts_own_address(recipient: Recipient) -> None:
-    """The mail goes to the account's address, not to that of a sign-in added later, and no link in it acts."""
+async def test_notice_is_sent_to_the_accounts_own_address(recipient: Recipient) -> None:
+    """The mail is sent to the account's address, not to that of a later sign-in, and contains no link with an effect."""
     await database.execute(
         "UPDATE identities SET email = $1 WHERE member_id = $2", "new@example.com", recipient.member_id
     )
@@ -74,8 +74,8 @@ async def test_a_notice_reaches_the_accounts_own_address(recipient: Recipient) -
     assert len(recipient.mails()) == 1
 
 
-async def test_a_notice_speaks_the_language_of_its_facts(recipient: Recipient) -> None:
-    """The order's own language wins over that of the account's community."""
+async def test_notice_has_the_language_of_its_facts(recipient: Recipient) -> None:
+    """The order's language takes precedence over that of the account's community."""
     await database.execute("UPDATE communities SET locale = 'fr'")
     await recipient.order()
     assert 'lang="fr"' in (await recipient.service.mail_to(MEMBER)).html
@@ -84,8 +84,8 @@ async def test_a_notice_speaks_the_language_of_its_facts(recipient: Recipient) -
 
 
 @pytest.mark.parametrize(("reason", "sent"), [(Reason.BOUNCED, 0), (Reason.COMPLAINED, 0), (Reason.UNSUBSCRIBED, 1)])
-async def test_a_notice_respects_the_suppression_list(recipient: Recipient, reason: Reason, sent: int) -> None:
-    """A bounced or complained address gets no notice; unsubscribing from invitations does not stop it."""
+async def test_notice_respects_the_suppression_list(recipient: Recipient, reason: Reason, sent: int) -> None:
+    """A bounced or complained address receives no notice. Unsubscribing from invitations does not stop it."""
     async with database.transaction():
         await suppression.add(canonical(MEMBER), reason, now=recipient.service.clock())
     await recipient.order()
@@ -95,8 +95,8 @@ async def test_a_notice_respects_the_suppression_list(recipient: Recipient, reas
     assert (order["sent_at"] is None, order["cancelled_at"] is None) == (not sent, bool(sent))
 
 
-async def test_an_account_without_an_address_gets_no_notice(recipient: Recipient) -> None:
-    """Without an address of its own, the account's oldest proved sign-in counts, and without one nothing is sent."""
+async def test_account_without_an_address_gets_no_notice(recipient: Recipient) -> None:
+    """Without its own address, the account's oldest proved sign-in counts. Without one, no notice is sent."""
     await database.execute("UPDATE members SET email = NULL WHERE id = $1", recipient.member_id)
     await recipient.order()
     assert "Example ID" in (await recipient.service.mail_to(MEMBER)).text
@@ -107,8 +107,8 @@ async def test_an_account_without_an_address_gets_no_notice(recipient: Recipient
     assert [order["cancelled_at"] is None for order in await recipient.orders()].count(False) == 1
 
 
-async def test_a_notice_is_tried_again(recipient: Recipient) -> None:
-    """A mail server that is down delays the notice, as it does every mail."""
+async def test_notice_is_retried(recipient: Recipient) -> None:
+    """A mail server outage delays a notice like other mails."""
     await recipient.order()
     settings = load_settings(environ={}, mail_url="smtp://127.0.0.1:9", mail_from="a@example.com")
     sender = open_sender(settings, clock=recipient.service.clock)
@@ -122,8 +122,8 @@ async def test_a_notice_is_tried_again(recipient: Recipient) -> None:
     assert "Example ID" in (await recipient.service.mail_to(MEMBER)).text
 
 
-async def test_a_bounced_notice_suppresses_the_address_that_it_went_to(serve: Serve) -> None:
-    """An event about a notice moves the suppression list, though the account has another address by now."""
+async def test_bounced_notice_suppresses_its_recipient(serve: Serve) -> None:
+    """An event about a notice suppresses its recipient, although the account has another address now."""
     sns = Sns()
     async with (
         serve(fetch_certificate=sns.fetch, ses_topic_arns=[TOPIC]) as service,
@@ -149,8 +149,8 @@ async def test_a_bounced_notice_suppresses_the_address_that_it_went_to(serve: Se
         assert [row["delivery"] for row in await recipient.orders()] == ["BOUNCED"]
 
 
-async def test_notices_go_with_their_account_and_with_time(recipient: Recipient) -> None:
-    """Erasing a person removes their notices; a sent one is removed after the time of retention, a waiting one is not."""
+async def test_notices_are_erased_and_pruned(recipient: Recipient) -> None:
+    """Erasing a person removes their notices. A sent notice is pruned after the retention, and a waiting one remains."""
     service = recipient.service
     await recipient.order()
     await service.deliver()
@@ -166,16 +166,16 @@ async def test_notices_go_with_their_account_and_with_time(recipient: Recipient)
     "change",
     ["kind = 'invitation'", "notice = NULL", "member_id = NULL", "generation = 1", "kind = 'surprise'"],
 )
-async def test_impossible_orders_are_refused(recipient: Recipient, change: str) -> None:
-    """The database refuses an order without a recipient, without a subject, or of an unknown kind."""
+async def test_impossible_orders_are_rejected(recipient: Recipient, change: str) -> None:
+    """The database rejects an order without a recipient, without a subject, or of an unknown kind."""
     await recipient.order()
     with pytest.raises(IntegrityError):
         await database.execute(f"UPDATE mail_orders SET {change} WHERE kind = 'notice'")  # noqa: S608 -- our own
     assert [order["notice"] for order in await recipient.orders()] == ["identity_linked"]
 
 
-async def test_a_notice_that_cannot_be_composed_fails_at_once(recipient: Recipient) -> None:
-    """H185: a notice whose facts make no mail is given up at its first try, as every other mail is."""
+async def test_notice_that_cannot_be_composed_fails_at_once(recipient: Recipient) -> None:
+    """H185: a notice with invalid facts fails at its first attempt, like other mails."""
     await recipient.order()
     await database.execute("UPDATE mail_orders SET facts = '{}' WHERE kind = 'notice'")
     await recipient.service.deliver()

@@ -1,4 +1,4 @@
-"""POST /webhooks/ses: what Amazon SES tells through SNS, and who else might write there."""
+"""POST /webhooks/ses: events of Amazon SES through SNS, and forged messages."""
 
 import asyncio
 import contextvars
@@ -39,7 +39,7 @@ def sns(signing_key: rsa.RSAPrivateKey) -> Sns:
 
 @dataclass
 class Feedback:
-    """A service with one invitation that was sent, its owner's browser, and SNS."""
+    """A service with a sent invitation, its owner's browser, and SNS."""
 
     service: Service
     owner: Browser
@@ -48,14 +48,14 @@ class Feedback:
     token: str
 
     async def post(self, message: dict[str, str] | bytes) -> httpx2.Response:
-        """As SNS posts: JSON, called plain text."""
+        """Posts like SNS: JSON with the type of plain text."""
         body = message if isinstance(message, bytes) else json.dumps(message).encode()
         headers = {"content-type": "text/plain; charset=UTF-8", "x-amz-sns-message-type": "Notification"}
         async with http_client() as client:
             return await client.post(f"{self.service.url}/webhooks/ses", content=body, headers=headers)
 
     async def tell(self, kind: str, *, order: str | None = None, message_id: str = "unknown", **told: Any) -> None:
-        """SES tells something of the invitation's newest mail, and is believed."""
+        """Sends an event of SES about the invitation's newest mail. It is accepted."""
         about = event(kind, order or await self.order(), message_id=message_id, **told)
         answer = await self.post(self.sns.notification(about, now=self.service.clock()))
         assert answer.status_code == 200, answer.text
@@ -74,7 +74,7 @@ class Feedback:
         return str(rows[0]["id"])
 
     async def seen(self) -> tuple[str, str | None]:
-        """What the admin sees of the delivery."""
+        """Returns the delivery and its reason as the admin reads them."""
         invitation = await self.owner.invitation(self.invitation_id)
         return invitation["delivery"], invitation["deliveryReason"]
 
@@ -86,7 +86,7 @@ class Feedback:
         return rows[0]["expires_at"]
 
     async def everything(self) -> list[Any]:
-        """All that a notification could change."""
+        """Returns all data that a notification could change."""
         tables = ("invitations", "mail_orders", "links", "suppressions", "audit_events", "notifications")
         return [await database.select(f"SELECT * FROM {table}") for table in tables]  # noqa: S608 -- our tables
 
@@ -103,11 +103,11 @@ async def feedback(serve: Serve, sns: Sns) -> AsyncIterator[Feedback]:
         yield Feedback(service, owner, sns, invited["invitation"]["id"], token)
 
 
-# -------------------------------------------------------------------------------------------------- what events do
+# ---------------------------------------------------------------------------------------------------- effects of events
 
 
-async def test_a_delivery_is_seen(feedback: Feedback) -> None:
-    """A Delivery event makes SENT DELIVERED, with its time and a line in the history."""
+async def test_delivery_is_visible(feedback: Feedback) -> None:
+    """A Delivery event changes SENT to DELIVERED, with its time and an entry in the timeline."""
     assert (await feedback.seen())[0] == "SENT"
     feedback.service.clock.advance(minutes=1)
     await feedback.tell("Delivery", timestamp=stamp(feedback.service.clock()))
@@ -115,16 +115,16 @@ async def test_a_delivery_is_seen(feedback: Feedback) -> None:
     assert (await feedback.kinds())[-1] == "invitation.delivered"
 
 
-async def test_a_mail_is_found_by_its_message_id_too(feedback: Feedback) -> None:
-    """An event without our tag is matched by the id that the mail service gave the mail."""
+async def test_mail_is_found_by_its_message_id(feedback: Feedback) -> None:
+    """An event without our tag is matched by the message id of the mail service."""
     rows = await database.select("SELECT message_id FROM mail_orders WHERE id = $1", await feedback.order())
     about = event("Delivery", None, message_id=rows[0]["message_id"], timestamp=stamp(feedback.service.clock()))
     assert (await feedback.post(feedback.sns.notification(about, now=feedback.service.clock()))).status_code == 200
     assert (await feedback.seen())[0] == "DELIVERED"
 
 
-async def test_a_permanent_bounce_is_explained_and_suppresses(feedback: Feedback) -> None:
-    """The admin sees type and diagnostic, without links and addresses in it; a resend writes to nobody."""
+async def test_permanent_bounce_is_explained_and_suppresses(feedback: Feedback) -> None:
+    """The admin reads type and diagnostic without links and addresses. A resend sends no mail."""
     link = f"http://localhost/confirm#{feedback.token}"
     await feedback.bounce(diagnostic=f"smtp; 550 5.1.1 <{GUEST}>: unknown\r\n user, see {link} {feedback.token}")
     delivery, reason = await feedback.seen()
@@ -145,8 +145,10 @@ FUNNEL: Final = """query($id: ID!, $weeks: Int!) { community(id: $id) { invitati
   startsAt invited delivered opened accepted } } }"""
 
 
-async def test_the_funnel_counts_how_far_each_weeks_invitations_came(feedback: Feedback) -> None:
-    """Weeks are those of inviting; a delivery counts also after a resend; who opened or accepted counts as delivered."""
+async def test_funnel_counts_each_weeks_invitations(feedback: Feedback) -> None:
+    """Weeks are those of inviting. A delivery counts also after a resend. Opened and accepted invitations count as
+    delivered.
+    """
     clock, owner, service = feedback.service.clock, feedback.owner, feedback.service
     community = await owner.community_id()
     await feedback.tell("Delivery", timestamp=stamp(clock()))
@@ -170,8 +172,8 @@ async def test_the_funnel_counts_how_far_each_weeks_invitations_came(feedback: F
     assert sum(week["invited"] for week in everything) == 5
 
 
-async def test_another_community_learns_nothing_of_a_bounce(feedback: Feedback) -> None:
-    """After a complaint in one community another one's admin sees SUPPRESSED, in the words of every suppression."""
+async def test_bounce_reveals_nothing_to_another_community(feedback: Feedback) -> None:
+    """After a complaint in one community, the admin of another reads SUPPRESSED with the usual sentence."""
     await feedback.tell("Complaint", complaintFeedbackType="abuse", timestamp=stamp(feedback.service.clock()))
     assert (await feedback.seen())[0] == "COMPLAINED"
     created = await feedback.owner.ask(
@@ -185,8 +187,8 @@ async def test_another_community_learns_nothing_of_a_bounce(feedback: Feedback) 
     assert "spam" not in seen["deliveryReason"]
 
 
-async def test_a_temporary_bounce_does_not_suppress(feedback: Feedback) -> None:
-    """A full mailbox is BOUNCED with what helps, and a resend is sent."""
+async def test_temporary_bounce_does_not_suppress(feedback: Feedback) -> None:
+    """A full mailbox is BOUNCED with a remedy, and a resend is sent."""
     await feedback.bounce("Transient", "MailboxFull")
     delivery, reason = await feedback.seen()
     assert delivery == "BOUNCED"
@@ -197,8 +199,8 @@ async def test_a_temporary_bounce_does_not_suppress(feedback: Feedback) -> None:
     assert (await feedback.seen())[0] == "SENT"
 
 
-async def test_an_automatic_reply_is_no_bounce(feedback: Feedback) -> None:
-    """A transient bounce after the delivery, as out-of-office replies look, changes nothing."""
+async def test_automatic_reply_is_no_bounce(feedback: Feedback) -> None:
+    """A transient bounce after the delivery changes nothing. Out-of-office replies look like that."""
     await feedback.tell("Delivery", timestamp=stamp(feedback.service.clock()))
     await feedback.bounce("Transient", "General")
     assert (await feedback.seen())[0] == "DELIVERED"
@@ -221,10 +223,10 @@ async def test_an_automatic_reply_is_no_bounce(feedback: Feedback) -> None:
     ],
     ids=["delay", "reject", "rendering", "suppression list", "complaint list", "undetermined", "strange"],
 )
-async def test_each_kind_of_event_has_its_words(
+async def test_each_kind_of_event_has_its_sentence(
     feedback: Feedback, told: tuple[str, dict[str, Any]], delivery: str, words: str
 ) -> None:
-    """Every kind of event shows as a delivery with a sentence, and stands in the history."""
+    """Every kind of event is a delivery with a sentence, and is in the timeline."""
     before = len(await feedback.kinds())
     await feedback.tell(told[0], **told[1])
     seen, reason = await feedback.seen()
@@ -234,15 +236,15 @@ async def test_each_kind_of_event_has_its_words(
 
 
 async def test_other_events_change_nothing(feedback: Feedback) -> None:
-    """Kinds of events that say nothing about delivery are taken and passed over."""
+    """Kinds of events without relation to delivery are accepted and ignored."""
     before = await feedback.seen(), await feedback.kinds()
     for kind in ("Send", "Open", "Click", "Subscription", "Surprise"):
         await feedback.tell(kind)
     assert (await feedback.seen(), await feedback.kinds()) == before
 
 
-async def test_nothing_moves_backwards(feedback: Feedback) -> None:
-    """H147: a Delivery and a delay after a bounce, out of order and twice, leave it BOUNCED."""
+async def test_delivery_does_not_move_backwards(feedback: Feedback) -> None:
+    """H147: a Delivery and a delay after a bounce, out of order and repeated, leave it BOUNCED."""
     await feedback.bounce()
     history = await feedback.kinds()
     await feedback.tell("Delivery", timestamp=stamp(feedback.service.clock()))
@@ -252,8 +254,8 @@ async def test_nothing_moves_backwards(feedback: Feedback) -> None:
     assert await feedback.kinds() == history
 
 
-async def test_an_earlier_mail_says_nothing_of_the_newest(feedback: Feedback) -> None:
-    """After a resend the old mail's bounce does not show as the new mail's."""
+async def test_event_of_an_earlier_mail_is_not_the_newest_ones(feedback: Feedback) -> None:
+    """After a resend, the bounce of the old mail is not that of the new mail."""
     old = await feedback.order()
     feedback.service.clock.advance(minutes=2)
     await feedback.owner.do("resendInvite", invitationId=feedback.invitation_id)
@@ -262,8 +264,8 @@ async def test_an_earlier_mail_says_nothing_of_the_newest(feedback: Feedback) ->
     assert (await feedback.seen())[0] == "SENT"
 
 
-async def test_a_fresh_link_s_mail_is_the_newest(feedback: Feedback) -> None:
-    """After a fresh link was sent, the first mail's bounce does not show as the fresh one's."""
+async def test_mail_of_a_fresh_link_is_the_newest(feedback: Feedback) -> None:
+    """After a fresh link was sent, the bounce of the first mail is not that of the fresh one."""
     old = await feedback.order()
     feedback.service.clock.advance(minutes=11)
     async with feedback.service.browser() as guest:
@@ -274,10 +276,8 @@ async def test_a_fresh_link_s_mail_is_the_newest(feedback: Feedback) -> None:
 
 
 @pytest.mark.parametrize("end", ["REVOKED", "ACCEPTED", "DECLINED"])
-async def test_a_closed_invitation_stays_as_it_was(feedback: Feedback, end: str) -> None:
-    """H147: once it is closed, a delivery and a bounce move neither delivery nor history; the address is suppressed all
-    the same.
-    """
+async def test_closed_invitation_is_unchanged(feedback: Feedback, end: str) -> None:
+    """H147: after closing, a delivery and a bounce change neither delivery nor timeline. The address is suppressed."""
     async with feedback.service.browser() as guest:
         if end == "REVOKED":
             await feedback.owner.do("revokeInvite", invitationId=feedback.invitation_id)
@@ -294,8 +294,8 @@ async def test_a_closed_invitation_stays_as_it_was(feedback: Feedback, end: str)
     assert (await database.select("SELECT reason FROM suppressions"))[0]["reason"] == "bounced"
 
 
-async def test_an_event_may_come_before_the_sending_is_recorded(feedback: Feedback) -> None:
-    """A delivery that is told while the worker has not recorded the mail as sent is not overwritten by SENT."""
+async def test_event_before_the_sending_is_recorded(feedback: Feedback) -> None:
+    """SENT does not overwrite a delivery that arrives before the worker has recorded the mail."""
     feedback.service.clock.advance(minutes=2)
     await feedback.owner.do("resendInvite", invitationId=feedback.invitation_id)
     await feedback.tell("Delivery", timestamp=stamp(feedback.service.clock()))
@@ -305,8 +305,8 @@ async def test_an_event_may_come_before_the_sending_is_recorded(feedback: Feedba
 
 
 @pytest.mark.parametrize("engine", ["postgres"])
-async def test_an_event_waits_for_a_worker_that_records(feedback: Feedback) -> None:
-    """While a worker holds the invitation and then its links, an event of the first mail waits, and both come through."""
+async def test_event_waits_for_a_worker_that_records(feedback: Feedback) -> None:
+    """While a worker locks the invitation and then its links, an event of the first mail waits. Both succeed."""
     url = feedback.service.settings.database_url.get_secret_value()
     recording = f"UPDATE invitations SET last_sent_at = now() WHERE id = '{feedback.invitation_id}'"  # noqa: S608 -- our own id
     async with hold_lock(url, recording) as worker:
@@ -321,11 +321,11 @@ async def test_an_event_waits_for_a_worker_that_records(feedback: Feedback) -> N
     assert (await feedback.seen())[0] == "DELIVERED"
 
 
-# --------------------------------------------------------------------------------------------------- the link's clock
+# --------------------------------------------------------------------------------------------------- deadlines of links
 
 
-async def test_a_late_delivery_gives_the_link_its_minutes(feedback: Feedback) -> None:
-    """A mail that greylisting held for 25 minutes has a link that works for ten minutes after it arrived."""
+async def test_late_delivery_extends_the_link(feedback: Feedback) -> None:
+    """A mail after 25 minutes of greylisting has a link that is valid for ten minutes from its arrival."""
     sent = feedback.service.clock()
     feedback.service.clock.advance(minutes=25)
     await feedback.tell("Delivery", timestamp=stamp(feedback.service.clock()))
@@ -335,30 +335,30 @@ async def test_a_late_delivery_gives_the_link_its_minutes(feedback: Feedback) ->
         assert (await guest.accept_as(feedback.token, GUEST))["status"] == "ACCEPTED"
 
 
-async def test_a_link_never_lives_longer_than_an_hour(feedback: Feedback) -> None:
-    """A delivery 55 minutes after the sending leaves five minutes, and one after two hours none."""
+async def test_link_is_valid_for_an_hour_at_most(feedback: Feedback) -> None:
+    """A delivery 55 minutes after sending leaves five minutes. One after two hours leaves none."""
     sent = feedback.service.clock()
     feedback.service.clock.advance(minutes=55)
     await feedback.tell("Delivery", timestamp=stamp(feedback.service.clock()))
     assert await feedback.link_ends() == sent + timedelta(minutes=60)
 
 
-async def test_a_delivery_of_the_future_counts_as_now(feedback: Feedback) -> None:
-    """A mail server whose clock is ahead does not lengthen a link."""
+async def test_delivery_in_the_future_counts_as_now(feedback: Feedback) -> None:
+    """A mail server with a fast clock does not extend a link."""
     now = feedback.service.clock()
     await feedback.tell("Delivery", timestamp=stamp(now + timedelta(minutes=40)))
     assert await feedback.link_ends() == now + timedelta(minutes=10)
 
 
-async def test_an_early_delivery_shortens_nothing(feedback: Feedback) -> None:
-    """The deadline only ever moves to later."""
+async def test_early_delivery_shortens_nothing(feedback: Feedback) -> None:
+    """A deadline only moves later."""
     before = await feedback.link_ends()
     await feedback.tell("Delivery", timestamp=stamp(feedback.service.clock() - timedelta(minutes=5)))
     assert await feedback.link_ends() == before
 
 
-async def test_a_dead_link_is_not_revived(feedback: Feedback) -> None:
-    """A late delivery lengthens no link that a resend or a revocation ended."""
+async def test_dead_link_is_not_revived(feedback: Feedback) -> None:
+    """A late delivery does not extend a link that a resend or a revocation ended."""
     order = await feedback.order()
     feedback.service.clock.advance(minutes=11)
     await feedback.owner.do("resendInvite", invitationId=feedback.invitation_id)
@@ -374,8 +374,8 @@ async def test_a_dead_link_is_not_revived(feedback: Feedback) -> None:
     assert await feedback.link_ends() == before
 
 
-async def test_a_fresh_link_ends_no_other(feedback: Feedback) -> None:
-    """H179: a first mail that arrives after a fresh link was sent has a link that works for its minutes all the same."""
+async def test_fresh_link_leaves_other_links_valid(feedback: Feedback) -> None:
+    """H179: a first mail that arrives after a fresh link was sent has a link that is valid for its usual minutes."""
     order, first = await feedback.order(), feedback.token
     feedback.service.clock.advance(minutes=11)
     async with feedback.service.browser() as guest, feedback.service.browser() as thief:
@@ -386,20 +386,20 @@ async def test_a_fresh_link_ends_no_other(feedback: Feedback) -> None:
             assert (await guest.accept(token))["__typename"] == "AcceptInviteStarted"
 
 
-# ------------------------------------------------------------------------------------------------------ who is believed
+# --------------------------------------------------------------------------------------------------------- authenticity
 
 
 async def _refused(feedback: Feedback, message: dict[str, str] | bytes, *, fetches: int = 0) -> None:
-    """A message that is not believed: 403, nothing changed, and no more fetched than that."""
+    """Asserts that a message is rejected: 403, no change, and only these fetches."""
     before = await feedback.everything()
     assert (await feedback.post(message)).status_code == 403
     assert await feedback.everything() == before
     assert len(feedback.sns.fetched) == fetches
 
 
-async def test_a_changed_or_unsigned_message_is_refused(feedback: Feedback) -> None:
-    """H141: a changed Message and another's signature answer 403 and change nothing; so do none, one that is no base64
-    and one that is too short, for which no certificate is even fetched.
+async def test_changed_or_unsigned_message_is_rejected(feedback: Feedback) -> None:
+    """H141: a changed Message and another signature answer 403 and change nothing. So do a missing, malformed and short
+    signature, for which no certificate is fetched.
     """
     bounce = event("Bounce", await feedback.order(), bounceType="Permanent", bounceSubType="NoEmail")
     good = feedback.sns.notification({"eventType": "Send"}, now=feedback.service.clock())
@@ -411,8 +411,8 @@ async def test_a_changed_or_unsigned_message_is_refused(feedback: Feedback) -> N
     await _refused(feedback, foreign, fetches=1)
 
 
-async def test_a_subject_is_part_of_what_is_signed(feedback: Feedback) -> None:
-    """A Subject that was added afterwards breaks the signature, and a signed one is fine."""
+async def test_subject_is_part_of_the_signed_text(feedback: Feedback) -> None:
+    """A Subject that is added later breaks the signature. A signed one is accepted."""
     good = feedback.sns.notification("hello", now=feedback.service.clock())
     await _refused(feedback, good | {"Subject": "Amazon SES"}, fetches=1)
     signed = feedback.sns.notification("hello", now=feedback.service.clock(), Subject="Amazon SES")
@@ -441,15 +441,17 @@ _ELSEWHERE = [
 ]
 
 
-async def test_a_certificate_from_elsewhere_is_not_even_fetched(feedback: Feedback) -> None:
-    """H142: a certificate URL that is not exactly one of SNS's answers 403 before anything is fetched."""
+async def test_certificate_from_elsewhere_is_not_fetched(feedback: Feedback) -> None:
+    """H142: a certificate URL that is not exactly one of SNS answers 403 before any fetch."""
     bounce = event("Bounce", await feedback.order(), bounceType="Permanent", bounceSubType="NoEmail")
     for url in _ELSEWHERE:
         await _refused(feedback, feedback.sns.notification(bounce, now=feedback.service.clock(), SigningCertURL=url))
 
 
-async def test_a_certificate_of_another_region_or_partition_is_not_even_fetched(serve: Serve) -> None:
-    """H192: each topic's messages are signed by SNS of its own partition and region; nothing is fetched for others."""
+async def test_certificate_of_another_region_or_partition_is_not_fetched(serve: Serve) -> None:
+    """H192: each topic's messages are signed by SNS of its own partition and region. Other certificates are not
+    fetched.
+    """
     topics = {
         "arn:aws:sns:eu-central-1:123456789012:guestlist": "sns.eu-central-1.amazonaws.com",
         "arn:aws-cn:sns:cn-north-1:123456789012:guestlist": "sns.cn-north-1.amazonaws.com.cn",
@@ -480,21 +482,21 @@ async def _certified(service: Service, sns: Sns, topic: str, host: str, status: 
     assert answer.status_code == status, (topic, host)
 
 
-async def test_another_topic_is_refused(feedback: Feedback) -> None:
-    """H144: a well signed message of a topic that is not listed answers 403, unfetched."""
+async def test_another_topic_is_rejected(feedback: Feedback) -> None:
+    """H144: a correctly signed message of an unlisted topic answers 403 without a fetch."""
     topic = "arn:aws:sns:eu-central-1:999999999999:guestlist"
     bounce = event("Bounce", await feedback.order(), bounceType="Permanent", bounceSubType="NoEmail")
     await _refused(feedback, feedback.sns.notification(bounce, now=feedback.service.clock(), TopicArn=topic))
 
 
-async def test_other_signature_versions_are_refused(feedback: Feedback) -> None:
-    """A signature of version 1 is SHA-1, and is refused unfetched."""
+async def test_other_signature_versions_are_rejected(feedback: Feedback) -> None:
+    """A signature of version 1 is SHA-1, and is rejected without a fetch."""
     for version in ("1", "3", ""):
         await _refused(feedback, feedback.sns.notification("x", now=feedback.service.clock(), SignatureVersion=version))
 
 
-async def test_a_message_of_another_day_is_refused(feedback: Feedback) -> None:
-    """H147: what was signed more than a day ago, or will be in an hour, answers 403, however well it is signed."""
+async def test_message_of_another_day_is_rejected(feedback: Feedback) -> None:
+    """H147: a valid message that was signed over a day ago, or an hour in the future, answers 403."""
     bounce = event("Bounce", await feedback.order(), bounceType="Permanent", bounceSubType="NoEmail")
     for hours in (-25, 1):
         await _refused(
@@ -508,25 +510,25 @@ _NO_MESSAGES = [
 ]  # fmt: skip
 
 
-async def test_what_is_no_message_is_refused(feedback: Feedback) -> None:
-    """Whatever is no signed SNS message, raw message delivery among it, answers 403 and never 500."""
+async def test_other_messages_are_rejected(feedback: Feedback) -> None:
+    """Other bodies, raw message delivery included, answer 403 and never 500."""
     for body in _NO_MESSAGES:
         await _refused(feedback, body)
 
 
-async def test_a_huge_body_is_not_read(feedback: Feedback) -> None:
+async def test_huge_body_is_not_read(feedback: Feedback) -> None:
     """A body of more than half a megabyte answers 413."""
     assert (await feedback.post(b"x" * 600_000)).status_code == 413
 
 
-async def test_a_certificate_must_be_in_force(feedback: Feedback) -> None:
-    """A certificate that has ended does not make a signature good."""
+async def test_certificate_must_be_valid_now(feedback: Feedback) -> None:
+    """An expired certificate verifies no signature."""
     feedback.sns.certificates[CERTIFICATE_URL] = certificate_of(feedback.sns.key, now=feedback.service.clock(), days=-1)
     await _refused(feedback, feedback.sns.notification("x", now=feedback.service.clock()), fetches=1)
 
 
-async def test_a_certificate_is_fetched_once(feedback: Feedback) -> None:
-    """Twenty notifications cost one fetch; where the certificate cannot be had, SNS is asked to come again."""
+async def test_certificate_is_fetched_once(feedback: Feedback) -> None:
+    """Twenty notifications cost one fetch. While the certificate is unavailable, SNS is asked to retry."""
     for _ in range(20):
         assert (await feedback.post(feedback.sns.notification("x", now=feedback.service.clock()))).status_code == 200
     assert feedback.sns.fetched == [CERTIFICATE_URL]
@@ -538,7 +540,7 @@ async def test_a_certificate_is_fetched_once(feedback: Feedback) -> None:
 
 
 async def test_invented_certificates_cost_few_fetches(feedback: Feedback) -> None:
-    """A hundred messages with as many well-formed certificate URLs cause at most sixteen fetches a minute."""
+    """A hundred messages with different well-formed certificate URLs cause at most sixteen fetches a minute."""
     for number in range(100):
         url = f"https://sns.eu-central-1.amazonaws.com/SimpleNotificationService-{number:032x}.pem"
         message = feedback.sns.notification("x", now=feedback.service.clock(), SigningCertURL=url)
@@ -546,9 +548,9 @@ async def test_invented_certificates_cost_few_fetches(feedback: Feedback) -> Non
     assert len(feedback.sns.fetched) == 16
 
 
-async def test_invented_certificates_crowd_out_no_real_one(feedback: Feedback) -> None:
-    """A day later, with the minute's fetches used up by inventions, the real certificate is asked for anew; and where it
-    cannot be had then, the one of yesterday still counts.
+async def test_invented_certificates_do_not_block_the_real_one(feedback: Feedback) -> None:
+    """A day later, after invented URLs exhausted the fetches of the minute, the real certificate is fetched again.
+    While it is unavailable, yesterday's remains valid.
     """
     clock = feedback.service.clock
     assert (await feedback.post(feedback.sns.notification("x", now=clock()))).status_code == 200
@@ -566,8 +568,8 @@ async def test_invented_certificates_crowd_out_no_real_one(feedback: Feedback) -
     await _refused(feedback, feedback.sns.notification("x", now=clock()), fetches=len(feedback.sns.fetched) + 1)
 
 
-async def test_a_replay_changes_nothing(feedback: Feedback) -> None:
-    """H147: the very same bounce again, after the operator took the address off the list, does not put it back."""
+async def test_replay_changes_nothing(feedback: Feedback) -> None:
+    """H147: a repeated bounce, after the operator removed the address from the list, does not add it again."""
     bounce = event("Bounce", await feedback.order(), bounceType="Permanent", bounceSubType="NoEmail")
     message = feedback.sns.notification(bounce, now=feedback.service.clock())
     assert (await feedback.post(message)).status_code == 200
@@ -577,10 +579,10 @@ async def test_a_replay_changes_nothing(feedback: Feedback) -> None:
     assert await feedback.everything() == before
 
 
-async def test_a_subscription_is_confirmed_without_fetching_its_url(
+async def test_subscription_is_confirmed_without_fetching_its_url(
     feedback: Feedback, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """H145: a believed confirmation is answered by the API call at AWS_ENDPOINT_URL; its SubscribeURL is not touched."""
+    """H145: a valid confirmation is answered by the API call at AWS_ENDPOINT_URL. Its SubscribeURL is not fetched."""
     with ses_on_loopback() as aws:
         monkeypatch.setenv("AWS_ENDPOINT_URL", aws.url)
         refused = feedback.sns.confirmation(now=feedback.service.clock()) | {"Token": "changed"}

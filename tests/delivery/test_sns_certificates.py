@@ -1,4 +1,4 @@
-"""The door to Amazon's certificates, against a server that misbehaves."""
+"""Fetching Amazon's certificates from a server with faults."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -15,7 +15,7 @@ PEM = b"-----BEGIN CERTIFICATE-----"
 
 @asynccontextmanager
 async def _answering(answer: bytes, *, then_wait: bool = False) -> AsyncIterator[tuple[str, list[bytes]]]:
-    """A server that answers every request with these bytes; its URL, and the requests."""
+    """Runs a server that answers every request with these bytes. Yields its URL and the requests."""
     requests: list[bytes] = []
     over = asyncio.Event()
 
@@ -39,15 +39,15 @@ def _ok(body: bytes) -> bytes:
     return b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body)
 
 
-async def test_a_certificate_is_fetched_whole() -> None:
-    """A small answer with status 200 is what comes back."""
+async def test_certificate_is_fetched_whole() -> None:
+    """A small answer with status 200 is returned."""
     async with _answering(_ok(PEM)) as (url, requests):
         assert await sns.fetch_certificate(url) == PEM
         assert len(requests) == 1
 
 
-async def test_what_is_no_small_answer_is_none() -> None:
-    """A huge body, an error, a redirect, half an answer and nonsense are each no certificate; no redirect is followed."""
+async def test_other_answers_are_no_certificate() -> None:
+    """A huge body, an error, a redirect, half an answer and nonsense are rejected. No redirect is followed."""
     async with _answering(_ok(b"x")) as (elsewhere, asked):
         redirect = b"HTTP/1.1 302 Found\r\nlocation: %s\r\ncontent-length: 0\r\n\r\n" % elsewhere.encode()
         bad = [
@@ -64,8 +64,8 @@ async def test_what_is_no_small_answer_is_none() -> None:
         assert asked == []
 
 
-async def test_an_endless_answer_ends() -> None:
-    """A server that never finishes its answer holds nobody longer than the deadline."""
+async def test_endless_answer_meets_the_deadline() -> None:
+    """A server that never finishes its answer takes no longer than the deadline."""
     async with _answering(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf", then_wait=True) as (url, _):
         with pytest.raises(sns.RetryLater):
             await sns.fetch_certificate(url, seconds=0.2)

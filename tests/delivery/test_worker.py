@@ -1,4 +1,4 @@
-"""The worker between the outbox and the mail servers, whatever these do."""
+"""The worker between the outbox and mail servers, with every kind of answer."""
 
 import asyncio
 import re
@@ -39,7 +39,7 @@ def _sender(service: Service, url: str) -> MailSender:
 
 
 async def _invite(service: Service, owner: Browser, *emails: str) -> list[str]:
-    """Invitations by the owner, with no other mail waiting; their ids."""
+    """Invites addresses by the owner, with no other waiting mail. Returns the ids."""
     await owner.accept_as(await service.token_for(OWNER), OWNER)
     community = await owner.community_id()
     return [(await owner.invite(community, email))["invitation"]["id"] for email in emails]
@@ -52,8 +52,10 @@ async def _order(service: Service) -> dict[str, Any]:
     return rows[0]
 
 
-async def test_a_server_that_is_down_is_tried_again_for_days(service: Service) -> None:
-    """Each try waits longer, up to about an hour; the admin reads why; after the last it is FAILED, and no try is left."""
+async def test_server_outage_is_retried_for_days(service: Service) -> None:
+    """Each attempt waits longer, up to about an hour, and the admin reads the reason. After the last attempt, the mail
+    is FAILED.
+    """
     sender = _sender(service, "smtp://127.0.0.1:9")
     async with service.browser() as owner:
         (invitation_id,) = await _invite(service, owner, GUEST)
@@ -87,8 +89,10 @@ async def test_a_server_that_is_down_is_tried_again_for_days(service: Service) -
         ("MAIL", "421 4.3.2 slow down", "QUEUED"),
     ],
 )
-async def test_what_a_mail_server_answers_decides(service: Service, step: Any, order: str, delivery: str) -> None:
-    """A refusal for good ends as FAILED with its reason; anything else waits, and is sent once the server is well."""
+async def test_answer_of_the_mail_server_decides(service: Service, step: Any, order: str, delivery: str) -> None:
+    """A permanent rejection ends as FAILED with its reason. Other answers are retried, and the mail is sent once the
+    server works.
+    """
     async with service.browser() as owner, smtp_on_loopback() as smtp:
         (invitation_id,) = await _invite(service, owner, GUEST)
         smtp.orders[step] = order
@@ -123,8 +127,8 @@ async def _ses_sender(service: Service, url: str = "ses://eu-west-1") -> AsyncIt
         await sender.close()
 
 
-async def test_throttling_rests_and_costs_no_try(service: Service, ses: SesOnLoopback) -> None:
-    """While SES throttles, every worker rests; thirty refusals later the mail is still QUEUED, and then it is sent."""
+async def test_throttling_pauses_without_costing_attempts(service: Service, ses: SesOnLoopback) -> None:
+    """While SES throttles, every worker pauses. After thirty rejections, the mail is still QUEUED, and is then sent."""
     async with service.browser() as owner, _ses_sender(service) as sender:
         (invitation_id,) = await _invite(service, owner, GUEST)
         worker = _through(service, sender)
@@ -142,9 +146,9 @@ async def test_throttling_rests_and_costs_no_try(service: Service, ses: SesOnLoo
         assert (await owner.invitation(invitation_id))["delivery"] == "SENT"
 
 
-async def test_what_ses_took_without_saying_so_is_sent_again(service: Service, ses: SesOnLoopback) -> None:
-    """SES takes the mail and its answer breaks off: the next try sends another, the links of both are alive, and the
-    invitation is SENT once.
+async def test_mail_without_a_receipt_of_ses_is_sent_again(service: Service, ses: SesOnLoopback) -> None:
+    """SES accepts the mail and its answer breaks off. The next attempt sends another mail, both links are valid, and
+    the invitation is SENT once.
     """
     async with service.browser() as owner, service.browser() as guest, _ses_sender(service) as sender:
         (invitation_id,) = await _invite(service, owner, GUEST)
@@ -167,7 +171,7 @@ async def test_what_ses_took_without_saying_so_is_sent_again(service: Service, s
 
 
 async def test_each_mail_carries_its_order(service: Service, ses: SesOnLoopback) -> None:
-    """The tag by which events find a mail is on it, and the id that SES gave is kept."""
+    """Each mail has the tag by which events find it, and the id of SES is stored."""
     async with service.browser() as owner, _ses_sender(service) as sender:
         await _invite(service, owner, GUEST)
         await _through(service, sender).deliver_due()
@@ -176,8 +180,8 @@ async def test_each_mail_carries_its_order(service: Service, ses: SesOnLoopback)
         assert order["message_id"] == "ses-1"
 
 
-async def test_the_suppression_list_of_ses_counts_here_too(service: Service, ses: SesOnLoopback) -> None:
-    """What SES does not write to is SUPPRESSED in the words of every suppression, and not asked for again."""
+async def test_suppression_list_of_ses_applies(service: Service, ses: SesOnLoopback) -> None:
+    """An address that SES suppresses is SUPPRESSED with the usual sentence, and is not tried again."""
     async with service.browser() as owner, _ses_sender(service) as sender:
         (invitation_id,) = await _invite(service, owner, GUEST)
         ses.faults["/v2/email/outbound-emails"] = SesFault(400, "MessageRejected", "on the suppression list")
@@ -188,9 +192,7 @@ async def test_the_suppression_list_of_ses_counts_here_too(service: Service, ses
 
 
 @pytest.mark.parametrize("event", ["OPEN", "CLICK"])
-async def test_a_worker_does_not_start_where_links_are_rewritten(
-    service: Service, ses: SesOnLoopback, event: str
-) -> None:
+async def test_worker_does_not_start_with_rewritten_links(service: Service, ses: SesOnLoopback, event: str) -> None:
     """H095: a configuration set that publishes OPEN or CLICK events stops the worker before its first mail."""
     ses.configuration_sets["main"] = {}
     destination = {"Name": "x", "Enabled": True, "MatchingEventTypes": ["BOUNCE", event]}
@@ -203,8 +205,8 @@ async def test_a_worker_does_not_start_where_links_are_rewritten(
     assert ses.sent == []
 
 
-async def test_a_recipient_s_limit_costs_no_try(serve: Callable[..., Any]) -> None:
-    """H134: over MAILS_PER_RECIPIENT the mail waits as QUEUED without a word, for as long as it takes, and is sent."""
+async def test_limit_of_a_recipient_costs_no_attempt(serve: Callable[..., Any]) -> None:
+    """H134: over MAILS_PER_RECIPIENT the mail is QUEUED without a reason, for any time, and is then sent."""
     limits = {"mails_per_recipient": "1/1h", "attempts_per_client": "off"}
     async with serve(rate_limits=limits) as service, service.browser() as owner:
         ids = await _invite(service, owner, GUEST)
@@ -223,7 +225,7 @@ async def test_a_recipient_s_limit_costs_no_try(serve: Callable[..., Any]) -> No
 
 
 class _Stolen:
-    """A sender that is so slow that the lease ends and another worker takes the order."""
+    """A sender so slow that the lease ends and another worker leases the order."""
 
     def __init__(self, service: Service) -> None:
         self.service, self.sent = service, 0
@@ -243,11 +245,11 @@ class _Stolen:
         return []
 
     async def close(self) -> None:
-        """Nothing is open."""
+        """Has nothing to close."""
 
 
-async def test_only_the_last_attempt_records(service: Service) -> None:
-    """A worker that lost its lease while sending records nothing; both mails' links are alive."""
+async def test_only_the_last_attempt_is_recorded(service: Service) -> None:
+    """A worker that lost its lease while sending records nothing. The links of both mails are valid."""
     async with service.browser() as owner:
         (invitation_id,) = await _invite(service, owner, GUEST)
         sender = _Stolen(service)
@@ -261,14 +263,16 @@ async def test_only_the_last_attempt_records(service: Service) -> None:
 
 
 class _Faulty(_Stolen):
-    """A sender with a fault that nobody thought of."""
+    """A sender with an unexpected error."""
 
     async def send(self, mail: Mail) -> str:
         raise RuntimeError(mail.text)
 
 
-async def test_a_fault_of_the_service_is_no_endless_loop(service: Service) -> None:
-    """A mail on which the service itself fails waits with a reason, without its text, and ends as FAILED after its tries."""
+async def test_internal_error_is_retried_a_limited_number_of_times(service: Service) -> None:
+    """A mail that causes an internal error waits with a reason, without the error's text, and is FAILED after its
+    attempts.
+    """
     async with service.browser() as owner:
         (invitation_id,) = await _invite(service, owner, GUEST)
         worker = _through(service, _Faulty(service))
@@ -283,8 +287,10 @@ async def test_a_fault_of_the_service_is_no_endless_loop(service: Service) -> No
         assert (seen["delivery"], "confirm#" in seen["deliveryReason"]) == ("FAILED", False)
 
 
-async def test_a_stored_address_that_cannot_be_written_to_fails_at_once(service: Service) -> None:
-    """H185: an address that an earlier version took is written to by nobody; the one try ends as FAILED, with the reason."""
+async def test_stored_address_that_is_invalid_fails_at_once(service: Service) -> None:
+    """H185: an address that only an earlier version accepted receives no mail. The single attempt ends as FAILED, with
+    the reason.
+    """
     hostile = "=?utf-8?q?victim?=@corp.example"
     async with service.browser() as owner:
         (invitation_id,) = await _invite(service, owner, GUEST)
@@ -301,7 +307,7 @@ async def test_a_stored_address_that_cannot_be_written_to_fails_at_once(service:
 
 
 class _RevokedMeanwhile(_Stolen):
-    """A sender during whose refusal an admin takes the invitation back."""
+    """A sender that rejects a mail while an admin revokes the invitation."""
 
     async def send(self, mail: Mail) -> str:
         del mail
@@ -309,8 +315,8 @@ class _RevokedMeanwhile(_Stolen):
         raise MailRefused(delivery_reason("SMTP_REFUSED", status=550))
 
 
-async def test_a_failure_does_not_show_on_a_closed_invitation(service: Service) -> None:
-    """An invitation that was revoked while its mail was being refused stays as it was when it closed."""
+async def test_failure_does_not_change_a_closed_invitation(service: Service) -> None:
+    """An invitation that was revoked during the rejection of its mail keeps its delivery from before."""
     async with service.browser() as owner:
         (invitation_id,) = await _invite(service, owner, GUEST)
         await _through(service, _RevokedMeanwhile(service)).deliver_due()
@@ -320,8 +326,10 @@ async def test_a_failure_does_not_show_on_a_closed_invitation(service: Service) 
         assert [node["kind"] for node in seen["timeline"]["nodes"]] == ["invitation.created"]
 
 
-async def test_a_slow_pace_does_not_hold_up_the_end(service: Service) -> None:
-    """Told to stop while mails wait for their turn, a worker sends no more and gives the orders back, untried."""
+async def test_slow_rate_does_not_delay_the_end(service: Service) -> None:
+    """A worker that is stopped while mails wait for their slots sends no more mails, and returns the orders without an
+    attempt.
+    """
     async with service.browser() as owner:
         await _invite(service, owner, GUEST, "second@example.com", "third@example.com")
         sent, stopping = len(service.mailbox.entries), asyncio.Event()
@@ -338,13 +346,13 @@ async def test_a_slow_pace_does_not_hold_up_the_end(service: Service) -> None:
         assert len(service.mailbox.entries) == sent + 1
         due = "SELECT tries FROM mail_orders WHERE sent_at IS NULL AND due_at <= $1"
         assert [row["tries"] for row in await database.select(due, service.clock())] == [0, 0]
-        # At this pace no more than one mail stands in line at a time: a code would be the next but one.
+        # At this rate, one mail at most is reserved at a time, so a code is the second next.
         leased = "SELECT sum(attempt) AS leases FROM mail_orders o JOIN invitations i ON i.id = o.invitation_id"
         assert (await database.select(f"{leased} WHERE i.email <> $1", OWNER))[0]["leases"] <= 2
 
 
-async def test_codes_and_fresh_links_overtake(service: Service) -> None:
-    """Somebody waits for a fresh link at a screen: it leaves before thirty invitations that were ordered earlier."""
+async def test_codes_and_fresh_links_are_sent_first(service: Service) -> None:
+    """A fresh link is sent before thirty earlier invitations, because a person waits for it at a screen."""
     async with service.browser() as owner:
         (first,) = await _invite(service, owner, GUEST)
         token = await service.token_for(GUEST)
@@ -360,8 +368,10 @@ async def test_codes_and_fresh_links_overtake(service: Service) -> None:
         assert (await owner.invitation(first))["delivery"] == "SENT"
 
 
-async def test_asking_while_a_mail_waits_uses_nothing_up(service: Service) -> None:
-    """However often a fresh link is asked for while one waits, one is sent, and all the others of the day are still there."""
+async def test_requests_while_a_mail_waits_cost_nothing(service: Service) -> None:
+    """Many requests for a fresh link while one waits send one mail, and the other fresh links of the day remain
+    available.
+    """
     async with service.browser() as guest:
         token = await service.token_for(OWNER)
         service.clock.advance(minutes=11)
@@ -376,8 +386,8 @@ async def test_asking_while_a_mail_waits_uses_nothing_up(service: Service) -> No
         assert len([mail for mail in service.mailbox.entries if mail.to == OWNER]) == 1 + 12
 
 
-async def test_an_overtaken_mail_keeps_no_fresh_link_back(service: Service) -> None:
-    """A first mail that still waits for its next try after a resend was sent does not swallow the wish for a fresh link."""
+async def test_replaced_mail_does_not_block_a_fresh_link(service: Service) -> None:
+    """A first mail that still waits for its next attempt after a sent resend does not prevent a fresh link."""
     async with service.browser() as owner, service.browser() as guest:
         (invitation_id,) = await _invite(service, owner, GUEST)
         await _through(service, _sender(service, "smtp://127.0.0.1:9")).deliver_due()
@@ -390,8 +400,8 @@ async def test_an_overtaken_mail_keeps_no_fresh_link_back(service: Service) -> N
         assert await service.token_for(GUEST) != token
 
 
-async def test_the_invitation_s_language_wins_over_the_community_s(service: Service) -> None:
-    """A mail is in the invitation's language, else in the community's, else in English."""
+async def test_language_of_the_invitation_takes_precedence(service: Service) -> None:
+    """A mail is in the invitation's language, or else in the community's, or else in English."""
     async with service.browser() as owner:
         await owner.accept_as(await service.token_for(OWNER), OWNER)
         community = await owner.community_id()
@@ -414,8 +424,8 @@ async def test_the_invitation_s_language_wins_over_the_community_s(service: Serv
         assert "language of the mails: fr-CA" in said[-1]
 
 
-async def test_a_community_is_made_with_its_language(service: Service) -> None:
-    """createCommunity takes a language for the mails of its invitations, and refuses what is none."""
+async def test_community_is_created_with_its_language(service: Service) -> None:
+    """createCommunity accepts a language for the mails of its invitations, and rejects invalid ones."""
     create = """mutation($locale: String) { createCommunity(input: {name: "Club", locale: $locale}) { __typename
         ...on CreateCommunitySuccess { community { id } } ...on InvalidInput { field } } }"""
     async with service.browser() as owner:
@@ -427,7 +437,7 @@ async def test_a_community_is_made_with_its_language(service: Service) -> None:
         assert (await service.mail_to(GUEST)).subject.endswith("«Club»")
 
 
-# ------------------------------------------------------------------------------------------------------------ the pace
+# -------------------------------------------------------------------------------------------------------- the send rate
 
 
 @pytest.fixture
@@ -438,7 +448,7 @@ async def connected(database_url: str) -> AsyncIterator[None]:
 
 
 async def test_workers_share_one_rate(connected: None) -> None:
-    """At four mails a second, two workers' turns lie a quarter of a second apart; after idling nothing is caught up."""
+    """At four mails a second, the slots of two workers are a quarter of a second apart. Idle time is not made up for."""
     first = await send_rate.reserve(2, rate=4, now=NOW)
     second = await send_rate.reserve(2, rate=4, now=NOW)
     assert [wait.total_seconds() for wait in [*first, *second]] == [0, 0.25, 0.5, 0.75]
@@ -446,8 +456,8 @@ async def test_workers_share_one_rate(connected: None) -> None:
     assert [wait.total_seconds() for wait in later] == [0, 0.25]
 
 
-async def test_simultaneous_workers_get_different_turns(connected: None) -> None:
-    """Ten workers that ask at once are given ten turns."""
+async def test_simultaneous_workers_get_different_slots(connected: None) -> None:
+    """Ten simultaneous workers get ten slots."""
 
     async def turn() -> list[timedelta]:
         return await send_rate.reserve(1, rate=10, now=NOW)
@@ -456,8 +466,8 @@ async def test_simultaneous_workers_get_different_turns(connected: None) -> None
     assert sorted(wait.total_seconds() for (wait,) in turns) == [turn / 10 for turn in range(10)]
 
 
-async def test_a_rest_holds_for_everybody(connected: None) -> None:
-    """After a mail service asked for fewer mails, nobody's turn comes before the rest is over, with or without a rate."""
+async def test_pause_applies_to_all_workers(connected: None) -> None:
+    """After throttling by the mail service, all slots are after the pause, with or without a rate."""
     await send_rate.pause_until(NOW + timedelta(seconds=20), now=NOW)
     await send_rate.pause_until(NOW + timedelta(seconds=5), now=NOW)
     assert await send_rate.reserve(1, rate=None, now=NOW) == [timedelta(seconds=20)]
