@@ -277,7 +277,7 @@ async def test_mail_of_a_fresh_link_is_the_newest(feedback: Feedback) -> None:
 
 @pytest.mark.parametrize("end", ["REVOKED", "ACCEPTED", "DECLINED"])
 async def test_closed_invitation_is_unchanged(feedback: Feedback, end: str) -> None:
-    """H147: after closing, a delivery and a bounce change neither delivery nor timeline. The address is suppressed."""
+    """H147: after closing, a delivery and a bounce do not change delivery and timeline. The address is suppressed."""
     async with feedback.service.browser() as guest:
         if end == "REVOKED":
             await feedback.owner.do("revokeInvite", invitationId=feedback.invitation_id)
@@ -449,7 +449,7 @@ async def test_certificate_from_elsewhere_is_not_fetched(feedback: Feedback) -> 
 
 
 async def test_certificate_of_another_region_or_partition_is_not_fetched(serve: Serve) -> None:
-    """H192: each topic's messages are signed by SNS of its own partition and region. Other certificates are not
+    """H192: each topic's messages are signed by SNS in the same partition and region. Other certificates are not
     fetched.
     """
     topics = {
@@ -528,7 +528,7 @@ async def test_certificate_must_be_valid_now(feedback: Feedback) -> None:
 
 
 async def test_certificate_is_fetched_once(feedback: Feedback) -> None:
-    """Twenty notifications cost one fetch. While the certificate is unavailable, SNS is asked to retry."""
+    """Twenty notifications cost one fetch. While the certificate is unavailable, SNS gets a 503 and retries."""
     for _ in range(20):
         assert (await feedback.post(feedback.sns.notification("x", now=feedback.service.clock()))).status_code == 200
     assert feedback.sns.fetched == [CERTIFICATE_URL]

@@ -39,7 +39,7 @@ def _sender(service: Service, url: str) -> MailSender:
 
 
 async def _invite(service: Service, owner: Browser, *emails: str) -> list[str]:
-    """Invites addresses by the owner, with no other waiting mail. Returns the ids."""
+    """Invites addresses by the owner. Only these mails wait. Returns the ids."""
     await owner.accept_as(await service.token_for(OWNER), OWNER)
     community = await owner.community_id()
     return [(await owner.invite(community, email))["invitation"]["id"] for email in emails]
