@@ -21,8 +21,10 @@
     settings/       settings: their rules, and origins
     invitation_status.py  the status of an invitation, in Python and in SQL
     models.py       the tables
-    errors.py       expected failures
+    errors.py       expected failures, with codes and sentences
+    flow_sentences.py  sentences about a flow, stored as codes
+    languages.py    languages, the catalogues of locales/, and sentences
 
-addresses.py, text.py, tokens.py, clock.py, period.py, csv_cells.py, templates.py, languages.py, metrics.py and logs.py are used by every room.
+addresses.py, text.py, tokens.py, clock.py, period.py, csv_cells.py, templates.py, metrics.py and logs.py are used by every room.
 "H012" in a comment or a docstring is a case of docs/security.md.
 """
