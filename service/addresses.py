@@ -18,7 +18,7 @@ Address = NewType("Address", str)
 
 _LONGEST: Final = 254  # RFC 5321 section 4.5.3.1.3, without the angle brackets
 
-# Signs that some mail software reads as more than a name, and ordinary addresses do without:
+# Characters with a special meaning in some mail software. Ordinary addresses do not contain them.
 # "?" begins an encoded word (=?utf-8?q?...?=, RFC 2047) and the header fields of a mailto: URL (RFC 6068);
 # "%" and "!" are routes (user%host, host!user; RFC 5321 appendix C), which Postfix and Sendmail still follow;
 # "|" is a pipe to a program, "/" in front a file or an X.400 address, "-" in front an option of a command.

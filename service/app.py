@@ -1,4 +1,4 @@
-"""The composition root: puts the rooms together into one web application, and is the only one to import schema/."""
+"""The composition root: assembles the rooms into one web application. Only this module imports schema/."""
 
 import asyncio
 import contextvars
@@ -57,7 +57,7 @@ _FLOW_COOKIE_LIFETIME: Final = timedelta(hours=1)
 
 
 class Guestlist:
-    """One process of the service: what its endpoints share."""
+    """The state of one process, which its endpoints share."""
 
     def __init__(
         self, settings: Settings, clock: Clock, *, sender: MailSender | None, fetch_certificate: FetchCertificate
@@ -76,7 +76,7 @@ class Guestlist:
     # ------------------------------------------------------------------------------------------------------- endpoints
 
     async def callback(self, request: Request) -> Response:
-        """GET /auth/{provider}/callback: the login's return."""
+        """GET /auth/{provider}/callback: the return of a login."""
         provider_id = request.path_params["provider_id"]
         if request.method != "GET":  # Starlette adds HEAD. Scanners send it, and it must not consume the return
             return PlainTextResponse(localized(_GET_ONLY), 405, {"allow": "GET"})
@@ -98,32 +98,32 @@ class Guestlist:
         return response
 
     async def export(self, request: Request) -> Response:
-        """GET /export/{community_id}/{what}.csv: for an admin by session or access token; 404 alike for everybody else.
+        """GET /export/{community_id}/{what}.csv: for an admin with a session or an access token. Others get 404.
 
-        A wrong access token is 401, and 429 when the client's attempts are used up.
+        A wrong access token gets 401, or 429 above the limit of the client's attempts.
         """
         try:
             what, bearer = exports.Export(request.path_params["what"]), bearer_of(request)
             context = await self._context(request, bearer)
             await refuse_unknown_bearer(context, bearer)
-            await _admin_place(context, request.path_params["community_id"])
+            await _admin_access(context, request.path_params["community_id"])
         except BadRequest as error:
             return PlainTextResponse(localized(error.sentence), error.status)
         except (ExpectedError, ValueError):
             return PlainTextResponse(localized(_NO_EXPORT), 404)
         community_id = request.path_params["community_id"]
         lines = exports.export(
-            what, lambda: _admin_place(context, community_id), now=context.now, settings=self.settings
+            what, lambda: _admin_access(context, community_id), now=context.now, settings=self.settings
         )
         return _Download(lines, f"{what}.csv", context)
 
     async def readyz(self, _: Request) -> Response:
-        """Ready to serve: the database answers and every migration is applied."""
+        """Readiness: the database answers and every migration is applied."""
         try:
             async with asyncio.timeout(3):
-                await database.select("SELECT 1 AS one")  # a table that cannot be read counts as one that is not there
+                await database.select("SELECT 1 AS one")  # an unreadable table counts as missing
                 missing = await database.pending(self.settings.database_url.get_secret_value())
-        except Exception as error:  # noqa: BLE001 -- whatever it is, it is not ready, and the next probe asks again
+        except Exception as error:  # noqa: BLE001 -- any failure means not ready; the next probe checks again
             log.warning("readyz.failed", error=type(error).__name__)
             return JSONResponse({"ready": False, "database": "does not answer"}, 503)
         return JSONResponse({"ready": not missing, "pending_migrations": missing}, 503 if missing else 200)
@@ -134,7 +134,7 @@ class Guestlist:
     # ----------------------------------------------------------------------------------------------- requests and answers
 
     async def _context(self, request: HTTPConnection, bearer: str | None = None) -> Context:
-        """Who asks, by their access token where they sent one, and otherwise by their cookies; never by both."""
+        """The context of a request. An access token identifies the caller; without one, the cookies do."""
         now = self.clock()
         session_cookie = self._session_cookie(request) if bearer is None else None
         return Context(
@@ -189,13 +189,13 @@ class Guestlist:
 
     @asynccontextmanager
     async def running(self, _: Starlette) -> AsyncIterator[None]:
-        """Database, events and worker for as long as the process serves; all of them end in order."""
+        """Runs the database, the listener and the worker while the process serves, and ends them in order."""
         try:
             async with AsyncExitStack() as stack:
                 await self._start(stack)
                 yield
         except (database.DatabaseUnavailable, MailUnsafe) as error:
-            log.error("serving.failed", reason=str(error))  # noqa: TRY400 -- its words say it all
+            log.error("serving.failed", reason=str(error))  # noqa: TRY400 -- the message is complete
             raise
         except Exception:
             log.exception("serving.failed")
@@ -217,7 +217,7 @@ class Guestlist:
 
 
 class _Download(StreamingResponse):
-    """A file that is read while it is sent, in its reader's turn; it stops when its reader disconnects."""
+    """A file that is read while it is sent, within its reader's share. It stops when the reader disconnects."""
 
     def __init__(self, lines: AsyncGenerator[str, None], name: str, context: Context) -> None:
         headers = {"content-disposition": f'attachment; filename="{name}"'}
@@ -234,8 +234,8 @@ class _Download(StreamingResponse):
             await self._lines.aclose()
 
 
-async def _admin_place(context: Context, community_id: str) -> CommunityAccess:
-    """The caller's place as an admin, at this moment. Raises a refusal for everybody else."""
+async def _admin_access(context: Context, community_id: str) -> CommunityAccess:
+    """The caller's current access as an admin. Raises ExpectedError for other callers."""
     caller = await context.load_caller()
     access = await communities.community_access(caller, community_id, context.settings)
     if not access.is_admin:
@@ -245,7 +245,7 @@ async def _admin_place(context: Context, community_id: str) -> CommunityAccess:
 
 @asynccontextmanager
 async def _background(work: Callable[[], Coroutine[Any, Any, None]], stopping: asyncio.Event) -> AsyncIterator[None]:
-    """Runs something beside the requests, in a context of its own, and lets it finish what it is doing at the end."""
+    """Runs a background task in its own context, and waits at the end until it has finished its current work."""
     task = asyncio.create_task(work(), context=contextvars.Context())
     try:
         yield
@@ -267,7 +267,7 @@ def create_app(
     fetch_certificate: FetchCertificate = sns.fetch_certificate,
     further_routes: list[BaseRoute] | None = None,
 ) -> Starlette:
-    """The web application. With a `sender` it delivers mail too; `further_routes` are those of development.
+    """The web application. With a `sender` it delivers mail too. `further_routes` are those of development.
 
     `fetch_certificate` is the door to the certificates of Amazon SNS.
     """
@@ -294,7 +294,7 @@ def create_app(
         lifespan=guestlist.running,
         exception_handlers={404: pages.not_found_handler, 413: _grew_too_large},
     )
-    # A path with a slash too many is not found: the redirect would go to whatever host the request named (H091), by 307.
+    # A path with an additional slash is not found, because the redirect would go to the host of the request (H091).
     app.router.redirect_slashes = False
     app.state.guestlist = guestlist
     return app

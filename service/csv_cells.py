@@ -1,11 +1,11 @@
-"""Cells of CSV files that no spreadsheet runs as a formula, and the way back to what they said."""
+"""Cells of CSV files: guarding them against formulas in spreadsheets, and reading guarded cells."""
 
 import re
 from typing import Final
 
-# What spreadsheets begin a formula with, the full-width forms among them (OWASP, CSV Injection).
+# Characters that begin a formula in spreadsheets, including the full-width forms (OWASP, CSV Injection).
 _FORMULA: Final = re.compile("'*[=+\\-@\uff1d\uff0b\uff0d\uff20]")
-# A spreadsheet that splits at semicolons or tabs loses count of the quotation marks, so a line break ends its row too.
+# A spreadsheet that splits at semicolons or tabs ignores the quotation marks, so a line break also ends its row.
 _SPLIT: Final = re.compile(r"[;\t\r\n]")
 _BEFORE: Final = re.compile(r"""(\A[;\s"]*|[;\s"]+)('?)""")
 _DROPPED: Final = re.compile(r"'*[\t\r\n]")
@@ -21,7 +21,7 @@ def guarded(text: str) -> str:
 
 
 def unguarded(text: str) -> str:
-    """What `guarded` was given."""
+    """The text before `guarded` changed it."""
     text = text[1:] if text.startswith("'") and _DROPPED.match(text) else text
     return _BEFORE.sub(lambda found: found[1] if _begins_formula(found) else found[0], text)
 

@@ -1,4 +1,4 @@
-"""The doctor: looks at everything that the service needs, and says what to do about whatever is wrong."""
+"""The doctor: checks everything that the service needs, and suggests a remedy for each finding."""
 
 from collections.abc import Callable, Coroutine
 from datetime import datetime, timedelta
@@ -17,7 +17,7 @@ from service.openid import RelyingParty
 from service.openid.errors import ProviderUnavailable
 from service.settings import Settings
 
-_SKEW: Final = timedelta(seconds=30)  # half of the leeway that ID tokens get
+_SKEW: Final = timedelta(seconds=30)  # half of the leeway of ID tokens
 _WAITING: Final = timedelta(minutes=10)
 _PATIENCE: Final = 5.0
 
@@ -25,7 +25,7 @@ Check = Callable[[Settings, Clock], Coroutine[Any, Any, list[str]]]
 
 
 async def settings_findings(settings: Settings, _: Clock) -> list[str]:
-    """Settings that are allowed, but leave something undone."""
+    """Findings about valid settings that are incomplete."""
     found = []
     if settings.mail_url is None:
         found.append("No mail can leave: set GUESTLIST_MAIL_URL to ses://REGION or smtp://user:pass@host:port.")
@@ -44,7 +44,7 @@ async def settings_findings(settings: Settings, _: Clock) -> list[str]:
 
 
 async def database_findings(settings: Settings, clock: Clock) -> list[str]:
-    """The database: whether it answers, is up to date, has the right time, and whether mails wait in it unsent."""
+    """Findings about the database: its availability, migrations, time, and waiting mails."""
     url = settings.database_url.get_secret_value()
     try:
         await database.connect(url)
@@ -85,7 +85,7 @@ def _skew(skew: timedelta, whose: str) -> list[str]:
 
 
 async def mail_findings(settings: Settings, clock: Clock) -> list[str]:
-    """What the mail service says of its set-up."""
+    """Findings of the mail service about its configuration."""
     if settings.mail_url is None:
         return []
     try:
@@ -99,7 +99,7 @@ async def mail_findings(settings: Settings, clock: Clock) -> list[str]:
 
 
 async def provider_findings(settings: Settings, clock: Clock) -> list[str]:
-    """Each provider: its metadata and keys, and its time."""
+    """Findings about each provider's metadata and keys."""
     relying_party = RelyingParty(settings)
     found: list[str] = []
     try:
@@ -115,7 +115,7 @@ async def provider_findings(settings: Settings, clock: Clock) -> list[str]:
 
 
 async def clock_findings(settings: Settings, clock: Clock) -> list[str]:
-    """The time, by the Date of the first provider that answers: ID tokens are checked by it."""
+    """Findings about the clock, compared with the Date of the first provider that responds. ID tokens depend on it."""
     for provider_id, provider in settings.provider_list:
         if provider.issuer is None:
             continue
@@ -138,11 +138,11 @@ CHECKS: Final[tuple[tuple[str, Check], ...]] = (
 
 
 async def examine(settings: Settings, clock: Clock) -> dict[str, list[str]]:
-    """The findings of every check, by its name, in order; one that fails itself is a finding."""
+    """The findings of every check, by its name, in order. A failing check is a finding."""
     findings: dict[str, list[str]] = {}
     for name, check in CHECKS:
         try:
             findings[name] = await check(settings, clock)
-        except Exception as error:  # noqa: BLE001 -- the doctor says what it saw, whatever it was
+        except Exception as error:  # noqa: BLE001 -- every exception is a finding
             findings[name] = [f"This could not be checked: {type(error).__name__}."]
     return findings

@@ -1,7 +1,7 @@
-"""Logging: events with facts, as JSON or for a console. Nothing secret is logged, at any level.
+"""Logging: events with facts, as JSON or for a console, without secrets at any level.
 
-What the libraries log below WARNING is silenced for good, whatever LOG_LEVEL says: SQL with its parameters, HTTP bodies,
-authorization codes in URLs, the headers and messages of WebSockets. LOG_LEVEL is that of our own rooms.
+Libraries log only WARNING and above, because below they print SQL parameters, HTTP bodies, authorization codes in URLs, and the
+headers and messages of WebSockets. LOG_LEVEL applies to our own modules.
 """
 
 import logging
@@ -14,7 +14,7 @@ import structlog
 
 _OURS: Final = ("service", "schema", "__main__")
 
-# Each of these sets levels of its own somewhere, and prints parameters, bodies or URLs below WARNING.
+# Each of these sets its own levels, and prints parameters, bodies or URLs below WARNING.
 _TALKATIVE: Final = (
     "aiosqlite", "asyncio", "asyncpg", "authlib", "aiosmtplib", "boto3", "botocore", "httpcore", "httpcore2", "httpx",
     "httpx2", "mail.log", "s3transfer", "strawberry", "tortoise", "tortoise.db_client", "urllib3", "uvicorn.access",
@@ -23,7 +23,7 @@ _TALKATIVE: Final = (
 
 
 def configure(level: str, log_format: str) -> None:
-    """Sets up logging for the process, ours and the libraries', to standard error."""
+    """Configures the process's logging, ours and the libraries', to standard error."""
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -38,7 +38,7 @@ def configure(level: str, log_format: str) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,
     )
-    # The console's usual traceback shows local variables, among them cookies and tokens (H155).
+    # The default traceback of the console contains local variables with cookies and tokens (H155).
     plain = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
     renderer: Any = plain if console else structlog.processors.JSONRenderer()
     finish: list[Any] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta, _frames, renderer]
@@ -46,31 +46,31 @@ def configure(level: str, log_format: str) -> None:
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=finish))
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    wanted = logging.getLevelNamesMapping()[level.upper()]
-    root.setLevel(max(wanted, logging.WARNING))
+    lowest = logging.getLevelNamesMapping()[level.upper()]
+    root.setLevel(max(lowest, logging.WARNING))
     for name in _OURS:
-        logging.getLogger(name).setLevel(wanted)
-    _tame_uvicorn(wanted)
+        logging.getLogger(name).setLevel(lowest)
+    _tame_uvicorn(lowest)
     quieten()
 
 
-def _tame_uvicorn(wanted: int) -> None:
-    """Starting and stopping are worth a line; every header and message of a WebSocket, which it gives at DEBUG, is not."""
+def _tame_uvicorn(lowest: int) -> None:
+    """Keeps uvicorn's lines about start and stop, but not the headers and messages of WebSockets at DEBUG."""
     for name in ("uvicorn", "uvicorn.error"):
         logging.getLogger(name).handlers.clear()
         logging.getLogger(name).propagate = True
-        logging.getLogger(name).setLevel(max(wanted, logging.INFO))
+        logging.getLogger(name).setLevel(max(lowest, logging.INFO))
     logging.getLogger("uvicorn.error").addFilter(_is_harmless)
 
 
 def quieten() -> None:
-    """Silences the libraries that would print secrets; again after a library set its own level."""
+    """Silences libraries that would print secrets. Call it again after a library set its own level."""
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def _is_harmless(record: logging.LogRecord) -> bool:
-    """A failed start reaches uvicorn as one text with all parameters, and a WebSocket's line has its query string (H155):
+    """Drops uvicorn's texts of a failed start, with all parameters, and of WebSockets, with their query string (H155):
     `serving.failed` and our own line for each connection tell them without.
     """
     text = str(record.msg)
@@ -78,7 +78,7 @@ def _is_harmless(record: logging.LogRecord) -> bool:
 
 
 def _frames(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """An exception as its type and where it came from; its text may repeat parameters, so it is left out."""
+    """An exception as its type and its frames. Omits its text, which can contain parameters."""
     info = event.pop("exc_info", None)
     if info is True:
         info = sys.exc_info()
@@ -90,7 +90,7 @@ def _frames(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[
 
 
 def _one_line(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Control characters of whatever people and providers sent are escaped: one event is one line (H157)."""
+    """Escapes control characters from people and providers, so that an event is one line (H157)."""
     for name, value in event.items():
         if isinstance(value, str) and not value.isprintable():
             event[name] = value.encode("unicode_escape").decode("ascii")

@@ -1,7 +1,7 @@
-"""The map of the system: every table, what it means, and what the database itself refuses.
+"""The tables, with their constraints.
 
-Facts are instants (`accepted_at`); what follows from them (an invitation's status) is derived, never stored.
-Nothing here holds a token: only digests do (`service.tokens`). Instants are UTC.
+Facts are instants (`accepted_at`). Derived values, such as the status of an invitation, are never stored. Tables contain digests of
+tokens (`service.tokens`), and no tokens. Instants are in UTC.
 """
 
 from enum import StrEnum
@@ -45,7 +45,7 @@ _LABELS: Final = {
 
 
 class Delivery(StrEnum):
-    """What became of the newest mail of an invitation."""
+    """The delivery of an invitation's newest mail."""
 
     QUEUED = "QUEUED"
     SENT = "SENT"
@@ -64,12 +64,12 @@ class FlowKind(StrEnum):
 
 
 class MailKind(StrEnum):
-    """What a mail order sends, and on whose word."""
+    """The kind of a mail order."""
 
     INVITATION = "invitation"  # the first mail, or an admin's resend
-    FRESH_LINK = "fresh_link"  # asked for by the holder of an expired link
+    FRESH_LINK = "fresh_link"  # requested by the holder of an expired link
     CODE = "code"  # proves the invited mailbox within a flow
-    NOTICE = "notice"  # tells a person what happened; `Notice` says which
+    NOTICE = "notice"  # reports an event to a person; `Notice` names it
 
 
 class Notice(StrEnum):
@@ -100,8 +100,8 @@ class Member(Model):
 class Identity(Model):
     """A sign-in that opens an account; its key is (issuer, subject).
 
-    `email` is what its provider called it by; `email_proven` says that the provider runs that mailbox, or that the
-    address was the invited one at an acceptance. Any other address is a claim that anybody could make.
+    `email` is the address from its provider. `email_proven` is true when the provider runs that mailbox, or when the address was
+    the invited one at an acceptance. Any other address is an unproved claim.
     """
 
     id = fields.CharField(primary_key=True, max_length=ID)
@@ -127,7 +127,7 @@ class Identity(Model):
 
 
 class Session(Model):
-    """Where a member is signed in; found by the digest of its cookie, and only alive while nothing ended it."""
+    """A session of a member, found by the digest of its cookie."""
 
     id = fields.CharField(primary_key=True, max_length=ID)
     member: fields.ForeignKeyRelation[Member] = fields.ForeignKeyField(
@@ -172,7 +172,7 @@ class Community(Model):
 
 
 class Membership(Model):
-    """A member's place in a community. Leaving deletes it; the audit keeps that it was."""
+    """A member's membership in a community. Leaving deletes it; the audit keeps the event."""
 
     id = fields.CharField(primary_key=True, max_length=ID)
     member: fields.ForeignKeyRelation[Member] = fields.ForeignKeyField(
@@ -197,16 +197,15 @@ class Membership(Model):
 
 
 class Invitation(Model):
-    """An address on the list of a community, for days. At most one is open per community and address.
+    """An invitation of an address to a community, valid for days. At most one is open per community and address.
 
-    `generation` counts how often an admin had it sent: links and flows of an earlier generation are dead. `days` says
-    that `expires_at` is exactly so many days after `created_at`; null says that it is not (a declined invitation that
-    was reopened). It lets an index tell the pending from the expired (`service.invitations.search`).
-    A resend clears `delivered_at` and keeps `first_delivered_at` and `opened_at`, which is when somebody first began to
-    sign in with a link: the funnel counts these.
-    `for_member` is set when the operator lets the owner of an account sign in anew (`service.invitations.operator`).
-    `access_token_id` names the access token that made the invitation or sent it last; null stands for a session and for
-    the operator. It is no foreign key: erasing a person deletes their tokens and keeps the invitations.
+    `generation` counts the sendings by admins: links and flows of an earlier generation are invalid. `expires_at` is `days`
+    days after `created_at`; `days` is null for a declined invitation that was reopened. With it, an index separates pending
+    from expired invitations (`service.invitations.search`). A resend clears `delivered_at`, and keeps `first_delivered_at` and
+    `opened_at`, the first sign-in with a link, for the funnel.
+    `for_member` is set when the operator lets the owner of an account sign in again (`service.invitations.operator`).
+    `access_token_id` names the access token that made the invitation or sent it last; null means a session or the
+    operator. It is not a foreign key, because erasing a person deletes their tokens and keeps the invitations.
     """
 
     id = fields.CharField(primary_key=True, max_length=ID)
@@ -278,13 +277,13 @@ class Invitation(Model):
 
 
 class MailOrder(Model):
-    """The outbox: the order to send one mail. It says what to send and never holds a link or a code.
+    """The outbox: an order to send one mail. It contains no link and no code.
 
-    A claim is a lease: it moves `due_at` to the lease's end, and counts an attempt, whose number guards its completion.
-    `tries` counts the attempts that failed; `delivery` is the furthest that events said of this very mail.
+    A worker claims an order with a lease: it moves `due_at` to the lease's end, and counts an attempt, whose number guards its
+    completion. `tries` counts the failed attempts; `delivery` is the furthest state that events reported for this mail.
 
-    An order with a member is for that account's own address, every other for the invited mailbox. `notice` is a
-    `Notice`, of orders of that kind only. `facts` are what its text says (never a secret). `email` is the address of
+    An order with a member goes to that account's own address, every other to the invited mailbox. `notice` is a `Notice`, only
+    for orders of that kind. `facts` are the values of its text, without secrets. `email` is the address of
     the account that the newest attempt wrote to.
     """
 
@@ -355,7 +354,7 @@ class Link(Model):
 
 
 class FreshLinkRequest(Model):
-    """Somebody asked for a fresh link with the token of this digest, known or not; a worker decides and deletes it."""
+    """A request for a fresh link, with the digest of its token, known or not. A worker decides and deletes it."""
 
     digest = fields.CharField(primary_key=True, max_length=DIGEST)
     requested_at = fields.DatetimeField()
@@ -366,7 +365,7 @@ class FreshLinkRequest(Model):
 
 
 class UnsubscribeToken(Model):
-    """What stops the mail that a person did not ask for; a token of its own, for 30 days."""
+    """The token of an unsubscribe link, valid for 30 days."""
 
     digest = fields.CharField(primary_key=True, max_length=DIGEST)
     email = fields.CharField(max_length=ADDRESS)
@@ -378,10 +377,10 @@ class UnsubscribeToken(Model):
 
 
 class Flow(Model):
-    """One sign-in or acceptance on its way through a provider, bound to the browser that began it.
+    """A sign-in or acceptance on its way through a provider, bound to the browser that started it.
 
-    It is found by the digests of the OAuth state and of the browser's flow cookie; `claimed_at` makes its return
-    single use; `status` and `reason` are its outcome.
+    The digests of the OAuth state and of the browser's flow cookie find it. `claimed_at` makes its return single use. `status`
+    and `reason` are its outcome.
     """
 
     id = fields.CharField(primary_key=True, max_length=ID)
@@ -435,10 +434,10 @@ class Flow(Model):
 
 
 class Block(Model):
-    """An address to which one community can send no more invitations.
+    """A block: one community can no longer invite an address.
 
-    `made_by` is `link`: somebody with a link of the invitation made it, who need not be the invitee. The mail about the
-    block lets the owner of the mailbox lift it (`BlockUndoToken`).
+    `made_by` is `link`: a holder of the invitation's link made it, not necessarily the invitee. The owner of the mailbox can
+    lift it with the mail about the block (`BlockUndoToken`).
     """
 
     id = fields.CharField(primary_key=True, max_length=ID)
@@ -457,7 +456,7 @@ class Block(Model):
 
 
 class BlockUndoToken(Model):
-    """The token in a mail about a block, which lifts that block: its digest, for 30 days. It ends with its block."""
+    """The digest of the token that lifts a block, from the mail about it; valid for 30 days, or until the block ends."""
 
     digest = fields.CharField(primary_key=True, max_length=DIGEST)
     block: fields.ForeignKeyRelation[Block] = fields.ForeignKeyField(
@@ -475,7 +474,7 @@ class BlockUndoToken(Model):
 
 
 class Suppression(Model):
-    """An address that is not written to, whichever community invites it."""
+    """An address that gets no mail from any community."""
 
     email = fields.CharField(primary_key=True, max_length=ADDRESS)
     reason = fields.CharField(max_length=12)
@@ -489,7 +488,7 @@ class Suppression(Model):
 
 
 class Notification(Model):
-    """A delivery notification that was taken in, by the id that SNS gave it: the same one again changes nothing."""
+    """A processed delivery notification, by its id from SNS. A repeated one changes nothing."""
 
     id = fields.CharField(primary_key=True, max_length=100)
     received_at = fields.DatetimeField()
@@ -500,9 +499,9 @@ class Notification(Model):
 
 
 class AccessToken(Model):
-    """What a script carries instead of a session: found by digest, for some communities, to read or to invite too.
+    """The access token of a script, found by its digest. It can read, or also invite, in some communities.
 
-    `highest_role` bounds the role that it may invite to, whatever its member's own role is.
+    `highest_role` limits the role of its invitations, even below its member's own role.
     """
 
     id = fields.CharField(primary_key=True, max_length=ID)
@@ -527,7 +526,7 @@ class AccessToken(Model):
 
 
 class Counter(Model):
-    """How often something happened since `started_at`, shared by all processes (`service.limits`)."""
+    """A count since `started_at`, shared by all processes (`service.limits`)."""
 
     key = fields.CharField(primary_key=True, max_length=120)
     started_at = fields.DatetimeField()
@@ -539,10 +538,10 @@ class Counter(Model):
 
 
 class AuditEvent(Model):
-    """One decision: what, when, by whom, about which invitation. `details` holds facts, never secrets or sentences.
+    """An audit event: its kind, instant, actor and invitation. `details` holds facts, never secrets or sentences.
 
-    `times` and `last_at` count repeats of what people without an account do about an invitation; `repeat_key` names the
-    event on which they are counted (`service.audit`).
+    `times` and `last_at` count repeated actions of people without an account; `repeat_key` names the event on which they are
+    counted (`service.audit`).
     """
 
     seq = fields.BigIntField(primary_key=True, generated=True)
@@ -570,7 +569,7 @@ __models__ = [
     Block, BlockUndoToken, Suppression, Notification, AccessToken, Counter, AuditEvent,
 ]  # fmt: skip
 
-# Indexes that Tortoise cannot say, or would rebuild a table for; the migrations make them in plain SQL.
+# Indexes that Tortoise cannot express, or would rebuild a table for. The migrations create them in SQL.
 PARTIAL_INDEXES = (
     "uq_invitations_open", "ix_mail_orders_due", "ix_mail_orders_urgent", "ix_invitations_role", "ix_invitations_delivery",
     "ix_invitations_accepted", "ix_invitations_declined", "ix_invitations_revoked", "ix_invitations_superseded",
@@ -578,6 +577,6 @@ PARTIAL_INDEXES = (
     "ix_audit_events_kind", "ix_audit_events_actor", "uq_audit_events_repeat",
 )  # fmt: skip
 
-# The docstrings above are for readers of this file: as comments of the tables, a reworded one would be a migration.
+# Keeps docstrings out of the comments of the tables, where a rewording would need a migration.
 for _model in __models__:
     _model._meta.table_description = ""  # noqa: SLF001

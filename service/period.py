@@ -1,4 +1,4 @@
-"""Periods: bounds in time that a caller asks for, checked and in UTC."""
+"""Periods: a caller's bounds in time, checked and in UTC."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -6,7 +6,7 @@ from typing import Final
 from service.errors import InvalidInput
 from service.languages import sentence
 
-# A day within what can be told, so that any offset from UTC stays within it.
+# A day within the range of datetime, so that every offset from UTC stays within it.
 _EARLIEST: Final = datetime.min.replace(tzinfo=UTC) + timedelta(days=1)
 _LATEST: Final = datetime.max.replace(tzinfo=UTC) - timedelta(days=1)
 
@@ -16,7 +16,7 @@ def in_utc(bound: datetime | None) -> str:
 
 
 def refuse_empty_period(after: datetime | None, before: datetime | None, first: str, last: str) -> None:
-    """Raises InvalidInput for two bounds with nothing between them, and for one without an offset from UTC."""
+    """Raises InvalidInput for an empty period, and for a bound without an offset from UTC."""
     for name, bound in ((first, after), (last, before)):
         if bound is not None and bound.tzinfo is None:
             raise InvalidInput(name, sentence(

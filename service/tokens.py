@@ -34,5 +34,5 @@ _ID = re.compile(r"[a-z]{3}_[A-Za-z0-9_-]{22}")
 
 
 def is_id(text: str) -> bool:
-    """Whether a text could be an id at all; whatever else a client sends is not even looked up."""
+    """Whether a text has the form of an id. Other texts are not looked up."""
     return _ID.fullmatch(text) is not None

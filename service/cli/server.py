@@ -1,4 +1,4 @@
-"""Serving: uvicorn with what this service needs of it, and the settings handed to its worker processes."""
+"""Serving: uvicorn's options, and passing the settings to its worker processes."""
 
 import contextlib
 import gc
@@ -22,21 +22,21 @@ from service.metrics import FOLDER
 from service.settings import load_settings
 from service.web.connections import TimedConnection
 
-# How `serve` tells the processes that uvicorn starts what it was told itself.
+# Environment variables with the options of `serve`, for the processes that uvicorn starts.
 _CONFIG: Final = "_GUESTLIST_CONFIG"
 _WITH_WORKER: Final = "_GUESTLIST_WITH_WORKER"
 
-# uvicorn's own access log prints query strings, and its proxy headers trust loopback: both are ours instead.
+# uvicorn's access log prints query strings, and its proxy headers trust loopback. Our own replace both.
 OPTIONS: Final[dict[str, Any]] = {
     "access_log": False,
     "proxy_headers": False,
     "server_header": False,
     "log_config": None,
-    # Proxies keep a connection for a minute. Who lets go of it first must be them: a request that goes out just as this end
-    # closes meets a reset.
+    # Longer than the minute that proxies keep a connection, so that the proxy closes it first. Otherwise a request that is
+    # sent while this end closes fails with a reset.
     "timeout_keep_alive": 75,
     "timeout_graceful_shutdown": 20,
-    # A busy machine takes its time to start a process, which is no reason to start another instead.
+    # A busy machine needs time to start a process, and must not start another one instead.
     "timeout_worker_healthcheck": 60,
     "ws_max_size": 512 * 1024,
     "http": TimedConnection,
@@ -44,11 +44,11 @@ OPTIONS: Final[dict[str, Any]] = {
 
 
 class CannotListen(Exception):
-    """Raised when the address to listen on cannot be had; its text says why, and what to do."""
+    """Raised when the port is not available. Its text gives the reason and a remedy."""
 
 
 def refuse_taken(host: str, port: int) -> None:
-    """Looks whether the address can be listened on, before anything is made or told. Raises CannotListen."""
+    """Checks that the port is available. Raises CannotListen."""
     try:
         socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
     except OSError as error:
@@ -80,7 +80,7 @@ def _serve_alone(server: uvicorn.Server) -> bool:
 
 
 def settle_memory() -> None:
-    """What was made at start stays: the collector need not look at it again, which halves the slowest answers."""
+    """Exempts the objects of the start from garbage collection, which halves the slowest answers."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 50, 50)

@@ -46,9 +46,9 @@ def create_development_app(
     key: RSAKey | None = None,
     fetch_certificate: FetchCertificate = sns.fetch_certificate,
 ) -> Starlette:
-    """The service with everything of development beside it; `settings` are those of `with_provider`.
+    """The service with the parts of development mode. `settings` come from `with_provider`.
 
-    Without `deliver` a worker elsewhere puts the mails into the application's mailbox; `key` signs the provider's tokens.
+    Without `deliver`, another worker puts the mails into the application's mailbox. `key` signs the provider's tokens.
     """
     mailbox = Mailbox()
     registration = settings.providers[PROVIDER]
@@ -76,13 +76,13 @@ def create_development_app(
 
 
 async def _graphiql(_: Request) -> Response:
-    """GraphiQL, which brings its scripts from a public CDN: for development only, under a policy of its own."""
+    """GraphiQL, with its own policy because it loads scripts from a public CDN. In development only."""
     policy = "default-src 'self' https: data: blob: 'unsafe-inline' 'unsafe-eval'"
     return HTMLResponse(get_graphql_ide_html(graphql_ide="graphiql"), headers={"content-security-policy": policy})
 
 
 def development_settings(config: Path | None, *, port: int) -> Settings:
-    """The settings of `guestlist dev`: what is set stands, and the rest is chosen so that nothing need be."""
+    """The settings of `guestlist dev`, with defaults that need no configuration."""
     defaults = {
         "public_url": f"http://localhost:{port}",
         "mail_url": "mailbox:",
@@ -95,7 +95,7 @@ def development_settings(config: Path | None, *, port: int) -> Settings:
 
 
 def with_provider(settings: Settings) -> Settings:
-    """The settings with the development provider beside whatever others are configured."""
+    """The settings with the development provider added to the configured ones."""
     provider = ProviderSettings(
         kind="oidc",
         issuer=f"{settings.public_url}{_ISSUER_PATH}",
@@ -120,10 +120,10 @@ ORDER BY c.created_at, CASE WHEN d.id IS NULL THEN 1 ELSE 0 END, m.joined_at LIM
 
 
 async def prepare_demo(settings: Settings, *, now: datetime) -> bool:
-    """Makes the demo community on first start; whether a mail waits for its owner, who cannot sign in yet.
+    """Creates the demo community at the first start. Returns whether a mail waits for its owner.
 
-    The mailbox of the last run is gone with it, so the link is sent anew until the owner is in; and also to an owner
-    whose only sign-in was the development provider at another port, which is another issuer.
+    The mailbox of an earlier run is lost, so each start sends another link until the owner has accepted. It also sends one to an
+    owner whose only sign-in was the development provider at another port, which is another issuer.
     """
     rows = await select(_DEMO, DEMO, PROVIDER, settings.providers[PROVIDER].issuer)
     demo = rows[0] if rows else None
@@ -131,7 +131,7 @@ async def prepare_demo(settings: Settings, *, now: datetime) -> bool:
         await create_community_as_operator(DEMO, OWNER, now=now, settings=settings)
     elif demo["identity_id"] is None:
         owner = Address(demo["owner_email"] or OWNER)
-        # Nobody has the mails of earlier runs, so they do not count against the recipient's limit.
+        # The mails of earlier runs are lost, so they do not count for the recipient's limit.
         await forget_recipient(owner)
         await invite_for_operator(
             demo["id"], owner, Role.OWNER, for_member_id=demo["owner_id"], now=now, settings=settings

@@ -1,7 +1,7 @@
-"""The development OpenID Provider: a real, small one, where a person may be whoever they say.
+"""The development OpenID Provider: small, but complete. A person can sign in as any address.
 
 OpenID Connect Core 3.1 (authorization code), Discovery 1.0, PKCE with S256 required (RFC 7636), `iss` in the response
-(RFC 9207). What it signs is true in every way but one: the address is whatever was typed. Its parts that answer can be
+(RFC 9207). Its tokens are correct, except that it does not verify the typed address. Its parts that answer can be
 overridden one by one, which is how the tests make a hostile provider of it.
 """
 
@@ -48,7 +48,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class AuthorizationRequest:
-    """What a client asked for, checked, while a person is at the login page."""
+    """A checked authorization request, while a person is at the login page."""
 
     client_id: str
     redirect_uri: str
@@ -60,7 +60,7 @@ class AuthorizationRequest:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What a person granted: who they say they are, to whom."""
+    """A login: the typed identity, and the client that receives it."""
 
     request: AuthorizationRequest
     email: str
@@ -71,7 +71,7 @@ class Grant:
 
 
 class Kept(Generic[T]):
-    """Values under unguessable names for a while: in memory, bounded, the oldest go first."""
+    """Short-lived values in memory under unguessable names. A limit on their number evicts the oldest first."""
 
     def __init__(self, lifetime: timedelta) -> None:
         self._lifetime = lifetime
@@ -95,7 +95,7 @@ class Kept(Generic[T]):
 
 
 class ProtocolError(Exception):
-    """Raised when a request is not answered as asked; `error` is OAuth's word for it."""
+    """Raised for an invalid request. `error` is OAuth's error code."""
 
     def __init__(self, error: str, status: int = 400) -> None:
         super().__init__(error)
@@ -128,7 +128,7 @@ class OpenIDProvider:
 
     @cached_property
     def key(self) -> RSAKey | ECKey | OKPKey:
-        """The private key that signs; made at the first use, because that takes a while."""
+        """The private key for signatures, created at the first use because that is slow."""
         return new_key(self.algorithm)
 
     def routes(self) -> list[Route]:
@@ -171,9 +171,9 @@ class OpenIDProvider:
         return {"keys": [self.public_key()]}
 
     def claims(self, grant: Grant) -> dict[str, Any]:
-        """The ID token's claims; the scopes decide about the person's."""
+        """The claims of the ID token, as the scopes allow."""
         now = int(self.clock().timestamp())
-        told: dict[str, Any] = {
+        claims: dict[str, Any] = {
             "iss": self.issuer,
             "sub": grant.subject,
             "aud": grant.request.client_id,
@@ -183,17 +183,17 @@ class OpenIDProvider:
             "at_hash": access_token_hash(grant.access_token, self.algorithm),
         }
         if grant.request.nonce is not None:
-            told["nonce"] = grant.request.nonce
-        return told | self.person(grant)
+            claims["nonce"] = grant.request.nonce
+        return claims | self.person(grant)
 
     def person(self, grant: Grant) -> dict[str, Any]:
         scopes = grant.request.scope.split()
-        told: dict[str, Any] = {}
+        claims: dict[str, Any] = {}
         if "email" in scopes:
-            told |= {"email": grant.email, "email_verified": grant.email_verified}
+            claims |= {"email": grant.email, "email_verified": grant.email_verified}
         if "profile" in scopes:
-            told["name"] = _name_of(grant.email)
-        return told
+            claims["name"] = _name_of(grant.email)
+        return claims
 
     def header(self) -> dict[str, Any]:
         return {"alg": self.algorithm, "typ": "JWT", "kid": self.public_key()["kid"]}
@@ -234,7 +234,7 @@ class OpenIDProvider:
         return JSONResponse(self.jwks(), headers=_HEADERS)
 
     async def _authorize(self, request: Request) -> Response:
-        """The login page, always: nobody is remembered here, so every sign-in is a fresh one."""
+        """The login page. The provider keeps no sessions, so every sign-in is a fresh one."""
         asked = request.query_params
         redirect_uri = asked.get("redirect_uri", "")
         _, redirect_uris = self.clients.get(asked.get("client_id", ""), ("", ()))
@@ -252,7 +252,7 @@ class OpenIDProvider:
         return self._page("openid_login.html", login_id=login_id, client=urlsplit(redirect_uri).netloc)
 
     async def _log_in(self, request: Request) -> Response:
-        """A person said who they are: `email`, `email_verified` (on or absent), and `sub` where they want a certain one."""
+        """The login form: `email`, `email_verified` (on or absent), and an optional `sub`."""
         form = await request.form()
         email, subject = _field(form, "email").strip(), _field(form, "sub").strip()
         if not 0 < len(email) <= _LONGEST_ADDRESS or len(subject) > _LONGEST_SUBJECT:
@@ -288,7 +288,7 @@ class OpenIDProvider:
         return JSONResponse(self.userinfo(grant), headers=_HEADERS)
 
     def _granted(self, request: Request, form: FormData) -> Grant:
-        """The grant of a code, once, for the client and the redirect URI that it was given to, with their verifier."""
+        """Redeems a code once, for its own client, redirect URI and verifier."""
         client_id = self._authenticated_client(request, form)
         if _field(form, "grant_type") != "authorization_code":
             raise ProtocolError("unsupported_grant_type")
@@ -336,7 +336,7 @@ def new_key(algorithm: str) -> RSAKey | ECKey | OKPKey:
 
 
 def _error_in(asked: Mapping[str, str]) -> str | None:
-    """OAuth's word for what is wrong with an authorization request; None for a good one."""
+    """OAuth's error code for an authorization request; None for a valid one."""
     if asked.get("response_type") != "code":
         return "unsupported_response_type"
     if "openid" not in asked.get("scope", "").split():
@@ -345,7 +345,7 @@ def _error_in(asked: Mapping[str, str]) -> str | None:
         return "invalid_request"
     if asked.get("response_mode", "query") != "query":
         return "invalid_request"
-    # Nobody is ever signed in here already.
+    # The provider has no sessions.
     return "login_required" if asked.get("prompt") == "none" else None
 
 
@@ -372,7 +372,7 @@ def _field(form: FormData, name: str) -> str:
 
 
 def _subject_of(email: str) -> str:
-    """The same person for the same address, whenever and in whatever case it is typed."""
+    """The subject of an address, independent of its case."""
     return f"dev-{hashlib.sha256(email.lower().encode()).hexdigest()[:24]}"
 
 
