@@ -27,8 +27,7 @@ from service.accounts.access_tokens import caller_of_access_token, touch_access_
 from service.accounts.caller import Caller
 from service.accounts.sessions import Browser, caller_of_session, touch_session
 from service.clock import Clock, system_clock
-from service.communities import access as communities
-from service.communities.access import CommunityAccess
+from service.communities.access import CommunityAccess, community_access
 from service.database.shares import Shares, TooManyAtOnce
 from service.delivery import sns
 from service.delivery.sns import FetchCertificate
@@ -237,7 +236,7 @@ class _Download(StreamingResponse):
 async def _admin_access(context: Context, community_id: str) -> CommunityAccess:
     """The caller's current access as an admin. Raises ExpectedError for other callers."""
     caller = await context.load_caller()
-    access = await communities.community_access(caller, community_id, context.settings)
+    access = await community_access(caller, community_id, context.settings)
     if not access.is_admin:
         raise NotPermitted(sentence("NOT_PERMITTED", "Only admins and owners export."))
     return access

@@ -27,19 +27,26 @@ class Tokens:
 
 
 def authorization_url(
-    metadata: Metadata, settings: ProviderSettings, *, redirect_uri: str, state: str, nonce: str, code_verifier: str,
-    prompt: str | None,
+    metadata: Metadata, settings: ProviderSettings, *, redirect_uri: str, state: str, nonce: str, code_verifier: str
 ) -> str:  # fmt: skip
     """The URL for the browser. PKCE uses S256 (H061). The response comes in the query, because only then the browser sends the flow
     cookie.
     """
     client = AsyncOAuth2Client(client_id=settings.client_id, code_challenge_method="S256", transport=_NoTransport())
-    chosen = {"prompt": prompt} if prompt else {}
+    prompt = _prompt(settings, metadata)
+    options = {"prompt": prompt} if prompt else {}
     url, _ = client.create_authorization_url(
         metadata.authorization_endpoint, state=state, code_verifier=code_verifier, redirect_uri=redirect_uri,
-        scope=" ".join(dict.fromkeys(("openid", *settings.scopes))), nonce=nonce, response_mode="query", **chosen,
+        scope=" ".join(dict.fromkeys(("openid", *settings.scopes))), nonce=nonce, response_mode="query", **options,
     )  # fmt: skip
     return str(url)
+
+
+def _prompt(settings: ProviderSettings, metadata: Metadata) -> str | None:
+    """The prompt that lets the person choose an account, even with a session at the provider (H036, H114)."""
+    if settings.kind in {"google", "microsoft"}:
+        return "select_account"
+    return "login" if "login" in metadata.prompts else None
 
 
 async def exchange(

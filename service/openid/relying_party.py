@@ -161,7 +161,7 @@ class RelyingParty:
         code_verifier = secrets.token_urlsafe(_VERIFIER_BYTES)
         url = authorization_url(
             metadata, settings, redirect_uri=self._redirect_uri(provider_id), state=state, nonce=nonce,
-            code_verifier=code_verifier, prompt=_prompt(settings, metadata),
+            code_verifier=code_verifier,
         )  # fmt: skip
         return AuthorizationRequest(url, state, nonce, code_verifier)
 
@@ -179,13 +179,6 @@ class RelyingParty:
 def provider_label(provider_id: str, settings: ProviderSettings) -> str:
     """The label of a provider: the operator's, or its brand, or its name."""
     return settings.label or _NAMES.get(settings.kind) or provider_id.capitalize()
-
-
-def _prompt(settings: ProviderSettings, metadata: Metadata) -> str | None:
-    """The prompt that lets the person choose an account, even with a session at the provider (H036, H114)."""
-    if settings.kind in {"google", "microsoft"}:
-        return "select_account"
-    return "login" if "login" in metadata.prompts else None
 
 
 def _check_response_repeats(response: QueryParams) -> None:
