@@ -227,8 +227,8 @@ class _Download(StreamingResponse):
         try:
             async with self._context.turn():
                 await super().__call__(scope, receive, send)
-        except TooManyAtOnce as refused:
-            await PlainTextResponse(localized(refused.sentence), 429)(scope, receive, send)
+        except TooManyAtOnce as error:
+            await PlainTextResponse(localized(error.sentence), 429)(scope, receive, send)
         finally:
             await self._lines.aclose()
 
@@ -330,15 +330,15 @@ class _BodyLimit:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         announced = Headers(scope=scope).get("content-length", "") if scope["type"] == "http" else ""
-        refused = announced.isdecimal() and int(announced) > MOST_BYTES
-        await (_too_large() if refused else self._app)(scope, receive, send)
+        is_too_large = announced.isdecimal() and int(announced) > MOST_BYTES
+        await (_too_large() if is_too_large else self._app)(scope, receive, send)
 
 
 def _too_large() -> Response:
-    told = sentence(
+    reason = sentence(
         "BODY_TOO_LARGE", "The body is too large; at most %(most)s kB were expected.", most=MOST_BYTES // 1024
     )
-    return JSONResponse({"errors": [{"message": localized(told), "extensions": {"code": told.code}}]}, 413)
+    return JSONResponse({"errors": [{"message": localized(reason), "extensions": {"code": reason.code}}]}, 413)
 
 
 async def _grew_too_large(_: Request, __: Exception) -> Response:

@@ -32,6 +32,7 @@ def copy(tmp_path: Path) -> Path:
         ("service/errors.py", "from service.communities.access import CommunityAccess"),
         ("service/invitations/views.py", "from service.delivery import worker"),
         ("schema/cursors.py", "from schema.types import Community"),
+        ("service/exports.py", "from tortoise.expressions import Q"),
     ],
 )
 def test_wrong_import_fails_the_linter(copy: Path, module: str, line: str) -> None:

@@ -9,6 +9,8 @@ shares.py            fair shares of callers and communities
 postgres.py, sqlite.py   the engines, under Tortoise
 """
 
+from tortoise.exceptions import IntegrityError
+
 from service.database.connection import (
     APP,
     DatabaseUnavailable,
@@ -40,6 +42,7 @@ __all__ = [
     "APP",
     "CreateModel",
     "DatabaseUnavailable",
+    "IntegrityError",
     "Params",
     "RemoveField",
     "StateOnly",

@@ -235,17 +235,17 @@ class OpenIDProvider:
 
     async def _authorize(self, request: Request) -> Response:
         """The login page. The provider keeps no sessions, so every sign-in is a fresh one."""
-        asked = request.query_params
-        redirect_uri = asked.get("redirect_uri", "")
-        _, redirect_uris = self.clients.get(asked.get("client_id", ""), ("", ()))
+        parameters = request.query_params
+        redirect_uri = parameters.get("redirect_uri", "")
+        _, redirect_uris = self.clients.get(parameters.get("client_id", ""), ("", ()))
         if redirect_uri not in redirect_uris:
             # Sending the browser on would make an open redirector (RFC 9700 section 4.11).
             return self._page("openid_refused.html", status=400)
         login = AuthorizationRequest(
-            asked["client_id"], redirect_uri, asked.get("code_challenge", ""), asked.get("scope", ""),
-            asked.get("state"), asked.get("nonce"),
+            parameters["client_id"], redirect_uri, parameters.get("code_challenge", ""), parameters.get("scope", ""),
+            parameters.get("state"), parameters.get("nonce"),
         )  # fmt: skip
-        error = _error_in(asked)
+        error = _error_in(parameters)
         if error is not None:
             return self._redirect(login, {"error": error})
         login_id = self._logins.keep(login, self.clock())
@@ -276,8 +276,8 @@ class OpenIDProvider:
     async def _exchange(self, request: Request) -> Response:
         try:
             return JSONResponse(self.token_response(self._granted(request, await request.form())), headers=_HEADERS)
-        except ProtocolError as refused:
-            return JSONResponse({"error": refused.error}, refused.status, headers=_HEADERS)
+        except ProtocolError as refusal:
+            return JSONResponse({"error": refusal.error}, refusal.status, headers=_HEADERS)
 
     async def _get_userinfo(self, request: Request) -> Response:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
@@ -335,18 +335,18 @@ def new_key(algorithm: str) -> RSAKey | ECKey | OKPKey:
     return OKPKey.generate_key("Ed25519") if algorithm in {"EdDSA", "Ed25519"} else RSAKey.generate_key(2048)
 
 
-def _error_in(asked: Mapping[str, str]) -> str | None:
+def _error_in(parameters: Mapping[str, str]) -> str | None:
     """OAuth's error code for an authorization request; None for a valid one."""
-    if asked.get("response_type") != "code":
+    if parameters.get("response_type") != "code":
         return "unsupported_response_type"
-    if "openid" not in asked.get("scope", "").split():
+    if "openid" not in parameters.get("scope", "").split():
         return "invalid_scope"
-    if asked.get("code_challenge_method") != "S256" or not asked.get("code_challenge"):
+    if parameters.get("code_challenge_method") != "S256" or not parameters.get("code_challenge"):
         return "invalid_request"
-    if asked.get("response_mode", "query") != "query":
+    if parameters.get("response_mode", "query") != "query":
         return "invalid_request"
     # The provider has no sessions.
-    return "login_required" if asked.get("prompt") == "none" else None
+    return "login_required" if parameters.get("prompt") == "none" else None
 
 
 def _is_verifier(verifier: str, challenge: str) -> bool:

@@ -3,8 +3,6 @@
 from datetime import datetime, timedelta
 from typing import Final
 
-from tortoise.exceptions import IntegrityError
-
 from service import audit
 from service.accounts.access_tokens import lock_access_token
 from service.accounts.caller import Caller
@@ -13,7 +11,7 @@ from service.communities.access import (
     CommunityAccess,
     community_access,
 )
-from service.database import execute, select, transaction
+from service.database import IntegrityError, execute, select, transaction
 from service.errors import (
     ExpectedError,
     NotFound,

@@ -75,11 +75,11 @@ def assess(provider: ProviderSettings, claims: Mapping[str, Any]) -> Evidence:
     """
     email = claims.get("email")
     if not isinstance(email, str) or not email:
-        return _refused("email_absent")
+        return _refusal("email_absent")
     try:
         address = canonical(email)
     except AddressInvalid:
-        return _refused("address_invalid")
+        return _refusal("address_invalid")
     rules = {"google": _google, "microsoft": _microsoft, "oidc": _oidc}
     return rules[provider.kind](provider, claims, address)
 
@@ -99,7 +99,7 @@ def _google(provider: ProviderSettings, claims: Mapping[str, Any], address: Addr
 def _microsoft(provider: ProviderSettings, claims: Mapping[str, Any], address: Address) -> Evidence:
     tenant = claims.get("tid")
     if not tenant_allowed(provider.tenants, tenant):
-        return _refused("tenant_not_allowed")
+        return _refusal("tenant_not_allowed")
     if tenant == PERSONAL_TENANT:
         return _microsoft_personal(provider, address)
     return _microsoft_work(provider, claims, address)
@@ -124,22 +124,22 @@ def _microsoft_work(provider: ProviderSettings, claims: Mapping[str, Any], addre
     if _is_one_of(edov, _EDOV_TRUE):
         return _authoritative("microsoft_edov")
     if _is_one_of(edov, _EDOV_FALSE):
-        return _refused("edov_false")
+        return _refusal("edov_false")
     if edov is not None:
-        return _refused("edov_unreadable")
+        return _refusal("edov_unreadable")
     if _is_verified_email(claims, address):
         return _authoritative("microsoft_verified_email")
     if provider.trust_tenant_addresses and _is_one_pinned_tenant(provider.tenants):
         return _authoritative("microsoft_tenant_trusted_by_operator")
-    return _refused("edov_absent")
+    return _refusal("edov_absent")
 
 
 def _oidc(provider: ProviderSettings, claims: Mapping[str, Any], address: Address) -> Evidence:
     """A generic issuer counts only for the domains that the operator listed (H044)."""
     if not provider.email_domains:
-        return _refused("domains_not_configured")
+        return _refusal("domains_not_configured")
     if "*" not in provider.email_domains and domain_of(address) not in provider.email_domains:
-        return _refused("domain_not_listed")
+        return _refusal("domain_not_listed")
     verified = claims.get("email_verified", _ABSENT)
     if _is_one_of(verified, provider.email_verified_values):
         return _authoritative("oidc_verified")
@@ -153,22 +153,22 @@ def _third_party(provider: ProviderSettings, kind: str) -> Evidence:
     if provider.third_party_addresses == "trust":
         return _authoritative(f"{kind}_third_party_trusted_by_operator")
     if provider.third_party_addresses == "refuse":
-        return _refused("third_party_refused")
+        return _refusal("third_party_refused")
     return Evidence(Verdict.THIRD_PARTY, f"{kind}_third_party")
 
 
 def _unverified(verified: Any) -> Evidence:
     """An absent value is unverified (H023), and so is every value except true: "false" is truthy (H022)."""
     if verified is _ABSENT or verified is None:
-        return _refused("email_verified_absent")
-    return _refused("email_unverified" if verified is False else "email_verified_unreadable")
+        return _refusal("email_verified_absent")
+    return _refusal("email_unverified" if verified is False else "email_verified_unreadable")
 
 
 def _authoritative(rule: str) -> Evidence:
     return Evidence(Verdict.AUTHORITATIVE, rule)
 
 
-def _refused(rule: str) -> Evidence:
+def _refusal(rule: str) -> Evidence:
     return Evidence(Verdict.REFUSED, rule, flow_sentence(rule.upper()), _REMEDIES[rule])
 
 

@@ -85,10 +85,10 @@ async def _outcome(
         )  # fmt: skip
         return await _run_step(flow, identity, browser, now, flows.settings)
     except SignInFailed as error:
-        refused = AcceptanceRefused(AcceptanceStatus.SIGN_IN_FAILED, error.reason, error.sentence)
+        refusal = AcceptanceRefused(AcceptanceStatus.SIGN_IN_FAILED, error.reason, error.sentence)
     except AcceptanceRefused as error:
-        refused = error
-    return await write_refusal(flow, refused, identity, now)
+        refusal = error
+    return await write_refusal(flow, refusal, identity, now)
 
 
 def _refuse_late(flow: Flow, now: datetime) -> None:
@@ -146,7 +146,7 @@ async def _sign_in(flow: Flow, identity: Identity, browser: Browser, now: dateti
     """Opens the account of (issuer, subject). An unknown identity gets no account (H020)."""
     member_id = await sign_in_account(identity, now=now)
     if member_id is None:
-        await audit.record(now, _sign_in_refused(identity, SignInStatus.NOT_INVITED, "identity_unknown"))
+        await audit.record(now, _refusal_event(identity, SignInStatus.NOT_INVITED, "identity_unknown"))
         return Outcome(
             SignInStatus.NOT_INVITED,
             flow_sentence("NOT_INVITED"),
@@ -157,7 +157,7 @@ async def _sign_in(flow: Flow, identity: Identity, browser: Browser, now: dateti
     return Outcome(SignInStatus.SIGNED_IN, flow_sentence("SIGNED_IN"), identity=identity, session=session)
 
 
-def _sign_in_refused(identity: Identity, status: SignInStatus, reason: str, actor_id: str | None = None) -> audit.Event:
+def _refusal_event(identity: Identity, status: SignInStatus, reason: str, actor_id: str | None = None) -> audit.Event:
     """The event of a verified login that opened no account. Unverified logins are only logged."""
     details = {"status": str(status), "reason": reason, "provider": identity.provider_id}
     if identity.email:
@@ -181,7 +181,7 @@ async def _link_identity(
     member_id = rows[0]["member_id"]
     owner_id = await account_of(identity)
     if owner_id is not None and owner_id != member_id:
-        in_use = _sign_in_refused(identity, SignInStatus.IDENTITY_IN_USE, "identity_in_use", member_id)
+        in_use = _refusal_event(identity, SignInStatus.IDENTITY_IN_USE, "identity_in_use", member_id)
         await audit.record(now, in_use)
         return Outcome(SignInStatus.IDENTITY_IN_USE, flow_sentence("IDENTITY_IN_USE"), "identity_in_use", identity)
     if owner_id is None:

@@ -90,8 +90,8 @@ async def _confirm(flow: Flow, browser: Browser, now: datetime, settings: Settin
     identity = _identity_with_code(flow)
     try:
         outcome = await settle(flow, lambda: _accept(flow, identity, browser, now, settings))
-    except AcceptanceRefused as refused:
-        outcome = await write_refusal(flow, refused, identity, now)
+    except AcceptanceRefused as refusal:
+        outcome = await write_refusal(flow, refusal, identity, now)
     return Confirmation(await Flow.get(id=flow.id), session=outcome.session)
 
 

@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import orjson
-from tortoise.exceptions import IntegrityError
 
 from service import audit
 from service.addresses import masked
 from service.changes import Changed, notify
-from service.database import execute, transaction
+from service.database import IntegrityError, execute, transaction
 from service.flow_sentences import flow_sentence, to_columns
 from service.invitations.accept import (
     AcceptanceRefused,
@@ -84,20 +83,20 @@ async def _write(flow: Flow, outcome: Outcome) -> bool:
     return written == 1
 
 
-async def write_refusal(flow: Flow, refused: AcceptanceRefused, identity: Identity | None, now: datetime) -> Outcome:
+async def write_refusal(flow: Flow, refusal: AcceptanceRefused, identity: Identity | None, now: datetime) -> Outcome:
     """Writes a refusal to the flow, for the person, and to the audit, for the admins. The invitation stays unchanged."""
-    outcome = Outcome(refused.status, refused.sentence, refused.reason, identity)
+    outcome = Outcome(refusal.status, refusal.sentence, refusal.reason, identity)
     async with transaction():
         written = await _write(flow, outcome)
         link = await link_by_id(flow.link_id, now=now) if written and flow.link_id else None
         if link is not None:
-            await audit.record_anonymous(now, _refusal_event(flow, link, refused, identity))
+            await audit.record_anonymous(now, _refusal_event(flow, link, refusal, identity))
             await notify(Changed(link.community_id, link.invitation_id))
     return outcome
 
 
-def _refusal_event(flow: Flow, link: LinkFacts, refused: AcceptanceRefused, identity: Identity | None) -> audit.Event:
-    details = {"status": str(refused.status), "reason": refused.reason, "provider": flow.provider_id}
+def _refusal_event(flow: Flow, link: LinkFacts, refusal: AcceptanceRefused, identity: Identity | None) -> audit.Event:
+    details = {"status": str(refusal.status), "reason": refusal.reason, "provider": flow.provider_id}
     if identity is not None and identity.email:
         details["email"] = masked(identity.email)
     return audit.Event("invitation.accept_refused", link.community_id, None, link.invitation_id, details)
