@@ -129,19 +129,76 @@ def test_dependencies_are_above_their_floors(name: str, floor: str) -> None:
 # -------------------------------------------------------------------------------------------------------- the wheel
 
 
-def test_wheel_has_every_file_of_the_service(tmp_path: Path) -> None:
-    """Templates, catalogues and static files are in the wheel. Tests are not."""
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Returns a wheel of this checkout."""
     if importlib.util.find_spec("hatchling") is None:
         skip_without("hatchling (pip install -r requirements-build.lock)")
+    folder = tmp_path_factory.mktemp("wheel")
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "wheel", "--no-deps", "--no-index"]
     subprocess.run(  # noqa: S603 -- pip of this very environment
-        [*pip, "--no-build-isolation", "--wheel-dir", tmp_path, ROOT], check=True, capture_output=True
+        [*pip, "--no-build-isolation", "--wheel-dir", folder, ROOT], check=True, capture_output=True
     )
-    with zipfile.ZipFile(next(tmp_path.glob("guestlist-*.whl"))) as wheel:
-        names = set(wheel.namelist())
+    return next(folder.glob("guestlist-*.whl"))
+
+
+def test_wheel_has_every_file_of_the_service(wheel: Path) -> None:
+    """Templates, catalogues and static files are in the wheel. Tests are not."""
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
     shipped = {str(path.relative_to(ROOT)) for room in ("service", "schema", "migrations") for path in files_of(room)}
     assert shipped - names == set()
     assert not [name for name in names if name.startswith("tests/")]
+
+
+def guestlist(*path: Path) -> tuple[int, str, str]:
+    """Runs `guestlist --version` with folders in front of Python's path."""
+    done = subprocess.run(  # noqa: S603 -- the command of this environment
+        [TOOLS / "guestlist", "--version"],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(map(str, path))},
+        cwd=TOOLS,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def refusal(file: Path) -> tuple[int, str, str]:
+    """Returns the exit status and the output of a `guestlist` that finds a foreign file."""
+    line = (
+        f"Guestlist cannot start: {file} belongs to another package of the same name. "
+        "Install Guestlist in a dedicated environment (uv tool, pipx or Docker) and unset PYTHONPATH.\n"
+    )
+    return 2, "", line
+
+
+@pytest.mark.parametrize("name", ["schema", "migrations"])
+def test_guestlist_refuses_a_foreign_package_on_the_path(tmp_path: Path, name: str) -> None:
+    """Another application's package comes first on the path: one line names it, and its code does not run."""
+    foreign = tmp_path / name / "__init__.py"
+    foreign.parent.mkdir()
+    foreign.write_text("print('foreign code')\n")
+    assert guestlist(tmp_path) == refusal(foreign)
+    assert guestlist() == (0, f"{version('guestlist')}\n", "")
+
+
+def test_guestlist_refuses_a_foreign_module_on_the_path(tmp_path: Path) -> None:
+    """A single file named schema.py hides the package too."""
+    foreign = tmp_path / "schema.py"
+    foreign.write_text("print('foreign code')\n")
+    assert guestlist(tmp_path) == refusal(foreign)
+
+
+@pytest.mark.parametrize("name", ["service", "schema", "migrations"])
+def test_guestlist_refuses_a_package_that_was_installed_over_its_own(wheel: Path, tmp_path: Path, name: str) -> None:
+    """An installed wheel starts. After another package has replaced one of its files, it does not."""
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path)
+    assert guestlist(tmp_path) == (0, f"{version('guestlist')}\n", "")
+    replaced = tmp_path / name / "__init__.py"
+    replaced.write_text("FOREIGN = True\n")
+    assert guestlist(tmp_path) == refusal(replaced)
 
 
 def files_of(room: str) -> Iterator[Path]:
