@@ -87,7 +87,7 @@ async def deployment(postgres: PostgresServer, postgres_template: str) -> AsyncI
     await postgres.drop(name)
 
 
-async def _opens(mail: Received) -> bool:
+async def _link_opens(mail: Received) -> bool:
     """Returns whether the link in a mail can start a flow now."""
     body = mail.message.get_body(("plain",))
     assert body is not None
@@ -100,15 +100,15 @@ async def _opens(mail: Received) -> bool:
 async def test_workers_killed_at_random_lose_nothing(
     deployment: Deployment, record_testsuite_property: Callable[[str, object], None]
 ) -> None:
-    """With three workers, a thousand invitations and fifteen kill -9, three at each step of a send in random order,
-    every invitation ends SENT with working links. Repeated mails are counted.
+    """Three workers send a thousand invitations through fifteen kill -9, three at each step of a send in random order.
+    Every invitation ends as SENT with working links. The test counts repeated mails.
     """
     names = [f"guest{number}" for number in range(MANY)]
     await deployment.invite(*names)
     workers = [await deployment.start_worker() for _ in range(3)]
     for kill, step in enumerate(random.sample(STEPS * 3, KILLS)):
         await wait_until(_received(deployment, (kill + 1) * MANY // (KILLS + 2)), f"enough mails for kill {kill}")
-        await wait_until(await _further(deployment, step, random.randrange(1, 9)), f"a worker at {step}")  # noqa: S311
+        await wait_until(await _reaches_more(deployment, step, random.randrange(1, 9)), f"a worker at {step}")  # noqa: S311
         victim = random.randrange(3)  # noqa: S311
         await workers[victim].kill()
         await deployment.end_leases()
@@ -120,9 +120,9 @@ async def test_workers_killed_at_random_lose_nothing(
     assert [(row["delivery"], row["rows"]) for row in statuses] == [("SENT", MANY + 1)]
     reached = Counter(mail.recipients[0] for mail in deployment.smtp.received)
     assert set(reached) == {f"{name}@example.com" for name in [*names, "first"]}
-    assert all([await _opens(mail) for mail in deployment.smtp.received])
-    twice = len(deployment.smtp.received) - len(reached)
-    record_testsuite_property(f"mails sent twice, of {MANY}, after {KILLS} kills", twice)
+    assert all([await _link_opens(mail) for mail in deployment.smtp.received])
+    repeated = len(deployment.smtp.received) - len(reached)
+    record_testsuite_property(f"mails sent twice, of {MANY}, after {KILLS} kills", repeated)
     print(f"{len(deployment.smtp.received)} mails for {len(reached)} invitations after {KILLS} kills")  # noqa: T201
 
 
@@ -133,7 +133,7 @@ def _received(deployment: Deployment, number: int) -> Callable[[], Awaitable[boo
     return enough
 
 
-async def _further(deployment: Deployment, step: str, times: int) -> Callable[[], Awaitable[bool]]:
+async def _reaches_more(deployment: Deployment, step: str, times: int) -> Callable[[], Awaitable[bool]]:
     """Returns a condition: whether workers start this step a number of times more, as leases or SMTP commands."""
 
     async def count() -> int:
@@ -149,11 +149,11 @@ async def _further(deployment: Deployment, step: str, times: int) -> Callable[[]
     return enough
 
 
-def _at(deployment: Deployment, step: str, count: int) -> Callable[[], Awaitable[bool]]:
-    async def there() -> bool:
+def _reaches(deployment: Deployment, step: str, count: int) -> Callable[[], Awaitable[bool]]:
+    async def reached() -> bool:
         return deployment.smtp.reached[step] >= count
 
-    return there
+    return reached
 
 
 async def test_worker_killed_at_any_step_loses_nothing(deployment: Deployment) -> None:
@@ -164,7 +164,7 @@ async def test_worker_killed_at_any_step_loses_nothing(deployment: Deployment) -
     await wait_until(deployment.all_sent, "the first mail")
     # Leasing and composing: the transaction waits for a lock.
     for number, table in enumerate(("mail_orders", "links")):
-        async with hold_lock(deployment.url, f"LOCK TABLE {table} IN SHARE MODE") as held:
+        async with hold_lock(deployment.url, f"LOCK TABLE {table} IN SHARE MODE") as lock:
             ordered = (
                 asyncio.create_task(deployment.invite(f"locked{number}"), name=table) if table == "links" else None
             )
@@ -172,7 +172,7 @@ async def test_worker_killed_at_any_step_loses_nothing(deployment: Deployment) -
                 await database.execute("NOTIFY guestlist, 'com_x inv_x'")
             else:
                 await ordered
-            await wait_until(held.awaited(), f"a worker at {table}")
+            await wait_until(lock.awaited(), f"a worker at {table}")
             await worker.kill()
         if table == "mail_orders":
             await deployment.invite(f"locked{number}")
@@ -189,15 +189,15 @@ async def test_worker_killed_at_any_step_loses_nothing(deployment: Deployment) -
     # Recording waits, so the mail was sent and is not recorded.
     deployment.smtp.orders["DATA"] = "accept and wait"
     await deployment.invite("recorded")
-    await wait_until(_at(deployment, "DATA", deployment.smtp.reached["DATA"] + 1), "the mail that is not recorded")
-    async with hold_lock(deployment.url, "LOCK TABLE mail_orders IN SHARE MODE") as held:
+    await wait_until(_reaches(deployment, "DATA", deployment.smtp.reached["DATA"] + 1), "the mail that is not recorded")
+    async with hold_lock(deployment.url, "LOCK TABLE mail_orders IN SHARE MODE") as lock:
         deployment.smtp.orders.clear()
         deployment.smtp.released.set()
-        await wait_until(held.awaited(), "a worker that records")
+        await wait_until(lock.awaited(), "a worker that records")
         await worker.kill()
     await _next_worker(deployment)
     assert len(deployment.mails_to("recorded")) == 2
-    assert all([await _opens(mail) for mail in deployment.smtp.received])
+    assert all([await _link_opens(mail) for mail in deployment.smtp.received])
 
 
 async def _kill_at(
@@ -206,7 +206,7 @@ async def _kill_at(
     deployment.smtp.orders[step] = order
     before = deployment.smtp.reached[step]
     await deployment.invite(name or step.lower())
-    await wait_until(_at(deployment, step, before + 1), f"a worker at {step}")
+    await wait_until(_reaches(deployment, step, before + 1), f"a worker at {step}")
     await worker.kill()
     deployment.smtp.orders.clear()
 
@@ -227,12 +227,12 @@ async def test_worker_wakes_at_once_and_drains_at_the_end(deployment: Deployment
     deployment.smtp.orders["DATA"] = "wait"
     before = deployment.smtp.reached["DATA"]
     await deployment.invite("last")
-    await wait_until(_at(deployment, "DATA", before + 1), "the last mail")
+    await wait_until(_reaches(deployment, "DATA", before + 1), "the last mail")
     await worker.terminate()
     await deployment.invite("after")
     deployment.smtp.released.set()
-    status, said = await worker.ended()
-    assert status == 0, said
+    status, output = await worker.ended()
+    assert status == 0, output
     assert len(deployment.mails_to("last")) == 1
     assert deployment.mails_to("after") == []
     assert await deployment.unsent() == 1
@@ -256,10 +256,10 @@ async def test_broken_connection_causes_no_second_mail(deployment: Deployment) -
     await wait_until(deployment.all_sent, "the first mail")
     deployment.smtp.orders["DATA"] = "wait"
     await deployment.invite("once")
-    await wait_until(_at(deployment, "DATA", deployment.smtp.reached["DATA"] + 1), "the mail")
-    async with hold_lock(deployment.url, "LOCK TABLE mail_orders IN SHARE MODE") as held:
+    await wait_until(_reaches(deployment, "DATA", deployment.smtp.reached["DATA"] + 1), "the mail")
+    async with hold_lock(deployment.url, "LOCK TABLE mail_orders IN SHARE MODE") as lock:
         deployment.smtp.released.set()
-        await wait_until(held.awaited(), "a worker that records")
+        await wait_until(lock.awaited(), "a worker that records")
         broken = await database.select(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
             " AND datname = current_database()"
@@ -270,7 +270,7 @@ async def test_broken_connection_causes_no_second_mail(deployment: Deployment) -
     assert (len(deployment.mails_to("once")), attempts[0]["most"]) == (1, 1)
 
 
-async def _ears() -> set[int]:
+async def _listening_backends() -> set[int]:
     """Returns the server's processes that listen for new orders."""
     rows = await database.select(
         "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND query ILIKE 'LISTEN%'"
@@ -284,15 +284,15 @@ async def test_worker_listens_again_after_its_connections_broke(deployment: Depl
     """
     await deployment.start_worker()
     await wait_until(deployment.all_sent, "the first mail")
-    deaf = await _ears()
+    terminated = await _listening_backends()
     await database.select(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
         " AND pid <> pg_backend_pid()"
     )
 
-    async def hears_again() -> bool:
-        return bool(await _ears() - deaf)
+    async def listens_again() -> bool:
+        return bool(await _listening_backends() - terminated)
 
-    await wait_until(hears_again, "a worker that hears again")
+    await wait_until(listens_again, "a worker that listens again")
     took = [await _time_to_send(deployment, f"again{number}") for number in range(5)]
     assert min(took) < 0.5, took

@@ -54,15 +54,15 @@ class Feedback:
         async with http_client() as client:
             return await client.post(f"{self.service.url}/webhooks/ses", content=body, headers=headers)
 
-    async def tell(self, kind: str, *, order: str | None = None, message_id: str = "unknown", **told: Any) -> None:
+    async def report(self, kind: str, *, order: str | None = None, message_id: str = "unknown", **facts: Any) -> None:
         """Sends an event of SES about the invitation's newest mail. It is accepted."""
-        about = event(kind, order or await self.order(), message_id=message_id, **told)
+        about = event(kind, order or await self.order(), message_id=message_id, **facts)
         answer = await self.post(self.sns.notification(about, now=self.service.clock()))
         assert answer.status_code == 200, answer.text
 
     async def bounce(self, kind: str = "Permanent", subtype: str = "NoEmail", diagnostic: str = "smtp; 550") -> None:
         recipients = [{"emailAddress": GUEST, "diagnosticCode": diagnostic}]
-        await self.tell("Bounce", bounceType=kind, bounceSubType=subtype, bouncedRecipients=recipients,
+        await self.report("Bounce", bounceType=kind, bounceSubType=subtype, bouncedRecipients=recipients,
                         timestamp=stamp(self.service.clock()))  # fmt: skip
 
     async def order(self) -> str:
@@ -73,7 +73,7 @@ class Feedback:
         )
         return str(rows[0]["id"])
 
-    async def seen(self) -> tuple[str, str | None]:
+    async def visible(self) -> tuple[str, str | None]:
         """Returns the delivery and its reason as the admin reads them."""
         invitation = await self.owner.invitation(self.invitation_id)
         return invitation["delivery"], invitation["deliveryReason"]
@@ -85,7 +85,7 @@ class Feedback:
         rows = await database.select("SELECT expires_at FROM links WHERE digest = $1", digest_of(self.token))
         return rows[0]["expires_at"]
 
-    async def everything(self) -> list[Any]:
+    async def stored_facts(self) -> list[Any]:
         """Returns all data that a notification could change."""
         tables = ("invitations", "mail_orders", "links", "suppressions", "audit_events", "notifications")
         return [await database.select(f"SELECT * FROM {table}") for table in tables]  # noqa: S608 -- our tables
@@ -108,10 +108,10 @@ async def feedback(serve: Serve, sns: Sns) -> AsyncIterator[Feedback]:
 
 async def test_delivery_is_visible(feedback: Feedback) -> None:
     """A Delivery event changes SENT to DELIVERED, with its time and an entry in the timeline."""
-    assert (await feedback.seen())[0] == "SENT"
+    assert (await feedback.visible())[0] == "SENT"
     feedback.service.clock.advance(minutes=1)
-    await feedback.tell("Delivery", timestamp=stamp(feedback.service.clock()))
-    assert await feedback.seen() == ("DELIVERED", None)
+    await feedback.report("Delivery", timestamp=stamp(feedback.service.clock()))
+    assert await feedback.visible() == ("DELIVERED", None)
     assert (await feedback.kinds())[-1] == "invitation.delivered"
 
 
@@ -120,14 +120,14 @@ async def test_mail_is_found_by_its_message_id(feedback: Feedback) -> None:
     rows = await database.select("SELECT message_id FROM mail_orders WHERE id = $1", await feedback.order())
     about = event("Delivery", None, message_id=rows[0]["message_id"], timestamp=stamp(feedback.service.clock()))
     assert (await feedback.post(feedback.sns.notification(about, now=feedback.service.clock()))).status_code == 200
-    assert (await feedback.seen())[0] == "DELIVERED"
+    assert (await feedback.visible())[0] == "DELIVERED"
 
 
 async def test_permanent_bounce_is_explained_and_suppresses(feedback: Feedback) -> None:
     """The admin reads type and diagnostic without links and addresses. A resend sends no mail."""
     link = f"http://localhost/confirm#{feedback.token}"
     await feedback.bounce(diagnostic=f"smtp; 550 5.1.1 <{GUEST}>: unknown\r\n user, see {link} {feedback.token}")
-    delivery, reason = await feedback.seen()
+    delivery, reason = await feedback.visible()
     assert delivery == "BOUNCED"
     assert reason is not None
     assert "(Permanent, NoEmail)" in reason
@@ -138,7 +138,7 @@ async def test_permanent_bounce_is_explained_and_suppresses(feedback: Feedback) 
     await feedback.owner.do("resendInvite", invitationId=feedback.invitation_id)
     await feedback.service.deliver()
     assert len(feedback.service.mailbox.entries) == sent
-    assert (await feedback.seen())[0] == "SUPPRESSED"
+    assert (await feedback.visible())[0] == "SUPPRESSED"
 
 
 FUNNEL: Final = """query($id: ID!, $weeks: Int!) { community(id: $id) { invitationFunnel(weeks: $weeks) {
@@ -151,7 +151,7 @@ async def test_funnel_counts_each_weeks_invitations(feedback: Feedback) -> None:
     """
     clock, owner, service = feedback.service.clock, feedback.owner, feedback.service
     community = await owner.community_id()
-    await feedback.tell("Delivery", timestamp=stamp(clock()))
+    await feedback.report("Delivery", timestamp=stamp(clock()))
     clock.advance(minutes=2)
     await owner.do("resendInvite", invitationId=feedback.invitation_id)
     clock.advance(days=7)
@@ -168,46 +168,46 @@ async def test_funnel_counts_each_weeks_invitations(feedback: Feedback) -> None:
         assert await owner.errors(FUNNEL, id=community, weeks=weeks) == [
             f"weeks is {weeks}; between 1 and 26 was expected."
         ]
-    everything = (await owner.ask(FUNNEL, id=community, weeks=26))["community"]["invitationFunnel"]
-    assert sum(week["invited"] for week in everything) == 5
+    funnel = (await owner.ask(FUNNEL, id=community, weeks=26))["community"]["invitationFunnel"]
+    assert sum(week["invited"] for week in funnel) == 5
 
 
 async def test_bounce_reveals_nothing_to_another_community(feedback: Feedback) -> None:
     """After a complaint in one community, the admin of another reads SUPPRESSED with the usual sentence."""
-    await feedback.tell("Complaint", complaintFeedbackType="abuse", timestamp=stamp(feedback.service.clock()))
-    assert (await feedback.seen())[0] == "COMPLAINED"
+    await feedback.report("Complaint", complaintFeedbackType="abuse", timestamp=stamp(feedback.service.clock()))
+    assert (await feedback.visible())[0] == "COMPLAINED"
     created = await feedback.owner.ask(
         'mutation { createCommunity(input: {name: "Other"}) { ...on CreateCommunitySuccess { community { id } } } }'
     )
     other = await feedback.owner.invite(created["createCommunity"]["community"]["id"], GUEST)
     await feedback.service.deliver()
-    seen = await feedback.owner.invitation(other["invitation"]["id"])
-    assert seen["delivery"] == "SUPPRESSED"
-    assert "complain" not in seen["deliveryReason"]
-    assert "spam" not in seen["deliveryReason"]
+    invitation = await feedback.owner.invitation(other["invitation"]["id"])
+    assert invitation["delivery"] == "SUPPRESSED"
+    assert "complain" not in invitation["deliveryReason"]
+    assert "spam" not in invitation["deliveryReason"]
 
 
 async def test_temporary_bounce_does_not_suppress(feedback: Feedback) -> None:
     """A full mailbox is BOUNCED with a remedy, and a resend is sent."""
     await feedback.bounce("Transient", "MailboxFull")
-    delivery, reason = await feedback.seen()
+    delivery, reason = await feedback.visible()
     assert delivery == "BOUNCED"
     assert "mailbox is full" in str(reason)
     feedback.service.clock.advance(minutes=2)
     await feedback.owner.do("resendInvite", invitationId=feedback.invitation_id)
     assert await feedback.service.token_for(GUEST) != feedback.token
-    assert (await feedback.seen())[0] == "SENT"
+    assert (await feedback.visible())[0] == "SENT"
 
 
 async def test_automatic_reply_is_no_bounce(feedback: Feedback) -> None:
     """A transient bounce after the delivery changes nothing. Out-of-office replies look like that."""
-    await feedback.tell("Delivery", timestamp=stamp(feedback.service.clock()))
+    await feedback.report("Delivery", timestamp=stamp(feedback.service.clock()))
     await feedback.bounce("Transient", "General")
-    assert (await feedback.seen())[0] == "DELIVERED"
+    assert (await feedback.visible())[0] == "DELIVERED"
 
 
 @pytest.mark.parametrize(
-    ("told", "delivery", "words"),
+    ("reported", "delivery", "words"),
     [
         (("DeliveryDelay", {"delayType": "MailboxFull"}), "DELAYED", "tries again"),
         (("Reject", {"reason": "Bad content"}), "FAILED", "content"),
@@ -224,33 +224,33 @@ async def test_automatic_reply_is_no_bounce(feedback: Feedback) -> None:
     ids=["delay", "reject", "rendering", "suppression list", "complaint list", "undetermined", "strange"],
 )
 async def test_each_kind_of_event_has_its_sentence(
-    feedback: Feedback, told: tuple[str, dict[str, Any]], delivery: str, words: str
+    feedback: Feedback, reported: tuple[str, dict[str, Any]], delivery: str, words: str
 ) -> None:
     """Every kind of event is a delivery with a sentence, and is in the timeline."""
     before = len(await feedback.kinds())
-    await feedback.tell(told[0], **told[1])
-    seen, reason = await feedback.seen()
-    assert seen == delivery
+    await feedback.report(reported[0], **reported[1])
+    status, reason = await feedback.visible()
+    assert status == delivery
     assert words in str(reason)
     assert len(await feedback.kinds()) == before + 1
 
 
 async def test_other_events_change_nothing(feedback: Feedback) -> None:
     """Kinds of events without relation to delivery are accepted and ignored."""
-    before = await feedback.seen(), await feedback.kinds()
+    before = await feedback.visible(), await feedback.kinds()
     for kind in ("Send", "Open", "Click", "Subscription", "Surprise"):
-        await feedback.tell(kind)
-    assert (await feedback.seen(), await feedback.kinds()) == before
+        await feedback.report(kind)
+    assert (await feedback.visible(), await feedback.kinds()) == before
 
 
 async def test_delivery_does_not_move_backwards(feedback: Feedback) -> None:
     """H147: a Delivery and a delay after a bounce, out of order and repeated, leave it BOUNCED."""
     await feedback.bounce()
     history = await feedback.kinds()
-    await feedback.tell("Delivery", timestamp=stamp(feedback.service.clock()))
-    await feedback.tell("DeliveryDelay")
+    await feedback.report("Delivery", timestamp=stamp(feedback.service.clock()))
+    await feedback.report("DeliveryDelay")
     await feedback.bounce()
-    assert (await feedback.seen())[0] == "BOUNCED"
+    assert (await feedback.visible())[0] == "BOUNCED"
     assert await feedback.kinds() == history
 
 
@@ -260,8 +260,8 @@ async def test_event_of_an_earlier_mail_is_not_the_newest_ones(feedback: Feedbac
     feedback.service.clock.advance(minutes=2)
     await feedback.owner.do("resendInvite", invitationId=feedback.invitation_id)
     await feedback.service.deliver()
-    await feedback.tell("Bounce", order=old, bounceType="Transient", bounceSubType="General")
-    assert (await feedback.seen())[0] == "SENT"
+    await feedback.report("Bounce", order=old, bounceType="Transient", bounceSubType="General")
+    assert (await feedback.visible())[0] == "SENT"
 
 
 async def test_mail_of_a_fresh_link_is_the_newest(feedback: Feedback) -> None:
@@ -271,8 +271,8 @@ async def test_mail_of_a_fresh_link_is_the_newest(feedback: Feedback) -> None:
     async with feedback.service.browser() as guest:
         await guest.do("requestFreshLink", token=feedback.token)
     await feedback.service.deliver()
-    await feedback.tell("Bounce", order=old, bounceType="Transient", bounceSubType="General")
-    assert (await feedback.seen())[0] == "SENT"
+    await feedback.report("Bounce", order=old, bounceType="Transient", bounceSubType="General")
+    assert (await feedback.visible())[0] == "SENT"
 
 
 @pytest.mark.parametrize("end", ["REVOKED", "ACCEPTED", "DECLINED"])
@@ -286,11 +286,11 @@ async def test_closed_invitation_is_unchanged(feedback: Feedback, end: str) -> N
         else:
             await guest.do("declineInvite", token=feedback.token)
     assert (await feedback.owner.invitation(feedback.invitation_id))["status"] == end
-    before = await feedback.seen(), await feedback.kinds(), await feedback.link_ends()
+    before = await feedback.visible(), await feedback.kinds(), await feedback.link_ends()
     feedback.service.clock.advance(minutes=5)
-    await feedback.tell("Delivery", timestamp=stamp(feedback.service.clock()))
+    await feedback.report("Delivery", timestamp=stamp(feedback.service.clock()))
     await feedback.bounce()
-    assert (await feedback.seen(), await feedback.kinds(), await feedback.link_ends()) == before
+    assert (await feedback.visible(), await feedback.kinds(), await feedback.link_ends()) == before
     assert (await database.select("SELECT reason FROM suppressions"))[0]["reason"] == "bounced"
 
 
@@ -298,9 +298,9 @@ async def test_event_before_the_sending_is_recorded(feedback: Feedback) -> None:
     """SENT does not overwrite a delivery that arrives before the worker has recorded the mail."""
     feedback.service.clock.advance(minutes=2)
     await feedback.owner.do("resendInvite", invitationId=feedback.invitation_id)
-    await feedback.tell("Delivery", timestamp=stamp(feedback.service.clock()))
+    await feedback.report("Delivery", timestamp=stamp(feedback.service.clock()))
     await feedback.service.deliver()
-    assert (await feedback.seen())[0] == "DELIVERED"
+    assert (await feedback.visible())[0] == "DELIVERED"
     assert (await feedback.owner.invitation(feedback.invitation_id))["lastSentAt"] is not None
 
 
@@ -311,14 +311,14 @@ async def test_event_waits_for_a_worker_that_records(feedback: Feedback) -> None
     recording = f"UPDATE invitations SET last_sent_at = now() WHERE id = '{feedback.invitation_id}'"  # noqa: S608 -- our own id
     async with hold_lock(url, recording) as worker:
         feedback.service.clock.advance(minutes=5)
-        delivered = feedback.tell("Delivery", timestamp=stamp(feedback.service.clock()))
+        delivered = feedback.report("Delivery", timestamp=stamp(feedback.service.clock()))
         telling = asyncio.create_task(delivered, context=contextvars.Context())
         await wait_until(worker.awaited(), "an event that waits")
         await worker.connection.execute(
             "UPDATE links SET expires_at = expires_at WHERE invitation_id = $1", feedback.invitation_id
         )
     await telling
-    assert (await feedback.seen())[0] == "DELIVERED"
+    assert (await feedback.visible())[0] == "DELIVERED"
 
 
 # --------------------------------------------------------------------------------------------------- deadlines of links
@@ -328,7 +328,7 @@ async def test_late_delivery_extends_the_link(feedback: Feedback) -> None:
     """A mail after 25 minutes of greylisting has a link that is valid for ten minutes from its arrival."""
     sent = feedback.service.clock()
     feedback.service.clock.advance(minutes=25)
-    await feedback.tell("Delivery", timestamp=stamp(feedback.service.clock()))
+    await feedback.report("Delivery", timestamp=stamp(feedback.service.clock()))
     assert await feedback.link_ends() == sent + timedelta(minutes=35)
     feedback.service.clock.advance(minutes=9)
     async with feedback.service.browser() as guest:
@@ -339,21 +339,21 @@ async def test_link_is_valid_for_an_hour_at_most(feedback: Feedback) -> None:
     """A delivery 55 minutes after sending leaves five minutes. One after two hours leaves none."""
     sent = feedback.service.clock()
     feedback.service.clock.advance(minutes=55)
-    await feedback.tell("Delivery", timestamp=stamp(feedback.service.clock()))
+    await feedback.report("Delivery", timestamp=stamp(feedback.service.clock()))
     assert await feedback.link_ends() == sent + timedelta(minutes=60)
 
 
 async def test_delivery_in_the_future_counts_as_now(feedback: Feedback) -> None:
     """A mail server with a fast clock does not extend a link."""
     now = feedback.service.clock()
-    await feedback.tell("Delivery", timestamp=stamp(now + timedelta(minutes=40)))
+    await feedback.report("Delivery", timestamp=stamp(now + timedelta(minutes=40)))
     assert await feedback.link_ends() == now + timedelta(minutes=10)
 
 
 async def test_early_delivery_shortens_nothing(feedback: Feedback) -> None:
     """A deadline only moves later."""
     before = await feedback.link_ends()
-    await feedback.tell("Delivery", timestamp=stamp(feedback.service.clock() - timedelta(minutes=5)))
+    await feedback.report("Delivery", timestamp=stamp(feedback.service.clock() - timedelta(minutes=5)))
     assert await feedback.link_ends() == before
 
 
@@ -364,13 +364,13 @@ async def test_dead_link_is_not_revived(feedback: Feedback) -> None:
     await feedback.owner.do("resendInvite", invitationId=feedback.invitation_id)
     newer = await feedback.service.token_for(GUEST)
     before = await feedback.link_ends()
-    await feedback.tell("Delivery", order=order, timestamp=stamp(feedback.service.clock()))
+    await feedback.report("Delivery", order=order, timestamp=stamp(feedback.service.clock()))
     assert await feedback.link_ends() == before
     feedback.token = newer
     await feedback.owner.do("revokeInvite", invitationId=feedback.invitation_id)
     before = await feedback.link_ends()
     feedback.service.clock.advance(minutes=5)
-    await feedback.tell("Delivery", timestamp=stamp(feedback.service.clock()))
+    await feedback.report("Delivery", timestamp=stamp(feedback.service.clock()))
     assert await feedback.link_ends() == before
 
 
@@ -381,7 +381,7 @@ async def test_fresh_link_leaves_other_links_valid(feedback: Feedback) -> None:
     async with feedback.service.browser() as guest, feedback.service.browser() as thief:
         await thief.do("requestFreshLink", token=first)
         fresh = await feedback.service.token_for(GUEST)
-        await feedback.tell("Delivery", order=order, timestamp=stamp(feedback.service.clock()))
+        await feedback.report("Delivery", order=order, timestamp=stamp(feedback.service.clock()))
         for token in (first, fresh):
             assert (await guest.accept(token))["__typename"] == "AcceptInviteStarted"
 
@@ -391,9 +391,9 @@ async def test_fresh_link_leaves_other_links_valid(feedback: Feedback) -> None:
 
 async def _refused(feedback: Feedback, message: dict[str, str] | bytes, *, fetches: int = 0) -> None:
     """Asserts that a message is rejected: 403, no change, and only these fetches."""
-    before = await feedback.everything()
+    before = await feedback.stored_facts()
     assert (await feedback.post(message)).status_code == 403
-    assert await feedback.everything() == before
+    assert await feedback.stored_facts() == before
     assert len(feedback.sns.fetched) == fetches
 
 
@@ -574,9 +574,9 @@ async def test_replay_changes_nothing(feedback: Feedback) -> None:
     message = feedback.sns.notification(bounce, now=feedback.service.clock())
     assert (await feedback.post(message)).status_code == 200
     await database.execute("DELETE FROM suppressions")
-    before = await feedback.everything()
+    before = await feedback.stored_facts()
     assert (await feedback.post(message)).status_code == 200
-    assert await feedback.everything() == before
+    assert await feedback.stored_facts() == before
 
 
 async def test_subscription_is_confirmed_without_fetching_its_url(

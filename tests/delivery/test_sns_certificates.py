@@ -48,7 +48,7 @@ async def test_certificate_is_fetched_whole() -> None:
 
 async def test_other_answers_are_no_certificate() -> None:
     """A huge body, an error, a redirect, half an answer and nonsense are rejected. No redirect is followed."""
-    async with _answering(_ok(b"x")) as (elsewhere, asked):
+    async with _answering(_ok(b"x")) as (elsewhere, requests):
         redirect = b"HTTP/1.1 302 Found\r\nlocation: %s\r\ncontent-length: 0\r\n\r\n" % elsewhere.encode()
         bad = [
             _ok(b"x" * 40_000),
@@ -61,7 +61,7 @@ async def test_other_answers_are_no_certificate() -> None:
             async with _answering(answer) as (url, _):
                 with pytest.raises(sns.RetryLater):
                     await sns.fetch_certificate(url)
-        assert asked == []
+        assert requests == []
 
 
 async def test_endless_answer_meets_the_deadline() -> None:

@@ -29,7 +29,7 @@ GUEST = "guest@example.com"
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 
 
-def _through(service: Service, sender: MailSender, **settings: Any) -> Worker:
+def _worker_with(service: Service, sender: MailSender, **settings: Any) -> Worker:
     return Worker(service.settings.model_copy(update=settings), sender, service.clock)
 
 
@@ -59,11 +59,14 @@ async def test_server_outage_is_retried_for_days(service: Service) -> None:
     sender = _sender(service, "smtp://127.0.0.1:9")
     async with service.browser() as owner:
         (invitation_id,) = await _invite(service, owner, GUEST)
-        worker, pauses = _through(service, sender), []
+        worker, pauses = _worker_with(service, sender), []
         for _ in range(53):
             assert await worker.deliver_due() == 1
-            seen = await owner.invitation(invitation_id)
-            assert (seen["delivery"], "The service tries again" in seen["deliveryReason"]) == ("QUEUED", True)
+            invitation = await owner.invitation(invitation_id)
+            assert (invitation["delivery"], "The service tries again" in invitation["deliveryReason"]) == (
+                "QUEUED",
+                True,
+            )
             due_at = (await _order(service))["due_at"]
             pauses.append(due_at - service.clock())
             assert await worker.deliver_due() == 0
@@ -72,9 +75,9 @@ async def test_server_outage_is_retried_for_days(service: Service) -> None:
         assert timedelta(minutes=45) <= pauses[-1] <= timedelta(minutes=75)
         assert timedelta(days=1.5) < sum(pauses, timedelta(0)) < timedelta(days=2.5)
         assert await worker.deliver_due() == 1
-        seen = await owner.invitation(invitation_id)
-        assert seen["delivery"] == "FAILED"
-        assert "127.0.0.1:9 cannot be reached" in seen["deliveryReason"]
+        invitation = await owner.invitation(invitation_id)
+        assert invitation["delivery"] == "FAILED"
+        assert "127.0.0.1:9 cannot be reached" in invitation["deliveryReason"]
         service.clock.advance(days=1)
         assert await worker.deliver_due() == 0
 
@@ -96,11 +99,11 @@ async def test_answer_of_the_mail_server_decides(service: Service, step: Any, or
     async with service.browser() as owner, smtp_on_loopback() as smtp:
         (invitation_id,) = await _invite(service, owner, GUEST)
         smtp.orders[step] = order
-        worker = _through(service, _sender(service, f"smtp://127.0.0.1:{smtp.port}"))
+        worker = _worker_with(service, _sender(service, f"smtp://127.0.0.1:{smtp.port}"))
         await worker.deliver_due()
-        seen = await owner.invitation(invitation_id)
-        assert seen["delivery"] == delivery
-        assert seen["deliveryReason"]
+        invitation = await owner.invitation(invitation_id)
+        assert invitation["delivery"] == delivery
+        assert invitation["deliveryReason"]
         assert smtp.received == []
         smtp.orders.clear()
         service.clock.advance(hours=2)
@@ -131,7 +134,7 @@ async def test_throttling_pauses_without_costing_attempts(service: Service, ses:
     """While SES throttles, every worker pauses. After thirty rejections, the mail is still QUEUED, and is then sent."""
     async with service.browser() as owner, _ses_sender(service) as sender:
         (invitation_id,) = await _invite(service, owner, GUEST)
-        worker = _through(service, sender)
+        worker = _worker_with(service, sender)
         ses.faults["/v2/email/outbound-emails"] = SesFault(429, "TooManyRequestsException", "Maximum sending rate")
         await worker.deliver_due()
         assert await send_rate.reserve(1, rate=None, now=service.clock()) >= [timedelta(seconds=4)]
@@ -153,16 +156,16 @@ async def test_mail_without_a_receipt_of_ses_is_sent_again(service: Service, ses
     async with service.browser() as owner, service.browser() as guest, _ses_sender(service) as sender:
         (invitation_id,) = await _invite(service, owner, GUEST)
         ses.faults["/v2/email/outbound-emails"] = "accept and close"
-        worker = _through(service, sender)
+        worker = _worker_with(service, sender)
         await worker.deliver_due()
         waiting = await owner.invitation(invitation_id)
         assert (len(ses.sent), waiting["delivery"], "tries again" in waiting["deliveryReason"]) == (1, "QUEUED", True)
         ses.faults.clear()
         service.clock.advance(minutes=1)
         await worker.deliver_due()
-        seen = await owner.invitation(invitation_id)
-        assert (len(ses.sent), seen["delivery"], seen["deliveryReason"]) == (2, "SENT", None)
-        assert [node["kind"] for node in seen["timeline"]["nodes"]].count("invitation.sent") == 1
+        invitation = await owner.invitation(invitation_id)
+        assert (len(ses.sent), invitation["delivery"], invitation["deliveryReason"]) == (2, "SENT", None)
+        assert [node["kind"] for node in invitation["timeline"]["nodes"]].count("invitation.sent") == 1
         texts = [sent["Content"]["Simple"]["Body"]["Text"]["Data"] for sent in ses.sent]
         tokens = [re.findall(r"/confirm#(\S+)", text)[0] for text in texts]
         assert tokens[0] != tokens[1]
@@ -174,7 +177,7 @@ async def test_each_mail_carries_its_order(service: Service, ses: SesOnLoopback)
     """Each mail has the tag by which events find it, and the id of SES is stored."""
     async with service.browser() as owner, _ses_sender(service) as sender:
         await _invite(service, owner, GUEST)
-        await _through(service, sender).deliver_due()
+        await _worker_with(service, sender).deliver_due()
         order = await _order(service)
         assert ses.sent[0]["EmailTags"] == [{"Name": "order", "Value": order["id"]}]
         assert order["message_id"] == "ses-1"
@@ -185,9 +188,9 @@ async def test_suppression_list_of_ses_applies(service: Service, ses: SesOnLoopb
     async with service.browser() as owner, _ses_sender(service) as sender:
         (invitation_id,) = await _invite(service, owner, GUEST)
         ses.faults["/v2/email/outbound-emails"] = SesFault(400, "MessageRejected", "on the suppression list")
-        await _through(service, sender).deliver_due()
-        seen = await owner.invitation(invitation_id)
-        assert (seen["delivery"], seen["deliveryReason"][:8]) == ("SUPPRESSED", "Not sent")
+        await _worker_with(service, sender).deliver_due()
+        invitation = await owner.invitation(invitation_id)
+        assert (invitation["delivery"], invitation["deliveryReason"][:8]) == ("SUPPRESSED", "Not sent")
         assert (await database.select("SELECT reason FROM suppressions"))[0]["reason"] == "bounced"
 
 
@@ -199,9 +202,9 @@ async def test_worker_does_not_start_with_rewritten_links(service: Service, ses:
     ses.event_destinations["main"] = [destination]
     async with _ses_sender(service, "ses://eu-west-1?configuration_set=main") as sender:
         with pytest.raises(MailUnsafe, match=event):
-            await _through(service, sender).check()
+            await _worker_with(service, sender).check()
         destination["MatchingEventTypes"] = ["BOUNCE"]
-        await _through(service, sender).check()
+        await _worker_with(service, sender).check()
     assert ses.sent == []
 
 
@@ -216,15 +219,15 @@ async def test_limit_of_a_recipient_costs_no_attempt(serve: Callable[..., Any]) 
             service.clock.advance(minutes=2)
             await owner.do("resendInvite", invitationId=ids[0])
             await service.deliver()
-        seen = await owner.invitation(ids[0])
-        assert (seen["delivery"], seen["deliveryReason"]) == ("QUEUED", None)
+        invitation = await owner.invitation(ids[0])
+        assert (invitation["delivery"], invitation["deliveryReason"]) == ("QUEUED", None)
         assert {row["tries"] for row in await database.select("SELECT tries FROM mail_orders")} == {0}
         service.clock.advance(hours=1)
         await service.deliver()
         assert (await owner.invitation(ids[0]))["delivery"] == "SENT"
 
 
-class _Stolen:
+class _SlowSender:
     """A sender so slow that the lease ends and another worker leases the order."""
 
     def __init__(self, service: Service) -> None:
@@ -252,8 +255,8 @@ async def test_only_the_last_attempt_is_recorded(service: Service) -> None:
     """A worker that lost its lease while sending records nothing. The links of both mails are valid."""
     async with service.browser() as owner:
         (invitation_id,) = await _invite(service, owner, GUEST)
-        sender = _Stolen(service)
-        await _through(service, sender).deliver_due()
+        sender = _SlowSender(service)
+        await _worker_with(service, sender).deliver_due()
         order = await _order(service)
         assert (sender.sent, order["attempt"], order["message_id"]) == (2, 2, "message-2")
         kinds = [node["kind"] for node in (await owner.invitation(invitation_id))["timeline"]["nodes"]]
@@ -262,7 +265,7 @@ async def test_only_the_last_attempt_is_recorded(service: Service) -> None:
         assert len(alive) == 2
 
 
-class _Faulty(_Stolen):
+class _FaultySender(_SlowSender):
     """A sender with an unexpected error."""
 
     async def send(self, mail: Mail) -> str:
@@ -275,16 +278,19 @@ async def test_internal_error_is_retried_a_limited_number_of_times(service: Serv
     """
     async with service.browser() as owner:
         (invitation_id,) = await _invite(service, owner, GUEST)
-        worker = _through(service, _Faulty(service))
+        worker = _worker_with(service, _FaultySender(service))
         await worker.deliver_due()
-        seen = await owner.invitation(invitation_id)
-        assert (seen["delivery"], seen["deliveryReason"][:36]) == ("QUEUED", "This service has a fault of its own ")
+        invitation = await owner.invitation(invitation_id)
+        assert (invitation["delivery"], invitation["deliveryReason"][:36]) == (
+            "QUEUED",
+            "This service has a fault of its own ",
+        )
         for _ in range(53):
             service.clock.time = (await _order(service))["due_at"]
             assert await worker.deliver_due() == 1
         await owner.sign_in(OWNER)
-        seen = await owner.invitation(invitation_id)
-        assert (seen["delivery"], "confirm#" in seen["deliveryReason"]) == ("FAILED", False)
+        invitation = await owner.invitation(invitation_id)
+        assert (invitation["delivery"], "confirm#" in invitation["deliveryReason"]) == ("FAILED", False)
 
 
 async def test_stored_address_that_is_invalid_fails_at_once(service: Service) -> None:
@@ -296,17 +302,20 @@ async def test_stored_address_that_is_invalid_fails_at_once(service: Service) ->
         (invitation_id,) = await _invite(service, owner, GUEST)
         await database.execute("UPDATE invitations SET email = $1 WHERE id = $2", hostile, invitation_id)
         async with smtp_on_loopback() as smtp:
-            worker = _through(service, _sender(service, f"smtp://127.0.0.1:{smtp.port}"))
+            worker = _worker_with(service, _sender(service, f"smtp://127.0.0.1:{smtp.port}"))
             assert await worker.deliver_due() == 1
             service.clock.advance(days=1)
             assert await worker.deliver_due() == 0
             assert (smtp.received, smtp.reached["RCPT"]) == ([], 0)
         await owner.sign_in(OWNER)
-        seen = await owner.invitation(invitation_id)
-        assert (seen["delivery"], "not one plain email address" in seen["deliveryReason"]) == ("FAILED", True)
+        invitation = await owner.invitation(invitation_id)
+        assert (invitation["delivery"], "not one plain email address" in invitation["deliveryReason"]) == (
+            "FAILED",
+            True,
+        )
 
 
-class _RevokedMeanwhile(_Stolen):
+class _RevokingSender(_SlowSender):
     """A sender that rejects a mail while an admin revokes the invitation."""
 
     async def send(self, mail: Mail) -> str:
@@ -319,11 +328,11 @@ async def test_failure_does_not_change_a_closed_invitation(service: Service) -> 
     """An invitation that was revoked during the rejection of its mail keeps its delivery from before."""
     async with service.browser() as owner:
         (invitation_id,) = await _invite(service, owner, GUEST)
-        await _through(service, _RevokedMeanwhile(service)).deliver_due()
-        seen = await owner.invitation(invitation_id)
-        assert (seen["status"], seen["delivery"]) == ("REVOKED", "QUEUED")
+        await _worker_with(service, _RevokingSender(service)).deliver_due()
+        invitation = await owner.invitation(invitation_id)
+        assert (invitation["status"], invitation["delivery"]) == ("REVOKED", "QUEUED")
         assert (await _order(service))["failed_at"] is not None
-        assert [node["kind"] for node in seen["timeline"]["nodes"]] == ["invitation.created"]
+        assert [node["kind"] for node in invitation["timeline"]["nodes"]] == ["invitation.created"]
 
 
 async def test_slow_rate_does_not_delay_the_end(service: Service) -> None:
@@ -334,13 +343,13 @@ async def test_slow_rate_does_not_delay_the_end(service: Service) -> None:
         await _invite(service, owner, GUEST, "second@example.com", "third@example.com")
         sent, stopping = len(service.mailbox.entries), asyncio.Event()
         sender = open_sender(service.settings, mailbox=service.mailbox, clock=service.clock)
-        worker = _through(service, sender, mails_per_second=0.1)
+        worker = _worker_with(service, sender, mails_per_second=0.1)
         running = asyncio.create_task(worker.run(stopping))
 
-        async def one_was_sent() -> bool:
+        async def first_mail_sent() -> bool:
             return len(service.mailbox.entries) > sent
 
-        await wait_until(one_was_sent, "the first mail")
+        await wait_until(first_mail_sent, "the first mail")
         stopping.set()
         await asyncio.wait_for(running, 20)
         assert len(service.mailbox.entries) == sent + 1
@@ -390,7 +399,7 @@ async def test_replaced_mail_does_not_block_a_fresh_link(service: Service) -> No
     """A first mail that still waits for its next attempt after a sent resend does not prevent a fresh link."""
     async with service.browser() as owner, service.browser() as guest:
         (invitation_id,) = await _invite(service, owner, GUEST)
-        await _through(service, _sender(service, "smtp://127.0.0.1:9")).deliver_due()
+        await _worker_with(service, _sender(service, "smtp://127.0.0.1:9")).deliver_due()
         hour = service.clock() + timedelta(hours=1)
         await database.execute("UPDATE mail_orders SET due_at = $1 WHERE sent_at IS NULL", hour)
         await owner.do("resendInvite", invitationId=invitation_id)
@@ -420,8 +429,8 @@ async def test_language_of_the_invitation_takes_precedence(service: Service) -> 
         assert (await update_policy(owner, community, locale=None))["community"]["policy"]["locale"] is None
         await owner.invite(community, "plain-again@example.com")
         assert 'lang="en"' in (await service.mail_to("plain-again@example.com")).html
-        said = await audit_sentences(owner, community, "policy.changed")
-        assert "language of the mails: fr-CA" in said[-1]
+        sentences = await audit_sentences(owner, community, "policy.changed")
+        assert "language of the mails: fr-CA" in sentences[-1]
 
 
 async def test_community_is_created_with_its_language(service: Service) -> None:
