@@ -1,4 +1,6 @@
-"""Blocks: made with a link alone, so they are announced by mail, can be lifted, and name no invitee as their author."""
+"""Blocks need only a link. So they are announced by mail, can be lifted, and do not name the invitee as their
+author.
+"""
 
 import re
 from collections.abc import AsyncIterator
@@ -29,22 +31,22 @@ mutation($input: ResendInviteInput!) { resendInvite(input: $input) { __typename 
 
 @dataclass
 class BlockSetup:
-    """A community that invited the guest, and somebody who got hold of the link."""
+    """A community that invited the guest, and a person who obtained the link."""
 
     service: Service
     owner: Browser
-    thief: Browser
+    link_holder: Browser
     community: str
     invitation: str
 
     async def block(self) -> None:
-        """The thief declines and blocks with the link alone."""
+        """Declines and blocks as the holder of the link, without a login."""
         token = await self.service.token_for(GUEST)
-        answer = await self.thief.do("declineInvite", token=token, block=True)
+        answer = await self.link_holder.do("declineInvite", token=token, block=True)
         assert answer["__typename"] == "DeclineInviteSuccess"
 
     async def undo_path(self) -> str:
-        """The path of the link in the newest mail about a block."""
+        """Returns the path of the link in the newest mail about a block."""
         mail = await self.service.mail_to(GUEST)
         assert mail.subject == "Demo can no longer invite you"
         found = re.search(r"/blocks/[A-Za-z0-9_-]{43}", mail.text)
@@ -66,10 +68,10 @@ class BlockSetup:
 
 @pytest.fixture
 async def setup(service: Service) -> AsyncIterator[BlockSetup]:
-    async with service.browser() as owner, service.browser() as thief:
+    async with service.browser() as owner, service.browser() as link_holder:
         community = await join_owner(service, owner)
         invited = await owner.invite(community, GUEST)
-        yield BlockSetup(service, owner, thief, community, invited["invitation"]["id"])
+        yield BlockSetup(service, owner, link_holder, community, invited["invitation"]["id"])
 
 
 async def _press(service: Service, path: str, **form: str) -> httpx2.Response:
@@ -81,7 +83,9 @@ async def _press(service: Service, path: str, **form: str) -> httpx2.Response:
 
 
 async def test_a_block_by_link_is_announced_and_its_mail_lifts_it(setup: BlockSetup) -> None:
-    """H175: the invited mailbox is written to, its mail lifts the block, and the admin can reopen the invitation."""
+    """H175: the service mails the invited mailbox. The mail's link lifts the block, and the admin can reopen the
+    invitation.
+    """
     await setup.block()
     assert [(block.email, block.made_by) for block in await blocks.list_all()] == [(GUEST, "link")]
     path = await setup.undo_path()
@@ -91,8 +95,8 @@ async def test_a_block_by_link_is_announced_and_its_mail_lifts_it(setup: BlockSe
     assert (await _press(setup.service, path)).status_code == 200
     assert await blocks.list_all() == []
     await setup.owner.sign_in("owner@example.com")
-    seen = await setup.owner.invitation(setup.invitation)
-    assert (seen["status"], seen["canResend"]) == ("DECLINED", True)
+    invitation = await setup.owner.invitation(setup.invitation)
+    assert (invitation["status"], invitation["canResend"]) == ("DECLINED", True)
     assert (await setup.resend())["__typename"] == "ResendInviteSuccess"
     async with setup.service.browser() as guest:
         assert (await guest.accept_as(await setup.service.token_for(GUEST), GUEST))["status"] == "ACCEPTED"
@@ -110,14 +114,16 @@ async def test_a_block_by_link_is_announced_and_its_mail_lifts_it(setup: BlockSe
         (Reason.COMPLAINED, 0, "address.block_notice_failed"),
     ],
 )
-async def test_the_mail_about_a_block_respects_what_cannot_be_delivered(
+async def test_a_block_notice_respects_bounces_and_complaints(
     setup: BlockSetup, reason: Reason, sent: int, last: str
 ) -> None:
-    """H175: an unsubscribed mailbox hears of the block too; one that bounced or complained does not, and the log says so."""
+    """H175: an unsubscribed mailbox gets the mail about a block. A bounced or complained mailbox gets none, and the log
+    records this.
+    """
     token = await setup.service.token_for(GUEST)
     async with database.transaction():
         await suppression.add(canonical(GUEST), reason, now=setup.service.clock())
-    await setup.thief.do("declineInvite", token=token, block=True)
+    await setup.link_holder.do("declineInvite", token=token, block=True)
     await setup.service.deliver()
     assert len(setup.mails()) == sent
     assert (await setup.kinds())[-1] == last
@@ -125,7 +131,7 @@ async def test_the_mail_about_a_block_respects_what_cannot_be_delivered(
 
 
 async def test_a_block_that_was_lifted_is_not_announced(setup: BlockSetup) -> None:
-    """The operator lifts a block before the worker comes to its mail: nothing is sent, and the address can be invited."""
+    """The operator lifts a block before the worker sends its mail. No mail is sent, and the address can be invited."""
     await setup.block()
     removed = await suppression.remove(canonical(GUEST), sender=None, now=setup.service.clock())
     assert (removed.was_suppressed, removed.unblocked_by) == (False, ["Demo"])
@@ -137,16 +143,18 @@ async def test_a_block_that_was_lifted_is_not_announced(setup: BlockSetup) -> No
 # -------------------------------------------------------------------------------------------------- a shared browser
 
 
-async def test_a_flow_cookie_alone_blocks_nobody(setup: BlockSetup) -> None:
-    """H176: a flow that is left over in a shared browser declines at most; with the block nothing happens at all."""
-    await setup.thief.accept(await setup.service.token_for(GUEST))
+async def test_a_flow_cookie_alone_cannot_block(setup: BlockSetup) -> None:
+    """H176: a flow that remains in a shared browser can decline at most. A request to decline and block changes
+    nothing.
+    """
+    await setup.link_holder.accept(await setup.service.token_for(GUEST))
     before = await setup.kinds()
-    refused = await setup.thief.do("declineInvite", block=True)
+    refused = await setup.link_holder.do("declineInvite", block=True)
     assert refused["__typename"] == "InviteLinkInvalid"
     await setup.service.deliver()
     assert (await setup.owner.invitation(setup.invitation))["status"] == "PENDING"
     assert (await blocks.list_all(), setup.mails(), await setup.kinds()) == ([], [], before)
-    assert (await setup.thief.do("declineInvite"))["__typename"] == "DeclineInviteSuccess"
+    assert (await setup.link_holder.do("declineInvite"))["__typename"] == "DeclineInviteSuccess"
     assert (await blocks.list_all(), setup.mails()) == ([], [])
     assert (await setup.resend())["__typename"] == "ResendInviteSuccess"
 
@@ -154,8 +162,10 @@ async def test_a_flow_cookie_alone_blocks_nobody(setup: BlockSetup) -> None:
 # ------------------------------------------------------------------------------------------------------ the undo page
 
 
-async def test_scanners_lift_no_block(setup: BlockSetup) -> None:
-    """H177: GET, HEAD, and POSTs without the field of the page's form change nothing; the page is strict and translated."""
+async def test_scanners_cannot_lift_a_block(setup: BlockSetup) -> None:
+    """H177: GET, HEAD, and POSTs without the form's field change nothing. The page is translated and has a strict
+    policy.
+    """
     await setup.block()
     path = await setup.undo_path()
     async with http_client(setup.service.url) as scanner:
@@ -181,7 +191,7 @@ async def test_scanners_lift_no_block(setup: BlockSetup) -> None:
 
 
 async def test_every_undo_token_gets_the_same_answer(setup: BlockSetup) -> None:
-    """H177: live, used, unknown, expired and overlong tokens are answered alike; only the live one lifts."""
+    """H177: live, used, unknown, expired and overlong tokens get the same answer. Only the live one lifts the block."""
     await setup.block()
     path = await setup.undo_path()
     setup.service.clock.advance(days=30)
@@ -196,27 +206,29 @@ async def test_every_undo_token_gets_the_same_answer(setup: BlockSetup) -> None:
     assert (await setup.kinds()).count("address.block_lifted") == 1
 
 
-async def test_an_undo_token_lifts_its_own_block_only(setup: BlockSetup) -> None:
-    """H177: the token of a lifted block lifts no later block, nor that of another address, and unsubscribes nobody."""
+async def test_an_undo_token_lifts_only_its_block(setup: BlockSetup) -> None:
+    """H177: the token of a lifted block does not lift a later block or another address's block, and does not
+    unsubscribe.
+    """
     await setup.owner.invite(setup.community, "other@example.com")
     other = await setup.service.token_for("other@example.com")
-    await setup.thief.do("declineInvite", token=other, block=True)
+    await setup.link_holder.do("declineInvite", token=other, block=True)
     await setup.block()
-    first = await setup.undo_path()
-    await _press(setup.service, first)
+    first_path = await setup.undo_path()
+    await _press(setup.service, first_path)
     assert [block.email for block in await blocks.list_all()] == ["other@example.com"]
     assert (await setup.resend())["__typename"] == "ResendInviteSuccess"
     await setup.block()
-    await _press(setup.service, first)
-    await _press(setup.service, first.replace("blocks", "unsubscribe"), **{"List-Unsubscribe": "One-Click"})
+    await _press(setup.service, first_path)
+    await _press(setup.service, first_path.replace("blocks", "unsubscribe"), **{"List-Unsubscribe": "One-Click"})
     assert [block.email for block in await blocks.list_all()] == [GUEST, "other@example.com"]
     assert await suppression.list_all() == []
     await _press(setup.service, await setup.undo_path())
     assert [block.email for block in await blocks.list_all()] == ["other@example.com"]
 
 
-async def test_an_undo_token_is_stored_and_logged_nowhere(setup: BlockSetup, log_lines: list[str]) -> None:  # noqa: F811
-    """H155: no log line and no stored value has the token of the mail about a block, before or after its use."""
+async def test_an_undo_token_is_never_stored_or_logged(setup: BlockSetup, log_lines: list[str]) -> None:  # noqa: F811
+    """H155: no log line and no stored value contains the token of the mail about a block, before or after its use."""
     await setup.block()
     path = await setup.undo_path()
     token = path.rpartition("/")[2]
@@ -234,18 +246,18 @@ async def test_an_undo_token_is_stored_and_logged_nowhere(setup: BlockSetup, log
     assert [line for line in log_lines if "/blocks/{token}" in line]
 
 
-# ---------------------------------------------------------------------------------------------------------- the record
+# ---------------------------------------------------------------------------------------------------------- the audit log
 
 
-async def test_the_record_names_somebody_with_the_link(setup: BlockSetup) -> None:
-    """H178: no event, refusal or mail attributes an act of a link's holder to the invitee."""
+async def test_the_audit_log_names_a_holder_of_the_link(setup: BlockSetup) -> None:
+    """H178: events, refusals and mails do not attribute actions of the link's holder to the invitee."""
     token = await setup.service.token_for(GUEST)
-    await setup.thief.accept_as(token, "thief@example.com")
-    flow = await setup.thief.acceptance()
-    await setup.thief.do("requestOtherAddress", acceptanceId=flow["id"])
-    await setup.thief.accept_as(token, GUEST, verified=False)
+    await setup.link_holder.accept_as(token, "thief@example.com")
+    flow = await setup.link_holder.acceptance()
+    await setup.link_holder.do("requestOtherAddress", acceptanceId=flow["id"])
+    await setup.link_holder.accept_as(token, GUEST, verified=False)
     setup.service.clock.advance(minutes=11)
-    await setup.thief.do("requestFreshLink", token=token)
+    await setup.link_holder.do("requestFreshLink", token=token)
     fresh = await setup.service.mail_to(GUEST)
     await setup.block()
     await _press(setup.service, await setup.undo_path())
@@ -255,15 +267,15 @@ async def test_the_record_names_somebody_with_the_link(setup: BlockSetup) -> Non
         "invitation.fresh_link_requested", "invitation.declined", "address.blocked", "address.block_lifted",
     ]  # fmt: skip
     summaries = {kind: events[kind]["summary"] for kind in by_holder}
-    assert [kind for kind, said in summaries.items() if not said.startswith("Somebody ")] == []
+    assert [kind for kind, summary in summaries.items() if not summary.startswith("Somebody ")] == []
     assert [kind for kind in by_holder if events[kind]["actor"] is not None] == []
     assert not re.search(r"\bThey\b|[Ii]nvitee\b(?!'s mail server)", str([n["summary"] for n in events.values()]))
     assert "that you asked for" not in fresh.text
     assert "Somebody asked for this fresh link" in fresh.text
 
 
-async def test_a_refused_resend_names_no_invitee(setup: BlockSetup) -> None:
-    """H178: the admin who may not reopen a blocked invitation reads that somebody with the link blocked it."""
+async def test_a_refused_resend_does_not_blame_the_invitee(setup: BlockSetup) -> None:
+    """H178: the admin who may not reopen a blocked invitation reads that a person with the link blocked it."""
     await setup.block()
     refused = await setup.resend()
     assert refused["__typename"] == "InvitationClosed"
@@ -271,11 +283,11 @@ async def test_a_refused_resend_names_no_invitee(setup: BlockSetup) -> None:
     assert (await setup.owner.invitation(setup.invitation))["status"] == "DECLINED"
 
 
-# ------------------------------------------------------------------------------------------------------------ their end
+# ------------------------------------------------------------------------------------------------------------ pruning
 
 
-async def test_undo_tokens_go_when_they_end(setup: BlockSetup) -> None:
-    """A token is pruned after 30 days and its block is not; an erasure keeps both, for the mailbox's owner."""
+async def test_expired_undo_tokens_are_pruned(setup: BlockSetup) -> None:
+    """Pruning deletes a token after 30 days and keeps its block. An erasure keeps both for the mailbox's owner."""
     await setup.block()
     path = await setup.undo_path()
     await erase(canonical(GUEST), even_last_owner=False, now=setup.service.clock())

@@ -1,4 +1,4 @@
-"""The words of the mails: complete in each language, and no tool for whoever names a community or writes a message."""
+"""The texts of the mails: complete in each language, and safe against hostile community names and messages."""
 
 import re
 import unicodedata
@@ -47,12 +47,12 @@ BLOCK = BlockFacts(BOB, "Book Club", UNDO, datetime(2026, 12, 31, 22, 30, tzinfo
 LINKED = LinkedIdentityFacts(
     BOB, "Example ID", datetime(2026, 12, 1, 2, 5, tzinfo=timezone(timedelta(hours=3))), SERVICE
 )
-# What some mail program or other makes a link of: a host, an address, a scheme, two slashes, with any dot that IDNA knows.
+# Texts that mail programs turn into links: a host, an address, a scheme, two slashes, with any dot of IDNA.
 LINKLIKE = re.compile(r"\S[.。．｡․@＠](?=\S)|(?<=[^\W\d_])[:：](?=\S)|[/\\]{2}")
 
 
 class Reader(HTMLParser):
-    """The anchors, the other tags and the visible text of a document."""
+    """Collects the anchors, the other tags and the visible text of a document."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -81,7 +81,7 @@ class Reader(HTMLParser):
 
 
 def without_our_links(text: str) -> str:
-    """And without the invitee's own address, of which a mail program may make what it likes."""
+    """Removes our links, and the invitee's address, which a mail program may turn into a link."""
     for ours in (LINK, UNSUBSCRIBE, UNDO, SERVICE, BOB):
         text = text.replace(ours, "")
     return text
@@ -99,7 +99,7 @@ def mails() -> Iterator[Mail]:
 
 @pytest.mark.parametrize("language", [language for language in LANGUAGES if language != "en"])
 def test_no_english_is_left_in_a_translated_mail(language: str) -> None:
-    """Every sentence of the translated mails differs from the English one, save names, links, dates and codes."""
+    """Every sentence of a translated mail differs from the English one, except names, links, dates and codes."""
     facts = replace(FACTS, fresh=True, role="ADMIN")
     kept = {"Book Club", LINK, UNSUBSCRIBE, UNDO, SERVICE, "407152", "> Hello Bob,", "> welcome!", ""}
     for english, translated in (
@@ -124,19 +124,19 @@ def test_no_english_is_left_in_a_translated_mail(language: str) -> None:
         ("es", "Alice le invita a unirse a «Book Club»", "1 de diciembre de 2026"),
     ],
 )
-def test_subject_and_date_speak_the_invitees_language(language: str, subject: str, end: str) -> None:
-    """The subject names inviter and community, and the invitation's end is a date of the language."""
+def test_subject_and_date_use_the_invitees_language(language: str, subject: str, end: str) -> None:
+    """The subject names inviter and community, and the invitation's end is formatted for the language."""
     mail = invitation_mail(FACTS, locale=language)
     assert mail.subject == subject
     assert end in mail.text
     assert end in Reader(mail.html).text
 
 
-# --------------------------------------------------------------------------------------------------------- content
+# --------------------------------------------------------------------------------------------------------- contents
 
 
-def test_both_parts_tell_the_same() -> None:
-    """What the text part says, the HTML part says too, for every language and role."""
+def test_both_parts_have_the_same_contents() -> None:
+    """The HTML part contains the text part's contents, for every language and role."""
     for mail in mails():
         html = Reader(mail.html).text
         for line in mail.text.splitlines():
@@ -145,8 +145,10 @@ def test_both_parts_tell_the_same() -> None:
                 assert sentence in html, sentence
 
 
-def test_an_invitation_says_what_the_invitee_needs() -> None:
-    """Who, what, as what, the inviter's words quoted, the link's minutes, its rescue, its owner, the end, and how to say no."""
+def test_an_invitation_contains_the_required_facts() -> None:
+    """The mail names inviter, community and role, and quotes the message. It gives the link's minutes, the way to a
+    fresh link, the link's owner, the deadline and the way to decline.
+    """
     text = invitation_mail(replace(FACTS, role="ADMIN"), locale="en").text
     for words in (
         "Alice invites you to join Book Club",
@@ -164,7 +166,7 @@ def test_an_invitation_says_what_the_invitee_needs() -> None:
 
 
 def test_an_operators_invitation_names_no_inviter() -> None:
-    """Without an inviter nobody is made up, and without message and unsubscribe link their places are gone."""
+    """Without an inviter the mail invents no name. Without message and unsubscribe link it has no gaps for them."""
     mail = invitation_mail(replace(FACTS, inviter_name=None, message=None, unsubscribe_url=None), locale="en")
     assert mail.subject == "You are invited to join Book Club"
     assert "None" not in mail.text
@@ -174,15 +176,15 @@ def test_an_operators_invitation_names_no_inviter() -> None:
     assert len(Reader(mail.html).anchors) == 2
 
 
-def test_a_fresh_link_says_that_it_was_asked_for() -> None:
-    """A fresh link's mail begins with why it came, and its subject differs from the invitation's."""
+def test_a_fresh_link_says_that_it_was_requested() -> None:
+    """A fresh link's mail begins with its reason, and its subject differs from the invitation's."""
     mail = invitation_mail(replace(FACTS, fresh=True), locale="en")
     assert mail.subject == "Your fresh link to join Book Club"
     assert "Somebody asked for this fresh link with an earlier one." in mail.text
 
 
 def test_a_block_notice_names_no_author_and_offers_the_undo() -> None:
-    """H175: the notice says that the link alone made the block, and carries one link, which lifts it until its day."""
+    """H175: the notice says that the link alone made the block. Its one link lifts the block until the stated day."""
     for language in LANGUAGES:
         mail = address_blocked_mail(BLOCK, locale=language)
         assert "Book Club" in mail.subject
@@ -201,7 +203,7 @@ def test_a_block_notice_names_no_author_and_offers_the_undo() -> None:
 
 
 def test_a_notice_of_a_sign_in_names_it_and_the_time() -> None:
-    """The notice names the provider and the time in UTC, says what to do, and its one link is the front page."""
+    """The notice names the provider and the time in UTC, and gives advice. Its one link leads to the front page."""
     for language in LANGUAGES:
         mail = identity_linked_mail(LINKED, locale=language)
         assert "Example ID" in mail.text
@@ -215,15 +217,17 @@ def test_a_notice_of_a_sign_in_names_it_and_the_time() -> None:
     assert "Sign out everywhere." in identity_linked_mail(LINKED, locale="en").text
 
 
-def test_the_link_stands_on_a_line_of_its_own() -> None:
-    """The whole link is one line of the text part, never wrapped, exactly once."""
+def test_the_link_has_its_own_line() -> None:
+    """The text part contains the link exactly once, unwrapped on one line."""
     for mail in mails():
         assert mail.text.splitlines().count(LINK) == 1
         assert mail.text.count(TOKEN) == 1
 
 
-def test_the_only_links_are_ours_and_none_is_tracked() -> None:
-    """H095: button and copy line lead to the invitation, one anchor unsubscribes, each says ses:no-track, nothing is fetched."""
+def test_all_links_are_ours_and_untracked() -> None:
+    """H095: button and copy line lead to the invitation, and one anchor unsubscribes. Each has ses:no-track. The mail
+    fetches no resource.
+    """
     for mail in mails():
         page = Reader(mail.html)
         assert [anchor["href"] for anchor in page.anchors] == [LINK, LINK, UNSUBSCRIBE]
@@ -235,21 +239,23 @@ def test_the_only_links_are_ours_and_none_is_tracked() -> None:
 
 
 def test_unsubscribing_takes_one_click() -> None:
-    """RFC 8058: both headers are there where there is an unsubscribe link."""
+    """RFC 8058: a mail with an unsubscribe link has both headers."""
     assert invitation_mail(FACTS, locale="en").headers == {
         "List-Unsubscribe": f"<{UNSUBSCRIBE}>",
         "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
     }
 
 
-def test_tags_and_recipient_are_handed_through() -> None:
-    """H086: the mail goes to the very address of the facts, with the caller's tags."""
+def test_tags_and_recipient_are_passed_unchanged() -> None:
+    """H086: the mail has exactly the recipient of the facts, and the caller's tags."""
     mail = invitation_mail(FACTS, locale="de", tags={"order": "o1"})
     assert (mail.to, mail.tags) == (BOB, {"order": "o1"})
 
 
 def test_a_code_is_in_both_parts_and_not_in_the_subject() -> None:
-    """The code stands on its own line, is told to be secret and for the same browser, and no lock screen shows it."""
+    """The code has its own line. The mail calls it secret and bound to the same browser, and no lock screen
+    shows it.
+    """
     for language in LANGUAGES:
         mail = code_mail(CodeFacts(BOB, "407152", "Book Club", 10), locale=language)
         assert "407152" in mail.text.splitlines()
@@ -262,13 +268,13 @@ def test_a_code_is_in_both_parts_and_not_in_the_subject() -> None:
     assert "Nobody will ever ask you" in code_mail(CodeFacts(BOB, "407152", "Book Club", 10), locale=None).text
 
 
-def test_facts_show_neither_link_nor_address_nor_message() -> None:
-    """The repr of the facts, which lands in tracebacks, holds no secret."""
-    shown = repr(FACTS)
-    assert [secret for secret in (TOKEN, "bob@", "Hello", UNSUBSCRIBE) if secret in shown] == []
+def test_facts_do_not_show_link_address_or_message() -> None:
+    """The repr of the facts, which appears in tracebacks, contains no secret."""
+    text = repr(FACTS)
+    assert [secret for secret in (TOKEN, "bob@", "Hello", UNSUBSCRIBE) if secret in text] == []
 
 
-# -------------------------------------------------------------------------------------------------------- mischief
+# -------------------------------------------------------------------------------------------------------- injection
 
 
 @pytest.mark.parametrize(
@@ -289,8 +295,8 @@ def test_facts_show_neither_link_nor_address_nor_message() -> None:
         "tel:+4930123456 javascript:alert(1)",
     ],
 )
-def test_a_hostile_name_stays_a_name(name: str) -> None:
-    """H087, H088: in subject, text and HTML it is one line of plain words, no markup, no link, no template."""
+def test_a_hostile_name_is_plain_text(name: str) -> None:
+    """H087, H088: in subject, text and HTML the name is one line of plain words, without markup, links or templates."""
     facts = replace(FACTS, inviter_name=name, community_name=name, message=name)
     for mail in (
         invitation_mail(facts, locale="en"),
@@ -312,7 +318,7 @@ def test_a_hostile_name_stays_a_name(name: str) -> None:
 
 @given(st.text(max_size=200))
 def test_no_name_looks_like_a_link_or_has_a_second_line(name: str) -> None:
-    """H087: for any text at all, a plain name is short, on one line, encodable, and without anything linklike."""
+    """H087: for any text, a plain name is short, on one line, encodable, and does not look like a link."""
     plain = plain_name(name)
     assert LINKLIKE.findall(plain) == []
     assert len(plain.splitlines()) <= 1
@@ -323,7 +329,7 @@ def test_no_name_looks_like_a_link_or_has_a_second_line(name: str) -> None:
 
 @given(st.text(max_size=300))
 def test_no_message_looks_like_a_link(message: str) -> None:
-    """For any text at all, a plain message has nothing linklike, no control character and no gap of many lines."""
+    """For any text, a plain message contains no lookalike of a link, no control character and no gap of many lines."""
     plain = plain_message(message)
     assert LINKLIKE.findall(plain) == []
     assert "\n\n\n" not in plain
@@ -332,25 +338,25 @@ def test_no_message_looks_like_a_link(message: str) -> None:
 
 @pytest.mark.parametrize("to", ["b.o-b@example.com", "bob+clubs_2@example.com"])
 def test_an_ordinary_address_can_be_copied(to: str) -> None:
-    """The invitee's address stands in both parts as it is."""
+    """Both parts contain the invitee's address unchanged."""
     mail = invitation_mail(replace(FACTS, to=Address(to)), locale="en")
     assert f"This invitation is for {to}. " in mail.text
     assert f"This invitation is for {to}. " in mail.html
 
 
 @pytest.mark.parametrize(
-    ("to", "shown"),
+    ("to", "expected"),
     [
         ("bob+www.evil.example@example.com", "bob+www.~evil.~example@~example.~com"),
         ("bob+evil.example/login@example.com", "bob+evil.~example/login@~example.~com"),
         ("evil.example/=bob@example.com", "evil.~example/=bob@~example.~com"),
     ],
 )
-def test_an_odd_address_is_no_link(to: str, shown: str) -> None:
-    """What an inviter put behind the plus of an address is readable, and no mail program makes a link of it."""
+def test_an_odd_address_is_not_a_link(to: str, expected: str) -> None:
+    """The part after an address's plus is readable, and no mail program turns it into a link."""
     mail = invitation_mail(replace(FACTS, to=Address(to)), locale="en")
     for part in (mail.text, mail.html):
-        assert shown.replace("~", "\u202f") in part
+        assert expected.replace("~", "\u202f") in part
         assert to not in part
 
 
@@ -368,18 +374,20 @@ def test_an_odd_address_is_no_link(to: str, shown: str) -> None:
     ],
 )
 def test_an_honest_name_stays_readable(name: str, plain: str) -> None:
-    """Spaces, accents, initials, times, emoji and right-to-left names survive; a name of nothing visible is empty."""
+    """Spaces, accents, initials, times, emoji and right-to-left names are kept. A name without visible characters is
+    empty.
+    """
     assert plain_name(name) == plain
 
 
-def test_a_nameless_community_and_inviter_leave_whole_sentences() -> None:
-    """Names of nothing visible are replaced by words, not by a gap."""
+def test_missing_names_are_replaced_by_words() -> None:
+    """Names without visible characters are replaced by words, so that sentences stay complete."""
     mail = invitation_mail(replace(FACTS, community_name="\u200b", inviter_name="\u202e"), locale="en")
     assert mail.subject == "You are invited to join a private community"
 
 
 def test_long_names_are_cut_in_the_subject_and_whole_in_the_mail() -> None:
-    """A subject holds at most 60 characters of each name; the heading holds all 100."""
+    """A subject contains at most 60 characters of each name. The heading contains all 100."""
     facts = replace(FACTS, inviter_name="A" * 100, community_name="B" * 100)
     mail = invitation_mail(facts, locale="en")
     assert mail.subject == f"{'A' * 59}… invites you to join {'B' * 59}…"
@@ -387,7 +395,9 @@ def test_long_names_are_cut_in_the_subject_and_whole_in_the_mail() -> None:
 
 
 def test_a_message_keeps_its_lines_and_every_line_is_quoted() -> None:
-    """Line breaks of any kind stay, many blank lines become one, and no line of it can pass for the service's own words."""
+    """Line breaks of any kind are kept, and several blank lines become one. No line can pass for a sentence of the
+    service.
+    """
     facts = replace(FACTS, message="One\r\nTwo\u2028Three\n\n\n\n  Four\t4 ")
     mail = invitation_mail(facts, locale="en")
     assert "> One\n> Two\n> Three\n>\n> Four 4\n" in mail.text

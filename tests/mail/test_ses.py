@@ -1,4 +1,4 @@
-"""Mail through an HTTP endpoint on loopback that speaks SES v2, with the real boto3."""
+"""Sending through the real boto3 to a local HTTP server that implements SES v2."""
 
 import io
 import logging
@@ -33,8 +33,8 @@ MAIL = Mail(
 EVENTS = ["BOUNCE", "COMPLAINT", "DELIVERY", "DELIVERY_DELAY", "REJECT"]
 
 
-class Hand:
-    """A clock that is set by hand."""
+class ManualClock:
+    """A clock that tests set."""
 
     def __init__(self) -> None:
         self.now = START
@@ -44,8 +44,8 @@ class Hand:
 
 
 @pytest.fixture
-def clock() -> Hand:
-    return Hand()
+def clock() -> ManualClock:
+    return ManualClock()
 
 
 @pytest.fixture
@@ -65,13 +65,13 @@ def ses(monkeypatch: pytest.MonkeyPatch) -> Iterator[SesOnLoopback]:
         yield ses
 
 
-def sender_with(clock: Hand, timeout: float) -> SesSender:
+def sender_with(clock: ManualClock, timeout: float) -> SesSender:
     mail_from = parse_mail_from("Das Büro <invites@id.example.com>")
     return SesSender("eu-west-1", "guestlist", mail_from, topic_arns=(TOPIC,), clock=clock, timeout=timeout)
 
 
 @pytest.fixture
-async def sender(ses: SesOnLoopback, clock: Hand) -> AsyncIterator[SesSender]:
+async def sender(ses: SesOnLoopback, clock: ManualClock) -> AsyncIterator[SesSender]:
     sender = sender_with(clock, timeout=5)
     yield sender
     await sender.close()
@@ -87,7 +87,7 @@ def destination(*events: str, topic: str = TOPIC, enabled: bool = True) -> dict[
 
 
 async def test_a_mail_is_sent_to_exactly_the_canonical_address(sender: SesSender, ses: SesOnLoopback) -> None:
-    """H086: the one recipient is the stored address byte for byte; no Cc, no Bcc, no Reply-To."""
+    """H086: the only recipient is the stored address byte for byte. There is no Cc, Bcc or Reply-To."""
     assert await sender.send(MAIL) == "ses-1"
     (request,) = ses.sent
     assert request["Destination"] == {"ToAddresses": ["bob@example.com"]}
@@ -97,7 +97,7 @@ async def test_a_mail_is_sent_to_exactly_the_canonical_address(sender: SesSender
 
 
 async def test_both_parts_headers_tags_and_configuration_set_arrive(sender: SesSender, ses: SesOnLoopback) -> None:
-    """SES gets text and HTML as they are, with the marks against tracking, the unsubscribe header and the order's tag."""
+    """SES receives text and HTML unchanged, with the ses:no-track marks, the unsubscribe header and the order's tag."""
     await sender.send(MAIL)
     (request,) = ses.sent
     simple = request["Content"]["Simple"]
@@ -112,7 +112,7 @@ async def test_both_parts_headers_tags_and_configuration_set_arrive(sender: SesS
 
 
 async def test_open_and_click_tracking_are_switched_off_for_each_mail(sender: SesSender, ses: SesOnLoopback) -> None:
-    """H095: whatever the account and the configuration set say, SES is told to rewrite no link and to add no image."""
+    """H095: each request disables link rewriting and tracking images, independent of account and configuration set."""
     await sender.send(MAIL)
     assert ses.sent[0]["ConfigurationOverrides"] == {
         "Tracking": {"OpenTrackingEnabled": "DISABLED", "ClickTrackingEnabled": "DISABLED"}
@@ -135,10 +135,10 @@ async def test_open_and_click_tracking_are_switched_off_for_each_mail(sender: Se
         (SesFault(418, "TeapotException"), r"\(TeapotException\)", False),
     ],
 )
-async def test_a_refusal_is_told_in_words_of_ours(
+async def test_a_refusal_has_our_reason(
     fault: SesFault, words: str, *, suppressed: bool, sender: SesSender, ses: SesOnLoopback
 ) -> None:
-    """What SES refuses for good is refused once, and nothing of its message, which repeats addresses, is passed on."""
+    """A permanent refusal of SES is not retried. Its message, which repeats addresses, is not passed on."""
     ses.faults["/v2/email/outbound-emails"] = fault
     with pytest.raises(MailRefused, match=words) as caught:
         await sender.send(MAIL)
@@ -174,7 +174,7 @@ async def test_a_refusal_is_told_in_words_of_ours(
         (SesFault(503, "ServiceUnavailable"), "fault of its own", False, None),
     ],
 )
-async def test_a_passing_trouble_defers_the_mail_with_its_remedy(
+async def test_a_temporary_error_defers_the_mail_with_its_remedy(
     fault: SesFault,
     words: str,
     *,
@@ -183,7 +183,7 @@ async def test_a_passing_trouble_defers_the_mail_with_its_remedy(
     sender: SesSender,
     ses: SesOnLoopback,
 ) -> None:
-    """Throttling, set-up and outages leave the mail to a later try, which then succeeds; SES was asked once, not hammered."""
+    """Throttling, wrong setup and outages defer the mail, and a later try succeeds. Each try calls SES once."""
     ses.faults["/v2/email/outbound-emails"] = fault
     with pytest.raises(MailDeferred, match=words) as caught:
         await sender.send(MAIL)
@@ -196,9 +196,9 @@ async def test_a_passing_trouble_defers_the_mail_with_its_remedy(
 
 @pytest.mark.parametrize("order", ["hang", "close", "nonsense"])
 async def test_silence_half_an_answer_and_nonsense_defer_the_mail(
-    order: Literal["hang", "close", "nonsense"], clock: Hand, ses: SesOnLoopback
+    order: Literal["hang", "close", "nonsense"], clock: ManualClock, ses: SesOnLoopback
 ) -> None:
-    """A mail whose sending got no proper answer is tried again: it may have been sent, it must not be lost."""
+    """A mail without a valid answer is retried: it may have been sent, but must not be lost."""
     ses.faults["/v2/email/outbound-emails"] = order
     sender = sender_with(clock, timeout=0.2)
     with pytest.raises(MailDeferred, match="cannot be reached"):
@@ -210,7 +210,7 @@ async def test_silence_half_an_answer_and_nonsense_defer_the_mail(
 async def test_without_credentials_the_mail_waits_for_the_operator(
     sender: SesSender, ses: SesOnLoopback, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Missing AWS credentials are the operator's to mend: deferred, naming them, and nothing was sent."""
+    """Missing AWS credentials defer the mail. The reason names them for the operator, and SES receives no request."""
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     with pytest.raises(MailDeferred, match="credentials"):
@@ -218,10 +218,10 @@ async def test_without_credentials_the_mail_waits_for_the_operator(
     assert ses.requests == []
 
 
-async def test_an_endpoint_that_is_not_there_is_named(
+async def test_an_unreachable_endpoint_is_named(
     sender: SesSender, ses: SesOnLoopback, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A refused connection is deferred, and doctor says it once."""
+    """A refused connection defers the mail, and doctor reports it once."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     with pytest.raises(MailDeferred, match=r"eu-west-1 cannot be reached.*AWS_ENDPOINT_URL") as caught:
         await sender.send(MAIL)
@@ -229,8 +229,8 @@ async def test_an_endpoint_that_is_not_there_is_named(
     assert ses.requests == []
 
 
-async def test_the_rate_is_asked_for_once_in_ten_minutes(sender: SesSender, ses: SesOnLoopback, clock: Hand) -> None:
-    """MaxSendRate is remembered, refreshed when old, and survives a question that failed."""
+async def test_the_rate_is_cached_for_ten_minutes(sender: SesSender, ses: SesOnLoopback, clock: ManualClock) -> None:
+    """MaxSendRate is cached and refreshed when it expires. A failed refresh keeps the cached value."""
     assert [await sender.rate(), await sender.rate()] == [14.0, 14.0]
     assert len(ses.requests) == 1
     clock.now += timedelta(minutes=10)
@@ -241,20 +241,20 @@ async def test_the_rate_is_asked_for_once_in_ten_minutes(sender: SesSender, ses:
     assert await sender.rate() == 50.0
 
 
-async def test_the_rate_is_unknown_where_ses_does_not_say(sender: SesSender, ses: SesOnLoopback) -> None:
-    """Without permission for GetAccount there is no rate, and no error."""
+async def test_the_rate_is_unknown_without_permission(sender: SesSender, ses: SesOnLoopback) -> None:
+    """Without permission for GetAccount there is no rate and no error."""
     ses.faults["/v2/email/account"] = SesFault(403, "AccessDeniedException")
     assert await sender.rate() is None
 
 
-async def test_doctor_finds_nothing_where_all_is_well(sender: SesSender, ses: SesOnLoopback) -> None:
-    """A verified parent domain, a topic that is believed and all events make no finding, and no mail is sent."""
+async def test_doctor_accepts_a_correct_account(sender: SesSender, ses: SesOnLoopback) -> None:
+    """A verified parent domain, a trusted topic and all events cause no finding. No mail is sent."""
     assert await sender.findings() == []
     assert ses.sent == []
 
 
 async def test_doctor_names_each_fault_of_the_account(sender: SesSender, ses: SesOnLoopback) -> None:
-    """Sandbox, review and engagement tracking are found; a paused account is found instead of the review."""
+    """Sandbox, review and engagement tracking are findings. A paused account is reported in place of the review."""
     ses.account |= {
         "ProductionAccessEnabled": False,
         "EnforcementStatus": "PROBATION",
@@ -269,7 +269,7 @@ async def test_doctor_names_each_fault_of_the_account(sender: SesSender, ses: Se
 
 
 async def test_doctor_names_tracking_archives_and_missing_events(sender: SesSender, ses: SesOnLoopback) -> None:
-    """H095: CLICK and OPEN destinations, engagement metrics and an archive are each found, with their remedy."""
+    """H095: CLICK and OPEN destinations, engagement metrics and an archive are each reported with their remedy."""
     ses.configuration_sets["guestlist"] = {
         "ArchivingOptions": {"ArchiveArn": "arn:aws:ses:eu-west-1:1:mailmanager-archive/a"},
         "VdmOptions": {"DashboardOptions": {"EngagementMetrics": "ENABLED"}},
@@ -294,7 +294,7 @@ async def test_doctor_names_tracking_archives_and_missing_events(sender: SesSend
 
 
 async def test_doctor_names_an_unknown_or_unverified_sender(sender: SesSender, ses: SesOnLoopback) -> None:
-    """A sender without identity, and one whose verification or DKIM is unfinished, are found."""
+    """A sender without an identity, and one with unfinished verification or DKIM, are findings."""
     ses.identities["example.com"] = {"VerifiedForSendingStatus": False, "DkimAttributes": {"Status": "PENDING"}}
     unverified, dkim = await sender.findings()
     assert "example.com is not verified" in unverified
@@ -307,7 +307,7 @@ async def test_doctor_names_an_unknown_or_unverified_sender(sender: SesSender, s
 async def test_doctor_names_a_missing_permission_and_an_unknown_configuration_set(
     sender: SesSender, ses: SesOnLoopback
 ) -> None:
-    """The IAM action that is missing is named, and the other checks go on."""
+    """Doctor names the missing IAM action and continues with the other checks."""
     ses.faults["/v2/email/account"] = SesFault(403, "AccessDeniedException")
     del ses.configuration_sets["guestlist"]
     permission, unknown = await sender.findings()
@@ -315,8 +315,8 @@ async def test_doctor_names_a_missing_permission_and_an_unknown_configuration_se
     assert "knows no configuration set guestlist" in unknown
 
 
-async def test_doctor_asks_for_a_configuration_set(ses: SesOnLoopback, clock: Hand) -> None:
-    """Without one no event comes back, which is found; and SendEmail names none."""
+async def test_doctor_reports_a_missing_configuration_set(ses: SesOnLoopback, clock: ManualClock) -> None:
+    """Without a configuration set SES sends no events, which is a finding. SendEmail then names none."""
     sender = open_ses("ses://eu-west-1", "invites@example.com", topic_arns=(), clock=clock)
     (finding,) = await sender.findings()
     assert "?configuration_set=NAME" in finding
@@ -325,8 +325,8 @@ async def test_doctor_asks_for_a_configuration_set(ses: SesOnLoopback, clock: Ha
     await sender.close()
 
 
-async def test_an_address_leaves_the_suppression_list(sender: SesSender, ses: SesOnLoopback) -> None:
-    """An address on SES's own list is found and removed; removing it again is fine, and the others stay."""
+async def test_an_address_is_removed_from_the_suppression_list(sender: SesSender, ses: SesOnLoopback) -> None:
+    """An address on SES's list is found and removed. Removing it twice succeeds, and other addresses stay."""
     ses.suppressed |= {"a+b/c@example.com", "eve@example.com"}
     address = Address("a+b/c@example.com")
     assert isinstance(sender, SuppressionList)
@@ -338,7 +338,7 @@ async def test_an_address_leaves_the_suppression_list(sender: SesSender, ses: Se
 
 
 async def test_no_link_address_or_key_is_logged_even_at_debug(sender: SesSender, ses: SesOnLoopback) -> None:
-    """H155: with the root logger and botocore's own at DEBUG, sending and failing write neither body nor credentials."""
+    """H155: with the root logger and botocore's logger at DEBUG, sending and failing log no body and no credentials."""
     written = io.StringIO()
     handler = logging.StreamHandler(written)
     root = logging.getLogger()
@@ -367,8 +367,8 @@ async def test_no_link_address_or_key_is_logged_even_at_debug(sender: SesSender,
         assert secret not in written.getvalue()
 
 
-def test_silencing_twice_hands_each_warning_on_once() -> None:
-    """Importing and opening silence again; a warning still appears once."""
+def test_silencing_twice_emits_each_warning_once() -> None:
+    """Importing and opening a sender silence the loggers again. A warning still appears once."""
     silence_requests()
     silence_requests()
     assert (
@@ -384,15 +384,15 @@ def test_silencing_twice_hands_each_warning_on_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "place"),
+    ("url", "parts"),
     [
         ("ses://eu-west-1", ("eu-west-1", None)),
         ("ses://us-gov-east-1?configuration_set=guest_list-2", ("us-gov-east-1", "guest_list-2")),
     ],
 )
-def test_a_ses_url_is_read(url: str, place: tuple[str, str | None]) -> None:
-    """Region and configuration set stand in the URL."""
-    assert parse_ses_url(url) == place
+def test_a_ses_url_is_parsed(url: str, parts: tuple[str, str | None]) -> None:
+    """The URL contains region and configuration set."""
+    assert parse_ses_url(url) == parts
 
 
 @pytest.mark.parametrize(
@@ -406,8 +406,8 @@ def test_a_ses_url_is_read(url: str, place: tuple[str, str | None]) -> None:
         "ses://key:secret@eu-west-1",
     ],
 )
-def test_a_ses_url_that_cannot_work_is_refused(url: str) -> None:
-    """A misspelt region or option is refused in words that show the right form, and no part of the URL."""
+def test_an_invalid_ses_url_is_refused(url: str) -> None:
+    """The error for a wrong region or option shows the valid form, and no part of the URL."""
     with pytest.raises(MailSettingsInvalid, match=r"expected ses://REGION") as caught:
         parse_ses_url(url)
     assert "secret" not in str(caught.value)

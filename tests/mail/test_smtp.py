@@ -1,4 +1,4 @@
-"""Mail through a real SMTP server on loopback."""
+"""Sending to a real SMTP server on loopback."""
 
 import asyncio
 from dataclasses import replace
@@ -49,12 +49,14 @@ def sender_to(
     timeout: float = 5,
 ) -> SmtpSender:
     user, password = login or (None, None)
-    place = SmtpServer("127.0.0.1", server.port, encryption, user, password)
-    return SmtpSender(place, parse_mail_from("Das Büro <invites@example.com>"), lambda: NOW, timeout=timeout)
+    server_settings = SmtpServer("127.0.0.1", server.port, encryption, user, password)
+    return SmtpSender(server_settings, parse_mail_from("Das Büro <invites@example.com>"), lambda: NOW, timeout=timeout)
 
 
 async def test_a_mail_arrives_as_one_message_with_both_parts_and_the_unsubscribe_headers() -> None:
-    """H086: the envelope and To hold the canonical address byte for byte, and nobody else is written to or answered to."""
+    """H086: the envelope and To contain the canonical address byte for byte. There is no second recipient and no
+    Reply-To.
+    """
     async with smtp_on_loopback() as server:
         message_id = await sender_to(server).send(MAIL)
     (received,) = server.received
@@ -84,7 +86,7 @@ async def test_a_mail_arrives_as_one_message_with_both_parts_and_the_unsubscribe
 @pytest.mark.parametrize(
     "to", ["bob+tag@example.com", "o'neil@example.com", "prvs=1a=bob@example.com", "{a}`$&@example.com"]
 )
-async def test_unusual_addresses_are_written_to_as_they_are(to: str) -> None:
+async def test_unusual_addresses_are_sent_unchanged(to: str) -> None:
     """H185: the envelope and To repeat the address byte for byte, without quotes and without decoding."""
     async with smtp_on_loopback() as server:
         await sender_to(server).send(replace(MAIL, to=Address(to)))
@@ -92,8 +94,8 @@ async def test_unusual_addresses_are_written_to_as_they_are(to: str) -> None:
     assert f"\r\nTo: {to}\r\n".encode() in server.received[0].content
 
 
-async def test_a_mail_that_cannot_be_composed_is_refused_for_good() -> None:
-    """H185: a text that no encoding can carry is refused at once; the server hears of no mail."""
+async def test_a_mail_that_cannot_be_composed_is_refused_permanently() -> None:
+    """H185: a text that cannot be encoded is refused before the server receives a mail."""
     async with smtp_on_loopback() as server:
         with pytest.raises(MailRefused, match="could not compose"):
             await sender_to(server).send(replace(MAIL, text="\ud800"))
@@ -109,8 +111,8 @@ async def test_a_mail_that_cannot_be_composed_is_refused_for_good() -> None:
         plain_name("=?utf-8?b?d3d3LmV2aWwuY29t?=") + " invites you to join " + plain_name("=?utf-8?q?a=0Ab?="),
     ],
 )
-async def test_a_subject_arrives_as_it_was_written(subject: str) -> None:
-    """Scripts side by side, emoji, long lines, and names that pose as encoded words (RFC 2047) are read as written."""
+async def test_a_subject_arrives_unchanged(subject: str) -> None:
+    """Mixed scripts, emoji, long lines, and names that imitate encoded words (RFC 2047) arrive unchanged."""
     async with smtp_on_loopback() as server:
         await sender_to(server).send(replace(MAIL, subject=subject))
     assert server.received[0].message["Subject"] == subject
@@ -118,8 +120,10 @@ async def test_a_subject_arrives_as_it_was_written(subject: str) -> None:
 
 
 @pytest.mark.parametrize(("tls", "encryption"), [("tls", "tls"), ("starttls", "starttls")])
-async def test_mail_and_password_travel_encrypted(tls: str, encryption: Encryption, trusted: Certificates) -> None:
-    """With TLS or STARTTLS the server sees the login and the mail on an encrypted connection only."""
+async def test_mail_and_password_are_encrypted_in_transit(
+    tls: str, encryption: Encryption, trusted: Certificates
+) -> None:
+    """With TLS or STARTTLS the server receives login and mail only over an encrypted connection."""
     login = ("mailer@example.com", "p:a/s%s#wörd")
     async with smtp_on_loopback(tls=tls, certificates=trusted, login=login) as server:  # type: ignore[arg-type]
         await sender_to(server, encryption, login).send(MAIL)
@@ -127,8 +131,10 @@ async def test_mail_and_password_travel_encrypted(tls: str, encryption: Encrypti
     assert server.logins == [login]
 
 
-async def test_a_server_without_starttls_is_given_no_mail_and_no_password() -> None:
-    """Where STARTTLS is required, a server (or someone in between) that does not offer it gets nothing, and the remedy is told."""
+async def test_a_server_without_starttls_gets_no_mail_and_no_password() -> None:
+    """If STARTTLS is required, a server (or an attacker in between) that does not offer it gets nothing. The reason
+    names the remedy.
+    """
     async with smtp_on_loopback(login=("user", "secret")) as server:
         sender = sender_to(server, "starttls", ("user", "secret"))
         with pytest.raises(MailDeferred, match=r"offers no STARTTLS.*starttls=never") as caught:
@@ -138,24 +144,24 @@ async def test_a_server_without_starttls_is_given_no_mail_and_no_password() -> N
     assert "secret" not in str(caught.value.reason)
 
 
-async def test_a_mail_catcher_on_this_machine_needs_no_starttls() -> None:
-    """On loopback smtp:// sends without STARTTLS to a server that has none."""
+async def test_a_loopback_mail_catcher_needs_no_starttls() -> None:
+    """On loopback, smtp:// sends without STARTTLS to a server that does not offer it."""
     async with smtp_on_loopback() as server:
         await open_smtp(f"smtp://127.0.0.1:{server.port}", "invites@example.com", clock=lambda: NOW).send(MAIL)
     assert [received.encrypted for received in server.received] == [False]
 
 
 @pytest.mark.parametrize("tls", ["tls", "starttls"])
-async def test_a_certificate_that_is_not_trusted_is_refused(tls: str, certificates: Certificates) -> None:
-    """A server whose certificate nobody vouches for gets no mail, and SSL_CERT_FILE is named as the way out."""
+async def test_an_untrusted_certificate_is_refused(tls: str, certificates: Certificates) -> None:
+    """A server with an untrusted certificate gets no mail. The reason names SSL_CERT_FILE as the remedy."""
     async with smtp_on_loopback(tls=tls, certificates=certificates) as server:  # type: ignore[arg-type]
         with pytest.raises(MailDeferred, match="SSL_CERT_FILE"):
             await sender_to(server, "tls" if tls == "tls" else "starttls").send(MAIL)
     assert server.received == []
 
 
-async def test_a_wrong_password_waits_for_the_operator() -> None:
-    """A refused login (535) is deferred, and its reason names the setting and not the password."""
+async def test_a_wrong_password_defers_the_mail() -> None:
+    """A refused login (535) defers the mail. The reason names the setting and does not contain the password."""
     async with smtp_on_loopback(login=("user", "right")) as server:
         with pytest.raises(MailDeferred, match=r"refused the login \(535\).*GUESTLIST_MAIL_URL") as caught:
             await sender_to(server, login=("user", "wrong-secret")).send(MAIL)
@@ -172,8 +178,8 @@ async def test_a_wrong_password_waits_for_the_operator() -> None:
         ("DATA", f"554 5.7.1 spam: {LINK} is on a list", "its rules do not allow it"),
     ],
 )
-async def test_a_permanent_answer_refuses_the_mail_in_words_of_ours(step: str, reply: str, words: str) -> None:
-    """5xx for recipient or content is final, and nothing of the server's text, which may quote the link, is passed on."""
+async def test_a_permanent_answer_refuses_the_mail_with_our_reason(step: str, reply: str, words: str) -> None:
+    """5xx for recipient or content is final. The server's text, which may quote the link, is not passed on."""
     async with smtp_on_loopback() as server:
         server.orders = {step: reply}  # type: ignore[dict-item]
         with pytest.raises(MailRefused, match=words) as caught:
@@ -194,8 +200,8 @@ async def test_a_permanent_answer_refuses_the_mail_in_words_of_ours(step: str, r
         ("MAIL", "550 5.7.1 not your sender", False),
     ],
 )
-async def test_a_passing_trouble_defers_the_mail(step: str, reply: str, *, throttled: bool) -> None:
-    """4xx, and a sender that the operator has to set right, leave the mail to a later try; 421 asks for fewer mails."""
+async def test_a_temporary_error_defers_the_mail(step: str, reply: str, *, throttled: bool) -> None:
+    """4xx, and a sender that the operator must correct, defer the mail. 421 lowers the send rate."""
     async with smtp_on_loopback() as server:
         server.orders = {step: reply}  # type: ignore[dict-item]
         sender = sender_to(server)
@@ -213,7 +219,7 @@ async def test_a_passing_trouble_defers_the_mail(step: str, reply: str, *, throt
     ("order", "words"), [("hang", "did not answer in time"), ("close", "closed the connection|is not taking")]
 )
 async def test_a_server_that_hangs_or_closes_in_mid_answer_defers_the_mail(step: str, order: str, words: str) -> None:
-    """Silence and half an answer end in a deferral within the sender's patience."""
+    """A missing or truncated answer defers the mail within the sender's timeout."""
     async with smtp_on_loopback() as server:
         server.orders = {step: order}  # type: ignore[dict-item]
         with pytest.raises(MailDeferred, match=words):
@@ -222,8 +228,8 @@ async def test_a_server_that_hangs_or_closes_in_mid_answer_defers_the_mail(step:
     assert server.received == []
 
 
-async def test_a_server_that_is_not_there_is_named() -> None:
-    """A closed port is deferred with host and port in the reason, and doctor says the same."""
+async def test_an_unreachable_server_is_named() -> None:
+    """A closed port defers the mail with host and port in the reason. Doctor reports the same."""
     async with smtp_on_loopback() as server:
         port = server.port
     sender = sender_to(replace(server, port=port))
@@ -233,7 +239,7 @@ async def test_a_server_that_is_not_there_is_named() -> None:
 
 
 async def test_a_cancelled_send_closes_its_connection() -> None:
-    """Cancelling a send (the worker stops) leaves no conversation open and no mail half sent."""
+    """Cancelling a send, as a stopping worker does, leaves no open connection and no partly sent mail."""
     async with smtp_on_loopback() as server:
         server.orders = {"RCPT": "hang"}
         sending = asyncio.create_task(sender_to(server).send(MAIL))
@@ -244,8 +250,8 @@ async def test_a_cancelled_send_closes_its_connection() -> None:
     assert server.received == []
 
 
-async def test_doctor_finds_nothing_where_all_is_well_and_sends_no_mail() -> None:
-    """findings() connects and logs in, says nothing, and leaves no mail behind."""
+async def test_doctor_accepts_a_correct_server_and_sends_no_mail() -> None:
+    """findings() connects and logs in, returns no finding, and sends no mail."""
     login = ("user", "right")
     async with smtp_on_loopback(login=login) as server:
         assert await sender_to(server, login=login).findings() == []
@@ -256,8 +262,8 @@ async def test_doctor_finds_nothing_where_all_is_well_and_sends_no_mail() -> Non
     assert server.received == []
 
 
-async def test_smtp_knows_no_rate() -> None:
-    """SMTP has no notion of how many mails a second are welcome."""
+async def test_smtp_has_no_rate() -> None:
+    """SMTP does not define a maximum send rate."""
     sender = open_smtp("smtp://mail.example.com", "invites@example.com", clock=lambda: NOW)
     assert await sender.rate() is None
     await sender.close()
@@ -277,8 +283,8 @@ async def test_smtp_knows_no_rate() -> None:
         ("smtp://mailpit:1025?starttls=never", SmtpServer("mailpit", 1025, "none", None, None)),
     ],
 )
-def test_a_mail_url_is_read(url: str, expected: SmtpServer) -> None:
-    """Ports, percent-encoded credentials and encryption follow from the URL, encryption by default."""
+def test_a_mail_url_is_parsed(url: str, expected: SmtpServer) -> None:
+    """The URL defines ports, percent-encoded credentials and encryption. Encryption is the default."""
     assert parse_smtp_url(url) == expected
 
 
@@ -294,8 +300,8 @@ def test_a_mail_url_is_read(url: str, expected: SmtpServer) -> None:
         "smtp://user:secret@mail.example.com/folder",
     ],
 )
-def test_a_mail_url_that_cannot_work_is_refused_without_its_password(url: str) -> None:
-    """The refusal names the setting, and no part of the password."""
+def test_an_invalid_mail_url_is_refused_without_its_password(url: str) -> None:
+    """The error names the setting, and no part of the password."""
     with pytest.raises(MailSettingsInvalid, match="GUESTLIST_MAIL_URL") as caught:
         parse_smtp_url(url)
     assert "secret" not in str(caught.value)
@@ -303,10 +309,10 @@ def test_a_mail_url_that_cannot_work_is_refused_without_its_password(url: str) -
 
 
 def test_a_server_shows_no_credentials() -> None:
-    """The repr of a server, which lands in tracebacks, holds neither user nor password."""
-    shown = repr(parse_smtp_url("smtp://someone:secret@mail.example.com"))
-    assert "secret" not in shown
-    assert "someone" not in shown
+    """The repr of a server, which appears in tracebacks, contains no user and no password."""
+    text = repr(parse_smtp_url("smtp://someone:secret@mail.example.com"))
+    assert "secret" not in text
+    assert "someone" not in text
 
 
 @pytest.mark.parametrize(
@@ -317,7 +323,7 @@ def test_a_server_shows_no_credentials() -> None:
     ],
 )  # fmt: skip
 def test_a_sender_that_is_not_one_address_is_refused(mail_from: str) -> None:
-    """MAIL_FROM is one address with or without a name; anything else is named as wrong."""
+    """MAIL_FROM is one address with or without a name. Anything else is refused, and the error names the setting."""
     with pytest.raises(MailSettingsInvalid, match="GUESTLIST_MAIL_FROM"):
         parse_mail_from(mail_from)
 
@@ -332,8 +338,8 @@ def test_a_sender_that_is_not_one_address_is_refused(mail_from: str) -> None:
         ("guestlist@localhost", "", "guestlist@localhost"),
     ],
 )
-def test_a_sender_is_read_with_or_without_a_name(mail_from: str, name: str, address: str) -> None:
-    """Display names in any script and international domains come out as mail servers want them."""
+def test_a_sender_is_parsed_with_or_without_a_name(mail_from: str, name: str, address: str) -> None:
+    """Display names in any script and international domains are encoded as mail servers require."""
     sender = parse_mail_from(mail_from)
     assert (sender.display_name, sender.addr_spec) == (name, address)
 
@@ -354,14 +360,14 @@ def test_a_sender_is_read_with_or_without_a_name(mail_from: str, name: str, addr
         {"headers": {"X-A\r\nBcc": "eve@example.com"}},
     ],
 )
-def test_a_mail_with_a_second_recipient_cannot_be_made(change: dict[str, str]) -> None:
-    """H087: line breaks in headers and lists of addresses are refused as a MailRefused before anything is sent."""
+def test_a_mail_with_a_second_recipient_cannot_be_created(change: dict[str, str]) -> None:
+    """H087: line breaks in headers and lists of addresses raise MailRefused before any sending."""
     with pytest.raises(MailRefused, match="was not sent"):
         replace(MAIL, **change)  # type: ignore[arg-type]
 
 
-def test_a_mail_shows_nothing_of_its_content() -> None:
-    """The repr of a mail, which lands in logs, holds no part of it and masks the address."""
+def test_a_mails_repr_hides_its_content() -> None:
+    """The repr of a mail, which appears in logs, contains no part of the text and masks the address."""
     assert repr(MAIL) == "Mail(to='b•••@example.com', tags={})"
 
 
@@ -374,8 +380,8 @@ def test_a_mail_shows_nothing_of_its_content() -> None:
         ("mailbox:", "MailboxSender"),
     ],
 )
-async def test_the_mail_url_chooses_the_sender(url: str, kind: str) -> None:
-    """Each scheme has its sender, and opening one connects to nothing."""
+async def test_the_mail_url_selects_the_sender(url: str, kind: str) -> None:
+    """Each scheme has its sender. Opening a sender does not connect."""
     settings = Settings(mail_url=SecretStr(url), mail_from="invites@example.com", development=True)
     sender = open_sender(settings, mailbox=Mailbox())
     assert type(sender).__name__ == kind
@@ -383,12 +389,12 @@ async def test_the_mail_url_chooses_the_sender(url: str, kind: str) -> None:
 
 
 def test_a_mailbox_exists_in_development_only() -> None:
-    """Without a mailbox to deliver into, mailbox: is refused in words."""
+    """Without a mailbox object, mailbox: is refused with a message."""
     with pytest.raises(MailSettingsInvalid, match="guestlist dev"):
         open_sender(Settings(mail_url=SecretStr("mailbox:"), development=True))
 
 
-def test_mail_without_a_url_is_named_as_the_missing_setting() -> None:
-    """Where MAIL_URL is not set there is no sender, and the refusal shows the forms that work."""
+def test_a_missing_mail_url_is_named() -> None:
+    """Without MAIL_URL there is no sender, and the error shows the valid forms."""
     with pytest.raises(MailSettingsInvalid, match=r"GUESTLIST_MAIL_URL.*ses://REGION"):
         open_sender(Settings(mail_from="invites@example.com", development=True))

@@ -1,4 +1,4 @@
-"""Addresses that are not written to: how they get there, who sees it, and how the operator takes them off."""
+"""Suppressed addresses: the ways onto the list, its visibility, and removal by the operator."""
 
 import re
 
@@ -19,7 +19,7 @@ ONE_CLICK = {"List-Unsubscribe": "One-Click"}
 
 
 async def _invited(service: Service, owner: Browser) -> tuple[str, MailboxEntry]:
-    """The guest's invitation, and the mail that they got."""
+    """Returns the guest's invitation and its mail."""
     await owner.accept_as(await service.token_for(OWNER), OWNER)
     invited = await owner.invite(await owner.community_id(), GUEST)
     return str(invited["invitation"]["id"]), await service.mail_to(GUEST)
@@ -36,8 +36,10 @@ async def _click(service: Service, path: str, **form: str) -> httpx2.Response:
         return await client.post(path, data=form or ONE_CLICK)
 
 
-async def test_opening_the_link_changes_nothing(service: Service) -> None:
-    """A mail scanner's GETs and HEADs show a page with one button, in the reader's language, and suppress nobody."""
+async def test_opening_the_link_does_not_suppress(service: Service) -> None:
+    """A mail scanner's GET and HEAD requests show a page with one button in the reader's language, and suppress no
+    address.
+    """
     async with service.browser() as owner, http_client(service.url) as scanner:
         _, mail = await _invited(service, owner)
         path = _unsubscribe_path(mail)
@@ -52,7 +54,7 @@ async def test_opening_the_link_changes_nothing(service: Service) -> None:
 
 
 async def test_one_click_stops_invitations_and_fresh_links(service: Service) -> None:
-    """RFC 8058: after the POST an admin's resend is SUPPRESSED, and a fresh link that anybody asks for is not sent."""
+    """RFC 8058: after the POST, an admin's resend is SUPPRESSED, and requests for a fresh link send no mail."""
     async with service.browser() as owner, service.browser() as guest:
         invitation_id, mail = await _invited(service, owner)
         assert (await _click(service, _unsubscribe_path(mail))).status_code == 200
@@ -62,13 +64,13 @@ async def test_one_click_stops_invitations_and_fresh_links(service: Service) -> 
         assert (await owner.invitation(invitation_id))["delivery"] == "SENT"
         await owner.do("resendInvite", invitationId=invitation_id)
         assert (await service.mail_to(GUEST)).id == mail.id
-        seen = await owner.invitation(invitation_id)
-        assert seen["delivery"] == "SUPPRESSED"
-        assert "unsubscribe" not in seen["deliveryReason"].lower()
+        invitation = await owner.invitation(invitation_id)
+        assert invitation["delivery"] == "SUPPRESSED"
+        assert "unsubscribe" not in invitation["deliveryReason"].lower()
 
 
 async def test_every_token_gets_the_same_answer(service: Service) -> None:
-    """Live, used, unknown, ended and overlong tokens are answered alike; only the live one suppresses."""
+    """Live, used, unknown, expired and overlong tokens get the same answer. Only the live one suppresses."""
     async with service.browser() as owner:
         _, mail = await _invited(service, owner)
     path = _unsubscribe_path(mail)
@@ -83,8 +85,8 @@ async def test_every_token_gets_the_same_answer(service: Service) -> None:
     assert [(row.email, row.reason) for row in await suppression.list_all()] == [(GUEST, "unsubscribed")]
 
 
-async def test_a_post_without_the_field_changes_nothing(service: Service) -> None:
-    """A POST that is not the one click of RFC 8058 answers 400, and suppresses nobody."""
+async def test_a_post_without_the_field_does_not_suppress(service: Service) -> None:
+    """A POST without the field of RFC 8058's one click answers 400, and suppresses no address."""
     async with service.browser() as owner, http_client(service.url) as client:
         _, mail = await _invited(service, owner)
         path = _unsubscribe_path(mail)
@@ -102,8 +104,8 @@ async def test_a_post_without_the_field_changes_nothing(service: Service) -> Non
         assert len(await suppression.list_all()) == 1
 
 
-async def test_the_token_stays_out_of_logs_and_tables(service: Service, log_lines: list[str]) -> None:  # noqa: F811
-    """H155: neither a log line nor a stored byte has the unsubscribe token, before or after its use."""
+async def test_the_token_is_never_logged_or_stored(service: Service, log_lines: list[str]) -> None:  # noqa: F811
+    """H155: no log line and no stored byte contains the unsubscribe token, before or after its use."""
     async with service.browser() as owner, http_client(service.url) as client:
         _, mail = await _invited(service, owner)
         path = _unsubscribe_path(mail)
