@@ -1,4 +1,6 @@
-"""Fresh links: one at a time, to the invited mailbox only, asked for blindly; they disturb neither invitee nor admin."""
+"""Fresh links: one at a time, to the invited mailbox only. A request reveals nothing, and affects neither invitee nor
+admin.
+"""
 
 import asyncio
 import contextvars
@@ -47,15 +49,15 @@ async def _is_live(browser: Browser, token: str) -> bool:
 
 
 async def _ask(service: Service, browser: Browser, token: str | None) -> Any:
-    """Asks for a fresh link, and lets the worker decide."""
+    """Requests a fresh link, and lets the worker decide."""
     answer = await browser.do("requestFreshLink", **({} if token is None else {"token": token}))
     await service.deliver()
     return answer
 
 
-async def test_the_holder_of_an_expired_link_disturbs_nobody(serve: Serve) -> None:
-    """H179: eight requests with an expired link send one mail, whose link stays live; and the admin's resend leaves at
-    once, though fresh links have used up what the recipient may be sent of them.
+async def test_holder_of_an_expired_link_affects_no_other_mail(serve: Serve) -> None:
+    """H179: eight requests with an expired link send one mail, whose link stays valid. The admin's resend is sent
+    immediately, although fresh links have reached the recipient's limit.
     """
     limits = {"mails_per_recipient": "2/1h", "mails_per_recipient_overall": "2/1h", "attempts_per_client": "off"}
     async with serve(rate_limits=limits) as service:
@@ -81,7 +83,7 @@ async def test_the_holder_of_an_expired_link_disturbs_nobody(serve: Serve) -> No
 
 
 async def test_a_fresh_link_ends_no_flow(service: Service) -> None:
-    """H179: a flow that a link began returns after that link expired and a stranger had a fresh one sent."""
+    """H179: a flow that a link started returns after that link expired and a stranger requested a fresh one."""
     async with service.browser() as owner, service.browser() as guest, service.browser() as thief:
         _, invitation, first = await _invited(service, owner)
         started = await guest.accept(first)
@@ -94,7 +96,7 @@ async def test_a_fresh_link_ends_no_flow(service: Service) -> None:
 
 
 async def test_a_day_has_twelve_fresh_links(service: Service) -> None:
-    """FRESH_LINKS_PER_INVITATION: whoever asks every eleven minutes is sent twelve a day, and more on the next day."""
+    """FRESH_LINKS_PER_INVITATION: requests every eleven minutes send twelve links a day, and more on the next day."""
     async with service.browser() as owner, service.browser() as thief:
         _, _, dead = await _invited(service, owner)
         for expected in [*range(2, 14), 13, 13]:
@@ -106,8 +108,8 @@ async def test_a_day_has_twelve_fresh_links(service: Service) -> None:
         assert _mails(service) == 14
 
 
-async def test_the_browser_s_own_link_is_enough(service: Service) -> None:
-    """Without a token the link of the browser's newest flow counts; a browser without a flow asks for nothing."""
+async def test_browsers_own_link_is_enough(service: Service) -> None:
+    """Without a token the link of the browser's newest flow counts. A browser without a flow requests nothing."""
     async with service.browser() as owner, service.browser() as guest, service.browser() as stranger:
         _, _, token = await _invited(service, owner)
         await guest.accept(token)
@@ -119,7 +121,7 @@ async def test_the_browser_s_own_link_is_enough(service: Service) -> None:
 
 
 @pytest.mark.parametrize("reason", ["unsubscribed", "bounced", "complained", "blocked"])
-async def test_an_address_that_takes_no_mail_gets_no_fresh_link(service: Service, reason: str) -> None:
+async def test_address_that_accepts_no_mail_gets_no_fresh_link(service: Service, reason: str) -> None:
     """H180: such a request sends nothing, orders nothing, counts nothing, and changes nothing that an admin sees."""
     async with service.browser() as owner, service.browser() as thief:
         community, invitation, dead = await _invited(service, owner)
@@ -144,15 +146,15 @@ async def _keep_mail_away(service: Service, community: str, reason: str) -> None
 
 
 async def _stored() -> list[Any]:
-    """What requests could leave behind."""
+    """The rows that requests could leave."""
     tables = ("mail_orders", "links", "audit_events", "fresh_link_requests", "invitations")
     counters = await database.select("SELECT key, count FROM counters WHERE key NOT LIKE 'client:%' ORDER BY key")
     return [counters, *[await database.select(f"SELECT * FROM {table} ORDER BY 1") for table in tables]]  # noqa: S608 -- ours
 
 
-async def test_a_wish_for_no_mail_holds_back_a_fresh_link_that_waits(serve: Serve) -> None:
-    """H180: a fresh link that waits for the recipient's limit when the address unsubscribes is not sent, and the admin sees
-    what they saw before.
+async def test_unsubscribing_cancels_a_waiting_fresh_link(serve: Serve) -> None:
+    """H180: a fresh link that waits for the recipient's limit when the address unsubscribes is not sent, and the
+    admin's view does not change.
     """
     async with serve(rate_limits={"mails_per_recipient": "1/1h", "attempts_per_client": "off"}) as service:
         async with service.browser() as owner, service.browser() as thief:
@@ -170,9 +172,9 @@ async def test_a_wish_for_no_mail_holds_back_a_fresh_link_that_waits(serve: Serv
             assert orders == []
 
 
-async def test_every_token_costs_the_same_work(service: Service) -> None:
-    """H184: a live, a dead, an unknown, an empty and an overlong token run the same statements, write one row of the same
-    shape, and get one answer; so does a link whose invitation is closed. The worker takes them all.
+async def test_every_token_runs_the_same_statements(service: Service) -> None:
+    """H184: a valid, an expired, an unknown, an empty and an overlong token run the same statements, write one row of
+    the same form, and get one answer. So does a link whose invitation is closed. The worker takes them all.
     """
     query = """mutation($token: String) { requestFreshLink(input: {token: $token}) {
         __typename ...on RequestFreshLinkAnswer { message } } }"""
@@ -201,7 +203,7 @@ async def test_every_token_costs_the_same_work(service: Service) -> None:
 
 
 async def test_repeated_requests_are_one_row(service: Service) -> None:
-    """H184: while a request waits, any number of repetitions adds nothing; one that no worker took in a day is pruned."""
+    """H184: repeated requests add nothing while one waits. A request that no worker took in a day is pruned."""
     async with service.browser() as browser:
         for _ in range(5):
             await browser.do("requestFreshLink", token="A" * 43)
@@ -213,8 +215,8 @@ async def test_repeated_requests_are_one_row(service: Service) -> None:
 
 
 @pytest.mark.parametrize("engine", ["postgres"])
-async def test_workers_that_decide_at_once_send_one(service: Service) -> None:
-    """H179: of two workers that decide on one invitation the second waits for the first, and sees what it ordered."""
+async def test_concurrent_workers_send_one_link(service: Service) -> None:
+    """H179: of two workers that decide on one invitation, the second waits for the first and sees its order."""
     url = service.settings.database_url.get_secret_value()
     async with service.browser() as owner, service.browser() as thief:
         _, invitation, dead = await _invited(service, owner)
@@ -239,7 +241,7 @@ VALUES ('ord_AAAAAAAAAAAAAAAAAAAAAA', 'fresh_link', $1, 1, $2, $2, 0, 0)
 
 @pytest.mark.parametrize("engine", ["postgres"])
 async def test_workers_take_different_requests(service: Service) -> None:
-    """A worker passes over a request that another worker holds, and takes the others."""
+    """A worker skips a request that another worker has locked, and takes the others."""
     url = service.settings.database_url.get_secret_value()
     async with service.browser() as browser:
         for token in ("one", "two"):

@@ -1,4 +1,4 @@
-"""The funnel: its numbers come from one index, whatever the size of the tables, and old rows have their facts."""
+"""The funnel: its numbers come from one index for tables of any size, and old rows have their facts."""
 
 import logging
 from datetime import timedelta
@@ -22,7 +22,7 @@ SELECT $1 || n, $2, 'filler' || n || '@example.com', 'MEMBER', 1, $3, $4, 'SENT'
 
 
 class _Statements(logging.Handler):
-    """Keeps the statements on invitations' weeks, with their values."""
+    """Records the statements on weeks of invitations, with their values."""
 
     def __init__(self) -> None:
         super().__init__(logging.DEBUG)
@@ -34,7 +34,7 @@ class _Statements(logging.Handler):
 
 
 async def _fill(service: Service, community: str) -> None:
-    """20,000 invitations of the community and as many of another one, spread over weeks."""
+    """20,000 invitations of the community and 20,000 of another one, spread over weeks."""
     now = service.clock()
     await database.execute(
         "INSERT INTO communities (id, name, created_at, allowed_email_domains) VALUES ($1, 'Other', $2, '[]')",
@@ -48,7 +48,7 @@ async def _fill(service: Service, community: str) -> None:
     await database.connection().execute_script("VACUUM" if service.settings.is_sqlite else "VACUUM ANALYZE invitations")
 
 
-async def test_a_funnel_reads_one_index_and_runs_one_statement(service: Service, engine: str) -> None:
+async def test_funnel_reads_one_index_with_one_statement(service: Service, engine: str) -> None:
     """H204: fifteen funnels of a community in one operation run one statement, whose plan is ranges of one index."""
     handler, logger = _Statements(), logging.getLogger("tortoise.db_client")
     async with service.browser() as owner:
@@ -85,8 +85,8 @@ _BEFORE = (
 )
 
 
-async def test_the_migration_keeps_the_funnel_of_earlier_invitations(service: Service) -> None:
-    """Deliveries and openings that the audit log has are facts of their invitations after the migration."""
+async def test_migration_keeps_the_funnel_of_earlier_invitations(service: Service) -> None:
+    """After the migration, deliveries and openings in the audit log are facts of their invitations."""
     async with service.browser() as owner, service.browser() as guest:
         community = await join_owner(service, owner)
         for name in ("sent", "delivered", "opened"):

@@ -1,4 +1,4 @@
-"""What an admin is told of an invitation: why it is stuck and what helps, and what can be done with it now."""
+"""An admin's view of an invitation: the reason of a block with its remedy, and the possible actions."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
@@ -68,10 +68,12 @@ Step = Callable[[ActionSetup, str], Awaitable[None]]
     ],
     ids=["lowered", "removed", "domain", "seats", "unlimited"],
 )  # fmt: skip
-async def test_a_blocked_invitation_says_what_helps_and_it_does(
+async def test_blocked_invitation_names_a_remedy_that_works(
     setup: ActionSetup, block: Step, words: str, status: str, help_it: Step
 ) -> None:
-    """While blockedReason stands the invitee is refused with nothing used up; after what it advises they come in."""
+    """While blockedReason is set, the invitee is refused and the link keeps working. After the advised step the
+    acceptance succeeds.
+    """
     invitation = (await setup.admin.invite(setup.community, GUEST))["invitation"]["id"]
     assert (await setup.owner.invitation(invitation))["blockedReason"] is None
     token = await setup.service.token_for(GUEST)
@@ -155,10 +157,10 @@ OPEN, CLOSED = "Success", "InvitationClosed"
         (_superseded, "EXPIRED", CLOSED, CLOSED),
     ],
 )
-async def test_what_can_be_done_is_what_is_said_to_be(
+async def test_possible_actions_succeed(
     setup: ActionSetup, step: Step, status: str, resend: str, revoke: str, first: str
 ) -> None:
-    """In every state canResend and canRevoke are true exactly when the mutation then succeeds, and canResendAt is set
+    """In every state canResend and canRevoke are true exactly when the mutation then succeeds. canResendAt is set
     exactly when it is only too early.
     """
     invitation = (await setup.owner.invite(setup.community, GUEST))["invitation"]["id"]
@@ -171,8 +173,10 @@ async def test_what_can_be_done_is_what_is_said_to_be(
     assert answer.endswith(resend if first == "resendInvite" else revoke)
 
 
-async def test_a_resend_is_possible_when_it_is_said_to_be(setup: ActionSetup) -> None:
-    """At canResendAt, after a resend and after the day's last one, resending works again; a second earlier it does not."""
+async def test_resend_succeeds_at_the_given_instant(setup: ActionSetup) -> None:
+    """At canResendAt, after a resend and after the day's last one, resending works again. One second earlier it does
+    not.
+    """
     invitation = (await setup.owner.invite(setup.community, GUEST))["invitation"]["id"]
     for step in (_just_resent, _resent_too_often):
         await step(setup, invitation)
@@ -187,8 +191,8 @@ async def test_a_resend_is_possible_when_it_is_said_to_be(setup: ActionSetup) ->
         await setup.owner.sign_in("owner@example.com")
 
 
-async def test_a_reopened_invitation_takes_a_seat_again(setup: ActionSetup) -> None:
-    """Where another invitation took the seat of a declined one, resending that is SeatLimitReached and reopens nothing."""
+async def test_reopened_invitation_takes_a_seat_again(setup: ActionSetup) -> None:
+    """Resending a declined invitation whose seat is taken is SeatLimitReached and reopens nothing."""
     invitation = (await setup.owner.invite(setup.community, GUEST))["invitation"]["id"]
     await _declined(setup, invitation)
     await update_policy(setup.owner, setup.community, seatLimit=3)

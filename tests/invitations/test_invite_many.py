@@ -1,4 +1,4 @@
-"""Inviting many at once: one outcome a row, each address once, the same limits, and a bounded number of statements."""
+"""Bulk invitations: one outcome per row, each address once, the same limits, and a limited number of statements."""
 
 import logging
 from collections.abc import Iterator
@@ -32,7 +32,9 @@ def _kinds(answer: Any) -> list[str]:
 
 
 async def test_every_row_has_its_outcome(service: Service) -> None:
-    """H100: in order; duplicates and case variants are answered, not doubled; a bad row stops no other; one mail each."""
+    """H100: outcomes are in order. Duplicates and case variants get one, and are not invited twice. A bad row stops no
+    other. Each address gets one mail.
+    """
     async with service.browser() as owner:
         community = await join_owner(service, owner)
         await owner.invite(community, "pending@example.com")
@@ -64,8 +66,8 @@ async def test_every_row_has_its_outcome(service: Service) -> None:
         assert (await audit_kinds(owner, community)).count("invitation.created") == 7
 
 
-async def test_who_came_in_by_another_address_is_a_member_already(service: Service) -> None:
-    """An address by which a member of another one came in is AlreadyMember, alone and among many, until they leave."""
+async def test_member_with_another_address_is_already_a_member(service: Service) -> None:
+    """The address at which a member accepted is AlreadyMember, alone and among many, until they leave."""
     link = 'mutation { linkIdentity(input: {providerId: "dev"}) { ...on SignInStarted { authorizationUrl } } }'
     made = 'mutation { createCommunity(input: {name: "Two"}) { ...on CreateCommunitySuccess { community { id } } } }'
     async with service.browser() as owner, service.browser() as guest:
@@ -85,7 +87,7 @@ async def test_who_came_in_by_another_address_is_a_member_already(service: Servi
 
 
 async def test_too_many_rows_are_refused_whole(service: Service) -> None:
-    """H100: 1,001 rows, or none, invite nobody; nobody but an admin invites anybody, and none above their own role."""
+    """H100: 1,001 rows, or none, invite no address. Only admins invite, and only up to their own role."""
     async with service.browser() as owner, service.browser() as admin, service.browser() as guest:
         community = await join_owner(service, owner)
         for rows in ([], [f"guest{number}@example.com" for number in range(1001)]):
@@ -100,9 +102,9 @@ async def test_too_many_rows_are_refused_whole(service: Service) -> None:
         assert (await audit_kinds(owner, community)).count("invitation.created") == 4
 
 
-async def test_the_rules_and_limits_are_those_of_single_invitations(serve: Serve) -> None:
-    """Seats and limits let in from the top what they still allow; domains refuse rows; used up, the whole is
-    RateLimited where no row has anything else to be told.
+async def test_bulk_invitations_follow_the_rules_of_single_ones(serve: Serve) -> None:
+    """Seats and limits admit rows from the top as far as they allow. Domains refuse rows. When a limit is reached and
+    no row has another outcome, the whole is RateLimited.
     """
     limits = {"attempts_per_client": "off", "invites_per_inviter": "5/1d", "invites_per_community": "4/1d"}
     async with serve(rate_limits=limits) as service, service.browser() as owner:
@@ -147,7 +149,7 @@ class _Statements(logging.Handler):
 
 @contextmanager
 def _counted() -> Iterator[list[str]]:
-    """The SQL statements that Tortoise says it runs inside."""
+    """Counts the SQL statements that Tortoise reports."""
     logger, handler = logging.getLogger("tortoise.db_client"), _Statements()
     before = logger.level
     logger.addHandler(handler)
@@ -159,8 +161,8 @@ def _counted() -> Iterator[list[str]]:
         logger.setLevel(before)
 
 
-async def test_a_thousand_rows_take_as_many_statements_as_a_few(serve: Serve) -> None:
-    """Three rows take at most 16 statements, and a thousand only the notifications that do not fit into one more."""
+async def test_thousand_rows_take_as_many_statements_as_three(serve: Serve) -> None:
+    """Three rows take at most 16 statements. A thousand rows add only the notifications that do not fit into one."""
     limits = {"attempts_per_client": "off", "invites_per_inviter": "5000/1d", "invites_per_community": "5000/1d"}
     async with serve(rate_limits=limits) as service, service.browser() as owner:
         community = await join_owner(service, owner)

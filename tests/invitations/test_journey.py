@@ -1,4 +1,4 @@
-"""The story of one invitation, over HTTP through the real application, with the link taken from the mail."""
+"""One invitation over HTTP through the real application, with the link from the mail."""
 
 import pytest
 
@@ -9,8 +9,10 @@ pytestmark = pytest.mark.anyio
 GUEST = "guest@example.com"
 
 
-async def test_an_invitation_from_the_list_to_the_door(service: Service) -> None:
-    """H005, H021: the invited person gets in, another does not, the link works once, and the admin sees it all."""
+async def test_invitation_is_accepted_by_its_invitee_only(service: Service) -> None:
+    """H005, H021: the invited person becomes a member, another does not, the link works once, and the admin sees every
+    step.
+    """
     async with service.browser() as owner, service.browser() as guest:
         owned = await owner.accept_as(await service.token_for("owner@example.com"), "owner@example.com")
         assert (owned["status"], owned["membership"]["role"]) == ("ACCEPTED", "OWNER")
@@ -55,8 +57,8 @@ async def test_an_invitation_from_the_list_to_the_door(service: Service) -> None
         assert "o•••@example.com" in seen["timeline"]["nodes"][3]["summary"]
 
 
-async def test_an_email_that_the_provider_does_not_vouch_for_opens_nothing(service: Service) -> None:
-    """H022: an unverified address is refused, nothing is used up, and the same link works once it is verified."""
+async def test_unverified_email_opens_nothing(service: Service) -> None:
+    """H022: an unverified address is refused, and the same link works after the verification."""
     token = await service.token_for("owner@example.com")
     async with service.browser() as owner:
         refused = await owner.accept_as(token, "owner@example.com", verified=False)
@@ -66,7 +68,7 @@ async def test_an_email_that_the_provider_does_not_vouch_for_opens_nothing(servi
 
 
 async def test_signing_in_needs_an_account_and_signing_out_ends_it(service: Service) -> None:
-    """H020, H105: a stranger's sign-in is NOT_INVITED; a member's opens their account until they sign out."""
+    """H020, H105: a stranger's sign-in is NOT_INVITED. A member's sign-in opens their account until they sign out."""
     async with service.browser() as owner, service.browser() as stranger, service.browser() as later:
         assert (await stranger.sign_in("stranger@example.com"))["status"] == "NOT_INVITED"
         assert await stranger.viewer_email() is None
@@ -82,7 +84,7 @@ async def test_signing_in_needs_an_account_and_signing_out_ends_it(service: Serv
 
 
 async def test_inviting_the_same_person_again_changes_nothing(service: Service) -> None:
-    """A second invitation of the same address, in whatever case, is answered with the first and sends no mail."""
+    """A second invitation of the same address, in any case, gets the first and sends no mail."""
     async with service.browser() as owner:
         await owner.accept_as(await service.token_for("owner@example.com"), "owner@example.com")
         community = await owner.community_id()

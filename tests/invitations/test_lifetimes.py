@@ -1,4 +1,4 @@
-"""Clocks and deaths: a link lives for minutes, an invitation for days, a flow for a quarter of an hour."""
+"""Lifetimes: a link is valid for minutes, an invitation for days, a flow for a quarter of an hour."""
 
 import pytest
 
@@ -18,7 +18,7 @@ async def owner_token(service: Service) -> str:
 
 
 async def _own(service: Service, browser: Browser) -> str:
-    """Makes the browser the owner's; the community's id."""
+    """Signs the browser in as the owner; returns the community's id."""
     assert (await browser.accept_as(await service.token_for(OWNER), OWNER))["status"] == "ACCEPTED"
     return await browser.community_id()
 
@@ -30,8 +30,8 @@ async def _alive(browser: Browser, token: str) -> bool:
     return started
 
 
-async def test_a_link_lives_for_its_minutes(service: Service, owner_token: str) -> None:
-    """H008: a link opens a second before its ten minutes are over and not at their end."""
+async def test_link_is_valid_for_its_minutes(service: Service, owner_token: str) -> None:
+    """H008: a link works one second before its ten minutes end, and not at their end."""
     async with service.browser() as browser:
         service.clock.advance(minutes=10, seconds=-1)
         assert await _alive(browser, owner_token)
@@ -39,8 +39,8 @@ async def test_a_link_lives_for_its_minutes(service: Service, owner_token: str) 
         assert not await _alive(browser, owner_token)
 
 
-async def test_a_bound_flow_outlives_its_link(service: Service, owner_token: str) -> None:
-    """A flow begun in the link's last second may still return almost 15 minutes later."""
+async def test_bound_flow_outlives_its_link(service: Service, owner_token: str) -> None:
+    """A flow that starts in the link's last second can return almost 15 minutes later."""
     async with service.browser() as browser:
         service.clock.advance(minutes=9, seconds=59)
         started = await browser.accept(owner_token)
@@ -49,8 +49,8 @@ async def test_a_bound_flow_outlives_its_link(service: Service, owner_token: str
         assert (await browser.acceptance())["status"] == "ACCEPTED"
 
 
-async def test_a_flow_that_returns_too_late_lets_nobody_in(service: Service, owner_token: str) -> None:
-    """After 15 minutes the return is LINK_INVALID, and another try from the same browser still works."""
+async def test_late_return_of_a_flow_admits_no_one(service: Service, owner_token: str) -> None:
+    """After 15 minutes the return is LINK_INVALID, and another attempt from the same browser still works."""
     async with service.browser() as browser:
         started = await browser.accept(owner_token)
         callback = await browser.callback_url(started["authorizationUrl"], OWNER)
@@ -63,7 +63,9 @@ async def test_a_flow_that_returns_too_late_lets_nobody_in(service: Service, own
 
 
 async def test_retries_end_half_an_hour_after_the_first_start(service: Service, owner_token: str) -> None:
-    """A browser may begin again with its link until 30 minutes after its first start, however often, and not later."""
+    """A browser can start again with its link until 30 minutes after its first start, any number of times, and not
+    later.
+    """
     async with service.browser() as browser:
         await browser.accept(owner_token)
         for minutes in (14, 15):
@@ -78,8 +80,8 @@ async def test_retries_end_half_an_hour_after_the_first_start(service: Service, 
         assert (await browser.acceptance())["status"] == "ACCEPTED"
 
 
-async def test_resending_kills_links_and_flows_at_once(service: Service) -> None:
-    """H012: after a resend the old link is dead, a flow begun with it is refused, and the new link works."""
+async def test_resending_ends_links_and_flows(service: Service) -> None:
+    """H012: after a resend the old link is invalid, a flow of it is refused, and the new link works."""
     async with service.browser() as owner, service.browser() as guest:
         invited = await owner.invite(await _own(service, owner), GUEST)
         old = await service.token_for(GUEST)
@@ -94,8 +96,8 @@ async def test_resending_kills_links_and_flows_at_once(service: Service) -> None
         assert (await guest.accept_as(await service.token_for(GUEST), GUEST))["status"] == "ACCEPTED"
 
 
-async def test_revoking_kills_links_and_flows_at_once(service: Service) -> None:
-    """H010: after a revocation neither the link nor a flow begun with it lets anybody in."""
+async def test_revoking_ends_links_and_flows(service: Service) -> None:
+    """H010: after a revocation neither the link nor a flow of it succeeds."""
     async with service.browser() as owner, service.browser() as guest:
         invited = await owner.invite(await _own(service, owner), GUEST)
         token = await service.token_for(GUEST)
@@ -112,8 +114,8 @@ async def test_revoking_kills_links_and_flows_at_once(service: Service) -> None:
         ] == "InvitationClosed"
 
 
-async def test_a_fresh_link_leaves_begun_flows_alone(service: Service, owner_token: str) -> None:
-    """A person who asks for a fresh link with an expired one does not disturb the invitee's flow."""
+async def test_fresh_link_leaves_running_flows_alone(service: Service, owner_token: str) -> None:
+    """A person who requests a fresh link with an expired one does not affect the invitee's flow."""
     async with service.browser() as invitee, service.browser() as thief:
         started = await invitee.accept(owner_token)
         callback = await invitee.callback_url(started["authorizationUrl"], OWNER)
@@ -130,7 +132,7 @@ async def test_a_fresh_link_leaves_begun_flows_alone(service: Service, owner_tok
         assert not await _alive(thief, fresh)
 
 
-async def test_nothing_is_sent_while_a_link_is_live(service: Service, owner_token: str) -> None:
+async def test_no_mail_is_sent_while_a_link_is_valid(service: Service, owner_token: str) -> None:
     """A second request with the expired link sends nothing until the fresh link has expired too."""
     async with service.browser() as invitee, service.browser() as thief:
         service.clock.advance(minutes=11)
@@ -147,8 +149,8 @@ async def test_nothing_is_sent_while_a_link_is_live(service: Service, owner_toke
         assert await _alive(invitee, third)
 
 
-async def test_every_attempt_of_one_order_is_valid_until_one_is_used(service: Service, owner_token: str) -> None:
-    """A mail that went out twice, because its sender died before it could record the first, brought two live links."""
+async def test_every_attempt_of_one_order_is_valid_until_acceptance(service: Service, owner_token: str) -> None:
+    """A mail that was sent twice, because its sender died before recording the first, contains two valid links."""
     await database.execute("UPDATE mail_orders SET sent_at = NULL, due_at = $1", service.clock())
     again = await service.token_for(OWNER)
     assert again != owner_token
@@ -162,8 +164,10 @@ async def test_every_attempt_of_one_order_is_valid_until_one_is_used(service: Se
     assert await Member.all().count() == 1
 
 
-async def test_no_link_and_no_flow_outlives_its_invitation(service: Service) -> None:
-    """A link sent five minutes before its invitation ends lives five minutes, and a flow that returns after it is refused."""
+async def test_links_and_flows_end_with_their_invitation(service: Service) -> None:
+    """A link sent five minutes before its invitation ends is valid for five minutes, and a flow that returns after it
+    is refused.
+    """
     async with service.browser() as owner, service.browser() as guest:
         invited = (await owner.invite(await _own(service, owner), GUEST))["invitation"]
         service.clock.advance(days=7, minutes=-5)
@@ -181,8 +185,8 @@ async def test_no_link_and_no_flow_outlives_its_invitation(service: Service) -> 
         assert (await owner.invitation(invited["id"]))["status"] == "EXPIRED"
 
 
-async def test_fresh_links_are_blind(service: Service, owner_token: str) -> None:
-    """Live, expired and unknown tokens get one answer; only the expired link of an open invitation sends a mail."""
+async def test_fresh_link_requests_reveal_nothing(service: Service, owner_token: str) -> None:
+    """Valid, expired and unknown tokens get one answer. Only the expired link of an open invitation sends a mail."""
     async with service.browser() as browser:
         unknown = await browser.do("requestFreshLink", token="A" * 43)
         live = await browser.do("requestFreshLink", token=owner_token)
@@ -195,8 +199,8 @@ async def test_fresh_links_are_blind(service: Service, owner_token: str) -> None
         assert len([mail for mail in service.mailbox.entries if mail.to == OWNER]) == 1 + 1
 
 
-async def test_an_expired_invitation_can_be_made_anew(service: Service) -> None:
-    """After its seven days an invitation is EXPIRED and closed; inviting again makes a new one, whose link works."""
+async def test_expired_invitation_can_be_replaced(service: Service) -> None:
+    """After its seven days an invitation is EXPIRED and closed. Inviting again creates a new one, whose link works."""
     async with service.browser() as owner, service.browser() as guest:
         community = await _own(service, owner)
         first = (await owner.invite(community, GUEST))["invitation"]
@@ -213,7 +217,7 @@ async def test_an_expired_invitation_can_be_made_anew(service: Service) -> None:
 
 
 async def test_declining_needs_no_sign_in_and_can_be_reopened(service: Service) -> None:
-    """A declined invitation's link is dead; a resend reopens it, unless the address was blocked."""
+    """A declined invitation's link is invalid. A resend reopens it, unless the address was blocked."""
     async with service.browser() as owner, service.browser() as guest:
         community = await _own(service, owner)
         invitation_id = (await owner.invite(community, GUEST))["invitation"]["id"]
@@ -233,8 +237,10 @@ async def test_declining_needs_no_sign_in_and_can_be_reopened(service: Service) 
         assert len(service.mailbox.entries) == sent
 
 
-async def test_resending_has_its_pace(service: Service) -> None:
-    """RESENDS_PER_INVITATION: one a minute and five a day; canResendAt tells when, and too early sends nothing."""
+async def test_resends_are_limited(service: Service) -> None:
+    """RESENDS_PER_INVITATION: one a minute and five a day. canResendAt names the next instant, and an earlier resend
+    sends nothing.
+    """
     async with service.browser() as owner:
         invitation_id = (await owner.invite(await _own(service, owner), GUEST))["invitation"]["id"]
         for _ in range(5):

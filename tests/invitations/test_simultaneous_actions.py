@@ -1,4 +1,4 @@
-"""People who act on the same things at once: one of them wins, the others are told, and the audit tells one story."""
+"""Simultaneous actions on the same objects: one succeeds, the others get an error, and the audit is consistent."""
 
 import asyncio
 from typing import Any
@@ -15,7 +15,7 @@ ROUNDS = 4
 
 
 async def _returning(service: Service, owner: Browser, guest: Browser, email: str) -> tuple[str, str]:
-    """An invitation whose invitee stands at the door: its id, and the URL of their return."""
+    """An invitation whose invitee is about to return: its id, and the URL of the return."""
     invited = await owner.invite(await owner.community_id(), email)
     started = await guest.accept(await service.token_for(email))
     return invited["invitation"]["id"], await guest.callback_url(started["authorizationUrl"], email)
@@ -31,8 +31,10 @@ async def _ends(invitation_id: str) -> list[str]:
     return [row["kind"] for row in rows]
 
 
-async def test_revoked_while_accepted(service: Service) -> None:
-    """Either the invitee is in and the revocation is told InvitationClosed, or it is revoked and nobody is in."""
+async def test_revocation_during_acceptance(service: Service) -> None:
+    """Either the acceptance succeeds and the revocation is InvitationClosed, or the invitation is revoked and the
+    acceptance fails.
+    """
     async with service.browser() as owner:
         await join_owner(service, owner)
         for number in range(ROUNDS):
@@ -51,8 +53,10 @@ async def test_revoked_while_accepted(service: Service) -> None:
                 assert (await guest.viewer_email() == email) is (status == "ACCEPTED")
 
 
-async def test_resent_while_revoked(service: Service) -> None:
-    """Whoever comes first, it ends revoked or the resend is told; a resend after the revocation never is in the log."""
+async def test_resend_during_revocation(service: Service) -> None:
+    """In either order, the invitation ends revoked or the resend gets an error. The log has no resend after the
+    revocation.
+    """
     async with service.browser() as owner, service.browser() as other:
         community = await join_owner(service, owner)
         await invite_and_join(service, owner, other, "other@example.com", "OWNER")
@@ -70,8 +74,8 @@ async def test_resent_while_revoked(service: Service) -> None:
             assert len(service.mailbox.entries) == before
 
 
-async def test_a_role_lowered_while_the_invitee_signs_in(service: Service) -> None:
-    """The invitee is in and the log says so before the inviter was lowered, or is told NOT_ALLOWED after it."""
+async def test_demotion_of_the_inviter_during_acceptance(service: Service) -> None:
+    """Either the acceptance comes before the demotion in the log, or it is NOT_ALLOWED after it."""
     async with service.browser() as owner, service.browser() as admin:
         community = await join_owner(service, owner)
         place = await invite_and_join(service, owner, admin, "admin@example.com", "ADMIN")
@@ -93,7 +97,7 @@ async def test_a_role_lowered_while_the_invitee_signs_in(service: Service) -> No
 
 
 async def test_two_acceptances_for_the_last_seat(service: Service) -> None:
-    """One is in, the other is told SEAT_LIMIT_REACHED and has used nothing up; the community is never over its limit."""
+    """One succeeds, the other is SEAT_LIMIT_REACHED and its link keeps working. The community never exceeds its limit."""
     async with service.browser() as owner:
         community = await join_owner(service, owner)
         for number in range(ROUNDS):
@@ -112,7 +116,9 @@ async def test_two_acceptances_for_the_last_seat(service: Service) -> None:
 
 
 async def test_two_owners_demote_each_other(service: Service) -> None:
-    """One wins and the other, who is no owner any more, is told; the community keeps an owner, and one event is written."""
+    """One succeeds, and the other owner, now demoted, gets an error. The community keeps an owner, and one event is
+    written.
+    """
     async with service.browser() as one, service.browser() as two:
         community = await join_owner(service, one)
         await invite_and_join(service, one, two, "two@example.com", "OWNER")
@@ -130,7 +136,7 @@ async def test_two_owners_demote_each_other(service: Service) -> None:
 
 
 async def test_two_last_owners_leave_at_once(service: Service) -> None:
-    """One leaves, the other is told LastOwner."""
+    """One leaves, the other gets LastOwner."""
     async with service.browser() as one, service.browser() as two:
         community = await join_owner(service, one)
         other = await invite_and_join(service, one, two, "two@example.com", "OWNER")

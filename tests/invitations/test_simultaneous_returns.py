@@ -1,4 +1,4 @@
-"""Many at once: exactly one gets in, one account, one membership, and everybody else is told."""
+"""Simultaneous returns: exactly one succeeds, with one account and one membership. All others get an error."""
 
 import asyncio
 import contextlib
@@ -16,7 +16,7 @@ GUEST = "guest@example.com"
 CROWD = 20
 
 
-async def test_twenty_returns_of_one_flow_let_one_person_in(service: Service) -> None:
+async def test_twenty_returns_of_one_flow_admit_one_person(service: Service) -> None:
     """Twenty simultaneous returns of one flow make one account, one membership and one session."""
     async with service.browser() as owner:
         started = await owner.accept(await service.token_for(OWNER))
@@ -28,8 +28,10 @@ async def test_twenty_returns_of_one_flow_let_one_person_in(service: Service) ->
     await _assert_one_joined()
 
 
-async def test_twenty_acceptances_of_one_link_let_one_in(service: Service) -> None:
-    """H006: twenty browsers that return at once with one link and one identity make one account and one membership."""
+async def test_twenty_acceptances_of_one_link_admit_one(service: Service) -> None:
+    """H006: twenty browsers that return simultaneously with one link and one identity make one account and one
+    membership.
+    """
     token = await service.token_for(OWNER)
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(_accept(service, token)) for _ in range(CROWD)]
@@ -38,8 +40,8 @@ async def test_twenty_acceptances_of_one_link_let_one_in(service: Service) -> No
     await _assert_one_joined()
 
 
-async def test_twenty_people_with_one_address_and_one_link_are_one(service: Service) -> None:
-    """H006: of twenty different sign-ins of one address that return at once with one link, one is let in, once."""
+async def test_twenty_sign_ins_of_one_address_admit_one(service: Service) -> None:
+    """H006: of twenty different sign-ins of one address that return simultaneously with one link, exactly one succeeds."""
     token = await service.token_for(OWNER)
     async with contextlib.AsyncExitStack() as stack:
         browsers = [await stack.enter_async_context(service.browser()) for _ in range(CROWD)]
@@ -70,7 +72,7 @@ async def _assert_one_joined() -> None:
 
 
 async def test_one_person_accepting_two_invitations_at_once_gets_one_account(service: Service) -> None:
-    """Two communities that somebody new joins at the same moment know them as one account."""
+    """Two communities that a new person joins simultaneously share one account."""
     async with service.browser() as owner, service.browser() as one, service.browser() as other:
         await owner.accept_as(await service.token_for(OWNER), OWNER)
         await owner.do("createCommunity", name="Second")
@@ -86,7 +88,9 @@ async def test_one_person_accepting_two_invitations_at_once_gets_one_account(ser
 
 
 async def test_twenty_invitations_of_one_address_make_one(service: Service) -> None:
-    """H084: of twenty simultaneous invitations in various cases one is made, the rest are answered with it, one mail goes."""
+    """H084: of twenty simultaneous invitations in various cases, one is created, the others get it, and one mail is
+    sent.
+    """
     async with service.browser() as owner:
         await owner.accept_as(await service.token_for(OWNER), OWNER)
         community = await owner.community_id()

@@ -1,4 +1,4 @@
-"""Who may ask what, field by field: a table over the whole schema, which fails when a new field has no row (H125, H126)."""
+"""Authorization, field by field: a table over the whole schema, which fails when a new field has no row (H125, H126)."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
@@ -25,7 +25,7 @@ NOBODY = "com_AAAAAAAAAAAAAAAAAAAAAA"
 
 @dataclass
 class World:
-    """A community with one person of each role, and ids of what is in it; `number` makes addresses that are new."""
+    """A community with one person of each role, and the ids of its objects. `number` makes new addresses."""
 
     service: Service
     people: dict[str, Browser]
@@ -38,13 +38,13 @@ class World:
     number: Iterator[int]
 
     async def invited(self) -> str:
-        """A fresh invitation, sent."""
+        """A new invitation, sent."""
         answer = await self.people["owner"].invite(self.community, f"fresh{next(self.number)}@example.com")
         await self.service.deliver()
         return str(answer["invitation"]["id"])
 
     async def joined(self) -> str:
-        """A fresh member's membership."""
+        """The membership of a new member."""
         now = self.service.clock()
         member = await Member.create(id=new_id("per"), created_at=now)
         place = await Membership.create(
@@ -93,7 +93,7 @@ async def _nothing(_: World) -> dict[str, Any]:
 
 
 def _given(**wanted: Any) -> Callable[[World], Any]:
-    """An input whose callable parts are made from the world."""
+    """An input whose callable parts are computed from the world."""
 
     async def make(world: World) -> dict[str, Any]:
         made = {name: value(world) if callable(value) else value for name, value in wanted.items()}
@@ -104,7 +104,7 @@ def _given(**wanted: Any) -> Callable[[World], Any]:
 
 _COMMUNITY = {"communityId": lambda world: world.community}
 
-# What each role is answered, in the order of ROLES.
+# The answer for each role, in the order of ROLES.
 MUTATIONS: dict[str, Row] = {
     "inviteMember": (
         _given(**_COMMUNITY, email=lambda world: f"single{next(world.number)}@example.com"),
@@ -130,7 +130,7 @@ MUTATIONS: dict[str, Row] = {
     ),
     "linkIdentity": (_given(providerId="dev"), ("NotSignedIn", *("SignInStarted",) * 4)),
     "signOut": (_given(sessionId="ses_AAAAAAAAAAAAAAAAAAAAAA"), _always("NotFound")),
-    # These belong to whoever holds a link or a browser's flow, whoever else they are.
+    # These belong to the holder of a link or of a browser's flow, independent of their role.
     "acceptInvite": (_given(token="wrong", providerId="dev"), _always("InviteLinkInvalid")),
     "confirmAcceptance": (_given(acceptanceId="flw_AAAAAAAAAAAAAAAAAAAAAA", code="1"), _always("InviteLinkInvalid")),
     "requestOtherAddress": (_given(acceptanceId="flw_AAAAAAAAAAAAAAAAAAAAAA"), _always("InviteLinkInvalid")),
@@ -149,11 +149,11 @@ QUERIES: dict[str, tuple[str, Callable[[World], dict[str, Any]], tuple[str, str,
     "viewer": ("", lambda _: {}, _SIGNED_IN),
     "providers": ("", lambda _: {}, _always("set")),
     "invitePreview": ("($token: String)", lambda _: {"token": "wrong"}, _always("null")),
-    "acceptance": ("", lambda _: {}, _SIGNED_IN),  # each came in through a flow of this very browser
+    "acceptance": ("", lambda _: {}, _SIGNED_IN),  # each accepted through a flow of this browser
     "signInOutcome": ("", lambda _: {}, _always("null")),
 }
 
-# Who sees a thing by its id.
+# The roles that see an object by its id.
 NODES: dict[str, tuple[Callable[[World], str], tuple[str, str, str, str, str]]] = {
     "Community": (lambda world: world.community, _MEMBERS),
     "Invitation": (lambda world: world.invitation, _ADMINS),
@@ -162,7 +162,7 @@ NODES: dict[str, tuple[Callable[[World], str], tuple[str, str, str, str, str]]] 
     "AccessToken": (lambda world: world.token, ("null", "null", "null", "null", "set")),
 }
 
-# Fields whose value depends on more than on seeing the thing itself: who gets one from the community's Demo.
+# Fields with further conditions than access to their object: the roles that get a value from the community Demo.
 GUARDED: dict[str, tuple[str, tuple[str, str, str]]] = {
     "Community.invitations": ("invitations { nodes { id } }", ("null", "set", "set")),
     "Community.invitationCounts": ("invitationCounts { pending }", ("null", "set", "set")),
@@ -172,7 +172,7 @@ GUARDED: dict[str, tuple[str, tuple[str, str, str]]] = {
     "Membership.viewerCanChange": ("memberships { nodes { viewerCanChange } }", ("null", "null", "set")),
 }
 
-# Seen by whoever may see the thing: reaching it is what is guarded. The last four are only ever the caller's own.
+# Visible with their object: access to it is checked. The last four are always the caller's own.
 OPEN: dict[str, str] = {
     "Community": "id name viewerRole memberCount memberships policy",
     "Membership": "id member community role joinedAt",
@@ -201,7 +201,7 @@ _ANSWERS = ("Success", "Connection", "Edge", "Started", "Answer", "Outcome")
 
 
 def test_every_field_has_a_row() -> None:
-    """H125: a field that is added to the schema fails here until somebody has said who may see it."""
+    """H125: a new field of the schema fails here until its row names the roles that see it."""
     roots = {"Query": set(QUERIES), "Mutation": set(MUTATIONS), "Subscription": {"invitationChanged"}}
     for name, kind in RUNNING.type_map.items():
         if not isinstance(kind, GraphQLObjectType) or name.startswith("__"):
@@ -214,13 +214,15 @@ def test_every_field_has_a_row() -> None:
 
 
 def _is_answer(name: str, kind: GraphQLObjectType) -> bool:
-    """What a mutation answers, and pages: they hold nothing of their own."""
+    """Whether a type is an answer of a mutation or a page. These have no data of their own."""
     problem = any(isinstance(face, GraphQLInterfaceType) and face.name == "Problem" for face in kind.interfaces)
     return problem or (name.endswith(_ANSWERS) and name not in OPEN)
 
 
-async def test_every_mutation_answers_each_role_by_the_table(world: World) -> None:
-    """H125, H126: deny by default; NotFound for another community's things; and a refusal changes nothing and sends nothing."""
+async def test_every_mutation_follows_the_table(world: World) -> None:
+    """H125, H126: deny by default; NotFound for another community's objects. A refusal changes nothing and sends
+    nothing.
+    """
     for name, (make, expected) in MUTATIONS.items():
         for role, answer in zip(ROLES, expected, strict=True):
             wanted = await make(world)
@@ -233,8 +235,8 @@ async def test_every_mutation_answers_each_role_by_the_table(world: World) -> No
                 assert len(world.service.mailbox.entries) == mails, (name, role)
 
 
-async def test_every_query_answers_each_role_by_the_table(world: World) -> None:
-    """H125: what a role may not see is null, like what is not there."""
+async def test_every_query_follows_the_table(world: World) -> None:
+    """H125: a forbidden object is null, like an unknown one."""
     for name, (head, make, expected) in QUERIES.items():
         arguments = f"({', '.join(f'{key}: ${key}' for key in make(world))})" if make(world) else ""
         for role, answer in zip(ROLES, expected, strict=True):
@@ -243,8 +245,8 @@ async def test_every_query_answers_each_role_by_the_table(world: World) -> None:
             assert ("null" if found is None else "set") == answer, (name, role)
 
 
-async def test_every_node_is_seen_by_the_table(world: World) -> None:
-    """An id opens nothing by itself; sessions and identities are only ever one's own."""
+async def test_every_node_follows_the_table(world: World) -> None:
+    """An id alone opens nothing. Sessions and identities are always the caller's own."""
     own = {}
     for role in ROLES[1:]:
         viewer = (await world.people[role].ask("{ viewer { member { id } sessions { id } identities { id } } }"))[
@@ -267,7 +269,7 @@ async def _node(world: World, role: str, id: str) -> str:
 
 
 async def test_guarded_fields_are_null_for_others(world: World) -> None:
-    """H125: a member sees no invitations, counts, log or addresses of others, and cannot change anybody else."""
+    """H125: a member sees no invitations, counts, log or addresses of others, and cannot change another member."""
     for name, (selection, expected) in GUARDED.items():
         for role, answer in zip(("member", "admin", "owner"), expected, strict=True):
             query = f"query($id: ID!) {{ community(id: $id) {{ {selection} }} }}"
@@ -276,7 +278,7 @@ async def test_guarded_fields_are_null_for_others(world: World) -> None:
 
 
 def _value(found: Any, role: str) -> str:
-    """Whether a community's field has a value; of its members, whether those of others (owner first) have one."""
+    """Whether a community's field has a value. For its members, whether those of others (owner first) have one."""
     value = next(iter(found.values()))
     if isinstance(value, dict) and "nodes" in value and "id" not in str(value["nodes"][0].keys()):
         others = value["nodes"][0] if role != "owner" else value["nodes"][1]
@@ -284,8 +286,8 @@ def _value(found: Any, role: str) -> str:
     return "set" if value else "null"
 
 
-async def test_the_subscription_opens_by_the_table(world: World) -> None:
-    """H125: only admins and owners hear of a change; the others get an error and the end of the stream."""
+async def test_subscription_follows_the_table(world: World) -> None:
+    """H125: only admins and owners receive a change. Others get an error and the end of the stream."""
     query = "subscription($id: ID!) { invitationChanged(communityId: $id) { id } }"
     body = {"query": query, "variables": {"id": world.community}}
     for role, expected in zip(ROLES, ("error", "error", "error", "open", "open"), strict=True):

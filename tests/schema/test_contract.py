@@ -1,4 +1,4 @@
-"""The public contract is a file, and so is the SDL of the running schema: every change of either is seen in review."""
+"""The public contract and the SDL of the running schema are files, so that a review shows every change of either."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,7 +30,7 @@ CONTRACT = build_schema(Path(__file__).with_name("contract.graphql").read_text("
 RUNNING = build_schema(printed_schema())
 
 
-# Where the schema has grown, a sentence of the contract says more now; what it said still holds.
+# Descriptions that say more than the contract. Their original statement still holds.
 _GROWN = {
     (
         "Send a new link; every earlier link of the invitation, and every flow begun with one, dies at once. Reopens a"
@@ -82,18 +82,18 @@ def _own_types(schema: GraphQLSchema) -> set[str]:
 
 
 def test_schema_file_is_the_running_schema() -> None:
-    """schema/schema.graphql is, to the letter, what `guestlist schema` prints."""
+    """schema/schema.graphql equals the output of `guestlist schema`."""
     assert (_SCHEMA / "schema.graphql").read_text("utf-8") == printed_schema()
 
 
 def test_every_type_of_the_contract_is_built() -> None:
-    """No type of the contract is missing."""
+    """Every type of the contract exists."""
     assert _own_types(CONTRACT) - set(RUNNING.type_map) == set()
 
 
 @pytest.mark.parametrize("name", sorted(_own_types(CONTRACT)))
 def test_type_keeps_the_contract(name: str) -> None:
-    """A type has every field, argument, member and value of the contract, in its types, with its defaults and words."""
+    """A type has every field, argument, member and value of the contract, with its types, defaults and descriptions."""
     promised, kept = CONTRACT.type_map[name], RUNNING.type_map[name]
     assert type(promised) is type(kept)
     missing = set(_parts(promised).items()) - set(_parts(kept).items())
@@ -101,11 +101,11 @@ def test_type_keeps_the_contract(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(_own_types(CONTRACT)))
-def test_type_asks_no_more_than_the_contract(name: str) -> None:
-    """What a type has beyond the contract may be left out: no argument and no input field of it is required."""
+def test_type_requires_no_more_than_the_contract(name: str) -> None:
+    """Additions are optional: no additional argument or input field is required."""
     promised = _typed_parts(CONTRACT.type_map[name])
     further = _required(RUNNING.type_map[name]) - promised.keys()
-    # The arguments of a new field are its own matter.
+    # Arguments of a new field may be required.
     assert not {part for part in further if "(" not in part or part.partition("(")[0] in promised}
 
 
@@ -123,7 +123,7 @@ def _required(kind: GraphQLNamedType) -> set[str]:
 
 
 def _parts(kind: GraphQLNamedType) -> dict[str, str]:
-    """What a type promises, each part with its type as text, and with its description where it has one."""
+    """The parts of a type, each with its type as text, and its description where it has one."""
     return _typed_parts(kind) | {f"what {name} means": words for name, words in _described(kind) if words}
 
 
@@ -161,7 +161,7 @@ def _field_parts(kind: GraphQLObjectType | GraphQLInterfaceType, name: str) -> d
 
 
 def _typed(value: GraphQLArgument | GraphQLInputField) -> str:
-    """The type of an argument, and its default as it is written; a default of null is none."""
+    """The type of an argument, and its default as written. A default of null counts as none."""
     node = value.ast_node.default_value if value.ast_node else None
     written = "null" if node is None else print_ast(node)
     return f"{value.type} = {written}"

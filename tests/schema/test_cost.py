@@ -1,4 +1,4 @@
-"""The cost of an operation: lists multiply, answers have a most number of bytes, and validation stops early."""
+"""The cost of an operation: lists multiply, responses have a maximum size, and validation stops early."""
 
 import asyncio
 import time
@@ -43,16 +43,16 @@ def _inviting(part: str) -> str:
 
 
 async def _refusal(client: httpx2.AsyncClient, query: str, **variables: Any) -> dict[str, Any]:
-    """The one error of an operation that answered no data."""
+    """The single error of an operation without data."""
     body = (await client.post("/graphql", json={"query": query, "variables": variables})).json()
     assert body["data"] is None
     (error,) = body["errors"]
     return dict(error)
 
 
-async def test_rows_of_a_mutation_multiply_what_they_select(service: Service) -> None:
-    """H200: 300 rows of inviteMembers, each with pages inside pages, are refused before anybody is invited; two rows with
-    short pages are answered.
+async def test_rows_of_a_mutation_multiply_their_selection(service: Service) -> None:
+    """H200: 300 rows of inviteMembers, each with nested pages, are refused before any invitation. Two rows with short
+    pages are answered.
     """
     async with service.browser() as owner:
         community = await join_owner(service, owner)
@@ -102,12 +102,12 @@ _LITERAL = 'inviteMembers(input: {communityId: "com_x", invitees: [%s]}) { __typ
 async def test_every_way_to_name_a_long_list_counts(
     production: httpx2.AsyncClient, query: str, variables: dict[str, Any]
 ) -> None:
-    """H200: rows count whether they stand in the document, in variables, in defaults or in fragments."""
+    """H200: rows count in the document, in variables, in defaults and in fragments."""
     assert (await _refusal(production, query, **variables))["extensions"]["code"] == "TOO_COSTLY"
 
 
-async def test_a_page_counts_as_long_as_its_variable_says(production: httpx2.AsyncClient) -> None:
-    """H200: one document is answered with short pages and refused with long ones, each time that it is sent."""
+async def test_page_counts_by_its_variable(production: httpx2.AsyncClient) -> None:
+    """H200: one document is answered with short pages and refused with long ones, each time."""
     query = 'query($n: Int) { community(id: "x") { invitations(first: $n) { nodes { timeline(first: $n) { nodes { invitation { id } } } } } } }'
     for size, refused in ((5, False), (100, True), (5, False), (100, True), (10**6, True), (None, False)):
         body = (await production.post("/graphql", json={"query": query, "variables": {"n": size}})).json()
@@ -134,15 +134,17 @@ async def test_a_page_counts_as_long_as_its_variable_says(production: httpx2.Asy
     ],
     ids=["mutations-without-their-outcomes", "counts", "weeks"],
 )
-async def test_what_costs_much_without_rows_is_weighed(production: httpx2.AsyncClient, query: str, words: str) -> None:
-    """H200: the work of a mutation counts where none of it is selected, and each alias of a count counts."""
+async def test_expensive_operations_without_rows_are_counted(
+    production: httpx2.AsyncClient, query: str, words: str
+) -> None:
+    """H200: the work of a mutation counts without a selection, and each alias of a count counts."""
     rows = {"communityId": "com_x", "invitees": [{"email": "a@example.com"}] * 1000}
     variables = {"input": rows} if "$input" in query else {}
     assert (await _refusal(production, query, **variables))["message"].startswith(words)
 
 
-async def test_lists_of_ones_own_hold_no_more_than_they_count(service: Service) -> None:
-    """H200: communities, sessions and sign-ins are listed up to the bound that they are weighed with."""
+async def test_own_lists_hold_no_more_than_they_count(service: Service) -> None:
+    """H200: communities, sessions and sign-ins are listed up to the limit of their cost."""
     async with service.browser() as owner:
         await join_owner(service, owner)
         now, member = service.clock(), await Member.get(email="owner@example.com")
@@ -177,8 +179,8 @@ async def test_lists_of_ones_own_hold_no_more_than_they_count(service: Service) 
     assert len(viewer["identities"]) == MOST_IDENTITIES
 
 
-async def test_the_most_costly_operations_are_answered(serve: Serve) -> None:
-    """Full pages inside full pages, of a community that has them, come whole."""
+async def test_most_expensive_operations_are_answered(serve: Serve) -> None:
+    """Nested full pages, of a community with enough rows, are answered completely."""
     async with serve() as service, service.browser() as owner:
         community = await join_owner(service, owner)
         await _fill(service, community, invitations=100, events=100)
@@ -189,7 +191,7 @@ async def test_the_most_costly_operations_are_answered(serve: Serve) -> None:
 
 
 async def _fill(service: Service, community: str, *, invitations: int, events: int) -> list[str]:
-    """Invitations with so many events each, newer than any other; their ids."""
+    """Creates invitations with events, newer than all others; returns their ids."""
     now = service.clock()
     made = [
         Invitation(
@@ -209,7 +211,7 @@ async def _fill(service: Service, community: str, *, invitations: int, events: i
 
 # ------------------------------------------------------------------------------------------------ bytes of a response
 
-_LONG = "a" * 100_000  # the name of a field in the answer: a hundred rows have 10 MB of it
+_LONG = "a" * 100_000  # the name of a field in the response: a hundred rows have 10 MB of it
 _TOO_LARGE = f"The response has more than 8 MB ({MOST_BYTES} bytes). Ask for shorter pages (first) or fewer fields."
 
 
@@ -223,8 +225,8 @@ _TOO_LARGE = f"The response has more than 8 MB ({MOST_BYTES} bytes). Ask for sho
     ],
     ids=["by-a-plan", "field-by-field", "inside-a-row", "the-type's-name"],
 )
-async def test_a_response_over_its_bytes_is_one_error(service: Service, selection: str) -> None:
-    """H201: over 8 MB nothing is answered but one error in words, and the next request is answered."""
+async def test_too_large_response_is_one_error(service: Service, selection: str) -> None:
+    """H201: above 8 MB the response is one error in words, and the next request is answered."""
     query = f"query($id: ID!, $n: Int!) {{ viewer {{ member {{ id }} }} community(id: $id) {{ invitations(first: $n) {{ nodes {{ {selection} }} }} }} }}"
     async with service.browser() as owner:
         community = await join_owner(service, owner)
@@ -235,8 +237,8 @@ async def test_a_response_over_its_bytes_is_one_error(service: Service, selectio
         assert len(few) == 70
 
 
-async def test_a_mutation_whose_response_is_too_large_says_what_stands(service: Service) -> None:
-    """H201: the error says that mutations before it took effect and later ones did not run, which is so."""
+async def test_too_large_response_of_a_mutation_names_the_effects(service: Service) -> None:
+    """H201: the error states correctly that mutations before it took effect and later ones did not run."""
     query = (
         "mutation($input: InviteMembersInput!, $id: ID!) { inviteMembers(input: $input) {"
         f" ... on InviteMembersSuccess {{ outcomes {{ {_LONG}: email }} }} }}"
@@ -262,8 +264,10 @@ subscription($id: ID!) {{ invitationChanged(communityId: $id) {{ email timeline(
 
 
 @pytest.mark.parametrize("over", ["sse", "websocket"])
-async def test_an_event_over_its_bytes_is_one_error(service: Service, over: str) -> None:
-    """H201: an event of a subscription has the same bound; the error ends the subscription, and no part of the event comes."""
+async def test_too_large_event_is_one_error(service: Service, over: str) -> None:
+    """H201: an event of a subscription has the same limit. The error ends the subscription, and no part of the event is
+    sent.
+    """
     async with service.browser() as owner:
         community = await join_owner(service, owner)
         (invitation,) = await _fill(service, community, invitations=1, events=90)
@@ -314,8 +318,8 @@ _FULL_INPUT = {"communityId": "x", "email": "x"} | {f"emai{number}": 1 for numbe
 async def test_validation_stops_after_a_few_errors(
     production: httpx2.AsyncClient, query: str, variables: dict[str, Any]
 ) -> None:
-    """H202: thousands of faults are answered with a few errors and one that says so, without suggestions, in about the time
-    of a document with one fault.
+    """H202: thousands of faults get a few errors and one about the limit, without suggestions, in about the time of a
+    document with one fault.
     """
     trivial = {"query": "{ viewe }"}
     asked = {"query": query, "variables": variables}
@@ -329,7 +333,7 @@ async def test_validation_stops_after_a_few_errors(
 
 @pytest.mark.parametrize("development", [True, False])
 def test_suggestions_are_computed_in_development_only(development: bool) -> None:
-    """H202: in production validation computes none; they are not only left out of the answer."""
+    """H202: in production, validation does not compute suggestions."""
     with pytest.raises(DocumentRefused) as refused:
         build(development=development).documents.parse("{ viewr { member { id } } }")
     (error,) = refused.value.errors
@@ -337,7 +341,7 @@ def test_suggestions_are_computed_in_development_only(development: bool) -> None
 
 
 async def _fastest(client: httpx2.AsyncClient, body: dict[str, Any]) -> float:
-    """The seconds of the fastest of a few requests."""
+    """The duration of the fastest of a few requests, in seconds."""
     taken = []
     for _ in range(5):
         began = time.perf_counter()
@@ -367,12 +371,12 @@ async def _fastest(client: httpx2.AsyncClient, body: dict[str, Any]) -> float:
 async def test_values_are_counted(
     production: httpx2.AsyncClient, query: str, variables: dict[str, Any], words: str
 ) -> None:
-    """H202: values count like fields in the document, and have a bound of their own in variables."""
+    """H202: values count like fields in the document, and have their own limit in variables."""
     assert (await _refusal(production, query, **variables))["message"] == words
 
 
-async def test_a_thousand_invitees_with_every_field_fit_into_variables(service: Service) -> None:
-    """The bound on values leaves room for the longest list that may be invited at once."""
+async def test_thousand_invitees_with_every_field_fit_into_variables(service: Service) -> None:
+    """The limit on values allows the longest list of invitees."""
     row = {"email": "no address", "role": "MEMBER", "message": "Hi", "locale": "de"}
     async with service.browser() as owner:
         wanted = {"communityId": await join_owner(service, owner), "invitees": [row] * 1000}
@@ -394,8 +398,8 @@ async def test_a_thousand_invitees_with_every_field_fit_into_variables(service: 
     ],
     ids=["rows", "points", "counts"],
 )
-async def test_an_event_costs_no_more_than_a_page(service: Service, selection: str, found: str) -> None:
-    """H203: a subscription whose event would cost more than a page of 100 is refused, over SSE and WebSocket alike."""
+async def test_event_costs_no_more_than_a_page(service: Service, selection: str, found: str) -> None:
+    """H203: a subscription whose event would cost more than a page of 100 is refused, over SSE and WebSocket."""
     query = f"subscription($id: ID!) {{ invitationChanged(communityId: $id) {{ id {selection} }} }}"
     words = f"{found} found in one event of a subscription, which may cost as much as one page of 100. Allowed: "
     async with service.browser() as owner:
@@ -412,7 +416,7 @@ async def test_an_event_costs_no_more_than_a_page(service: Service, selection: s
         assert not listeners(community)
 
 
-async def test_an_event_may_have_a_page(service: Service) -> None:
+async def test_event_may_contain_a_page(service: Service) -> None:
     """A full timeline and the numbers of the community come with an event."""
     query = "subscription($id: ID!) { invitationChanged(communityId: $id) { email timeline(first: 100) { nodes { id kind at summary actor { name } } } community { memberCount invitationCounts { pending } } } }"
     async with service.browser() as owner:
@@ -434,8 +438,8 @@ _COMMUNITIES_OF_ONES_OWN = """
 """
 
 
-async def test_ones_own_communities_count_as_many_as_they_are(service: Service) -> None:
-    """H200: a default page of each of one's own communities is answered for a member of one, and refused for one of 200."""
+async def test_own_communities_count_by_their_number(service: Service) -> None:
+    """H200: a default page of each own community is answered for a member of one, and refused for a member of 200."""
     async with service.browser() as owner:
         await join_owner(service, owner)
         found = (await owner.ask(_COMMUNITIES_OF_ONES_OWN))["viewer"]["memberships"]

@@ -1,4 +1,4 @@
-"""What an operation may cost is judged before any resolver runs, and production tells nothing of the schema."""
+"""Limits on operations are checked before any resolver runs, and production reveals nothing of the schema."""
 
 import time
 from collections import Counter as Counted
@@ -42,7 +42,7 @@ async def _errors(client: httpx2.AsyncClient, query: str) -> list[str]:
     ],
 )
 async def test_production_has_no_introspection(production: httpx2.AsyncClient, query: str) -> None:
-    """H116: the schema's shape cannot be asked for in production."""
+    """H116: production refuses introspection."""
     answer = await production.post("/graphql", json={"query": query})
     assert answer.json().get("data") is None
     assert answer.json()["errors"]
@@ -50,7 +50,7 @@ async def test_production_has_no_introspection(production: httpx2.AsyncClient, q
 
 
 async def test_production_suggests_nothing(production: httpx2.AsyncClient) -> None:
-    """H116: a misspelt field, argument or type is an error that names no other."""
+    """H116: an error about a misspelt field, argument or type names no other."""
     for query in ("{ viewr { member { id } } }", "{ providers { lable } }", '{ invitePreview(tokn: "x") { role } }'):
         for message in await _errors(production, query):
             assert "did you mean" not in message.lower()
@@ -99,16 +99,16 @@ _DEEP = "{ viewer { memberships { community { memberships { nodes { community { 
     ids=["2000-aliases", "17-aliases", "depth-14", "depth-600", "5000-directives", "20000-fields", "two-operations", "fragment-cycle", "deep-variable", "200-fragments",
          "fragments-spread-twice", "fragments-of-a-viewer-spread-twice", "16-aliases-in-a-fragment", "pages-in-pages", "pages-of-a-variable", "151-nested-fields", "601-fields", "no-operation", "a-type"],
 )  # fmt: skip
-async def test_costly_operations_are_refused_before_they_run(production: httpx2.AsyncClient, query: str) -> None:
-    """H118, H121, H122: each is refused quickly, in words, and no resolver of it ran."""
+async def test_expensive_operations_are_refused_before_they_run(production: httpx2.AsyncClient, query: str) -> None:
+    """H118, H121, H122: each is refused quickly, in words, and none of its resolvers ran."""
     began = time.perf_counter()
     assert await _errors(production, query)
     assert time.perf_counter() - began < 5
     assert (await Flow.all().count(), await Counter.all().count()) == (0, 0)
 
 
-def test_every_list_of_the_schema_has_a_bound() -> None:
-    """H200: each field whose type is a list says how many items it holds at most, and no entry is left over."""
+def test_every_list_of_the_schema_has_a_limit() -> None:
+    """H200: each list field has an entry with its maximum number of items, and every entry has a field."""
     kinds = [kind for kind in RUNNING.type_map.values() if is_object_type(kind) or is_interface_type(kind)]
     lists = {
         f"{kind.name}.{name}": field
@@ -122,8 +122,8 @@ def test_every_list_of_the_schema_has_a_bound() -> None:
     assert not nested, "A list of lists has one bound only."
 
 
-def test_every_page_is_weighed_by_its_argument() -> None:
-    """H122, H200: whatever takes `first` returns a connection, whose lists have as many rows as `first` says."""
+def test_every_page_counts_by_its_argument() -> None:
+    """H122, H200: each field with `first` returns a connection, whose lists count as many rows as `first`."""
     kinds = [kind for kind in RUNNING.type_map.values() if isinstance(kind, GraphQLObjectType)]
     paged = [field for kind in kinds for field in kind.fields.values() if "first" in field.args]
     assert len(paged) >= 4
@@ -139,8 +139,8 @@ def _item(kind: Any) -> Any:
     return get_nullable_type(get_nullable_type(kind).of_type)
 
 
-async def test_what_the_pages_ask_is_within_the_limits(production: httpx2.AsyncClient) -> None:
-    """Two full pages one inside the other are answered; in every community of a person's they are refused."""
+async def test_nested_pages_are_limited(production: httpx2.AsyncClient) -> None:
+    """Two nested full pages are answered. In every community of a person they are refused."""
     part = "community { invitations(first: 100) { nodes { timeline(first: 100) { nodes { id } } } } memberships { nodes { member { id } } } }"
     answer = await production.post(
         "/graphql", json={"query": "{ " + part.replace("community", 'community(id: "x")') + " }"}
@@ -151,7 +151,7 @@ async def test_what_the_pages_ask_is_within_the_limits(production: httpx2.AsyncC
 
 
 async def test_a_second_operation_by_name_is_refused(production: httpx2.AsyncClient) -> None:
-    """One operation a request, also when operationName picks one of several."""
+    """A request has one operation, even when operationName selects one of several."""
     body = {"query": "query a { providers { id } } query b { providers { id } }", "operationName": "b"}
     answer = await production.post("/graphql", json=body)
     assert answer.json()["data"] is None
@@ -160,10 +160,10 @@ async def test_a_second_operation_by_name_is_refused(production: httpx2.AsyncCli
 
 @pytest.mark.parametrize("query", ["query a { providers { id } }", "{ providers { id } }"], ids=["named", "unnamed"])
 @pytest.mark.parametrize("name", ["b", "", "\u0000", "x" * 1000], ids=["other", "empty", "nul", "long"])
-async def test_another_operations_name_is_an_error_in_words(
+async def test_unknown_operation_name_is_an_error_in_words(
     production: httpx2.AsyncClient, query: str, name: str
 ) -> None:
-    """An operationName that is not the operation's own runs nothing, says so, and is no failure of the service's."""
+    """An operationName without an operation runs nothing, and gets an error that is not an internal one."""
     answer = await production.post("/graphql", json={"query": query, "operationName": name})
     assert answer.status_code == 200
     assert answer.json() == {
@@ -172,8 +172,8 @@ async def test_another_operations_name_is_an_error_in_words(
     }
 
 
-async def test_refused_operations_leave_the_caches_of_others(production: httpx2.AsyncClient) -> None:
-    """After a hundred refused floods a repeated operation is still one that was checked before."""
+async def test_refused_operations_keep_the_caches_of_others(production: httpx2.AsyncClient) -> None:
+    """After a hundred refused floods, a repeated operation is still cached."""
     await production.post("/graphql", json={"query": "{ providers { id label } }"})
     for number in range(100):
         await _errors(production, "{ " + f"p{number}: providers {{ id }} " * 20 + "}")
@@ -183,7 +183,7 @@ async def test_refused_operations_leave_the_caches_of_others(production: httpx2.
 
 
 async def _kept_documents(client: httpx2.AsyncClient) -> float:
-    """How many operations took a document that was checked before."""
+    """The number of operations that used a cached document."""
     text = (await client.get("/metrics")).text
     samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
     return sum(
@@ -192,7 +192,7 @@ async def _kept_documents(client: httpx2.AsyncClient) -> float:
 
 
 async def test_unexpected_errors_are_masked(serve: Serve) -> None:
-    """H117, H165: with the database gone an operation answers in plain words, with no trace of what it was."""
+    """H117, H165: with the database gone, an operation answers in plain words, without details of the failure."""
     async with serve() as service, service.browser() as browser:
         await browser.accept_as(await service.token_for("owner@example.com"), "owner@example.com")
         await database.execute("ALTER TABLE counters RENAME TO counters_gone")
@@ -218,10 +218,10 @@ async def test_unexpected_errors_are_masked(serve: Serve) -> None:
         ('{ declineInvite(input: {token: ["SECRET"]})', {}, "non string"),
     ],
 )
-async def test_a_variable_that_does_not_fit_is_named_and_not_repeated(
+async def test_invalid_variable_is_named_and_not_repeated(
     production: httpx2.AsyncClient, head: str, variables: dict[str, Any], words: str
 ) -> None:
-    """H098: the answer says which variable or field does not fit and why, and never its value, which may be a token."""
+    """H098: the error names the variable or field and the reason, and never its value, which can be a token."""
     answer = await production.post(
         "/graphql", json={"query": f"mutation{head} {{ __typename }} }}", "variables": variables}
     )
@@ -232,7 +232,7 @@ async def test_a_variable_that_does_not_fit_is_named_and_not_repeated(
 
 
 async def test_attempts_are_counted_by_resolver_call(serve: Serve) -> None:
-    """H118, H136: aliases in one request are so many attempts; over the limit each further one is RateLimited."""
+    """H118, H136: aliases in one request are separate attempts. Above the limit each further one is RateLimited."""
     async with serve(rate_limits={"attempts_per_client": "10/1m"}) as service, service.browser() as browser:
         query = "mutation { " + " ".join(
             f'a{n}: acceptInvite(input: {{token: "x", providerId: "dev"}}) {{ __typename ...on RateLimited {{ retryAfterSeconds }} }}'
@@ -250,13 +250,13 @@ async def test_attempts_are_counted_by_resolver_call(serve: Serve) -> None:
 
 
 async def test_forwarded_addresses_count_from_trusted_proxies_only(serve: Serve) -> None:
-    """H137: whatever a client says of where it comes from, it is one client; behind trusted proxies it is the last address
-    that none of them is, IPv6 by its /64.
+    """H137: a client remains one client for all values of its header. Behind trusted proxies it is the last address
+    that is not a proxy, IPv6 by its /64.
     """
     query = 'mutation { declineInvite(input: {token: "x"}) { __typename } }'
 
     async def admitted(service: Service, forwarded: str) -> int:
-        """How many of six attempts are not RateLimited; `forwarded` has a place for the attempt's number."""
+        """The number of six attempts that are not RateLimited. `forwarded` has a placeholder for the attempt's number."""
         service.clock.advance(minutes=2)
         found = []
         async with service.browser() as browser:
@@ -279,9 +279,9 @@ async def test_forwarded_addresses_count_from_trusted_proxies_only(serve: Serve)
         assert await admitted(service, "2001:db8:1:{}::1") == 6
 
 
-async def test_a_thousand_guesses_hurt_nobody_else(serve: Serve) -> None:
-    """H136: of 1,000 wrong tokens of one client sixty are looked at; meanwhile an invitee elsewhere comes in, and the
-    guesser's own link still works a minute later: a limit burns no invitation.
+async def test_thousand_guesses_affect_no_other_client(serve: Serve) -> None:
+    """H136: of 1,000 wrong tokens of one client sixty are checked. An invitee elsewhere accepts during this time, and
+    the guesser's own link still works one minute later.
     """
     query = 'mutation($t: String) { acceptInvite(input: {token: $t, providerId: "dev"}) { __typename } }'
     limits = {"attempts_per_client": "60/1m"}

@@ -1,4 +1,4 @@
-"""Answers that are completed by a plan are those of graphql-core: the same selection with and without one."""
+"""Answers that a plan completes equal those of graphql-core: the same selection with and without a plan."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ _PLANNED = (
     "query($id: ID!) { community(id: $id) { invitations { nodes { ...row } pageInfo { hasNextPage endCursor } } } }"
     + _FIELDS
 )
-# A resolver in the selection, and graphql-core completes each row by itself.
+# A selection with a resolver, whose rows graphql-core completes separately.
 _UNPLANNED = _PLANNED.replace("nodes { ...row }", "nodes { ...row timeline(first: 1) { pageInfo { hasNextPage } } }")
 
 
@@ -29,8 +29,10 @@ async def _rows(browser: Browser, query: str, **variables: Any) -> list[dict[str
     return found
 
 
-async def test_a_plan_gives_the_answer_of_the_executor(service: Service) -> None:
-    """Rows of every status, with aliases, fragments, an interface, lists and nulls are the same with a plan and without."""
+async def test_plan_gives_the_answer_of_the_executor(service: Service) -> None:
+    """Rows of every status, with aliases, fragments, an interface, lists and nulls are the same with a plan and
+    without.
+    """
     async with service.browser() as owner:
         community = await join_owner(service, owner)
         for name, arguments in (("a", {}), ("b", {"message": "Hello", "locale": "de"}), ("c", {"role": "ADMIN"})):
@@ -45,8 +47,8 @@ async def test_a_plan_gives_the_answer_of_the_executor(service: Service) -> None
     assert [list(row) for row in planned] == [list(row) for row in unplanned]
 
 
-async def test_a_page_is_completed_by_a_plan(service: Service) -> None:
-    """A page's selection has a plan that is made with the first answer and serves the second."""
+async def test_page_is_completed_by_a_plan(service: Service) -> None:
+    """The plan of a page's selection is compiled with the first answer and used for the second."""
     documents = service.app.state.guestlist.graphql.schema.documents
     async with service.browser() as owner:
         community = await join_owner(service, owner)
@@ -57,8 +59,8 @@ async def test_a_page_is_completed_by_a_plan(service: Service) -> None:
         assert documents.parse(_PLANNED).plans == made
 
 
-async def test_a_plan_is_not_kept_where_variables_choose_the_fields(service: Service) -> None:
-    """One document with @include answers each request as its own variable says."""
+async def test_plan_is_not_cached_where_variables_choose_the_fields(service: Service) -> None:
+    """One document with @include answers each request by its own variable."""
     query = "query($id: ID!, $with: Boolean!) { community(id: $id) { invitations { nodes { id email @include(if: $with) } } } }"
     async with service.browser() as owner:
         community = await join_owner(service, owner)
@@ -67,8 +69,8 @@ async def test_a_plan_is_not_kept_where_variables_choose_the_fields(service: Ser
             assert [list(row) for row in rows] == [["id", "email"] if wanted else ["id"]]
 
 
-async def test_a_selection_that_merges_is_planned_whole(service: Service) -> None:
-    """A field that is asked twice with different parts is answered once, with both."""
+async def test_merged_selection_has_one_plan(service: Service) -> None:
+    """A field that is selected twice with different parts is answered once, with both."""
     query = "query($id: ID!) { community(id: $id) { policy { seatLimit } policy { linkMinutes } } }"
     async with service.browser() as owner:
         community = await join_owner(service, owner)

@@ -1,4 +1,4 @@
-"""Subscriptions over WebSocket and server-sent events: what is told, to whom, for how long, and how much at most."""
+"""Subscriptions over WebSocket and server-sent events: their events, recipients, duration and limits."""
 
 import asyncio
 import logging
@@ -29,8 +29,8 @@ pytestmark = pytest.mark.anyio
 CHANGED = """
 subscription($id: ID!) { invitationChanged(communityId: $id) { email status delivery community { memberCount } } }
 """
-WITHIN = 5.0  # seconds, the bound that the contract names
-PATIENCE = 20.0  # seconds, for what has no bound of its own
+WITHIN = 5.0  # seconds, the limit of the contract
+PATIENCE = 20.0  # seconds, for steps without their own limit
 
 
 @asynccontextmanager
@@ -69,7 +69,7 @@ async def _subscribe(socket: ClientConnection, community: str, name: str = "1") 
 
 
 async def _heard_of(socket: ClientConnection, email: str, **facts: str) -> None:
-    """Hears changes until one of this address has these facts."""
+    """Receives changes until one of this address has these facts."""
     while True:
         message = await _hear(socket)
         assert message["type"] == "next", message
@@ -86,8 +86,8 @@ async def _close_code(socket: ClientConnection) -> int:
         return closed.rcvd.code if closed.rcvd is not None else 0
 
 
-async def test_every_change_is_told_over_a_websocket(service: Service) -> None:
-    """Created, sent and accepted arrive, of this community only, until complete; then nothing more."""
+async def test_every_change_is_sent_over_a_websocket(service: Service) -> None:
+    """Created, sent and accepted arrive, of this community only, until complete, and then no further event."""
     async with service.browser() as owner, service.browser() as guest:
         community = await join_owner(service, owner)
         made = (
@@ -110,8 +110,10 @@ async def test_every_change_is_told_over_a_websocket(service: Service) -> None:
             )
 
 
-async def test_every_change_is_told_over_server_sent_events(service: Service) -> None:
-    """The answer to a POST that accepts text/event-stream brings the change as an event; without, words say so."""
+async def test_every_change_is_sent_over_server_sent_events(service: Service) -> None:
+    """The response to a POST that accepts text/event-stream contains the change as an event. Without that header, it is
+    an error in words.
+    """
     async with service.browser() as owner:
         community = await join_owner(service, owner)
         body = {"query": CHANGED, "variables": {"id": community}}
@@ -130,8 +132,10 @@ async def test_every_change_is_told_over_server_sent_events(service: Service) ->
 
 
 @pytest.mark.parametrize("engine", ["postgres"])
-async def test_what_may_have_been_missed_is_said(service: Service) -> None:
-    """When the service's connection for events breaks, a subscription ends with LOST, and a new one hears again."""
+async def test_possibly_missed_events_are_reported(service: Service) -> None:
+    """When the service's connection for events breaks, a subscription ends with LOST, and a new one receives events
+    again.
+    """
     async with service.browser() as owner:
         community = await join_owner(service, owner)
         async with _socket(service, owner) as socket:
@@ -148,8 +152,10 @@ async def test_what_may_have_been_missed_is_said(service: Service) -> None:
             await _heard_of(socket, "guest@example.com")
 
 
-async def test_who_loses_the_right_hears_nothing_more(service: Service) -> None:
-    """H162: a removed admin, a lowered one and an ended session are cut off within five seconds, with nothing leaked."""
+async def test_lost_right_ends_the_subscription(service: Service) -> None:
+    """H162: a removed admin, a demoted one and an ended session are disconnected within five seconds, and receive
+    nothing in between.
+    """
     async with service.browser() as owner, service.browser() as removed, service.browser() as lowered:
         community = await join_owner(service, owner)
         place = await invite_and_join(service, owner, removed, "removed@example.com", "ADMIN")
@@ -172,7 +178,7 @@ async def test_who_loses_the_right_hears_nothing_more(service: Service) -> None:
                 assert await _close_code(third) == 4401
 
 
-async def test_the_door_of_the_socket(service: Service) -> None:
+async def test_websocket_rejects_bad_origin_session_or_protocol(service: Service) -> None:
     """H160, H161: no foreign origin, no session, no other protocol, no subscribe before connection_init, no nonsense."""
     async with service.browser() as owner, service.browser() as stranger:
         community = await join_owner(service, owner)
@@ -205,7 +211,7 @@ async def test_the_door_of_the_socket(service: Service) -> None:
 
 
 async def test_only_admins_and_only_subscriptions(service: Service) -> None:
-    """A member, another community's admin and a mutation get an error and no event; the words do not tell them apart."""
+    """A member, another community's admin and a mutation get an error and no event. The errors do not distinguish them."""
     async with service.browser() as owner, service.browser() as guest:
         community = await join_owner(service, owner)
         await invite_and_join(service, owner, guest, "guest@example.com")
@@ -224,8 +230,8 @@ async def test_only_admins_and_only_subscriptions(service: Service) -> None:
         assert await guest.viewer_email() == "guest@example.com"
 
 
-async def test_live_connections_are_capped(service: Service) -> None:
-    """H163: subscriptions on one socket, and sockets of one member, have a bound; a freed place can be taken again."""
+async def test_live_connections_are_limited(service: Service) -> None:
+    """H163: subscriptions on one socket, and sockets of one member, are limited. A freed slot can be used again."""
     async with service.browser() as owner:
         community = await join_owner(service, owner)
         async with _socket(service, owner) as socket:
@@ -249,7 +255,7 @@ async def test_live_connections_are_capped(service: Service) -> None:
 
 
 async def _idle(service: Service, stack: AsyncExitStack, number: int, **headers: Any) -> list[ClientConnection]:
-    """Sockets that never say who they are, opened a few at a time."""
+    """Sockets without authentication, opened a few at a time."""
     opened: list[ClientConnection] = []
     for start in range(0, number, 50):
         many = (_socket(service, greet=False, **headers) for _ in range(min(50, number - start)))
@@ -257,8 +263,8 @@ async def _idle(service: Service, stack: AsyncExitStack, number: int, **headers:
     return opened
 
 
-async def test_sockets_that_say_nothing_are_few_and_soon_gone(service: Service) -> None:
-    """H163: of 200 sockets of one client that never say who they are the newest 50 stay, and the client is still let in."""
+async def test_sockets_without_authentication_are_limited(service: Service) -> None:
+    """H163: of 200 sockets of one client without authentication the newest 50 stay, and the client can still connect."""
     async with service.browser() as owner, AsyncExitStack() as stack:
         await join_owner(service, owner)
         idle = await _idle(service, stack, 200)
@@ -266,11 +272,11 @@ async def test_sockets_that_say_nothing_are_few_and_soon_gone(service: Service) 
         assert set(codes) == {1013}
         async with _socket(service, owner):
             pass
-        assert await _close_code(idle[-1]) == 4408  # their time is over
+        assert await _close_code(idle[-1]) == 4408  # their time has ended
 
 
-async def test_strangers_take_no_places_of_members(serve: Serve) -> None:
-    """H207: sockets of many addresses that never say who they are leave the members' places free, and the oldest make room.
+async def test_anonymous_sockets_use_no_slots_of_members(serve: Serve) -> None:
+    """H207: sockets of many addresses without authentication leave the members' slots free, and the oldest are evicted.
 
     A session's cookie and an Authorization header are recognised in the handshake, so that these do not wait there.
     """
@@ -301,8 +307,8 @@ async def test_strangers_take_no_places_of_members(serve: Serve) -> None:
                 await _heard_of(socket, "guest@example.com")
 
 
-async def test_a_script_listens_with_its_token(service: Service) -> None:
-    """A bearer in connection_init listens without Origin; cookies without Origin count for nothing."""
+async def test_script_subscribes_with_its_token(service: Service) -> None:
+    """A bearer token in connection_init subscribes without Origin. Cookies without Origin do not count."""
     async with service.browser() as owner:
         community = await join_owner(service, owner)
         wanted = {"name": "Watcher", "scopes": ["READ"], "communityIds": [community]}
@@ -323,7 +329,7 @@ subscription($id: ID!) {{ invitationChanged(communityId: $id) {{ email {" ".join
 
 
 async def _stalled(port: int) -> network.socket:
-    """A connection whose other end has next to no room for what is not read."""
+    """A connection whose other end has almost no buffer for unread data."""
     stalled = network.socket()
     stalled.setsockopt(network.SOL_SOCKET, network.SO_RCVBUF, 4096)
     stalled.setblocking(False)
@@ -345,8 +351,8 @@ async def _until_nobody_is_connected(service: Service) -> None:
 
 
 @pytest.mark.parametrize("over", ["sse", "websocket"])
-async def test_who_stops_reading_is_cut_off(serve: Serve, over: str) -> None:
-    """H162: a listener who reads nothing more is disconnected within five seconds, so that it hears nothing later either."""
+async def test_reader_that_stops_is_disconnected(serve: Serve, over: str) -> None:
+    """H162: a client that stops reading is disconnected within five seconds, so that it receives nothing later."""
     limits = {"attempts_per_client": "off", "invites_per_inviter": "5000/1d"}
     async with serve(rate_limits=limits) as service, service.browser() as owner, AsyncExitStack() as stack:
         community = await join_owner(service, owner)
@@ -371,7 +377,7 @@ async def test_who_stops_reading_is_cut_off(serve: Serve, over: str) -> None:
 
 
 async def test_a_slow_listener_loses_events_and_not_memory() -> None:
-    """A watch keeps each id once, and past its bound only the fact that something was lost."""
+    """A watch keeps each id once, and above its limit only the fact that events were lost."""
     hub = Hub()
     with hub.watching("com_x") as watch:
         for _ in range(3):
@@ -387,9 +393,9 @@ async def test_a_slow_listener_loses_events_and_not_memory() -> None:
     dispatch_payload("nonsense")
 
 
-async def test_what_a_socket_says_is_logged_nowhere(service: Service, capfd: pytest.CaptureFixture[str]) -> None:
-    """H155: at DEBUG, with uvicorn's logger turned up as well, a connection leaves one line: no cookie, no access token, no
-    query string, no address of what it was told.
+async def test_no_content_of_a_socket_is_logged(service: Service, capfd: pytest.CaptureFixture[str]) -> None:
+    """H155: at DEBUG, including uvicorn's logger, a connection leaves one line: no cookie, no access token, no query
+    string, no address from its events.
     """
     logging.getLogger("uvicorn.error").setLevel(logging.DEBUG)
     logs.configure("debug", "json")
@@ -408,14 +414,14 @@ async def test_what_a_socket_says_is_logged_nowhere(service: Service, capfd: pyt
         secrets = [token, *owner.client.cookies.values(), "guest@example.com", "in-the-query"]
     out = ""
     async with asyncio.timeout(PATIENCE):
-        while (out := out + capfd.readouterr().err).count('"event": "websocket"') < 3:  # noqa: ASYNC110 -- written once the connection is over
+        while (out := out + capfd.readouterr().err).count('"event": "websocket"') < 3:  # noqa: ASYNC110 -- written when the connection has ended
             await asyncio.sleep(0.01)
     assert not [secret for secret in secrets if secret in out]
     assert out.count('"event": "websocket"') == 3
 
 
-async def test_one_members_subscriptions_delay_nobody(service: Service) -> None:
-    """H206: while 200 subscriptions of one member are told of 40 changes, another member's viewer query stays quick."""
+async def test_subscriptions_of_one_member_delay_no_other_member(service: Service) -> None:
+    """H206: while 200 subscriptions of one member receive 40 changes, another member's viewer query stays quick."""
 
     async def seconds(person: Browser) -> float:
         began = perf_counter()

@@ -1,4 +1,6 @@
-"""Sentences in the language of their reader: over HTTP, WebSockets and server-sent events, and of rows of earlier versions."""
+"""Sentences in the language of their reader: over HTTP, WebSockets and server-sent events, and of rows of earlier
+versions.
+"""
 
 import asyncio
 from datetime import timedelta
@@ -172,7 +174,9 @@ async def test_rows_of_earlier_versions_keep_their_english_sentence(service: Ser
 
 
 async def test_audit_events_have_facts_and_the_membership_that_they_concern(service: Service) -> None:
-    """Summaries are in the language of the request; details are the same facts in each; a membership is there while it lasts."""
+    """Summaries are in the language of the request. Details are the same facts in each language. A membership is
+    present while it exists.
+    """
     async with service.browser() as owner:
         community = await join_owner(service, owner)
         await update_policy(owner, community, linkMinutes=7, seatLimit=None)
@@ -195,7 +199,7 @@ async def test_audit_events_have_facts_and_the_membership_that_they_concern(serv
     assert joined["membership"] == {"role": "OWNER", "member": {"email": "owner@example.com"}}
 
 
-async def test_a_refused_acceptance_is_told_in_each_language(service: Service) -> None:
+async def test_refused_acceptance_is_in_each_language(service: Service) -> None:
     """The message of an acceptance is stored as a code, and read in the language of each request."""
     query = "{ acceptance { status reason message } }"
     async with service.browser() as owner, service.browser() as guest:
@@ -275,7 +279,7 @@ def _blocked_in(language: str) -> str:
 
 @pytest.mark.parametrize("code", sorted(reasons.CODES))
 def test_each_delivery_code_has_a_sentence_in_each_language(code: str) -> None:
-    """A stored code is read in full in each language, also with words of the mail server and the next step."""
+    """A stored code has a complete sentence in each language, with words of the mail server and the next step."""
     facts = dict.fromkeys(("bounce", "delay", "region", "name", "operation", "status", "server"), "x")
     told = reasons.full_sentence(code, facts | {"diagnostic": "550 no", "next": "retry"})
     texts = [told.text(language) for language in LANGUAGES]
