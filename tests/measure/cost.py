@@ -1,9 +1,9 @@
-"""What the most costly allowed operations take: `python -m pytest -s tests/measure/cost.py`.
+"""Measures the most expensive allowed operations: `python -m pytest -s tests/measure/cost.py`.
 
-Prints the processor time of each as a multiple of that of `{ viewer { member { id } } }`, beside its points
-(`schema/limits/cost.py`). The service runs in this process, with what SQLite takes; PostgreSQL is a process of its own. The
-ratios stand in docs/performance.md. Nothing is asserted but that each operation is allowed, so pytest does not collect
-this file by itself.
+Prints the processor time of each as a multiple of that of `{ viewer { member { id } } }`, with its points
+(`schema/limits/cost.py`). The service runs in this process, so the figures include SQLite. PostgreSQL is a separate
+process. docs/performance.md has the ratios. The only assertion is that each operation is allowed, so pytest does not
+collect this file.
 """
 
 import gc

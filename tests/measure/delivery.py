@@ -1,7 +1,8 @@
-"""How many mails a second a worker hands over to a local SMTP server: `python -m tests.measure.delivery [MAILS] [WORKERS]`.
+"""Measures the mails per second that a worker sends to a local SMTP server: `python -m tests.measure.delivery [MAILS]
+[WORKERS]`.
 
-PostgreSQL, the workers and the mail server are processes of this machine, so what is measured is the service's own work
-and not the network. The numbers stand in docs/performance.md.
+PostgreSQL, the workers and the mail server run on this machine, so the figures contain no network. docs/performance.md
+has them.
 """
 
 import asyncio
@@ -20,7 +21,7 @@ from tests.support.processes import WorkerProcess, environment, wait_until
 
 
 async def measure(server: PostgresServer, mails: int, workers: int) -> tuple[float, float]:
-    """Mails a second, from the first mail that is recorded to the last; and the workers' own seconds for each mail."""
+    """Mails per second, from the first recorded mail to the last, and the workers' processor seconds per mail."""
     await server.create("measured")
     url = server.url_for("measured")
     await database.connect(url)

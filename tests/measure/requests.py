@@ -1,9 +1,9 @@
-"""What a request costs: `python -m tests.measure.requests [postgres|sqlite] [REQUESTS] [AT_ONCE]`.
+"""Measures requests: `python -m tests.measure.requests [postgres|sqlite] [REQUESTS] [AT_ONCE]`.
 
-`guestlist serve` with one worker, the yardstick and PostgreSQL are processes of their own; this process is the browsers
-and the OpenID Provider. The yardstick is a plain Starlette route under the same uvicorn settings that answers JSON of
-the same size. Each process tells its own processor seconds at /metrics, so that other load on the machine disturbs
-little; what is worth keeping are the ratios, and they stand in docs/performance.md.
+`guestlist serve` with one worker, the yardstick and PostgreSQL are separate processes. This process acts as the
+browsers and the OpenID Provider. The yardstick is a plain Starlette route with the same uvicorn settings that returns
+JSON of the same size. Each process reports its processor seconds at /metrics, so other load affects the figures little.
+docs/performance.md has the ratios.
 """
 
 import asyncio
@@ -64,7 +64,9 @@ MakeRequest = Callable[[], Body]
 
 @dataclass(frozen=True)
 class Cost:
-    """What requests of one kind came to: a second, each one's processor time, the bytes of the last answer."""
+    """The result of requests of one kind: the rate per second, the processor time per request, and the bytes of the
+    last answer.
+    """
 
     per_second: float
     milliseconds: float
@@ -78,7 +80,7 @@ class Target:
     port: int
 
     async def cost_of(self, requests: list[Body], *, at_once: int) -> Cost:
-        """Sends them over kept connections; whatever is not answered with 200 or 303 ends the measuring."""
+        """Sends requests over persistent connections. Any answer other than 200 or 303 ends the measurement."""
         before, began = await self.processor_seconds(), time.perf_counter()
         waiting = iter(requests)
         sizes = await asyncio.gather(*(self._send_in_turn(waiting) for _ in range(at_once)))
@@ -125,12 +127,12 @@ def _request(method: str, path: str, port: int, body: bytes = b"", **headers: st
     return "\r\n".join([*lines, "", ""]).encode() + body
 
 
-# ----------------------------------------------------------------------------------------------------- the scenes
+# ------------------------------------------------------------------------------------------------------------- workload
 
 
 @dataclass(frozen=True)
 class Workload:
-    """A community with an owner who is signed in, and people on their way back from the provider."""
+    """A community with a signed-in owner, and people who return from the provider."""
 
     community_id: str
     session: Token
@@ -146,7 +148,7 @@ class Workload:
         return self._graphql(INVITE, {"input": wanted})
 
     def joining(self) -> Body:
-        """A login's return; the provider knows the code that it brings."""
+        """The return of a login. The provider knows its code."""
         guest = next(self.returning)
         query = urlencode({"code": guest.code_at(self.provider), "state": guest.state, "iss": self.provider.issuer})
         return _request("GET", f"/auth/idp/callback?{query}", PORT, cookie=f"guestlist_flow={guest.browser}")
@@ -161,7 +163,7 @@ class Workload:
 
 @dataclass(frozen=True)
 class Guest:
-    """Somebody invited who signed in at the provider and comes back."""
+    """An invitee who signed in at the provider and returns."""
 
     email: str
     browser: Token
@@ -237,7 +239,7 @@ async def _guest_of(community_id: str, inviter_id: str, email: str, now: datetim
 
 @asynccontextmanager
 async def serving(*command: str, port: int, env: dict[str, str]) -> AsyncIterator[Target]:
-    """A process that answers at a port, for as long as the block runs."""
+    """A process that listens on a port while the block runs."""
     process = await asyncio.create_subprocess_exec(
         *command, env=env, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
     )
@@ -257,7 +259,7 @@ async def serving(*command: str, port: int, env: dict[str, str]) -> AsyncIterato
 
 
 def serve_yardstick() -> None:
-    """JSON of as many bytes as the path says, encoded anew for each request as the service's answers are."""
+    """Returns JSON with the number of bytes in the path, encoded for each request as the service's answers are."""
 
     async def answer(request: Request) -> Response:
         wanted = int(request.path_params["size"])
@@ -272,7 +274,7 @@ def serve_yardstick() -> None:
 
 
 def service_environment(url: str, provider: HostileProvider) -> dict[str, str]:
-    """The limits count, as in production, and are too wide to be reached."""
+    """Limits count as in production, but are never reached."""
     wide = "1000000/1h"
     registration = provider.registration()
     return environment(
@@ -306,7 +308,7 @@ async def measure(url: str, requests: int, at_once: int) -> None:
 async def _measure_path(
     name: str, make: MakeRequest, service: Target, plain: Target, *, requests: int, at_once: int
 ) -> None:
-    """The path and its yardstick in turns, so that what disturbs one disturbs the other."""
+    """Measures the path and its yardstick alternately, so that other load affects both."""
     size = (await service.cost_of([make() for _ in range(_WARM_UP)], at_once=at_once)).size
     costs, yardsticks = [], []
     for _ in range(_ROUNDS):
