@@ -150,7 +150,7 @@ async def service(serve: Serve) -> AsyncIterator[Service]:
 def settings_for(listening: socket, database_url: str, **overrides: Any) -> Settings:
     """Returns development settings that ignore the machine's environment. Limits are wide unless a test overrides them."""
     url = f"http://localhost:{listening.getsockname()[1]}"
-    given = {
+    values = {
         "public_url": url,
         "database_url": database_url,
         "mail_url": "mailbox:",
@@ -163,7 +163,7 @@ def settings_for(listening: socket, database_url: str, **overrides: Any) -> Sett
             "mails_per_recipient_overall": "1000/1h",
         },
     } | overrides
-    return mode.with_provider(load_settings(environ={}, development=True, **given))
+    return mode.with_provider(load_settings(environ={}, development=True, **values))
 
 
 @pytest.fixture

@@ -135,9 +135,9 @@ async def test_nested_fields_take_the_same_statements_for_a_hundred_rows(service
             await owner.ask(_EVERYTHING, id=community, first=10)
         with counted() as large:
             page = (await owner.ask(_EVERYTHING, id=community, first=100))["community"]["invitations"]
-    told = [node["timeline"]["nodes"] for node in page["nodes"] if node["email"] != OWNER]
-    assert [len(events) for events in told] == [2] * len(told)
-    assert [len(event["invitation"]["timeline"]["nodes"]) for event in told[-1]] == [2, 2]
+    reported = [node["timeline"]["nodes"] for node in page["nodes"] if node["email"] != OWNER]
+    assert [len(events) for events in reported] == [2] * len(reported)
+    assert [len(event["invitation"]["timeline"]["nodes"]) for event in reported[-1]] == [2, 2]
     assert page["nodes"][0]["community"]["memberCount"] == 1
     assert 0 < len(small) == len(large) <= 16, "\n".join(large)
 
@@ -185,9 +185,9 @@ async def test_many_communities_take_as_many_statements_as_two(service: Service)
             with counted() as statements:
                 memberships = (await owner.ask(query))["viewer"]["memberships"]
             taken.append(len(statements))
-    assert [place["community"]["memberCount"] for place in memberships] == [1] * 17
-    assert sum(len(place["community"]["invitations"]["nodes"]) for place in memberships) == 0
-    assert sum(len(place["community"]["auditLog"]["nodes"]) for place in memberships) == 2
+    assert [access["community"]["memberCount"] for access in memberships] == [1] * 17
+    assert sum(len(access["community"]["invitations"]["nodes"]) for access in memberships) == 0
+    assert sum(len(access["community"]["auditLog"]["nodes"]) for access in memberships) == 2
     assert 0 < taken[0] == taken[1] <= 13, "\n".join(statements)
 
 
@@ -200,20 +200,20 @@ async def test_answer_shows_the_change_of_its_own_mutation(service: Service) -> 
         community = await _owned(service, owner)
         invited = (await owner.invite(community, "guest@example.com"))["invitation"]["id"]
         answers = await owner.ask(f"mutation($id: ID!) {{ {resend} {revoke} }} {fragment}", id=invited)
-    seen = [answer["invitation"] for answer in answers.values()]
-    assert [node["timeline"]["nodes"][-1]["kind"] for node in seen] == ["invitation.resent", "invitation.revoked"]
-    assert [node["community"]["invitationCounts"]["pending"] for node in seen] == [1, 0]
+    view = [answer["invitation"] for answer in answers.values()]
+    assert [node["timeline"]["nodes"][-1]["kind"] for node in view] == ["invitation.resent", "invitation.revoked"]
+    assert [node["community"]["invitationCounts"]["pending"] for node in view] == [1, 0]
 
 
 async def test_rows_are_counted_only_for_total_count(service: Service) -> None:
     """Without totalCount in the selection, no row is counted."""
     async with service.browser() as owner:
         community = await _owned(service, owner)
-        with counted() as asked:
+        with counted() as requested:
             await owner.ask(_PAGE, id=community, first=10)
-        with counted() as not_asked:
+        with counted() as unselected:
             await owner.ask(_PAGE.replace("totalCount", ""), id=community, first=10)
-    assert len(not_asked) == len(asked) - 1
+    assert len(unselected) == len(requested) - 1
 
 
 async def _documents(browser: Browser) -> tuple[float, float]:
@@ -260,14 +260,14 @@ async def test_invite_answer_equals_a_later_read(service: Service) -> None:
       invitation {{ {fields} }} }} }} }}"""
     async with service.browser() as owner:
         community = await _owned(service, owner)
-        wanted = {
+        expected = {
             "communityId": community,
             "email": "New@Example.com",
             "role": "ADMIN",
             "message": "Hello",
             "locale": "de",
         }
-        answered = (await owner.ask(mutation, input=wanted))["inviteMember"]["invitation"]
+        answered = (await owner.ask(mutation, input=expected))["inviteMember"]["invitation"]
         read = (await owner.ask(f"query($id: ID!) {{ invitation(id: $id) {{ {fields} }} }}", id=answered["id"]))[
             "invitation"
         ]

@@ -35,7 +35,7 @@ async def test_inviter_has_a_quota(serve: Serve) -> None:
         over = await owner.invite(community, "c@example.com")
         assert (over["__typename"], over["retryAfterSeconds"]) == ("RateLimited", 3600)
         assert await Invitation.filter(email="c@example.com").count() == 0
-        await _refused_in_the_audit(service, owner, community, "INVITER_LIMIT_REACHED")
+        await _refusals_in_the_audit(service, owner, community, "INVITER_LIMIT_REACHED")
         service.clock.advance(hours=1)
         assert (await owner.invite(community, "c@example.com"))["__typename"] == "InviteMemberSuccess"
 
@@ -50,13 +50,13 @@ async def test_community_has_a_quota(serve: Serve) -> None:
             assert (await admin.invite(community, "a@example.com"))["__typename"] == "InviteMemberSuccess"
             assert (await owner.invite(community, "b@example.com"))["__typename"] == "RateLimited"
             this = "COMMUNITY_LIMIT_REACHED"
-            await _refused_in_the_audit(service, owner, community, this)
+            await _refusals_in_the_audit(service, owner, community, this)
             await owner.do("createCommunity", name="Second")
             second = await owner.invite(await owner.community_id("Second"), "b@example.com")
             assert second["__typename"] == "InviteMemberSuccess"
 
 
-async def _refused_in_the_audit(
+async def _refusals_in_the_audit(
     service: Service, owner: Browser, community: str, reason: str, *, rows: int = 1, invitation_id: str | None = None
 ) -> None:
     """Asserts that the newest event names the member, the time and the reason of a refusal, and that admins can read
@@ -87,7 +87,7 @@ async def test_resends_have_a_pause_and_a_limit(serve: Serve) -> None:
         service.clock.advance(minutes=2)
         assert (await owner.do("resendInvite", invitationId=invitation_id))["__typename"] == "RateLimited"
         again = "RESENT_TOO_SOON"
-        await _refused_in_the_audit(service, owner, community, again, invitation_id=invitation_id)
+        await _refusals_in_the_audit(service, owner, community, again, invitation_id=invitation_id)
         assert await AuditEvent.filter(kind="invitation.rate_limited").count() == 2
         await service.deliver()
         assert len(service.mailbox.entries) == sent
@@ -109,9 +109,9 @@ async def test_quota_of_invite_many_is_in_the_audit_log(serve: Serve) -> None:
             ("q", {"__typename": "RateLimited"}, 5),
         ):
             rows = [{"email": f"{name}{number}@example.com"} for number in range(5)]
-            given = {"communityId": community, "invitees": rows}
-            assert (await owner.ask(query, i=given))["inviteMembers"] == answer
-            await _refused_in_the_audit(service, owner, community, reason, rows=refused)
+            values = {"communityId": community, "invitees": rows}
+            assert (await owner.ask(query, i=values))["inviteMembers"] == answer
+            await _refusals_in_the_audit(service, owner, community, reason, rows=refused)
         assert await Invitation.filter(email__startswith="p").count() == 2
         assert await Invitation.filter(email__startswith="q").count() == 0
 

@@ -129,11 +129,13 @@ async def test_no_stored_file_has_a_token(service: Service) -> None:
     files = await _stored_files(service)
     if not files:
         skip_without("a PostgreSQL server whose files can be read")
-    wanted = [form.encode() for secret in secrets for form in _forms(secret)] + [_decoded(secret) for secret in secrets]
+    expected = [form.encode() for secret in secrets for form in _forms(secret)] + [
+        _decoded(secret) for secret in secrets
+    ]
     digest, read = digest_of(token).encode(), False
     for file in files:
         content = _bytes_of(file)
-        assert not [form for form in wanted if form in content], file.name
+        assert not [form for form in expected if form in content], file.name
         read = read or digest in content
     assert read, "the files were not read"
 
@@ -166,9 +168,9 @@ async def test_refused_mutation_is_logged_and_counted(service: Service, log_line
             await browser.invite(community, "friend@example.com")
         after = (await owner.client.get("/metrics")).text
         member = (await guest.ask("{ viewer { member { id } } }"))["viewer"]["member"]["id"]
-    told = [line for line in log_lines if "mutation.refused" in line]
-    assert [("NotPermitted" in line, member in line) for line in told] == [(True, True), (False, False)]
-    assert "NotSignedIn" in told[1]
+    reported = [line for line in log_lines if "mutation.refused" in line]
+    assert [("NotPermitted" in line, member in line) for line in reported] == [(True, True), (False, False)]
+    assert "NotSignedIn" in reported[1]
     assert "friend@" not in "".join(log_lines)
     for problem in ("NotPermitted", "NotSignedIn"):
         line = f'guestlist_refusals_total{{mutation="inviteMember",problem="{problem}"}} '

@@ -27,9 +27,9 @@ mutation($input: RevokeAccessTokenInput!) { revokeAccessToken(input: $input) { _
 LIST = "{ viewer { accessTokens { id name lastUsedAt } sessions { id } identities { id } memberships { community { id } } } }"
 
 
-async def _create(browser: Browser, community: str, **given: Any) -> Any:
-    wanted = {"name": "Nightly import", "scopes": ["READ"], "communityIds": [community], **given}
-    return (await browser.ask(CREATE, input=wanted))["createAccessToken"]
+async def _create(browser: Browser, community: str, **arguments: Any) -> Any:
+    expected = {"name": "Nightly import", "scopes": ["READ"], "communityIds": [community], **arguments}
+    return (await browser.ask(CREATE, input=expected))["createAccessToken"]
 
 
 async def _send(service: Service, token: str, query: str, **variables: Any) -> httpx2.Response:
@@ -54,11 +54,11 @@ async def test_script_reads_and_invites(service: Service) -> None:
         created = await _create(owner, community, scopes=["INVITE"])
         token = created["token"]
         assert created["accessToken"]["scopes"] == ["INVITE", "READ"]
-        wanted = {"communityId": community, "email": "guest@example.com"}
-        answer = (await _ask(service, token, INVITE, input=wanted))["inviteMember"]
+        expected = {"communityId": community, "email": "guest@example.com"}
+        answer = (await _ask(service, token, INVITE, input=expected))["inviteMember"]
         assert answer["__typename"] == "InviteMemberSuccess"
-        seen = await owner.invitation(answer["invitation"]["id"])
-        assert seen["inviter"]["email"] == "owner@example.com"
+        found = await owner.invitation(answer["invitation"]["id"])
+        assert found["inviter"]["email"] == "owner@example.com"
         read = await _ask(service, token, "query($id: ID!) { community(id: $id) { viewerRole } }", id=community)
         assert read["community"]["viewerRole"] == "OWNER"
         listed = (await owner.ask(LIST))["viewer"]["accessTokens"]
@@ -79,8 +79,8 @@ async def test_token_is_limited_to_its_scopes_and_communities(service: Service) 
         other = (await owner.ask(made))["createCommunity"]["community"]["id"]
         invited = (await owner.invite(other, "guest@example.com"))["invitation"]["id"]
         reader, inviter = [(await _create(owner, community, scopes=[s]))["token"] for s in ("READ", "INVITE")]
-        wanted = {"communityId": community, "email": "guest@example.com"}
-        refused = orjson.loads((await _send(service, reader, INVITE, input=wanted)).content)
+        expected = {"communityId": community, "email": "guest@example.com"}
+        refused = orjson.loads((await _send(service, reader, INVITE, input=expected)).content)
         assert refused["errors"][0]["extensions"]["code"] == "NOT_GRANTED"
         outside = {"communityId": other, "email": "more@example.com"}
         assert (await _ask(service, inviter, INVITE, input=outside))["inviteMember"]["__typename"] == "NotFound"
@@ -110,9 +110,9 @@ async def test_fields_outside_the_table_of_grants_are_denied(service: Service) -
                 continue
             required = {key: str(value.type) for key, value in field.args.items() if str(value.type).endswith("!")}
             head = f"({', '.join(f'${key}: {kind}' for key, kind in required.items())})" if required else ""
-            given = f"({', '.join(f'{key}: ${key}' for key in required)})" if required else ""
+            arguments = f"({', '.join(f'{key}: ${key}' for key in required)})" if required else ""
             body = orjson.loads((
-                await _send(service, token, f"{operation}{head} {{ {name}{given} {{ __typename }} }}", input=_FILLED.get(name))
+                await _send(service, token, f"{operation}{head} {{ {name}{arguments} {{ __typename }} }}", input=_FILLED.get(name))
             ).content)  # fmt: skip
             assert body["errors"][0].get("extensions", {}).get("code") == "NOT_GRANTED", (name, body)
             tried += 1
@@ -143,7 +143,7 @@ async def test_token_ends_and_loses_communities(service: Service) -> None:
     """
     async with service.browser() as owner, service.browser() as admin:
         community = await join_owner(service, owner)
-        place = await invite_and_join(service, owner, admin, "admin@example.com", "ADMIN")
+        access = await invite_and_join(service, owner, admin, "admin@example.com", "ADMIN")
         first, second = [(await _create(admin, community, expiresInDays=days)) for days in (1, 30)]
         query = "query($id: ID!) { community(id: $id) { name } }"
         await admin.do("signOut", everywhere=True)
@@ -154,8 +154,8 @@ async def test_token_ends_and_loses_communities(service: Service) -> None:
         ] == "NotFound"
         await admin.ask(REVOKE, input={"accessTokenId": first["accessToken"]["id"]})
         assert (await _send(service, first["token"], query, id=community)).status_code == 401
-        assert place in [node["id"] for node in (await members(owner, community)).values()]
-        await owner.do("removeMember", membershipId=place)
+        assert access in [node["id"] for node in (await members(owner, community)).values()]
+        await owner.do("removeMember", membershipId=access)
         assert (await _ask(service, second["token"], query, id=community))["community"] is None
         service.clock.advance(days=31)
         assert (await _send(service, second["token"], query, id=community)).status_code == 401
@@ -165,11 +165,11 @@ async def test_creating_a_token_has_limits(service: Service) -> None:
     """Invalid names, scopes, communities and days are named in the answer. So is a community of other members."""
     async with service.browser() as owner, service.browser() as stranger:
         community = await join_owner(service, owner)
-        for given, field in (
+        for arguments, field in (
             ({"name": " "}, "name"), ({"scopes": []}, "scopes"), ({"communityIds": []}, "communityIds"),
             ({"expiresInDays": 0}, "expiresInDays"), ({"expiresInDays": 366}, "expiresInDays"),
         ):  # fmt: skip
-            refused = await _create(owner, community, **given)
+            refused = await _create(owner, community, **arguments)
             assert (refused["__typename"], refused["field"]) == ("InvalidInput", field)
         assert (await _create(owner, "com_AAAAAAAAAAAAAAAAAAAAAA"))["__typename"] == "NotFound"
         assert (await _create(stranger, community))["__typename"] == "NotSignedIn"

@@ -33,18 +33,18 @@ RESEND = "mutation($input: ResendInviteInput!) { resendInvite(input: $input) { _
 TAKE_BACK = (
     "mutation($input: RevokeInviteInput!) { revokeInvite(input: $input) { __typename ...on Problem { message } } }"
 )
-SEEN = "query($id: ID!) { invitation(id: $id) { status canResend canRevoke } }"
+VIEW = "query($id: ID!) { invitation(id: $id) { status canResend canRevoke } }"
 
 
-async def _token(browser: Browser, community: str, **given: Any) -> str:
-    created = await _create(browser, community, **{"scopes": ["INVITE"], **given})
+async def _token(browser: Browser, community: str, **values: Any) -> str:
+    created = await _create(browser, community, **{"scopes": ["INVITE"], **values})
     assert created["__typename"] == "CreateAccessTokenSuccess", created
     return str(created["token"])
 
 
 async def _invite(service: Service, token: str, community: str, email: str, role: str = "MEMBER") -> Any:
-    wanted = {"communityId": community, "email": email, "role": role}
-    return (await _ask(service, token, INVITE, input=wanted))["inviteMember"]
+    expected = {"communityId": community, "email": email, "role": role}
+    return (await _ask(service, token, INVITE, input=expected))["inviteMember"]
 
 
 async def _invited(service: Service, token: str, community: str, email: str, role: str = "MEMBER") -> str:
@@ -101,8 +101,8 @@ async def test_token_changes_no_invitation_above_its_ceiling(service: Service) -
         for token, invitation, allowed in (
             (usual, admin, False), (usual, member, True), (higher, admin, True), (reader, member, False),
         ):  # fmt: skip
-            seen = (await _ask(service, token, SEEN, id=invitation))["invitation"]
-            assert seen == {"status": "PENDING", "canResend": allowed, "canRevoke": allowed}
+            found = (await _ask(service, token, VIEW, id=invitation))["invitation"]
+            assert found == {"status": "PENDING", "canResend": allowed, "canRevoke": allowed}
         for name, mutation in (("resendInvite", RESEND), ("revokeInvite", TAKE_BACK)):
             answer = (await _ask(service, usual, mutation, input={"invitationId": admin}))[name]
             assert answer == {
@@ -124,14 +124,14 @@ async def test_token_never_exceeds_its_member(service: Service) -> None:
     """
     async with service.browser() as owner, service.browser() as admin, service.browser() as guest:
         community = await join_owner(service, owner)
-        place = await invite_and_join(service, owner, admin, "admin@example.com", "ADMIN")
+        access = await invite_and_join(service, owner, admin, "admin@example.com", "ADMIN")
         token = await _token(admin, community, highestRole="ADMIN")
         top = (await owner.invite(community, "top@example.com", role="OWNER"))["invitation"]["id"]
         answer = (await _ask(service, token, TAKE_BACK, input={"invitationId": top}))["revokeInvite"]
         assert answer["message"] == "This is an invitation to the role owner, which is above your own."
         await _invited(service, token, community, "guest@example.com", "ADMIN")
         link = await service.token_for("guest@example.com")
-        await change_role(owner, place, "MEMBER")
+        await change_role(owner, access, "MEMBER")
         for role in ("MEMBER", "ADMIN"):
             refused = await _invite(service, token, community, "more@example.com", role)
             assert refused["__typename"] == "NotPermitted"
@@ -175,8 +175,8 @@ async def test_invitations_of_a_leaked_token_are_revoked_with_it(service: Servic
         door = await guest.callback_url(started["authorizationUrl"], "made@example.com")
         async with _socket(service, owner) as socket:
             await _subscribe(socket, community)
-            wanted = {"accessTokenId": leaked["accessToken"]["id"], "revokeInvitations": True}
-            assert (await owner.do("revokeAccessToken", **wanted))["__typename"] == "RevokeAccessTokenSuccess"
+            expected = {"accessTokenId": leaked["accessToken"]["id"], "revokeInvitations": True}
+            assert (await owner.do("revokeAccessToken", **expected))["__typename"] == "RevokeAccessTokenSuccess"
             heard = {await _next_email(socket, status="REVOKED") for _ in range(2)}
             assert heard == {"made@example.com", "own@example.com"}
         assert await _statuses(owner, made, own, rescued, kept) == ["REVOKED", "REVOKED", "PENDING", "PENDING"]
@@ -197,9 +197,9 @@ async def _next_email(socket: Any, **facts: str) -> str:
     """Returns the address of the next change with these facts."""
     message = await _hear(socket)
     assert message["type"] == "next", message
-    told = message["payload"]["data"]["invitationChanged"]
-    assert facts.items() <= told.items(), told
-    return str(told["email"])
+    reported = message["payload"]["data"]["invitationChanged"]
+    assert facts.items() <= reported.items(), reported
+    return str(reported["email"])
 
 
 async def test_audit_log_names_invitations_of_a_token(service: Service) -> None:
@@ -238,9 +238,9 @@ async def test_leak_is_noticed_after_the_token_ended(service: Service, end: str)
         await invite_and_join(service, owner, admin, "admin@example.com", "ADMIN")
         created = await _create(owner, community, scopes=["INVITE"], expiresInDays=1)
         made = await _invited(service, created["token"], community, "guest@example.com")
-        wanted = {"accessTokenId": created["accessToken"]["id"]}
+        expected = {"accessTokenId": created["accessToken"]["id"]}
         if end == "revoked":
-            await owner.do("revokeAccessToken", **wanted)
+            await owner.do("revokeAccessToken", **expected)
         elif end == "expired":
             service.clock.advance(days=2)
         else:
@@ -248,11 +248,11 @@ async def test_leak_is_noticed_after_the_token_ended(service: Service, end: str)
         await owner.sign_in("owner@example.com")
         await admin.sign_in("admin@example.com")
         events = (await audit_kinds(owner, community)).count("access_token.revoked")
-        assert (await owner.do("revokeAccessToken", **wanted))["__typename"] == "NotFound"
-        foreign = await admin.do("revokeAccessToken", **wanted, revokeInvitations=True)
+        assert (await owner.do("revokeAccessToken", **expected))["__typename"] == "NotFound"
+        foreign = await admin.do("revokeAccessToken", **expected, revokeInvitations=True)
         assert (foreign["__typename"], await _statuses(owner, made)) == ("NotFound", ["PENDING"])
         for _ in range(2):  # the second has nothing to revoke
-            answer = await owner.do("revokeAccessToken", **wanted, revokeInvitations=True)
+            answer = await owner.do("revokeAccessToken", **expected, revokeInvitations=True)
             assert answer["__typename"] == "RevokeAccessTokenSuccess"
         assert await _statuses(owner, made) == ["REVOKED"]
         kinds = await audit_kinds(owner, community)
@@ -304,14 +304,14 @@ async def test_invitations_cannot_be_created_while_the_token_is_revoked(
         await update_policy(owner, community, seatLimit=50)
         declined = (await owner.invite(community, "declined@example.com"))["invitation"]["id"]
         await guest.do("declineInvite", token=await service.token_for("declined@example.com"))
-        mutation, wanted = {
+        mutation, expected = {
             "inviteMember": (INVITE, {"communityId": community, "email": "late@example.com"}),
             "inviteMembers": (INVITE_MANY, {"communityId": community, "invitees": [{"email": "late@example.com"}]}),
             "resendInvite": (RESEND, {"invitationId": declined}),
         }[way]
-        async with hold_lock(database_url, "SELECT id FROM communities FOR UPDATE") as held:
-            late = asyncio.create_task(_ask(service, created["token"], mutation, input=wanted))
-            await wait_until(held.awaited(), "the request waits for the community")
+        async with hold_lock(database_url, "SELECT id FROM communities FOR UPDATE") as locked:
+            late = asyncio.create_task(_ask(service, created["token"], mutation, input=expected))
+            await wait_until(locked.awaited(), "the request waits for the community")
             answer = await owner.do(
                 "revokeAccessToken", accessTokenId=created["accessToken"]["id"], revokeInvitations=True
             )
@@ -351,8 +351,8 @@ async def test_signing_out_of_tokens_alone_is_rejected(service: Service) -> None
     async with service.browser() as owner, service.browser() as stranger:
         community = await join_owner(service, owner)
         token = await _token(owner, community)
-        for wanted in ({}, {"sessionId": "ses_AAAAAAAAAAAAAAAAAAAAAA"}):
-            refused = await owner.do("signOut", accessTokens=True, **wanted)
+        for expected in ({}, {"sessionId": "ses_AAAAAAAAAAAAAAAAAAAAAA"}):
+            refused = await owner.do("signOut", accessTokens=True, **expected)
             assert refused["__typename"] == "InvalidInput"
         done = await stranger.do("signOut", everywhere=True, accessTokens=True)
         assert done["__typename"] == "SignOutSuccess"

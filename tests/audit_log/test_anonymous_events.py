@@ -113,10 +113,10 @@ async def test_resend_starts_a_new_count(service: Service) -> None:
         service.clock.advance(minutes=2)
         await owner.do("resendInvite", invitationId=invitation)
         await stranger.accept(await service.token_for(GUEST))
-        told = [
+        reported = [
             (event["kind"].removeprefix("invitation."), event["times"]) for event in await _timeline(owner, invitation)
         ]
-        assert told == [
+        assert reported == [
             ("created", 1), ("sent", 1), ("sign_in_started", 2), ("resent", 1), ("sent", 1), ("sign_in_started", 1),
         ]  # fmt: skip
 

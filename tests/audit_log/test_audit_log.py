@@ -106,27 +106,27 @@ async def test_timeline_shows_refusals_and_the_proposed_address(service: Service
         assert before == {
             "reason": "email_mismatch", "canRequestOtherAddress": True, "otherAddressRequested": False,
         }  # fmt: skip
-        wanted = {"acceptanceId": acceptance["id"]}
-        foreign = (await stranger.ask(OTHER_ADDRESS, input=wanted))["requestOtherAddress"]
+        expected = {"acceptanceId": acceptance["id"]}
+        foreign = (await stranger.ask(OTHER_ADDRESS, input=expected))["requestOtherAddress"]
         assert foreign["__typename"] == "InviteLinkInvalid"
         for _ in range(2):
-            answer = (await guest.ask(OTHER_ADDRESS, input=wanted))["requestOtherAddress"]
+            answer = (await guest.ask(OTHER_ADDRESS, input=expected))["requestOtherAddress"]
             assert answer["acceptance"] == {"id": acceptance["id"], "status": "EMAIL_MISMATCH"}
             assert await _may_ask(guest) == {
                 **before,
                 "canRequestOtherAddress": False,
                 "otherAddressRequested": True,
             }
-        seen = (await owner.ask(
+        view = (await owner.ask(
             "query($id: ID!) { invitation(id: $id) { proposedEmail status timeline { nodes { kind summary } } } }", id=invited
         ))["invitation"]  # fmt: skip
-        assert (seen["proposedEmail"], seen["status"]) == ("other@example.com", "PENDING")
-        told = {event["kind"]: event["summary"] for event in seen["timeline"]["nodes"]}
-        assert "o•••@example.com" in told["invitation.accept_refused"]
-        assert "other@example.com" not in str(told)
-        assert "Development" not in told["invitation.sign_in_started"]
-        assert [event["kind"] for event in seen["timeline"]["nodes"]].count("invitation.other_address_requested") == 1
-        assert (await owner.invite(community, seen["proposedEmail"]))["__typename"] == "InviteMemberSuccess"
+        assert (view["proposedEmail"], view["status"]) == ("other@example.com", "PENDING")
+        reported = {event["kind"]: event["summary"] for event in view["timeline"]["nodes"]}
+        assert "o•••@example.com" in reported["invitation.accept_refused"]
+        assert "other@example.com" not in str(reported)
+        assert "Development" not in reported["invitation.sign_in_started"]
+        assert [event["kind"] for event in view["timeline"]["nodes"]].count("invitation.other_address_requested") == 1
+        assert (await owner.invite(community, view["proposedEmail"]))["__typename"] == "InviteMemberSuccess"
 
 
 async def test_second_proposed_address_does_not_replace_the_first(service: Service) -> None:
@@ -146,13 +146,15 @@ async def test_second_proposed_address_does_not_replace_the_first(service: Servi
                 ]
                 assert answer["__typename"] == "RequestOtherAddressSuccess"
                 assert (await _may_ask(asker))["otherAddressRequested"] == is_taken
-        seen = (await owner.ask(query, id=invited))["invitation"]
-        assert seen["proposedEmail"] == "first@example.com"
-        asked = [event for event in seen["timeline"]["nodes"] if event["kind"] == "invitation.other_address_requested"]
-        assert [event["times"] for event in asked] == [1, 3]
-        assert "s•••@example.com" in asked[1]["summary"]
-        assert ["asked for first stays" in event["summary"] for event in asked] == [False, True]
-        assert "second@example.com" not in str(seen)
+        view = (await owner.ask(query, id=invited))["invitation"]
+        assert view["proposedEmail"] == "first@example.com"
+        requested = [
+            event for event in view["timeline"]["nodes"] if event["kind"] == "invitation.other_address_requested"
+        ]
+        assert [event["times"] for event in requested] == [1, 3]
+        assert "s•••@example.com" in requested[1]["summary"]
+        assert ["asked for first stays" in event["summary"] for event in requested] == [False, True]
+        assert "second@example.com" not in str(view)
         service.clock.advance(minutes=2)
         await owner.do("resendInvite", invitationId=invited)
         assert (await owner.ask(query, id=invited))["invitation"]["proposedEmail"] == "first@example.com"
@@ -176,8 +178,8 @@ async def test_one_of_simultaneous_proposals_remains(service: Service) -> None:
             "invitation"
         ]
         assert proposed["proposedEmail"] == f"{taken.index(True)}x@example.com"
-        asked = await _log(owner, community, filter={"kinds": ["invitation.other_address_requested"]})
-        assert len([event for event in asked["nodes"] if "asked for first stays" in event["summary"]]) == 4
+        requested = await _log(owner, community, filter={"kinds": ["invitation.other_address_requested"]})
+        assert len([event for event in requested["nodes"] if "asked for first stays" in event["summary"]]) == 4
 
 
 async def _may_ask(guest: Browser) -> Any:
@@ -247,14 +249,14 @@ async def test_page_of_a_long_log_costs_as_much_as_of_a_short_one(service: Servi
         )
     await database.connection().execute_query("VACUUM ANALYZE audit_events")
     middle = now - timedelta(seconds=50_000), "evt_" + "50000".rjust(22, "0")
-    for wanted, after in product((
+    for expected, after in product((
         AuditFilter(), AuditFilter(kinds=frozenset({"policy.changed"})), AuditFilter(kinds=frozenset({"community.erased"})),
         AuditFilter(kinds=frozenset({"invitation.sent", "policy.changed"})), AuditFilter(actor_id=me),
         AuditFilter(before=now - timedelta(seconds=90_000)),
     ), (None, middle)):  # fmt: skip
         for _ in range(7):  # PostgreSQL may use a cached plan for the last ones
-            assert await _blocks_of(audit_log_pages([AuditLogQuery(community, 51, after, wanted)])) < _MOST_BLOCKS, (
-                wanted
+            assert await _blocks_of(audit_log_pages([AuditLogQuery(community, 51, after, expected)])) < _MOST_BLOCKS, (
+                expected
             )
     invitation = "inv_" + "7".rjust(22, "0")
     assert await _blocks_of(timeline_pages([TimelineQuery(invitation, 51)])) < _MOST_BLOCKS

@@ -22,25 +22,25 @@ async def test_roles_above_ones_own_cannot_be_changed(service: Service) -> None:
     """
     async with service.browser() as owner, service.browser() as admin, service.browser() as guest:
         community = await join_owner(service, owner)
-        own_place = await invite_and_join(service, owner, admin, "admin@example.com", "ADMIN")
-        place = await invite_and_join(service, owner, guest, "guest@example.com")
-        seen = await members(admin, community)
-        assert {email: node["viewerCanChange"] for email, node in seen.items()} == {
+        own_access = await invite_and_join(service, owner, admin, "admin@example.com", "ADMIN")
+        access = await invite_and_join(service, owner, guest, "guest@example.com")
+        view = await members(admin, community)
+        assert {email: node["viewerCanChange"] for email, node in view.items()} == {
             "owner@example.com": False, "admin@example.com": True, "guest@example.com": True,
         }  # fmt: skip
-        owners = seen["owner@example.com"]["id"]
+        owners = view["owner@example.com"]["id"]
         for browser, membership, role in (
-            (admin, owners, "MEMBER"), (admin, place, "OWNER"), (admin, own_place, "OWNER"),
-            (guest, place, "ADMIN"), (guest, own_place, "MEMBER"),
+            (admin, owners, "MEMBER"), (admin, access, "OWNER"), (admin, own_access, "OWNER"),
+            (guest, access, "ADMIN"), (guest, own_access, "MEMBER"),
         ):  # fmt: skip
             assert (await change_role(browser, membership, role))["__typename"] == "NotPermitted"
-        assert (await guest.do("removeMember", membershipId=own_place))["__typename"] == "NotPermitted"
+        assert (await guest.do("removeMember", membershipId=own_access))["__typename"] == "NotPermitted"
         assert (await admin.do("removeMember", membershipId=owners))["__typename"] == "NotPermitted"
         assert {email: node["role"] for email, node in (await members(owner, community)).items()} == {
             "owner@example.com": "OWNER", "admin@example.com": "ADMIN", "guest@example.com": "MEMBER",
         }  # fmt: skip
         assert "membership.role_changed" not in await audit_kinds(owner, community)
-        changed = await change_role(admin, place, "ADMIN")
+        changed = await change_role(admin, access, "ADMIN")
         assert changed["membership"]["role"] == "ADMIN"
         assert await audit_sentences(owner, community, "membership.role_changed") == [
             "Admin made Guest admin; before that they were member."
@@ -65,16 +65,16 @@ async def test_removed_member_loses_access_immediately(service: Service) -> None
     """H106: the next request of a removed member finds no such community. Account and session remain."""
     async with service.browser() as owner, service.browser() as guest, service.browser() as stranger:
         community = await join_owner(service, owner)
-        place = await invite_and_join(service, owner, guest, "guest@example.com", "ADMIN")
+        access = await invite_and_join(service, owner, guest, "guest@example.com", "ADMIN")
         invited = (await guest.invite(community, "later@example.com"))["invitation"]["id"]
         for nobody in (stranger,):
-            assert (await nobody.do("removeMember", membershipId=place))["__typename"] == "NotSignedIn"
+            assert (await nobody.do("removeMember", membershipId=access))["__typename"] == "NotSignedIn"
         assert (await owner.do("removeMember", membershipId="mem_unknown"))["__typename"] == "NotFound"
-        assert (await owner.do("removeMember", membershipId=place))["__typename"] == "RemoveMemberSuccess"
+        assert (await owner.do("removeMember", membershipId=access))["__typename"] == "RemoveMemberSuccess"
         assert (await guest.ask("query($id: ID!) { community(id: $id) { id } }", id=community))["community"] is None
         assert await guest.invitation(invited) is None
         assert (await guest.invite(community, "more@example.com"))["__typename"] == "NotFound"
-        assert (await guest.do("removeMember", membershipId=place))["__typename"] == "NotFound"
+        assert (await guest.do("removeMember", membershipId=access))["__typename"] == "NotFound"
         assert await guest.viewer_email() == "guest@example.com"
         assert (await owner.invitation(invited))["blockedReason"].startswith("The inviter may no longer")
 

@@ -40,8 +40,8 @@ async def test_inviting_above_ones_own_role_is_refused(service: Service) -> None
         for mutation in ("resendInvite", "revokeInvite"):
             assert (await admin.do(mutation, invitationId=above))["__typename"] == "NotPermitted"
             assert (await member.do(mutation, invitationId=above))["__typename"] == "NotFound"
-        seen = await admin.invitation(above)
-        assert (seen["status"], seen["canResend"], seen["canRevoke"]) == ("PENDING", False, False)
+        found = await admin.invitation(above)
+        assert (found["status"], found["canResend"], found["canRevoke"]) == ("PENDING", False, False)
 
 
 async def test_inviters_right_is_checked_at_acceptance(service: Service) -> None:
@@ -56,8 +56,8 @@ async def test_inviters_right_is_checked_at_acceptance(service: Service) -> None
         refused = await guest.acceptance()
         assert (refused["status"], refused["canRetry"]) == ("NOT_ALLOWED", True)
         assert await guest.viewer_email() is None
-        seen = await owner.invitation(invitation_id)
-        assert (seen["status"], "Send it again" in seen["blockedReason"]) == ("PENDING", True)
+        found = await owner.invitation(invitation_id)
+        assert (found["status"], "Send it again" in found["blockedReason"]) == ("PENDING", True)
         assert (await owner.do("resendInvite", invitationId=invitation_id))["__typename"] == "ResendInviteSuccess"
         assert (await owner.invitation(invitation_id))["blockedReason"] is None
         service.clock.advance(seconds=1)
@@ -99,10 +99,10 @@ async def test_inviting_reveals_no_account_elsewhere(service: Service) -> None:
         answers = [await other.invite(community, email) for email in (OWNER, "new@example.com")]
         assert [_shape(answer) for answer in answers] == [_shape(answers[0])] * 2
         await service.deliver()
-        seen = [await other.invitation(answer["invitation"]["id"]) for answer in answers]
-        assert seen[0]["delivery"] == seen[1]["delivery"] == "SENT"
-        assert [event["kind"] for event in seen[0]["timeline"]["nodes"]] == [
-            event["kind"] for event in seen[1]["timeline"]["nodes"]
+        found = [await other.invitation(answer["invitation"]["id"]) for answer in answers]
+        assert found[0]["delivery"] == found[1]["delivery"] == "SENT"
+        assert [event["kind"] for event in found[0]["timeline"]["nodes"]] == [
+            event["kind"] for event in found[1]["timeline"]["nodes"]
         ]
         assert known != OWNER
 
@@ -138,13 +138,13 @@ async def test_addresses_of_members_are_for_admins_and_themselves(service: Servi
     async with service.browser() as owner, service.browser() as member:
         community = await _own(service, owner)
         email = await _join(service, owner, member, "MEMBER")
-        seen = (await owner.ask(page, id=community))["community"]["memberships"]["nodes"]
-        assert {node["member"]["email"] for node in seen} == {OWNER, email}
-        seen = (await member.ask(page, id=community))["community"]["memberships"]["nodes"]
-        assert {node["member"]["email"] for node in seen} == {None, email}
-        owner_id = next(node["member"]["id"] for node in seen if node["member"]["email"] is None)
-        asked = await member.ask("query($id: ID!) { node(id: $id) { ...on Member { id email } } }", id=owner_id)
-        assert asked["node"] == {"id": owner_id, "email": None}
+        found = (await owner.ask(page, id=community))["community"]["memberships"]["nodes"]
+        assert {node["member"]["email"] for node in found} == {OWNER, email}
+        found = (await member.ask(page, id=community))["community"]["memberships"]["nodes"]
+        assert {node["member"]["email"] for node in found} == {None, email}
+        owner_id = next(node["member"]["id"] for node in found if node["member"]["email"] is None)
+        query = await member.ask("query($id: ID!) { node(id: $id) { ...on Member { id email } } }", id=owner_id)
+        assert query["node"] == {"id": owner_id, "email": None}
 
 
 async def test_members_create_communities_where_the_operator_allows_it(service: Service) -> None:

@@ -131,12 +131,12 @@ async def test_one_membership_a_member(community: Community) -> None:
     """A member belongs to a community once."""
     member = await Member.create(id=new_id("per"), created_at=NOW)
     for expected in (1, 1):
-        place = Membership(id=new_id("mem"), member=member, community=community, role="MEMBER", joined_at=NOW)
+        access = Membership(id=new_id("mem"), member=member, community=community, role="MEMBER", joined_at=NOW)
         if await Membership.all().count():
             with pytest.raises(IntegrityError):
-                await place.save(force_create=True)
+                await access.save(force_create=True)
         else:
-            await place.save(force_create=True)
+            await access.save(force_create=True)
         assert await Membership.all().count() == expected
 
 
@@ -237,9 +237,9 @@ async def _rows() -> dict[str, list[dict[str, Any]]]:
 async def test_migrate_check_fails_for_an_empty_database(empty_database_url: str) -> None:
     """`migrate --check` changes nothing, names the missing objects and exits with 1."""
     check = await _guestlist("migrate", "--check", url=empty_database_url)
-    _, said = await check.communicate()
+    _, output = await check.communicate()
     assert check.returncode == 1
-    assert b"0001_initial" in said
+    assert b"0001_initial" in output
 
 
 async def _guestlist(*arguments: str, url: str) -> asyncio.subprocess.Process:

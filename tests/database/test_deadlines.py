@@ -110,10 +110,10 @@ async def test_disconnecting_cancels_the_statement(serve: Serve, database_url: s
         await make_slow()
         before = await _facts(community)
         for _ in range(12):
-            wanted = {"communityId": community, "email": "slow@example.com"}
-            async with sent(service, owner, INVITE, input=wanted):
+            expected = {"communityId": community, "email": "slow@example.com"}
+            async with sent(service, owner, INVITE, input=expected):
                 await _until(lambda: _sleeps(watcher))
-            await _until(lambda: _is(_sleeps(watcher), wanted=False))
+            await _until(lambda: _is(_sleeps(watcher), expected=False))
         assert await _facts(community) == before
         assert (await owner.invite(community, "quick@example.com"))["__typename"] == "InviteMemberSuccess"
     await watcher.close()
@@ -139,8 +139,8 @@ async def test_client_may_disconnect_at_any_moment(serve: Serve) -> None:
         assert (await owner.ask(query, id=community))["community"]["a"]
 
 
-async def _is(answer: Awaitable[bool], *, wanted: bool) -> bool:
-    return await answer is wanted
+async def _is(answer: Awaitable[bool], *, expected: bool) -> bool:
+    return await answer is expected
 
 
 @pytest.mark.parametrize("engine", ["sqlite"])
@@ -151,8 +151,8 @@ async def test_disconnecting_frees_the_file(serve: Serve) -> None:
         await make_slow()
         before = await _facts(community)
         for _ in range(3):
-            wanted = {"communityId": community, "email": "slow@example.com"}
-            async with sent(service, owner, INVITE, input=wanted):
+            expected = {"communityId": community, "email": "slow@example.com"}
+            async with sent(service, owner, INVITE, input=expected):
                 await _until(lambda: _is_held(service))
             began = perf_counter()
             await other.ask("{ viewer { member { id } } }")

@@ -119,8 +119,8 @@ async def test_queue_of_a_member_is_bounded(serve: Serve) -> None:
         await make_slow()
         async with AsyncExitStack() as waiting:
             for _ in range(MOST_RUNNING + MOST_WAITING):
-                wanted = {"communityId": community, "email": "slow@example.com"}
-                await waiting.enter_async_context(sent(service, owner, INVITE, input=wanted))
+                expected = {"communityId": community, "email": "slow@example.com"}
+                await waiting.enter_async_context(sent(service, owner, INVITE, input=expected))
             async with asyncio.timeout(20):
                 while _on_their_way(service) < MOST_RUNNING + MOST_WAITING:  # noqa: ASYNC110 -- there is no event for it
                     await asyncio.sleep(0.01)

@@ -308,16 +308,16 @@ async def test_event_before_the_sending_is_recorded(feedback: Feedback) -> None:
 async def test_event_waits_for_a_worker_that_records(feedback: Feedback) -> None:
     """While a worker locks the invitation and then its links, an event of the first mail waits. Both succeed."""
     url = feedback.service.settings.database_url.get_secret_value()
-    recording = f"UPDATE invitations SET last_sent_at = now() WHERE id = '{feedback.invitation_id}'"  # noqa: S608 -- our own id
-    async with hold_lock(url, recording) as worker:
+    update = f"UPDATE invitations SET last_sent_at = now() WHERE id = '{feedback.invitation_id}'"  # noqa: S608 -- our own id
+    async with hold_lock(url, update) as worker:
         feedback.service.clock.advance(minutes=5)
         delivered = feedback.report("Delivery", timestamp=stamp(feedback.service.clock()))
-        telling = asyncio.create_task(delivered, context=contextvars.Context())
+        reporting = asyncio.create_task(delivered, context=contextvars.Context())
         await wait_until(worker.awaited(), "an event that waits")
         await worker.connection.execute(
             "UPDATE links SET expires_at = expires_at WHERE invitation_id = $1", feedback.invitation_id
         )
-    await telling
+    await reporting
     assert (await feedback.visible())[0] == "DELIVERED"
 
 

@@ -76,9 +76,9 @@ async def test_invitation_that_ends_during_its_acceptance_admits_no_one(service:
         started = await guest.accept(await service.token_for(GUEST))
         callback = await guest.callback_url(started["authorizationUrl"], GUEST)
         await execute("ALTER TABLE invitations DROP CONSTRAINT ck_invitations_one_end")
-        async with hold_lock(service.settings.database_url.get_secret_value(), _LOCK) as held:
+        async with hold_lock(service.settings.database_url.get_secret_value(), _LOCK) as locked:
             returning = asyncio.create_task(guest.client.get(callback))
-            await wait_until(held.awaited(), "the callback waits for the community")
+            await wait_until(locked.awaited(), "the callback waits for the community")
             await end(service, owner, community_id, invitation_id)
         assert "guestlist_session" not in (await returning).headers.get("set-cookie", "")
         assert await guest.viewer_email() is None

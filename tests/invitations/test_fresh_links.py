@@ -25,7 +25,7 @@ pytestmark = pytest.mark.anyio
 OWNER = "owner@example.com"
 GUEST = "guest@example.com"
 
-SEEN = """
+VIEW = """
 query($id: ID!, $community: ID!) {
   invitation(id: $id) { status delivery deliveryReason lastSentAt deliveredAt canResend canResendAt blockedReason
     timeline { nodes { id kind at summary times lastAt } } }
@@ -127,10 +127,10 @@ async def test_address_that_accepts_no_mail_gets_no_fresh_link(service: Service,
         community, invitation, dead = await _invited(service, owner)
         await _keep_mail_away(service, community, reason)
         service.clock.advance(minutes=11)
-        before = await owner.ask(SEEN, id=invitation, community=community), await _stored()
+        before = await owner.ask(VIEW, id=invitation, community=community), await _stored()
         for _ in range(3):
             await _ask(service, thief, dead)
-        assert (await owner.ask(SEEN, id=invitation, community=community), await _stored()) == before
+        assert (await owner.ask(VIEW, id=invitation, community=community), await _stored()) == before
         assert _mails(service) == 1
 
 
@@ -162,11 +162,11 @@ async def test_unsubscribing_cancels_a_waiting_fresh_link(serve: Serve) -> None:
             for _ in range(2):
                 service.clock.advance(minutes=11)
                 await _ask(service, thief, dead)
-            before = await owner.ask(SEEN, id=invitation, community=community)
+            before = await owner.ask(VIEW, id=invitation, community=community)
             await _keep_mail_away(service, community, "unsubscribed")
             service.clock.advance(hours=1)
             await service.deliver()
-            assert await owner.ask(SEEN, id=invitation, community=community) == before
+            assert await owner.ask(VIEW, id=invitation, community=community) == before
             assert _mails(service) == 2
             orders = await database.select("SELECT id FROM mail_orders WHERE sent_at IS NULL AND cancelled_at IS NULL")
             assert orders == []
@@ -246,8 +246,8 @@ async def test_workers_take_different_requests(service: Service) -> None:
     async with service.browser() as browser:
         for token in ("one", "two"):
             await browser.do("requestFreshLink", token=token)
-        held = f"SELECT digest FROM fresh_link_requests WHERE digest = '{digest_of('one')}' FOR UPDATE"  # noqa: S608 -- ours
-        async with hold_lock(url, held):
+        locked = f"SELECT digest FROM fresh_link_requests WHERE digest = '{digest_of('one')}' FOR UPDATE"  # noqa: S608 -- ours
+        async with hold_lock(url, locked):
             async with asyncio.timeout(20):
                 await service.deliver()
             rows = await database.select("SELECT digest FROM fresh_link_requests")

@@ -31,8 +31,8 @@ class ActionSetup:
 async def setup(service: Service) -> AsyncIterator[ActionSetup]:
     async with service.browser() as owner, service.browser() as admin, service.browser() as guest:
         community = await join_owner(service, owner)
-        place = await invite_and_join(service, owner, admin, "admin@example.com", "ADMIN")
-        yield ActionSetup(service, owner, admin, guest, community, place)
+        access = await invite_and_join(service, owner, admin, "admin@example.com", "ADMIN")
+        yield ActionSetup(service, owner, admin, guest, community, access)
 
 
 async def _lower(setup: ActionSetup, _: str) -> None:
@@ -118,7 +118,7 @@ async def _declined_for_good(setup: ActionSetup, _: str) -> None:
     await setup.guest.do("declineInvite", token=await setup.service.token_for(GUEST), block=True)
 
 
-async def _declined_and_invited_anew(setup: ActionSetup, invitation: str) -> None:
+async def _declined_and_invited_again(setup: ActionSetup, invitation: str) -> None:
     await _declined(setup, invitation)
     assert (await setup.owner.invite(setup.community, GUEST))["__typename"] == "InviteMemberSuccess"
 
@@ -151,7 +151,7 @@ OPEN, CLOSED = "Success", "InvitationClosed"
         (_accepted, "ACCEPTED", CLOSED, CLOSED),
         (_declined, "DECLINED", OPEN, CLOSED),
         (_declined_for_good, "DECLINED", CLOSED, CLOSED),
-        (_declined_and_invited_anew, "DECLINED", CLOSED, CLOSED),
+        (_declined_and_invited_again, "DECLINED", CLOSED, CLOSED),
         (_revoked, "REVOKED", CLOSED, CLOSED),
         (_expired, "EXPIRED", CLOSED, CLOSED),
         (_superseded, "EXPIRED", CLOSED, CLOSED),
@@ -165,10 +165,10 @@ async def test_possible_actions_succeed(
     """
     invitation = (await setup.owner.invite(setup.community, GUEST))["invitation"]["id"]
     await step(setup, invitation)
-    seen = await setup.owner.invitation(invitation)
-    assert seen["status"] == status
-    assert (seen["canResend"], seen["canRevoke"]) == (resend == OPEN, revoke == OPEN)
-    assert (seen["canResendAt"] is not None) == (resend == "RateLimited")
+    found = await setup.owner.invitation(invitation)
+    assert found["status"] == status
+    assert (found["canResend"], found["canRevoke"]) == (resend == OPEN, revoke == OPEN)
+    assert (found["canResendAt"] is not None) == (resend == "RateLimited")
     answer = (await setup.owner.do(first, invitationId=invitation))["__typename"]
     assert answer.endswith(resend if first == "resendInvite" else revoke)
 

@@ -43,9 +43,9 @@ async def test_invitation_is_accepted_by_its_invitee_only(service: Service) -> N
         assert again["__typename"] == "InviteLinkInvalid"
         assert (await guest.ask(PREVIEW, token=token))["invitePreview"] is None
 
-        seen = await owner.invitation(invited["invitation"]["id"])
-        assert (seen["status"], seen["delivery"], seen["acceptedBy"]["email"]) == ("ACCEPTED", "SENT", GUEST)
-        assert [event["kind"] for event in seen["timeline"]["nodes"]] == [
+        found = await owner.invitation(invited["invitation"]["id"])
+        assert (found["status"], found["delivery"], found["acceptedBy"]["email"]) == ("ACCEPTED", "SENT", GUEST)
+        assert [event["kind"] for event in found["timeline"]["nodes"]] == [
             "invitation.created",
             "invitation.sent",
             "invitation.sign_in_started",
@@ -53,8 +53,8 @@ async def test_invitation_is_accepted_by_its_invitee_only(service: Service) -> N
             "invitation.accepted",
             "membership.joined",
         ]
-        assert "(2 times, the last at" in seen["timeline"]["nodes"][2]["summary"]
-        assert "o•••@example.com" in seen["timeline"]["nodes"][3]["summary"]
+        assert "(2 times, the last at" in found["timeline"]["nodes"][2]["summary"]
+        assert "o•••@example.com" in found["timeline"]["nodes"][3]["summary"]
 
 
 async def test_unverified_email_opens_nothing(service: Service) -> None:

@@ -247,8 +247,8 @@ async def test_resends_are_limited(service: Service) -> None:
             assert (await owner.do("resendInvite", invitationId=invitation_id))["__typename"] == "ResendInviteSuccess"
             early = await owner.do("resendInvite", invitationId=invitation_id)
             assert early["__typename"] == "RateLimited"
-            seen = await owner.invitation(invitation_id)
-            assert (seen["canResend"], seen["canResendAt"] is None) == (False, False)
+            found = await owner.invitation(invitation_id)
+            assert (found["canResend"], found["canResendAt"] is None) == (False, False)
             service.clock.advance(minutes=1)
         assert (await owner.do("resendInvite", invitationId=invitation_id))["__typename"] == "RateLimited"
         service.clock.advance(days=1)

@@ -41,7 +41,7 @@ query($id: ID!, $filter: InvitationFilter, $first: Int, $after: String) { commun
 
 
 @pytest.fixture
-async def place(database_url: str) -> AsyncIterator[CommunityAccess]:
+async def position(database_url: str) -> AsyncIterator[CommunityAccess]:
     """An owner's access to an empty community."""
     await database.connect(database_url)
     community = await Community.create(id=new_id("com"), name="Demo", created_at=NOW)
@@ -55,15 +55,15 @@ def settings() -> Settings:
     return load_settings(environ={}, development=True, database_url="sqlite://unused.db")
 
 
-async def _rows(place: CommunityAccess, **facts: Any) -> Invitation:
+async def _rows(position: CommunityAccess, **facts: Any) -> Invitation:
     usual: dict[str, Any] = {
-        "id": new_id("inv"), "community_id": place.community_id, "email": f"{new_id('inv').lower()}@example.com",
+        "id": new_id("inv"), "community_id": position.community_id, "email": f"{new_id('inv').lower()}@example.com",
         "role": "MEMBER", "created_at": NOW - timedelta(days=1), "expires_at": NOW + timedelta(days=6), "days": 7,
     }  # fmt: skip
     return await Invitation.create(**(usual | facts))
 
 
-async def _seed_every_kind(place: CommunityAccess) -> list[Invitation]:
+async def _seed_every_kind(position: CommunityAccess) -> list[Invitation]:
     """Rows of every status, delivery and role, of several lifetimes, and one that was reopened."""
     rows = []
     ends: list[dict[str, Any]] = [
@@ -80,7 +80,7 @@ async def _seed_every_kind(place: CommunityAccess) -> list[Invitation]:
             stored, created = None, created - timedelta(days=50)
             expires = NOW - timedelta(seconds=1) if facts.pop("over", False) else NOW + timedelta(days=3)
         rows.append(await _rows(
-            place, created_at=created, expires_at=expires, days=stored, delivery=delivery, role=role, **facts
+            position, created_at=created, expires_at=expires, days=stored, delivery=delivery, role=role, **facts
         ))  # fmt: skip
     return rows
 
@@ -98,59 +98,59 @@ FILTERS: list[dict[str, Any]] = [
 ]  # fmt: skip
 
 
-def _meets(view: InvitationView, wanted: dict[str, Any]) -> bool:
+def _meets(view: InvitationView, conditions: dict[str, Any]) -> bool:
     """The filter, written again in Python."""
     return (
-        view.status in wanted.get("statuses", frozenset(Status))
-        and view.delivery in wanted.get("deliveries", frozenset(Delivery))
-        and view.role in wanted.get("roles", frozenset(Role))
-        and view.created_at > wanted.get("created_after", NOW - timedelta(days=1000))
-        and view.created_at < wanted.get("created_before", NOW + timedelta(days=1000))
+        view.status in conditions.get("statuses", frozenset(Status))
+        and view.delivery in conditions.get("deliveries", frozenset(Delivery))
+        and view.role in conditions.get("roles", frozenset(Role))
+        and view.created_at > conditions.get("created_after", NOW - timedelta(days=1000))
+        and view.created_at < conditions.get("created_before", NOW + timedelta(days=1000))
     )
 
 
 async def _page(
-    place: CommunityAccess,
-    wanted: InvitationFilter,
+    position: CommunityAccess,
+    conditions: InvitationFilter,
     *,
     limit: int,
     after: tuple[datetime, str] | None = None,
 ) -> list[InvitationView]:
-    asked = InvitationsQuery(place, limit, after, wanted)
-    return (await invitation_pages([asked], now=NOW, settings=settings()))[0]
+    query = InvitationsQuery(position, limit, after, conditions)
+    return (await invitation_pages([query], now=NOW, settings=settings()))[0]
 
 
-async def _total(place: CommunityAccess, wanted: InvitationFilter) -> int:
-    return (await count_invitations([(place.community_id, wanted)], now=NOW))[0]
+async def _total(position: CommunityAccess, conditions: InvitationFilter) -> int:
+    return (await count_invitations([(position.community_id, conditions)], now=NOW))[0]
 
 
-async def test_every_filter_selects_and_counts_its_rows(place: CommunityAccess) -> None:
+async def test_every_filter_selects_and_counts_its_rows(position: CommunityAccess) -> None:
     """Each filter selects exactly its rows, newest first, page by page, and counts them."""
-    await _seed_every_kind(place)
-    everything = await _page(place, InvitationFilter(), limit=100)
+    await _seed_every_kind(position)
+    everything = await _page(position, InvitationFilter(), limit=100)
     assert len(everything) == 54
     for facts in FILTERS:
-        wanted = InvitationFilter(**facts)
+        conditions = InvitationFilter(**facts)
         expected = [view.id for view in everything if _meets(view, facts)]
         found: list[str] = []
         after = None
-        while page := await _page(place, wanted, after=after, limit=4):
+        while page := await _page(position, conditions, after=after, limit=4):
             found += [view.id for view in page]
             after = page[-1].created_at, page[-1].id
         assert found == expected, facts
         assert expected, facts
-        assert await _total(place, wanted) == len(expected)
-    (counted,) = await count_by_status([place.community_id], now=NOW)
+        assert await _total(position, conditions) == len(expected)
+    (counted,) = await count_by_status([position.community_id], now=NOW)
     assert counted == {status: len([v for v in everything if v.status is status]) for status in Status}
 
 
-async def test_part_of_an_address_is_literal(place: CommunityAccess) -> None:
+async def test_part_of_an_address_is_literal(position: CommunityAccess) -> None:
     """A part of an address has no wildcards: %, _ and a backslash match themselves, and case does not matter."""
     for email in ("ann%a@example.com", "ann_b@example.com", "anncc@example.com"):
-        await _rows(place, email=email)
+        await _rows(position, email=email)
     for part, number in (("ANN", 3), ("n%a", 1), ("n_b", 1), ("_", 1), ("\\", 0), ("%", 1), ("@example", 3)):
-        wanted = InvitationFilter(email_contains=part)
-        assert await _total(place, wanted) == number, part
+        conditions = InvitationFilter(email_contains=part)
+        assert await _total(position, conditions) == number, part
 
 
 @pytest.mark.parametrize(
@@ -189,15 +189,17 @@ async def test_cursors_hold_during_changes(service: Service) -> None:
         for number in range(6):
             service.clock.advance(seconds=1)
             await owner.invite(community, f"guest{number}@example.com")
-        wanted = {"statuses": ["PENDING"]}
-        first = (await owner.ask(PAGE, id=community, filter=wanted, first=3))["community"]["invitations"]
+        conditions = {"statuses": ["PENDING"]}
+        first = (await owner.ask(PAGE, id=community, filter=conditions, first=3))["community"]["invitations"]
         assert [node["email"][5] for node in first["nodes"]] == ["5", "4", "3"]
         assert first["totalCount"] == 6
         service.clock.advance(seconds=1)
         await owner.invite(community, "late@example.com")
         await owner.do("revokeInvite", invitationId=first["nodes"][2]["id"])
         after = first["pageInfo"]["endCursor"]
-        second = (await owner.ask(PAGE, id=community, filter=wanted, first=3, after=after))["community"]["invitations"]
+        second = (await owner.ask(PAGE, id=community, filter=conditions, first=3, after=after))["community"][
+            "invitations"
+        ]
         assert [node["email"][5] for node in second["nodes"]] == ["2", "1", "0"]
         assert second["pageInfo"]["hasNextPage"] is False
         counts = (
@@ -208,7 +210,7 @@ async def test_cursors_hold_during_changes(service: Service) -> None:
         }  # fmt: skip
 
 
-def _with_another_letter(cursor: str) -> str:
+def _damaged(cursor: str) -> str:
     """Damages the cursor in the middle, so that it still decodes to a position."""
     middle = len(cursor) // 2
     return f"{cursor[:middle]}{'A' if cursor[middle] != 'A' else 'B'}{cursor[middle + 1 :]}"
@@ -248,7 +250,7 @@ async def test_invalid_query_gets_an_error_in_words(service: Service) -> None:
             ({"id": community, "after": cursor[:-4]}, "cursor"),
             ({"id": other, "after": cursor}, "no cursor of this list"),
             ({"id": community, "after": cursor, "filter": {"statuses": ["EXPIRED"]}}, "with this filter"),
-            ({"id": community, "after": _with_another_letter(cursor)}, "no cursor of this list"),
+            ({"id": community, "after": _damaged(cursor)}, "no cursor of this list"),
             ({"id": community, "filter": {"statuses": []}}, "empty list"),
             (
                 {"id": community, "filter": {"createdAfter": "2026-02-01T00:00:00Z", "createdBefore": "2026-01-01T00:00:00Z"}},
@@ -280,13 +282,13 @@ _MOST_BUFFERS = 400  # pages of 8 kB: a hundred rows through an index
 
 
 @pytest.mark.parametrize("engine", ["postgres"])
-async def test_page_cost_does_not_depend_on_the_table(place: CommunityAccess) -> None:
+async def test_page_cost_does_not_depend_on_the_table(position: CommunityAccess) -> None:
     """Among 200,000 invitations, with most of a community expired or all pending, a page by status, delivery or role
     touches a hundred rows. This holds for custom and generic plans. An index finds a part of an address where pg_trgm
     exists, and earlier invitations of an address.
     """
     other = await Community.create(id=new_id("com"), name="Other", created_at=NOW)
-    steps = {place.community_id: timedelta(seconds=60), other.id: timedelta(seconds=1)}
+    steps = {position.community_id: timedelta(seconds=60), other.id: timedelta(seconds=1)}
     for first, (community_id, step) in enumerate(steps.items()):
         await database.execute(_SEED, community_id, NOW, first * 100_000, step)
     await database.connection().execute_query("ANALYZE invitations")
@@ -298,15 +300,15 @@ async def test_page_cost_does_not_depend_on_the_table(place: CommunityAccess) ->
             _assert_cheap(plan)
     if await database.select("SELECT 1 AS one FROM pg_indexes WHERE indexname = 'ix_invitations_email_parts'"):
         part = InvitationFilter(email_contains="guest23456@")
-        plan = await _plan(place.community_id, part, None, "force_custom_plan")
+        plan = await _plan(position.community_id, part, None, "force_custom_plan")
         assert "ix_invitations_email_parts" in plan, plan
     emails = [f"guest{n}@host{n % 977}.example.com" for n in (1, 23456, 77777, 99999)]
     marks = ", ".join(f"${n}" for n in range(2, 6))
     for mode in ("force_custom_plan", "force_generic_plan"):
         for sql, values in (
-            (_INVITE_FACTS, (place.member_id, place.community_id, emails[1])),
-            (_KNOWN.format(marks=marks), (place.community_id, *emails)),
-            (_INVITED_BEFORE.format(marks=marks), (place.community_id, *emails)),
+            (_INVITE_FACTS, (position.member_id, position.community_id, emails[1])),
+            (_KNOWN.format(marks=marks), (position.community_id, *emails)),
+            (_INVITED_BEFORE.format(marks=marks), (position.community_id, *emails)),
         ):
             _assert_cheap(await _explained(sql, values, mode))
 
@@ -329,9 +331,9 @@ _SINGLE: list[dict[str, Any]] = [
 ]
 
 
-async def _plan(community_id: str, wanted: InvitationFilter, after: tuple[datetime, str] | None, mode: str) -> str:
+async def _plan(community_id: str, conditions: InvitationFilter, after: tuple[datetime, str] | None, mode: str) -> str:
     params = Params()
-    sql = newest_sql(community_id, wanted, params, after=after, limit=51, now=NOW)
+    sql = newest_sql(community_id, conditions, params, after=after, limit=51, now=NOW)
     return await _explained(sql, params.values, mode)
 
 

@@ -45,8 +45,8 @@ async def test_revocation_during_acceptance(service: Service) -> None:
                     owner.do("revokeInvite", invitationId=invitation), guest.client.get(url)
                 )
                 status = (await guest.acceptance())["status"]
-                seen = (await owner.invitation(invitation))["status"]
-                assert (revoked["__typename"], status, seen, await _ends(invitation)) in (
+                view = (await owner.invitation(invitation))["status"]
+                assert (revoked["__typename"], status, view, await _ends(invitation)) in (
                     ("RevokeInviteSuccess", "LINK_INVALID", "REVOKED", ["invitation.revoked"]),
                     ("InvitationClosed", "ACCEPTED", "ACCEPTED", ["invitation.accepted", "membership.joined"]),
                 )
@@ -78,12 +78,12 @@ async def test_demotion_of_the_inviter_during_acceptance(service: Service) -> No
     """Either the acceptance comes before the demotion in the log, or it is NOT_ALLOWED after it."""
     async with service.browser() as owner, service.browser() as admin:
         community = await join_owner(service, owner)
-        place = await invite_and_join(service, owner, admin, "admin@example.com", "ADMIN")
+        access = await invite_and_join(service, owner, admin, "admin@example.com", "ADMIN")
         for number in range(ROUNDS):
             async with service.browser() as guest:
-                await change_role(owner, place, "ADMIN")
+                await change_role(owner, access, "ADMIN")
                 invitation, url = await _returning(service, admin, guest, f"guest{number}@example.com")
-                changed, _ = await asyncio.gather(change_role(owner, place, "MEMBER"), guest.client.get(url))
+                changed, _ = await asyncio.gather(change_role(owner, access, "MEMBER"), guest.client.get(url))
                 assert changed["__typename"] == "ChangeRoleSuccess"
                 status = (await guest.acceptance())["status"]
                 kinds = await audit_kinds(owner, community)

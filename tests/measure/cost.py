@@ -78,10 +78,10 @@ async def test_measure(service: Service) -> None:
         for name, (query, variables) in _OPERATIONS.items():
             seconds, megabytes = await _cost(owner, query, {"id": community, **variables})
             yardstick = yardstick or seconds
-            held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+            locked = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
             print(  # noqa: T201
                 f"{name:52} {_points(query, {'id': community, **variables}):>8} points {seconds * 1000:7.1f} ms"
-                f" {seconds / yardstick:6.1f} x viewer {megabytes:6.2f} MB, process {held:.0f} MB"
+                f" {seconds / yardstick:6.1f} x viewer {megabytes:6.2f} MB, process {locked:.0f} MB"
             )
 
 
@@ -116,11 +116,11 @@ async def _fill(service: Service, owner: Browser) -> str:
     places = [Community(id=new_id("com"), name=f"B{number}", created_at=now) for number in range(200)]
     await Community.bulk_create(places)
     await Membership.bulk_create(
-        Membership(id=new_id("mem"), community_id=place.id, member_id=member.id, role=Role.OWNER, joined_at=now)
-        for place in places
+        Membership(id=new_id("mem"), community_id=access.id, member_id=member.id, role=Role.OWNER, joined_at=now)
+        for access in places
     )
-    for number, place in enumerate(places):
-        await _invitations(service, place.id, f"b{number}-", 100)
+    for number, access in enumerate(places):
+        await _invitations(service, access.id, f"b{number}-", 100)
     return community
 
 

@@ -69,7 +69,7 @@ def _sent_at_least(mails: int) -> Callable[[], Awaitable[bool]]:
 
 
 def main() -> None:
-    mails, workers = (int(given) for given in (sys.argv[1:] + ["1000", "1"][len(sys.argv) - 1 :])[:2])
+    mails, workers = (int(values) for values in (sys.argv[1:] + ["1000", "1"][len(sys.argv) - 1 :])[:2])
     server = start_server()
     try:
         rate, seconds = asyncio.run(measure(PostgresServer(server.url), mails, workers))

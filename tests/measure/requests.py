@@ -144,8 +144,8 @@ class Workload:
         return self._graphql(_LIST, {"id": self.community_id})
 
     def inviting(self) -> Body:
-        wanted = {"communityId": self.community_id, "email": f"person{next(self.numbers)}@example.com"}
-        return self._graphql(INVITE, {"input": wanted})
+        expected = {"communityId": self.community_id, "email": f"person{next(self.numbers)}@example.com"}
+        return self._graphql(INVITE, {"input": expected})
 
     def joining(self) -> Body:
         """The return of a login. The provider knows its code."""
@@ -174,10 +174,10 @@ class Guest:
     def code_at(self, provider: HostileProvider) -> str:
         challenge = base64.urlsafe_b64encode(hashlib.sha256(self.code_verifier.encode()).digest()).rstrip(b"=").decode()
         redirect_uri, scope = f"http://localhost:{PORT}/auth/idp/callback", "openid email profile"
-        asked = AuthorizationRequest(CLIENT_ID, redirect_uri, challenge, scope, self.state, self.nonce)
+        requested = AuthorizationRequest(CLIENT_ID, redirect_uri, challenge, scope, self.state, self.nonce)
         now = provider.clock()
         return provider._codes.keep(
-            Grant(asked, self.email, email_verified=True, subject=self.email, granted_at=now), now
+            Grant(requested, self.email, email_verified=True, subject=self.email, granted_at=now), now
         )
 
 
@@ -262,8 +262,8 @@ def serve_yardstick() -> None:
     """Returns JSON with the number of bytes in the path, encoded for each request as the service's answers are."""
 
     async def answer(request: Request) -> Response:
-        wanted = int(request.path_params["size"])
-        body = {"data": {"rows": ["0123456789"] * (wanted // 13)}}
+        expected = int(request.path_params["size"])
+        body = {"data": {"rows": ["0123456789"] * (expected // 13)}}
         return Response(orjson.dumps(body), media_type="application/json")
 
     async def counted(_: Request) -> Response:

@@ -26,9 +26,9 @@ pytestmark = pytest.mark.anyio
 async def test_authorization_url_has_every_required_parameter(party: RelyingParty, provider: HostileProvider) -> None:
     """H061: the URL has code, S256, state, nonce, our redirect URI and query mode. It never has a login_hint."""
     started = await party.begin("idp", now=NOW)
-    asked = parse_qs(urlsplit(started.authorization_url).query, strict_parsing=True)
+    requested = parse_qs(urlsplit(started.authorization_url).query, strict_parsing=True)
     assert started.authorization_url.startswith(f"{provider.issuer}/authorize?")
-    assert {name: value for name, value in asked.items() if name != "code_challenge"} == {
+    assert {name: value for name, value in requested.items() if name != "code_challenge"} == {
         "client_id": [CLIENT_ID],
         "response_type": ["code"],
         "redirect_uri": [f"{PUBLIC_URL}/auth/idp/callback"],
@@ -73,8 +73,8 @@ async def test_every_login_requests_fresh_authentication(
     it.
     """
     provider.metadata_changes = {"prompt_values_supported": advertised}
-    given = {"tenants": [TENANT]} if kind == "microsoft" else {}
-    async with relying_on(idp=provider.registration(kind=kind, **given)) as party:
+    values = {"tenants": [TENANT]} if kind == "microsoft" else {}
+    async with relying_on(idp=provider.registration(kind=kind, **values)) as party:
         started = await party.begin("idp", now=NOW)
     assert parse_qs(urlsplit(started.authorization_url).query).get("prompt") == prompt
 

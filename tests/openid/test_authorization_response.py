@@ -116,10 +116,10 @@ async def test_provider_errors_have_our_own_words(
     response = await provider.sign_in(started.authorization_url)
     with structlog.testing.capture_logs() as events, pytest.raises(SignInFailed) as refusal:
         await finish(party, started, response)
-    told = f"{refusal.value} {refusal.value.sentence!s} {events}"
+    reported = f"{refusal.value} {refusal.value.sentence!s} {events}"
     assert refusal.value.reason == reason
     assert isinstance(refusal.value, ProviderUnavailable) is unavailable
-    assert not [sign for sign in ("<", ">", "evil", "\r", "\n", "xxx") if sign in told]
+    assert not [sign for sign in ("<", ">", "evil", "\r", "\n", "xxx") if sign in reported]
     assert provider.requests["/token"] == 0
 
 

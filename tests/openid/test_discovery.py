@@ -151,8 +151,8 @@ async def test_google_and_microsoft_have_known_hosts(
 ) -> None:
     """The further hosts of Google and Microsoft are allowed exactly, and only for these providers."""
     provider.metadata_changes = {"userinfo_endpoint": f"https://{host}/userinfo"}
-    given = {"tenants": [TENANT]} if kind == "microsoft" else {}
-    async with relying_on(idp=provider.registration(kind=kind, **given)) as party:
+    values = {"tenants": [TENANT]} if kind == "microsoft" else {}
+    async with relying_on(idp=provider.registration(kind=kind, **values)) as party:
         if allowed:
             assert (await party.begin("idp", now=NOW)).state
             return
@@ -271,16 +271,16 @@ async def test_concurrent_logins_share_one_fetch(party: RelyingParty, provider: 
 
 async def test_logins_during_a_fetch_share_it(party: RelyingParty, provider: HostileProvider) -> None:
     """Logins that start at every turn of the event loop, until the first one finishes, cost one request."""
-    begun = [asyncio.create_task(party.begin("idp", now=NOW))]
+    flow_started = [asyncio.create_task(party.begin("idp", now=NOW))]
 
     async def keep_coming() -> None:
-        while not begun[0].done():
-            begun.append(asyncio.create_task(party.begin("idp", now=NOW)))
+        while not flow_started[0].done():
+            flow_started.append(asyncio.create_task(party.begin("idp", now=NOW)))
             # A timer runs after the events of sockets in a turn of the loop. sleep(0) would run before them.
             await asyncio.sleep(1e-9)
 
     await asyncio.create_task(keep_coming())
-    await asyncio.gather(*begun)
+    await asyncio.gather(*flow_started)
     assert provider.requests["/.well-known/openid-configuration"] == 1
 
 

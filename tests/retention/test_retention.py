@@ -154,9 +154,9 @@ async def test_retention_erases_closed_invitations(service: Service) -> None:
         stored = await _everything()
         assert not [gone for gone in (GUEST, "A word that goes", "no@example.com") if gone in stored]
         assert "open@example.com" in stored
-        seen = await owner.invitation(closed["invitation"]["id"])
-        assert (seen["status"], seen["email"]) == ("REVOKED", pruning.ERASED_ADDRESS)
-        assert [node["kind"] for node in seen["timeline"]["nodes"]][-1] == "invitation.revoked"
+        found = await owner.invitation(closed["invitation"]["id"])
+        assert (found["status"], found["email"]) == ("REVOKED", pruning.ERASED_ADDRESS)
+        assert [node["kind"] for node in found["timeline"]["nodes"]][-1] == "invitation.revoked"
         again = await owner.invitation(declined["invitation"]["id"])
         assert (again["status"], again["canResend"]) == ("DECLINED", False)
         resent = await owner.do("resendInvite", invitationId=declined["invitation"]["id"])
@@ -207,8 +207,8 @@ async def test_erasing_removes_every_trace_of_the_person(service: Service) -> No
         assert await _count("audit_events") > events
         assert await guest.viewer_email() is None
         assert (await guest.sign_in(GUEST, sub="the-subject-of-guest"))["status"] == "NOT_INVITED"
-        seen = await owner.invitation(invited["invitation"]["id"])
-        assert (seen["status"], seen["acceptedBy"]["email"]) == ("ACCEPTED", None)
+        found = await owner.invitation(invited["invitation"]["id"])
+        assert (found["status"], found["acceptedBy"]["email"]) == ("ACCEPTED", None)
         assert (await owner.invitation(other["invitation"]["id"]))["status"] == "PENDING"
         again = await owner.invite(community, GUEST)
         assert again["__typename"] == "InviteMemberSuccess"
@@ -232,8 +232,8 @@ async def test_erasing_finds_other_addresses_of_the_person(service: Service) -> 
         assert (await erase(canonical(GUEST), even_last_owner=False, now=service.clock())).invitations == 2
         stored = (await _everything()).lower()
         assert not [gone for gone in (GUEST, "at-work@example.com", "the-subject-of-guest") if gone in stored]
-        seen = await owner.invitation(elsewhere["invitation"]["id"])
-        assert (seen["status"], seen["email"]) == ("ACCEPTED", pruning.ERASED_ADDRESS)
+        found = await owner.invitation(elsewhere["invitation"]["id"])
+        assert (found["status"], found["email"]) == ("ACCEPTED", pruning.ERASED_ADDRESS)
 
 
 @pytest.mark.parametrize("engine", ["sqlite"])

@@ -47,10 +47,10 @@ class World:
         """The membership of a new member."""
         now = self.service.clock()
         member = await Member.create(id=new_id("per"), created_at=now)
-        place = await Membership.create(
+        access = await Membership.create(
             id=new_id("mem"), member=member, community_id=self.community, role="MEMBER", joined_at=now
         )
-        return str(place.id)
+        return str(access.id)
 
 
 @pytest.fixture
@@ -71,8 +71,8 @@ async def world(service: Service) -> AsyncIterator[World]:
         await people["outsider"].accept_as(await service.token_for("outsider@example.com"), "outsider@example.com")
         invitation = (await owner.invite(community, "guest@example.com"))["invitation"]["id"]
         events = await owner.ask("query($i: ID!) { invitation(id: $i) { timeline { nodes { id } } } }", i=invitation)
-        wanted = {"name": "Mine", "scopes": ["READ"], "communityIds": [community]}
-        token = (await owner.ask(CREATE, input=wanted))["createAccessToken"]["accessToken"]["id"]
+        conditions = {"name": "Mine", "scopes": ["READ"], "communityIds": [community]}
+        token = (await owner.ask(CREATE, input=conditions))["createAccessToken"]["accessToken"]["id"]
         event = events["invitation"]["timeline"]["nodes"][0]["id"]
         yield World(service, people, community, other, invitation, membership, event, token, count())
 
@@ -92,11 +92,11 @@ async def _nothing(_: World) -> dict[str, Any]:
     return {}
 
 
-def _given(**wanted: Any) -> Callable[[World], Any]:
+def _input_of(**conditions: Any) -> Callable[[World], Any]:
     """An input whose callable parts are computed from the world."""
 
     async def make(world: World) -> dict[str, Any]:
-        made = {name: value(world) if callable(value) else value for name, value in wanted.items()}
+        made = {name: value(world) if callable(value) else value for name, value in conditions.items()}
         return {name: await value if hasattr(value, "__await__") else value for name, value in made.items()}
 
     return make
@@ -107,36 +107,36 @@ _COMMUNITY = {"communityId": lambda world: world.community}
 # The answer for each role, in the order of ROLES.
 MUTATIONS: dict[str, Row] = {
     "inviteMember": (
-        _given(**_COMMUNITY, email=lambda world: f"single{next(world.number)}@example.com"),
+        _input_of(**_COMMUNITY, email=lambda world: f"single{next(world.number)}@example.com"),
         _admins("InviteMemberSuccess"),
     ),
     "inviteMembers": (
-        _given(**_COMMUNITY, invitees=lambda world: [{"email": f"many{next(world.number)}@example.com"}]),
+        _input_of(**_COMMUNITY, invitees=lambda world: [{"email": f"many{next(world.number)}@example.com"}]),
         _admins("InviteMembersSuccess"),
     ),
-    "resendInvite": (_given(invitationId=lambda world: world.invited()), _admins("ResendInviteSuccess", "NotFound")),
-    "revokeInvite": (_given(invitationId=lambda world: world.invited()), _admins("RevokeInviteSuccess", "NotFound")),
-    "changeRole": (_given(membershipId=lambda world: world.joined(), role="MEMBER"), _admins("ChangeRoleSuccess")),
-    "removeMember": (_given(membershipId=lambda world: world.joined()), _admins("RemoveMemberSuccess")),
-    "updateInvitationPolicy": (_given(**_COMMUNITY, linkMinutes=9), _admins("UpdateInvitationPolicySuccess")),
-    "createCommunity": (_given(name="New"), ("NotSignedIn", *("CreateCommunitySuccess",) * 4)),
+    "resendInvite": (_input_of(invitationId=lambda world: world.invited()), _admins("ResendInviteSuccess", "NotFound")),
+    "revokeInvite": (_input_of(invitationId=lambda world: world.invited()), _admins("RevokeInviteSuccess", "NotFound")),
+    "changeRole": (_input_of(membershipId=lambda world: world.joined(), role="MEMBER"), _admins("ChangeRoleSuccess")),
+    "removeMember": (_input_of(membershipId=lambda world: world.joined()), _admins("RemoveMemberSuccess")),
+    "updateInvitationPolicy": (_input_of(**_COMMUNITY, linkMinutes=9), _admins("UpdateInvitationPolicySuccess")),
+    "createCommunity": (_input_of(name="New"), ("NotSignedIn", *("CreateCommunitySuccess",) * 4)),
     "createAccessToken": (
-        _given(name="x", scopes=["READ"], communityIds=lambda world: [world.community]),
+        _input_of(name="x", scopes=["READ"], communityIds=lambda world: [world.community]),
         _admins("CreateAccessTokenSuccess", "CreateAccessTokenSuccess"),
     ),
     "revokeAccessToken": (
-        _given(accessTokenId=lambda world: world.token),
+        _input_of(accessTokenId=lambda world: world.token),
         ("NotSignedIn", "NotFound", "NotFound", "NotFound", "RevokeAccessTokenSuccess"),
     ),
-    "linkIdentity": (_given(providerId="dev"), ("NotSignedIn", *("SignInStarted",) * 4)),
-    "signOut": (_given(sessionId="ses_AAAAAAAAAAAAAAAAAAAAAA"), _always("NotFound")),
+    "linkIdentity": (_input_of(providerId="dev"), ("NotSignedIn", *("SignInStarted",) * 4)),
+    "signOut": (_input_of(sessionId="ses_AAAAAAAAAAAAAAAAAAAAAA"), _always("NotFound")),
     # These belong to the holder of a link or of a browser's flow, independent of their role.
-    "acceptInvite": (_given(token="wrong", providerId="dev"), _always("InviteLinkInvalid")),
-    "confirmAcceptance": (_given(acceptanceId="flw_AAAAAAAAAAAAAAAAAAAAAA", code="1"), _always("InviteLinkInvalid")),
-    "requestOtherAddress": (_given(acceptanceId="flw_AAAAAAAAAAAAAAAAAAAAAA"), _always("InviteLinkInvalid")),
-    "declineInvite": (_given(token="wrong"), _always("InviteLinkInvalid")),
-    "requestFreshLink": (_given(token="wrong"), _always("RequestFreshLinkAnswer")),
-    "signIn": (_given(providerId="dev"), _always("SignInStarted")),
+    "acceptInvite": (_input_of(token="wrong", providerId="dev"), _always("InviteLinkInvalid")),
+    "confirmAcceptance": (_input_of(acceptanceId="flw_AAAAAAAAAAAAAAAAAAAAAA", code="1"), _always("InviteLinkInvalid")),
+    "requestOtherAddress": (_input_of(acceptanceId="flw_AAAAAAAAAAAAAAAAAAAAAA"), _always("InviteLinkInvalid")),
+    "declineInvite": (_input_of(token="wrong"), _always("InviteLinkInvalid")),
+    "requestFreshLink": (_input_of(token="wrong"), _always("RequestFreshLinkAnswer")),
+    "signIn": (_input_of(providerId="dev"), _always("SignInStarted")),
 }
 
 _ADMINS, _MEMBERS = ("null", "null", "null", "set", "set"), ("null", "null", "set", "set", "set")
@@ -225,11 +225,11 @@ async def test_every_mutation_follows_the_table(world: World) -> None:
     """
     for name, (make, expected) in MUTATIONS.items():
         for role, answer in zip(ROLES, expected, strict=True):
-            wanted = await make(world)
+            conditions = await make(world)
             await world.service.deliver()
             mails = len(world.service.mailbox.entries)
-            given = await world.people[role].do(name, **wanted)
-            assert given["__typename"] == answer, (name, role, given)
+            facts = await world.people[role].do(name, **conditions)
+            assert facts["__typename"] == answer, (name, role, facts)
             await world.service.deliver()
             if answer.startswith("Not"):
                 assert len(world.service.mailbox.entries) == mails, (name, role)
@@ -255,8 +255,8 @@ async def test_every_node_follows_the_table(world: World) -> None:
         own[role] = [viewer["sessions"][0]["id"], viewer["identities"][0]["id"]]
     for role, ids in own.items():
         for id in ids:
-            seen = [who for who in ROLES if await _node(world, who, id) == "set"]
-            assert seen == [role]
+            view = [who for who in ROLES if await _node(world, who, id) == "set"]
+            assert view == [role]
     for name, (id_of, expected) in NODES.items():
         assert tuple([await _node(world, role, id_of(world)) for role in ROLES]) == expected, name
     implementing = {kind.name for kind in RUNNING.get_implementations(RUNNING.type_map["Node"]).objects}  # type: ignore[arg-type]
@@ -299,5 +299,5 @@ async def test_subscription_follows_the_table(world: World) -> None:
                 await subscription_started(world.community, before)
                 await world.invited()
             assert await anext(lines) == "event: next"
-            told = orjson.loads((await anext(lines)).removeprefix("data: "))
-            assert ("error" if told["data"] is None else "open") == expected, (role, told)
+            reported = orjson.loads((await anext(lines)).removeprefix("data: "))
+            assert ("error" if reported["data"] is None else "open") == expected, (role, reported)

@@ -56,8 +56,8 @@ async def test_rows_of_a_mutation_multiply_their_selection(service: Service) -> 
     """
     async with service.browser() as owner:
         community = await join_owner(service, owner)
-        wanted = {"name": "Script", "scopes": ["INVITE"], "communityIds": [community], "expiresInDays": 1}
-        token = (await owner.ask(CREATE, input=wanted))["createAccessToken"]["token"]
+        expected = {"name": "Script", "scopes": ["INVITE"], "communityIds": [community], "expiresInDays": 1}
+        token = (await owner.ask(CREATE, input=expected))["createAccessToken"]["token"]
         rows = [{"email": "owner@example.com"}] * 299 + [{"email": "new@example.com"}]
         full, short = (_inviting(_TIMELINES.format(size=size)) for size in (100, 3))
         kinds = await audit_kinds(owner, community)
@@ -153,8 +153,8 @@ async def test_own_lists_hold_no_more_than_they_count(service: Service) -> None:
         ]
         await Community.bulk_create(places)
         await Membership.bulk_create(
-            Membership(id=new_id("mem"), community_id=place.id, member_id=member.id, role=Role.OWNER, joined_at=now)
-            for place in places
+            Membership(id=new_id("mem"), community_id=access.id, member_id=member.id, role=Role.OWNER, joined_at=now)
+            for access in places
         )
         await Session.bulk_create(
             Session(id=new_id("ses"), member_id=member.id, digest=f"{n:064}", provider_id="dev", created_at=now,
@@ -174,7 +174,7 @@ async def test_own_lists_hold_no_more_than_they_count(service: Service) -> None:
         )
         query = "{ viewer { memberships { community { name } } sessions { current } identities { id } } }"
         viewer = (await owner.ask(query))["viewer"]
-    assert [each["community"]["name"] for each in viewer["memberships"]] == [place.name for place in places]
+    assert [each["community"]["name"] for each in viewer["memberships"]] == [access.name for access in places]
     assert [each["current"] for each in viewer["sessions"]] == [True] + [False] * (MOST_LISTED - 1)
     assert len(viewer["identities"]) == MOST_IDENTITIES
 
@@ -296,7 +296,7 @@ async def test_too_large_event_is_one_error(service: Service, over: str) -> None
 # ------------------------------------------------------------------------------------------------------- validation
 
 _UNKNOWN = " ".join(f"emai{number}: 1" for number in range(470))
-_ASKED = "mutation($input: InviteMemberInput!) { inviteMember(input: $input) { __typename } }"
+_QUERIED = "mutation($input: InviteMemberInput!) { inviteMember(input: $input) { __typename } }"
 _FULL_INPUT = {"communityId": "x", "email": "x"} | {f"emai{number}": 1 for number in range(MOST_VALUES - 10)}
 
 
@@ -307,7 +307,7 @@ _FULL_INPUT = {"communityId": "x", "email": "x"} | {f"emai{number}": 1 for numbe
         ("{ " + " ".join(f"viewe{number}" for number in range(500)) + " }", {}),
         ("{ viewer { " + " ".join(f"...f{number}" for number in range(400)) + " } }", {}),
         ("query(" + " ".join(f"$v{number}: Strin" for number in range(300)) + ") { viewer { member { id } } }", {}),
-        (_ASKED, {"input": _FULL_INPUT}),
+        (_QUERIED, {"input": _FULL_INPUT}),
         (
             "mutation($input: InviteMembersInput!) { inviteMembers(input: $input) { __typename } }",
             {"input": {"communityId": "x", "invitees": [{"emai": 1, "rol": "MEMBR"}] * 3000}},
@@ -322,10 +322,10 @@ async def test_validation_stops_after_a_few_errors(
     document with one fault.
     """
     trivial = {"query": "{ viewe }"}
-    asked = {"query": query, "variables": variables}
+    requested = {"query": query, "variables": variables}
     usual = await _fastest(production, trivial)
-    assert await _fastest(production, asked) < max(40 * usual, 0.1)
-    errors = (await production.post("/graphql", json=asked)).json()["errors"]
+    assert await _fastest(production, requested) < max(40 * usual, 0.1)
+    errors = (await production.post("/graphql", json=requested)).json()["errors"]
     assert len(errors) == MOST_ERRORS + 1
     assert "Too many" in errors[-1]["message"]
     assert not [error for error in errors if "did you mean" in error["message"].lower()]
@@ -364,7 +364,7 @@ async def _fastest(client: httpx2.AsyncClient, body: dict[str, Any]) -> float:
             f"705 fields and values in arguments found. Allowed: {MOST_FIELDS}",
         ),
         ("{ viewer { member { id } } }", {"undeclared": [[]] * 150_000}, f"More than {MOST_VALUES} values found in variables."),
-        (_ASKED, {"input": {f"x{number}": 1 for number in range(MOST_VALUES + 1)}}, f"More than {MOST_VALUES} values found in variables."),
+        (_QUERIED, {"input": {f"x{number}": 1 for number in range(MOST_VALUES + 1)}}, f"More than {MOST_VALUES} values found in variables."),
     ],
     ids=["literal", "default", "undeclared-variable", "input-fields"],
 )  # fmt: skip
@@ -379,8 +379,8 @@ async def test_thousand_invitees_with_every_field_fit_into_variables(service: Se
     """The limit on values allows the longest list of invitees."""
     row = {"email": "no address", "role": "MEMBER", "message": "Hi", "locale": "de"}
     async with service.browser() as owner:
-        wanted = {"communityId": await join_owner(service, owner), "invitees": [row] * 1000}
-        assert (await owner.ask(_inviting("id"), input=wanted))["inviteMembers"]["invitedCount"] == 0
+        expected = {"communityId": await join_owner(service, owner), "invitees": [row] * 1000}
+        assert (await owner.ask(_inviting("id"), input=expected))["inviteMembers"]["invitedCount"] == 0
 
 
 # ---------------------------------------------------------------------------------------------------- subscriptions
@@ -428,8 +428,8 @@ async def test_event_may_contain_a_page(service: Service) -> None:
             await subscription_started(community, before)
             await owner.invite(community, "guest@example.com")
             message = await _hear(socket)
-    told = message["payload"]["data"]["invitationChanged"]
-    assert (told["email"], told["timeline"]["nodes"][0]["kind"]) == ("guest@example.com", "invitation.created")
+    reported = message["payload"]["data"]["invitationChanged"]
+    assert (reported["email"], reported["timeline"]["nodes"][0]["kind"]) == ("guest@example.com", "invitation.created")
 
 
 _COMMUNITIES_OF_ONES_OWN = """
@@ -448,8 +448,8 @@ async def test_own_communities_count_by_their_number(service: Service) -> None:
         places = [Community(id=new_id("com"), name=f"C{number}", created_at=now) for number in range(MOST_MEMBERSHIPS)]
         await Community.bulk_create(places)
         await Membership.bulk_create(
-            Membership(id=new_id("mem"), community_id=place.id, member_id=member.id, role=Role.OWNER, joined_at=now)
-            for place in places
+            Membership(id=new_id("mem"), community_id=access.id, member_id=member.id, role=Role.OWNER, joined_at=now)
+            for access in places
         )
         error = await _refusal(owner.client, _COMMUNITIES_OF_ONES_OWN)
         assert error["extensions"] == {"code": "TOO_COSTLY"}

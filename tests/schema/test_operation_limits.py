@@ -261,8 +261,13 @@ async def test_forwarded_addresses_count_from_trusted_proxies_only(serve: Serve)
         found = []
         async with service.browser() as browser:
             for number in range(6):
-                told = forwarded.format(number)
-                headers = {"x-forwarded-for": told, "x-real-ip": told, "forwarded": f"for={told}", "client-ip": told}
+                reported = forwarded.format(number)
+                headers = {
+                    "x-forwarded-for": reported,
+                    "x-real-ip": reported,
+                    "forwarded": f"for={reported}",
+                    "client-ip": reported,
+                }
                 answer = await browser.client.post("/graphql", json={"query": query}, headers=headers)
                 found.append(answer.json()["data"]["declineInvite"]["__typename"])
         return found.count("InviteLinkInvalid")

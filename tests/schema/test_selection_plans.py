@@ -64,9 +64,9 @@ async def test_plan_is_not_cached_where_variables_choose_the_fields(service: Ser
     query = "query($id: ID!, $with: Boolean!) { community(id: $id) { invitations { nodes { id email @include(if: $with) } } } }"
     async with service.browser() as owner:
         community = await join_owner(service, owner)
-        for wanted in (True, False, True):
-            rows = await _rows(owner, query, **{"id": community, "with": wanted})
-            assert [list(row) for row in rows] == [["id", "email"] if wanted else ["id"]]
+        for expected in (True, False, True):
+            rows = await _rows(owner, query, **{"id": community, "with": expected})
+            assert [list(row) for row in rows] == [["id", "email"] if expected else ["id"]]
 
 
 async def test_merged_selection_has_one_plan(service: Service) -> None:

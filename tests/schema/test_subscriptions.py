@@ -39,12 +39,12 @@ async def _socket(
     sock: network.socket | None = None, **headers: str,
 ) -> AsyncIterator[ClientConnection]:  # fmt: skip
     """A WebSocket as a page opens it: with the browser's cookies and its origin."""
-    given = {"origin": service.url} if browser is not None else {}
+    arguments = {"origin": service.url} if browser is not None else {}
     if browser is not None:
-        given["cookie"] = "; ".join(f"{name}={value}" for name, value in browser.client.cookies.items())
+        arguments["cookie"] = "; ".join(f"{name}={value}" for name, value in browser.client.cookies.items())
     url = service.url.replace("http", "ws", 1) + "/graphql"
     async with connect(
-        url, subprotocols=[Subprotocol("graphql-transport-ws")], additional_headers=given | headers,
+        url, subprotocols=[Subprotocol("graphql-transport-ws")], additional_headers=arguments | headers,
         compression=None, close_timeout=1, sock=sock,
     ) as socket:  # fmt: skip
         if greet:
@@ -73,8 +73,8 @@ async def _heard_of(socket: ClientConnection, email: str, **facts: str) -> None:
     while True:
         message = await _hear(socket)
         assert message["type"] == "next", message
-        told = message["payload"]["data"]["invitationChanged"]
-        if told["email"] == email and facts.items() <= told.items():
+        reported = message["payload"]["data"]["invitationChanged"]
+        if reported["email"] == email and facts.items() <= reported.items():
             return
 
 
@@ -158,14 +158,14 @@ async def test_lost_right_ends_the_subscription(service: Service) -> None:
     """
     async with service.browser() as owner, service.browser() as removed, service.browser() as lowered:
         community = await join_owner(service, owner)
-        place = await invite_and_join(service, owner, removed, "removed@example.com", "ADMIN")
+        access = await invite_and_join(service, owner, removed, "removed@example.com", "ADMIN")
         other = await invite_and_join(service, owner, lowered, "lowered@example.com", "ADMIN")
         async with (
             _socket(service, removed) as first, _socket(service, lowered) as second, _socket(service, owner) as third,
         ):  # fmt: skip
             for socket in (first, second, third):
                 await _subscribe(socket, community)
-            await owner.do("removeMember", membershipId=place)
+            await owner.do("removeMember", membershipId=access)
             await owner.do("changeRole", membershipId=other, role="MEMBER")
             await owner.invite(community, "secret@example.com")
             await _heard_of(third, "secret@example.com")
@@ -216,14 +216,14 @@ async def test_only_admins_and_only_subscriptions(service: Service) -> None:
         community = await join_owner(service, owner)
         await invite_and_join(service, owner, guest, "guest@example.com")
         async with _socket(service, guest) as socket:
-            said = set()
-            for number, wanted in enumerate((community, "com_AAAAAAAAAAAAAAAAAAAAAA", "x")):
-                payload = {"query": CHANGED, "variables": {"id": wanted}}
+            output = set()
+            for number, expected in enumerate((community, "com_AAAAAAAAAAAAAAAAAAAAAA", "x")):
+                payload = {"query": CHANGED, "variables": {"id": expected}}
                 await _say(socket, {"type": "subscribe", "id": str(number), "payload": payload})
                 message = await _hear(socket)
                 assert message["type"] == "error"
-                said.add(message["payload"][0]["message"])
-            assert len(said) == 1
+                output.add(message["payload"][0]["message"])
+            assert len(output) == 1
             payload = {"query": "mutation { signOut { __typename } }"}
             await _say(socket, {"type": "subscribe", "id": "m", "payload": payload})
             assert (await _hear(socket))["type"] == "error"
@@ -282,8 +282,8 @@ async def test_anonymous_sockets_use_no_slots_of_members(serve: Serve) -> None:
     """
     async with serve(trusted_proxies=["127.0.0.1"]) as service, service.browser() as owner, AsyncExitStack() as stack:
         community = await join_owner(service, owner)
-        wanted = {"name": "Watcher", "scopes": ["READ"], "communityIds": [community]}
-        token = (await owner.ask(CREATE, input=wanted))["createAccessToken"]["token"]
+        expected = {"name": "Watcher", "scopes": ["READ"], "communityIds": [community]}
+        token = (await owner.ask(CREATE, input=expected))["createAccessToken"]["token"]
         limits = service.app.state.guestlist.graphql.subscriptions.limits
         early = await stack.enter_async_context(_socket(service, owner, greet=False))
         script: dict[str, Any] = {"authorization": f"Bearer {token}"}
@@ -311,8 +311,8 @@ async def test_script_subscribes_with_its_token(service: Service) -> None:
     """A bearer token in connection_init subscribes without Origin. Cookies without Origin do not count."""
     async with service.browser() as owner:
         community = await join_owner(service, owner)
-        wanted = {"name": "Watcher", "scopes": ["READ"], "communityIds": [community]}
-        token = (await owner.ask(CREATE, input=wanted))["createAccessToken"]["token"]
+        expected = {"name": "Watcher", "scopes": ["READ"], "communityIds": [community]}
+        token = (await owner.ask(CREATE, input=expected))["createAccessToken"]["token"]
         async with _socket(service, token=token) as socket:
             await _subscribe(socket, community)
             await owner.invite(community, "guest@example.com")
@@ -401,8 +401,8 @@ async def test_no_content_of_a_socket_is_logged(service: Service, capfd: pytest.
     logs.configure("debug", "json")
     async with service.browser() as owner:
         community = await join_owner(service, owner)
-        wanted = {"name": "Watcher", "scopes": ["READ"], "communityIds": [community]}
-        token = (await owner.ask(CREATE, input=wanted))["createAccessToken"]["token"]
+        expected = {"name": "Watcher", "scopes": ["READ"], "communityIds": [community]}
+        token = (await owner.ask(CREATE, input=expected))["createAccessToken"]["token"]
         async with _socket(service, owner) as socket, _socket(service, token=token) as script:
             for listening in (socket, script):
                 await _subscribe(listening, community)

@@ -25,7 +25,7 @@ GUEST: Final = "guest@example.com"
 _PROBLEM: Final = "__typename ... on Problem { message code }"
 _INVITE: Final = "mutation($input: InviteMemberInput!) { answer: inviteMember(input: $input) { %s } }" % _PROBLEM  # noqa: UP031
 _REVOKE: Final = "mutation($input: RevokeInviteInput!) { answer: revokeInvite(input: $input) { %s } }" % _PROBLEM  # noqa: UP031
-_SHOWN: Final = """
+_DISPLAYED: Final = """
 query($id: ID!) { invitation(id: $id) { status blockedReason blockedCode deliveryReason deliveryCode
   timeline { nodes { kind summary details { key value } } } } }
 """
@@ -81,12 +81,12 @@ async def test_problems_speak_the_language_of_the_request(
     async with service.browser() as owner:
         community = await join_owner(service, owner)
         await owner.invite(community, GUEST)
-        told = [
+        reported = [
             (await answer(owner, _INVITE, language, input={"communityId": community, "email": "no address"}))["answer"],
             (await answer(owner, _INVITE, language, input={"communityId": community, "email": GUEST}))["answer"],
             (await answer(owner, _REVOKE, language, input={"invitationId": "inv_nothing"}))["answer"],
         ]
-    assert told == [
+    assert reported == [
         {"__typename": "InvalidEmail", "message": invalid, "code": "EMAIL_INVALID"},
         {"__typename": "AlreadyInvited", "message": known, "code": "ALREADY_INVITED"},
         {"__typename": "NotFound", "message": missing, "code": "NOT_FOUND"},
@@ -97,12 +97,12 @@ async def test_one_document_is_answered_in_each_language(service: Service) -> No
     """Cached documents and plans keep no language: the same document has the sentence of each request."""
     async with service.browser() as owner:
         await join_owner(service, owner)
-        told = [
+        reported = [
             (await answer(owner, _REVOKE, language, input={"invitationId": "inv_nothing"}))["answer"]["message"]
             for language in (*LANGUAGES, *LANGUAGES)
         ]
-    assert told[:4] == told[4:]
-    assert len(set(told)) == len(LANGUAGES)
+    assert reported[:4] == reported[4:]
+    assert len(set(reported)) == len(LANGUAGES)
 
 
 async def test_a_blocked_invitation_has_code_and_sentence(service: Service) -> None:
@@ -111,9 +111,9 @@ async def test_a_blocked_invitation_has_code_and_sentence(service: Service) -> N
         community = await join_owner(service, owner)
         invitation = (await owner.invite(community, GUEST))["invitation"]["id"]
         await update_policy(owner, community, allowedEmailDomains=["elsewhere.example"])
-        shown = (await answer(owner, _SHOWN, "de", id=invitation))["invitation"]
-    assert shown["blockedCode"] == "DOMAIN_NOT_ALLOWED"
-    assert shown["blockedReason"].startswith("Die Regeln lassen Adressen dieser Domain nicht mehr zu.")
+        displayed = (await answer(owner, _DISPLAYED, "de", id=invitation))["invitation"]
+    assert displayed["blockedCode"] == "DOMAIN_NOT_ALLOWED"
+    assert displayed["blockedReason"].startswith("Die Regeln lassen Adressen dieser Domain nicht mehr zu.")
 
 
 async def test_a_delivery_reason_is_stored_as_code_and_facts(service: Service) -> None:
@@ -126,17 +126,17 @@ async def test_a_delivery_reason_is_stored_as_code_and_facts(service: Service) -
             "UPDATE invitations SET delivery = $1, delivery_code = $2, delivery_facts = $3 WHERE id = $4",
             Delivery.BOUNCED, *to_columns(reason), invitation,
         )  # fmt: skip
-        shown = {
-            language: (await answer(owner, _SHOWN, language, id=invitation))["invitation"] for language in LANGUAGES
+        displayed = {
+            language: (await answer(owner, _DISPLAYED, language, id=invitation))["invitation"] for language in LANGUAGES
         }
-    assert {one["deliveryCode"] for one in shown.values()} == {"MAIL_BOUNCED_NO_MAILBOX"}
-    told = {language: one["deliveryReason"] for language, one in shown.items()}
-    assert told["en"] == (
+    assert {one["deliveryCode"] for one in displayed.values()} == {"MAIL_BOUNCED_NO_MAILBOX"}
+    reported = {language: one["deliveryReason"] for language, one in displayed.items()}
+    assert reported["en"] == (
         "The mail came back: there is no such mailbox; check the spelling of the address (Permanent, NoEmail). The mail server"
         " said: smtp; 550 unknown"
     )
-    assert told["de"].endswith("prüfen Sie die Schreibweise der Adresse (Permanent, NoEmail). Der Mailserver meldete: smtp; 550 unknown")  # fmt: skip
-    assert len(set(told.values())) == len(LANGUAGES)
+    assert reported["de"].endswith("prüfen Sie die Schreibweise der Adresse (Permanent, NoEmail). Der Mailserver meldete: smtp; 550 unknown")  # fmt: skip
+    assert len(set(reported.values())) == len(LANGUAGES)
 
 
 async def test_rows_of_earlier_versions_keep_their_english_sentence(service: Service) -> None:
@@ -162,14 +162,16 @@ async def test_rows_of_earlier_versions_keep_their_english_sentence(service: Ser
                 f"evt_{kind[:18]}", kind, service.clock() + timedelta(seconds=1), community, invitation,
                 orjson.dumps(facts).decode(),
             )  # fmt: skip
-        shown = (await answer(owner, _SHOWN, "en", id=invitation))["invitation"]
-        told = {event["kind"]: event["summary"] for event in shown["timeline"]["nodes"]}
+        displayed = (await answer(owner, _DISPLAYED, "en", id=invitation))["invitation"]
+        reported = {event["kind"]: event["summary"] for event in displayed["timeline"]["nodes"]}
         acceptance = (await answer(guest, "{ acceptance { message } }", "de"))["acceptance"]
-    assert (shown["deliveryReason"], shown["deliveryCode"]) == (old, None)
-    assert told["invitation.bounced"] == old
-    assert told["policy.changed"].endswith("changed the rules for invitations: links live 9 minutes; no seat limit.")
-    assert "may invite and read here, up to the role member, until March 1, 2027" in told["access_token.created"]
-    assert told["invitation.rate_limited"].endswith("(2 refused): You have invited as many people as one may.")
+    assert (displayed["deliveryReason"], displayed["deliveryCode"]) == (old, None)
+    assert reported["invitation.bounced"] == old
+    assert reported["policy.changed"].endswith(
+        "changed the rules for invitations: links live 9 minutes; no seat limit."
+    )
+    assert "may invite and read here, up to the role member, until March 1, 2027" in reported["access_token.created"]
+    assert reported["invitation.rate_limited"].endswith("(2 refused): You have invited as many people as one may.")
     assert acceptance["message"] == old
 
 
@@ -206,16 +208,16 @@ async def test_refused_acceptance_is_in_each_language(service: Service) -> None:
         community = await join_owner(service, owner)
         await owner.invite(community, GUEST)
         await guest.accept_as(await service.token_for(GUEST), "other@example.com")
-        told = {language: (await answer(guest, query, language))["acceptance"] for language in LANGUAGES}
+        reported = {language: (await answer(guest, query, language))["acceptance"] for language in LANGUAGES}
         rows = await database.select("SELECT message, message_code FROM flows WHERE status = 'EMAIL_MISMATCH'")
     assert rows == [{"message": None, "message_code": "EMAIL_MISMATCH"}]
-    assert {one["reason"] for one in told.values()} == {"email_mismatch"}
-    assert told["en"]["message"] == (
+    assert {one["reason"] for one in reported.values()} == {"email_mismatch"}
+    assert reported["en"]["message"] == (
         "You signed in as other@example.com, but this invitation is for g•••@example.com. Sign in with the account of that"
         " address: your link still works."
     )
-    assert told["es"]["message"].endswith("Entre con la cuenta de esa dirección: su enlace sigue siendo válido.")
-    assert len({one["message"] for one in told.values()}) == len(LANGUAGES)
+    assert reported["es"]["message"].endswith("Entre con la cuenta de esa dirección: su enlace sigue siendo válido.")
+    assert len({one["message"] for one in reported.values()}) == len(LANGUAGES)
 
 
 @pytest.mark.parametrize(
@@ -281,9 +283,9 @@ def _blocked_in(language: str) -> str:
 def test_each_delivery_code_has_a_sentence_in_each_language(code: str) -> None:
     """A stored code has a complete sentence in each language, with words of the mail server and the next step."""
     facts = dict.fromkeys(("bounce", "delay", "region", "name", "operation", "status", "server"), "x")
-    told = reasons.full_sentence(code, facts | {"diagnostic": "550 no", "next": "retry"})
-    texts = [told.text(language) for language in LANGUAGES]
+    reported = reasons.full_sentence(code, facts | {"diagnostic": "550 no", "next": "retry"})
+    texts = [reported.text(language) for language in LANGUAGES]
     assert len(set(texts)) == len(LANGUAGES)
     assert all("550 no" in text and "%(" not in text for text in texts)
-    assert isinstance(told, Sentence)
-    assert told.code == code
+    assert isinstance(reported, Sentence)
+    assert reported.code == code

@@ -237,11 +237,11 @@ async def test_planted_flow_cookie_shows_nothing_to_the_attacker(service: Servic
         planted, unknown = _value(attacker, name), "x" * 43
         victim.client.cookies.set(name, f"{planted}.{unknown}")
         started = await _post_accept(victim, await service.token_for(OWNER))
-        given = _set_cookie(started.answer).partition(";")[0].partition("=")[2]
-        assert unknown not in given
-        assert given != planted
+        arguments = _set_cookie(started.answer).partition(";")[0].partition("=")[2]
+        assert unknown not in arguments
+        assert arguments != planted
         victim.client.cookies.clear()
-        victim.client.cookies.set(name, given)
+        victim.client.cookies.set(name, arguments)
         await victim.log_in(started.url, OWNER)
         assert (await victim.acceptance())["status"] == "ACCEPTED"
         assert await attacker.acceptance() is None
@@ -313,13 +313,15 @@ mutation($input: CreateAccessTokenInput!) { createAccessToken(input: $input) { _
 async def test_access_token_needs_a_fresh_sign_in(service: Service) -> None:
     """H172: 15 minutes after the sign-in, createAccessToken requires another sign-in."""
     async with service.browser() as owner:
-        wanted = {"name": "Import", "scopes": ["READ"], "communityIds": [await _own(service, owner)]}
+        expected = {"name": "Import", "scopes": ["READ"], "communityIds": [await _own(service, owner)]}
         service.clock.advance(minutes=15)
-        refused = (await owner.ask(_TOKEN, input=wanted))["createAccessToken"]
+        refused = (await owner.ask(_TOKEN, input=expected))["createAccessToken"]
         assert refused == {"__typename": "FreshSignInRequired", "code": "FRESH_SIGN_IN_REQUIRED"}
         assert await AccessToken.all().count() == 0
         await owner.sign_in(OWNER)
-        assert (await owner.ask(_TOKEN, input=wanted))["createAccessToken"]["__typename"] == "CreateAccessTokenSuccess"
+        assert (await owner.ask(_TOKEN, input=expected))["createAccessToken"][
+            "__typename"
+        ] == "CreateAccessTokenSuccess"
 
 
 async def test_mail_reports_an_added_sign_in(service: Service) -> None:
@@ -327,12 +329,12 @@ async def test_mail_reports_an_added_sign_in(service: Service) -> None:
     async with service.browser() as owner:
         await _own(service, owner)
         for _ in range(2):
-            begun = (await owner.ask(_LINK, input={"providerId": "dev"}))["linkIdentity"]
-            await owner.log_in(begun["authorizationUrl"], "thief@example.com", sub="another")
+            flow_started = (await owner.ask(_LINK, input={"providerId": "dev"}))["linkIdentity"]
+            await owner.log_in(flow_started["authorizationUrl"], "thief@example.com", sub="another")
         await service.deliver()
-        told = [mail for mail in service.mailbox.entries if "sign-in was added" in mail.subject]
-        assert [mail.to for mail in told] == [OWNER]
-        assert "Development" in told[0].text
+        reported = [mail for mail in service.mailbox.entries if "sign-in was added" in mail.subject]
+        assert [mail.to for mail in reported] == [OWNER]
+        assert "Development" in reported[0].text
 
 
 # -------------------------------------------------------------------------------------------------- forgeries and origins
@@ -518,13 +520,13 @@ async def test_service_recovers_after_a_database_outage(service: Service, postgr
         started = await guest.accept(token)
         callback = await guest.callback_url(started["authorizationUrl"], GUEST)
         async with postgres.down(service.settings.database_url.get_secret_value()):
-            asked = (
+            requested = (
                 await owner.client.post("/graphql", json=VIEWER),
                 await guest.client.post("/graphql", json=_accept_body(token)),
                 await guest.client.get(callback),
             )
             ready = await owner.client.get("/readyz")
-        for answer in asked:
+        for answer in requested:
             assert str(INTERNAL_ERROR) in answer.text
             assert not [word for word in (token, "postgres", "connection", "asyncpg") if word in answer.text.lower()]
         assert (ready.status_code, ready.json()) == (503, {"ready": False, "database": "does not answer"})

@@ -155,8 +155,8 @@ async def test_verdict_decides_an_acceptance(
                 return
             assert await guest.viewer_email() is None
             await _nobody_new()
-            told = await AuditEvent.get(kind__in=["invitation.accept_refused", "invitation.code_required"])
-            assert told.details["evidence" if status == "CODE_REQUIRED" else "reason"] == rule
+            reported = await AuditEvent.get(kind__in=["invitation.accept_refused", "invitation.code_required"])
+            assert reported.details["evidence" if status == "CODE_REQUIRED" else "reason"] == rule
             provider.behave()
             assert (await guest.accept(token, provider="dev"))["__typename"] == "AcceptInviteStarted"
 
@@ -182,8 +182,8 @@ async def test_address_in_the_name_is_not_stored(serve_provider: ServeProvider) 
             provider.claim_changes = {"name": name, "sub": f"subject-{number}"}
             await _through(guest, provider, await _invited(service, owner, email), email)
         stored = {member.email: member.name for member in await Member.exclude(email="owner@example.com")}
-        shown = (await guest.ask("{ viewer { member { name } } }"))["viewer"]["member"]["name"]
-    assert (shown, stored.pop("cleo@corp.example")) == ("Cleo @ Home", "Cleo @ Home")
+        displayed = (await guest.ask("{ viewer { member { name } } }"))["viewer"]["member"]["name"]
+    assert (displayed, stored.pop("cleo@corp.example")) == ("Cleo @ Home", "Cleo @ Home")
     assert stored == {"ann@corp.example": None, "bea@corp.example": None}
 
 
@@ -286,9 +286,9 @@ async def test_two_concurrent_right_codes_are_both_accepted(serve_provider: Serv
         code, sessions = await _code(service), await Session.all().count()
         async with hold_lock(
             service.settings.database_url.get_secret_value(), "SELECT id FROM communities FOR UPDATE"
-        ) as held:
+        ) as locked:
             both = [asyncio.create_task(_confirm(guest, acceptance_id, code)) for _ in range(2)]
-            await wait_until(held.awaited(by=2), "two requests that wait for the community")
+            await wait_until(locked.awaited(by=2), "two requests that wait for the community")
         for answer in await asyncio.gather(*both):
             assert answer["acceptance"]["status"] == "ACCEPTED"
         await _came_in_once(guest, sessions)
@@ -300,9 +300,9 @@ async def test_code_after_the_flow_ended_is_no_wrong_code(serve_provider: ServeP
     async with _at_the_code(serve_provider) as (service, _, guest, acceptance_id, __):
         code = await _code(service)
         over = "UPDATE flows SET status = 'SIGN_IN_FAILED', message = 'Over.' WHERE status = 'CODE_REQUIRED'"
-        async with hold_lock(service.settings.database_url.get_secret_value(), over) as held:
+        async with hold_lock(service.settings.database_url.get_secret_value(), over) as locked:
             late = asyncio.create_task(_confirm(guest, acceptance_id, code))
-            await wait_until(held.awaited(), "a request that waits for the flow")
+            await wait_until(locked.awaited(), "a request that waits for the flow")
         assert (await late)["__typename"] == "InviteLinkInvalid"
         assert (await guest.acceptance())["status"] == "SIGN_IN_FAILED"
         await _nobody_new()
@@ -469,13 +469,13 @@ async def test_email_never_opens_an_account(serve_provider: ServeProvider) -> No
             found = await _through(elsewhere, provider, token, "filler@example.com")
             assert (found["status"], found["canRetry"]) == ("IDENTITY_CONFLICT", True)
             assert await elsewhere.viewer_email() is None
-            begun = (
+            flow_started = (
                 await elsewhere.ask(
                     'mutation { signIn(input: {providerId: "idp"}) { ...on SignInStarted { authorizationUrl } } }'
                 )
             )["signIn"]
             await elsewhere.client.get(
-                await provider.callback_url(begun["authorizationUrl"], email="filler@example.com")
+                await provider.callback_url(flow_started["authorizationUrl"], email="filler@example.com")
             )
             outcome = (await elsewhere.ask("{ signInOutcome { status } }"))["signInOutcome"]
             assert outcome["status"] == "NOT_INVITED"
@@ -488,13 +488,13 @@ async def test_email_never_opens_an_account(serve_provider: ServeProvider) -> No
 
 
 async def _link(browser: Browser, provider: HostileProvider, email: str, **claims: Any) -> Any:
-    begun = (
+    flow_started = (
         await browser.ask(
             'mutation { linkIdentity(input: {providerId: "idp"}) { __typename ...on SignInStarted { authorizationUrl } } }'
         )
     )["linkIdentity"]
-    assert begun["__typename"] == "SignInStarted"
-    await browser.client.get(await provider.callback_url(begun["authorizationUrl"], email=email, **claims))
+    assert flow_started["__typename"] == "SignInStarted"
+    await browser.client.get(await provider.callback_url(flow_started["authorizationUrl"], email=email, **claims))
     return (await browser.ask("{ signInOutcome { status message } }"))["signInOutcome"]
 
 
@@ -505,8 +505,8 @@ async def test_claimed_address_blocks_no_one(serve_provider: ServeProvider) -> N
     async with serve_provider() as (service, provider), service.browser() as owner, service.browser() as guest:
         token = await _invited(service, owner, "ann@example.com")
         assert (await _link(owner, provider, "Ann@Example.com", email_verified=False))["status"] == "IDENTITY_LINKED"
-        shown = (await owner.ask("{ viewer { identities { email } } }"))["viewer"]["identities"]
-        assert {"email": "ann@example.com"} in shown
+        displayed = (await owner.ask("{ viewer { identities { email } } }"))["viewer"]["identities"]
+        assert {"email": "ann@example.com"} in displayed
         assert (await guest.accept_as(token, "ann@example.com"))["status"] == "ACCEPTED"
         token = await _invited(service, owner, "bob@example.com")
         assert (await _link(owner, provider, "Bob@Example.com", sub="bob"))["status"] == "IDENTITY_LINKED"
@@ -530,13 +530,13 @@ async def test_second_sign_in_is_linked_from_a_session(serve_provider: ServeProv
         ]
         assert [identity["provider"]["id"] for identity in identities] == ["dev", "idp"]
         async with service.browser() as later:
-            begun = (
+            flow_started = (
                 await later.ask(
                     'mutation { signIn(input: {providerId: "idp"}) { ...on SignInStarted { authorizationUrl } } }'
                 )
             )["signIn"]
             await later.client.get(
-                await provider.callback_url(begun["authorizationUrl"], email="x@elsewhere.example", sub="1")
+                await provider.callback_url(flow_started["authorizationUrl"], email="x@elsewhere.example", sub="1")
             )
             assert await later.viewer_email() == "owner@example.com"
         assert (await guest.ask("{ viewer { identities { id } } }"))["viewer"]["identities"].__len__() == 1
@@ -547,12 +547,12 @@ async def test_linking_needs_the_session_that_started_it(serve_provider: ServePr
     async with serve_provider() as (service, provider), service.browser() as owner, service.browser() as stranger:
         assert (await stranger.do("linkIdentity", providerId="idp"))["__typename"] == "NotSignedIn"
         await _invited(service, owner, "guest@example.com")
-        begun = (
+        flow_started = (
             await owner.ask(
                 'mutation { linkIdentity(input: {providerId: "idp"}) { ...on SignInStarted { authorizationUrl } } }'
             )
         )["linkIdentity"]
-        callback = await provider.callback_url(begun["authorizationUrl"], email="x@y.example")
+        callback = await provider.callback_url(flow_started["authorizationUrl"], email="x@y.example")
         await owner.do("signOut", everywhere=True)
         await owner.client.get(callback)
         assert (await owner.ask("{ signInOutcome { status } }"))["signInOutcome"]["status"] == "SIGN_IN_FAILED"
@@ -586,13 +586,13 @@ async def test_same_subject_at_two_issuers_is_two_accounts(serve_provider: Serve
         token = await _invited(service, owner, "guest@example.com")
         await guest.accept_as(token, "guest@example.com", sub="1")
         async with service.browser() as other:
-            begun = (
+            flow_started = (
                 await other.ask(
                     'mutation { signIn(input: {providerId: "idp"}) { ...on SignInStarted { authorizationUrl } } }'
                 )
             )["signIn"]
             await other.client.get(
-                await provider.callback_url(begun["authorizationUrl"], email="guest@example.com", sub="1")
+                await provider.callback_url(flow_started["authorizationUrl"], email="guest@example.com", sub="1")
             )
             assert (await other.ask("{ signInOutcome { status } }"))["signInOutcome"]["status"] == "NOT_INVITED"
             assert await other.viewer_email() is None
@@ -710,12 +710,12 @@ async def test_releasing_ends_everything_of_the_old_sign_in(serve_provider: Serv
     """Sessions, access tokens, and a sign-in that is being linked from such a session end with the release."""
     async with serve_provider() as (service, provider), service.browser() as owner:
         await _invited(service, owner, "filler@example.com")
-        wanted = {"name": "Nightly import", "scopes": ["READ"], "communityIds": [await owner.community_id()]}
-        token = (await owner.ask(CREATE, input=wanted))["createAccessToken"]["token"]
-        begun = await owner.ask(
+        expected = {"name": "Nightly import", "scopes": ["READ"], "communityIds": [await owner.community_id()]}
+        token = (await owner.ask(CREATE, input=expected))["createAccessToken"]["token"]
+        flow_started = await owner.ask(
             'mutation { linkIdentity(input: {providerId: "idp"}) { ...on SignInStarted { authorizationUrl } } }'
         )
-        callback = await provider.callback_url(begun["linkIdentity"]["authorizationUrl"], email="x@y.example")
+        callback = await provider.callback_url(flow_started["linkIdentity"]["authorizationUrl"], email="x@y.example")
         await release_account(Address("owner@example.com"), now=service.clock(), settings=service.settings)
         await owner.client.get(callback)
         assert (await owner.ask("{ signInOutcome { status } }"))["signInOutcome"]["status"] == "SIGN_IN_FAILED"
@@ -729,10 +729,10 @@ async def test_linking_with_another_session_is_refused(serve_provider: ServeProv
     """A login that returns to the browser with another person's session is linked to neither account."""
     async with serve_provider() as (service, provider), service.browser() as shared:
         token = await _invited(service, shared, "guest@example.com")
-        begun = await shared.ask(
+        flow_started = await shared.ask(
             'mutation { linkIdentity(input: {providerId: "idp"}) { ...on SignInStarted { authorizationUrl } } }'
         )
-        callback = await provider.callback_url(begun["linkIdentity"]["authorizationUrl"], email="x@y.example")
+        callback = await provider.callback_url(flow_started["linkIdentity"]["authorizationUrl"], email="x@y.example")
         await shared.accept_as(token, "guest@example.com")
         await shared.client.get(callback)
         outcome = (await shared.ask("{ signInOutcome { status message } }"))["signInOutcome"]
@@ -745,10 +745,10 @@ async def test_linking_needs_the_sessions_own_cookie(serve_provider: ServeProvid
     """A login that returns without the cookie of its session is not linked, although the session is active."""
     async with serve_provider() as (service, provider), service.browser() as owner:
         await _invited(service, owner, "filler@example.com")
-        begun = await owner.ask(
+        flow_started = await owner.ask(
             'mutation { linkIdentity(input: {providerId: "idp"}) { ...on SignInStarted { authorizationUrl } } }'
         )
-        callback = await provider.callback_url(begun["linkIdentity"]["authorizationUrl"], email="x@y.example")
+        callback = await provider.callback_url(flow_started["linkIdentity"]["authorizationUrl"], email="x@y.example")
         session = owner.client.cookies.pop(service.settings.session_cookie)
         await owner.client.get(callback)
         assert (await owner.ask("{ signInOutcome { status } }"))["signInOutcome"]["status"] == "SIGN_IN_FAILED"

@@ -47,18 +47,18 @@ async def test_chromium_resolves_the_stored_address_like_the_given_one(browser: 
     base = f"{_OURS}/auth/dev/callback"
     stored = {text: _stored(text, settings) for text in _spellings(6000)}
     page = await browser.new_page()
-    given = dict(zip(stored, await page.evaluate(_READ, [list(stored), base]), strict=True))
+    arguments = dict(zip(stored, await page.evaluate(_READ, [list(stored), base]), strict=True))
     accepted = {text: written for text, written in stored.items() if written is not None}
     then = dict(zip(accepted, await page.evaluate(_READ, [list(accepted.values()), base]), strict=True))
     assert len(accepted) > 1000
     assert len({written for written in accepted.values() if written.startswith("/")}) > 300
     for text in accepted:
-        assert then[text] == given[text], text
-        _, origin, path, credentials = given[text]
+        assert then[text] == arguments[text], text
+        _, origin, path, credentials = arguments[text]
         assert (origin in {_OURS, _APP}, credentials) == (True, ""), text
         assert origin == _APP or not _IN_A_LOGIN.match(unquote(path)), text
     refused = [text for text, written in stored.items() if written is None]
-    assert all(given[text] is None or given[text][1] != _APP or given[text][3] for text in refused)
+    assert all(arguments[text] is None or arguments[text][1] != _APP or arguments[text][3] for text in refused)
 
 
 def _stored(text: str, settings: Any) -> str | None:

@@ -128,13 +128,13 @@ async def test_every_dead_link_is_answered_like_an_unknown_one(service: Service)
 
     async def answers(token: str) -> list[tuple[int, str]]:
         async with service.browser() as thief:
-            given = [
+            facts = [
                 await thief.post(ACCEPT, input={"token": token, "providerId": "dev"}),
                 await thief.post(_DECLINE, input={"token": token}),
                 await thief.post(_FRESH, input={"token": token}),
                 await thief.post(PREVIEW, token=token),
             ]
-        return [(answer.status_code, answer.text) for answer in given]
+        return [(answer.status_code, answer.text) for answer in facts]
 
     async with service.browser() as owner:
         await owner.accept_as(await service.token_for(OWNER), OWNER)
@@ -236,9 +236,9 @@ async def test_wrong_arguments_have_typed_answers(
     """Each wrong argument of inviteMember has its own type and sentence, and writes no invitation and no event."""
     async with service.browser() as owner:
         await owner.accept_as(await service.token_for(OWNER), OWNER)
-        wanted = {"communityId": await owner.community_id()} | arguments
+        expected = {"communityId": await owner.community_id()} | arguments
         events = await AuditEvent.all().count()
-        answer = (await owner.ask(INVITE, input=wanted))["inviteMember"]
+        answer = (await owner.ask(INVITE, input=expected))["inviteMember"]
     assert (answer["__typename"], answer.get("field"), len(answer["message"]) > 20) == (kind, field, True)
     assert await Invitation.all().count() == 1
     assert await AuditEvent.all().count() == events
@@ -271,8 +271,8 @@ async def test_wrong_variables_are_answered_with_a_sentence(
     """A variable of a wrong type is an error with the expected type, on both engines. It is never masked."""
     async with service.browser() as owner:
         await owner.accept_as(await service.token_for(OWNER), OWNER)
-        given = {"id": await owner.community_id()} | variables
-        (message,) = await owner.errors(_FILTERED, **given)
+        facts = {"id": await owner.community_id()} | variables
+        (message,) = await owner.errors(_FILTERED, **facts)
     assert words in message
 
 
@@ -297,12 +297,12 @@ async def test_return_addresses_elsewhere_are_rejected(service: Service, where: 
     """H072: returnTo is a path of the service or a URL of an allowed origin. Others are InvalidInput."""
     token = await service.token_for(OWNER)
     async with service.browser() as browser:
-        begun = (await browser.ask(SIGN_IN, input={"providerId": "dev", "returnTo": where}))["signIn"]
+        flow_started = (await browser.ask(SIGN_IN, input={"providerId": "dev", "returnTo": where}))["signIn"]
         accepting = await browser.accept(token, returnTo=where)
     if where == "":
-        assert (begun["__typename"], accepting["__typename"]) == ("SignInStarted", "AcceptInviteStarted")
+        assert (flow_started["__typename"], accepting["__typename"]) == ("SignInStarted", "AcceptInviteStarted")
         return
-    assert (begun["__typename"], begun["field"]) == ("InvalidInput", "returnTo")
+    assert (flow_started["__typename"], flow_started["field"]) == ("InvalidInput", "returnTo")
     assert (accepting["__typename"], accepting["field"]) == ("InvalidInput", "returnTo")
     assert await Flow.all().count() == 0
 
@@ -331,9 +331,9 @@ async def test_return_addresses_with_several_readings_are_rejected(serve: Serve,
     async with serve(allowed_origins=["http://localhost:5173"]) as service, service.browser() as browser:
         token = await service.token_for(OWNER)
         there = where.replace("{url}", service.url).replace("{port}", service.url.rpartition(":")[2])
-        begun = (await browser.ask(SIGN_IN, input={"providerId": "dev", "returnTo": there}))["signIn"]
+        flow_started = (await browser.ask(SIGN_IN, input={"providerId": "dev", "returnTo": there}))["signIn"]
         accepting = await browser.accept(token, returnTo=there)
-        for answer in (begun, accepting):
+        for answer in (flow_started, accepting):
             assert (answer["__typename"], answer["field"]) == ("InvalidInput", "returnTo")
         assert await Flow.all().count() == 0
 
@@ -358,9 +358,9 @@ async def test_return_addresses_with_several_readings_are_rejected(serve: Serve,
 async def test_return_address_is_stored_and_used_in_normal_form(serve: Serve, where: str, stored: str) -> None:
     """H190: the flow and the redirect have the URL that browsers read from the address."""
     async with serve(allowed_origins=["http://localhost:5173"]) as service, service.browser() as browser:
-        asked = await browser.accept(await service.token_for(OWNER), returnTo=where.replace("{url}", service.url))
+        requested = await browser.accept(await service.token_for(OWNER), returnTo=where.replace("{url}", service.url))
         assert [flow.return_to for flow in await Flow.all()] == [stored]
-        answer = await browser.log_in(asked["authorizationUrl"], OWNER)
+        answer = await browser.log_in(requested["authorizationUrl"], OWNER)
         assert (answer.status_code, answer.headers["location"]) == (303, stored)
 
 
@@ -381,8 +381,8 @@ async def test_login_returns_to_the_given_path(service: Service) -> None:
     """H074: the return is a 303 to the given path, or else to /confirm or /."""
     async with service.browser() as browser:
         token = await service.token_for(OWNER)
-        asked = await browser.accept(token, returnTo="/welcome?from=mail")
-        answer = await browser.log_in(asked["authorizationUrl"], "other@example.com")
+        requested = await browser.accept(token, returnTo="/welcome?from=mail")
+        answer = await browser.log_in(requested["authorizationUrl"], "other@example.com")
         assert (answer.status_code, answer.headers["location"]) == (303, "/welcome?from=mail")
         unasked = await browser.accept(None)
         answer = await browser.log_in(unasked["authorizationUrl"], OWNER)
