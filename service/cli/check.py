@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 
 from service import database
-from service.app import printed_schema
 from service.cli.shared import (
     ConfigOption,
     connected,
@@ -84,4 +83,6 @@ def preview_mails(
 @app.command()
 def schema() -> None:
     """Prints the SDL."""
+    from service.app import printed_schema  # noqa: PLC0415 -- the schema is slow to import
+
     print(printed_schema(), end="")

@@ -16,8 +16,6 @@ from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
 from service import logs
-from service.app import create_app
-from service.mail.senders import open_sender
 from service.metrics import FOLDER
 from service.settings import load_settings
 from service.web.connections import TimedConnection
@@ -97,6 +95,10 @@ def make_app() -> Starlette:
     config = os.environ.get(_CONFIG)
     settings = load_settings(config=Path(config) if config else None)
     logs.configure(settings.log_level, settings.log_format)
+    # Imported in the serving processes only, because the application is slow to import.
+    from service.app import create_app  # noqa: PLC0415
+    from service.mail.senders import open_sender  # noqa: PLC0415
+
     app = create_app(settings, sender=open_sender(settings) if os.environ.get(_WITH_WORKER) else None)
     settle_memory()
     return app

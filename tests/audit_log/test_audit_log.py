@@ -209,7 +209,7 @@ def test_every_rule_of_evidence_has_a_sentence() -> None:
     parties = set(re.findall(r'_third_party\(provider, "(\w+)"\)', source))
     accepting |= {f"{party}_third_party{end}" for party in parties for end in ("", "_trusted_by_operator")}
     assert accepting == set(EVIDENCE)
-    refusing = set(re.findall(r'_refused\("(\w+)"\)', source)) | set(
+    refusing = set(re.findall(r'_refusal\("(\w+)"\)', source)) | set(
         re.findall(r'^    "(\w+)": \($', source, re.MULTILINE)
     )
     assert refusing
