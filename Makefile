@@ -1,5 +1,5 @@
-# `make run` starts Guestlist for a look around, `make test` runs everything that has to hold before a change goes in.
-# Both set up .venv from the lock files first, and again only when a lock file or pyproject.toml has changed.
+# `make run` starts Guestlist for a look around. `make test` runs every check.
+# Both set up .venv from the lock files, and again only after a change of a lock file or of pyproject.toml.
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
@@ -21,16 +21,16 @@ help:
 	@echo 'make run    starts the service on http://localhost:8000 (PORT=9000 make run: another port)'
 	@echo 'make test   runs the linters, the type checker and all tests (ARGS="-k link" make test: some of the tests)'
 	@echo 'make lint   runs the linters and the type checker'
-	@echo 'make lock   writes the lock files anew (UPGRADE=--upgrade make lock: with newer versions)'
+	@echo 'make lock   writes the lock files (UPGRADE=--upgrade make lock: with newer versions)'
 	@echo 'make catalogues   updates service/locales with the messages of the source'
 	@echo 'make operation-types   generates the types of the GraphQL operations of the pages'
-	@echo 'make clean  removes what these made'
+	@echo 'make clean  removes everything that these commands created'
 
 .PHONY: run
 run: $(VENV)/.runtime
 	@exec $(BIN)/guestlist dev --port $(PORT)
 
-# Every check runs, whatever became of the one before it; the last lines say which of them failed.
+# Runs every check, even after a failed one. The last lines list the results.
 CHECKS := 'ruff check .' 'ruff format --check .' 'lint-imports --no-logo' 'mypy'
 .PHONY: test
 test: CHECKS += 'pytest -n auto --dist worksteal $(ARGS)'
@@ -53,7 +53,7 @@ lock: $(VENV)/.dev
 	$(COMPILE) $(UPGRADE) --constraint requirements-dev.lock requirements-build.in --output-file requirements-build.lock
 	npm install $(NPM_QUIETLY) --package-lock-only --omit-lockfile-registry-resolved
 
-# The messages of the source, and their translations; a message without one fails tests/test_languages.py.
+# The messages of the source, and their translations. A message without a translation fails tests/test_languages.py.
 EXTRACT := $(BIN)/pybabel --quiet extract --mapping-file babel.cfg -k gettext_noop -k ngettext_noop:1,2 -k sentence:2 \
 	--no-location --sort-output --omit-header --no-wrap
 UPDATE := $(BIN)/pybabel --quiet update --domain guestlist --output-dir service/locales --no-fuzzy-matching \
@@ -73,7 +73,7 @@ clean:
 	rm -rf $(VENV) node_modules build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# The build requirements stand in a lock file of their own, so that building the package looks nothing up either.
+# The build requirements have their own lock file, so that building the package needs no index.
 $(VENV)/.runtime: requirements.lock requirements-build.lock pyproject.toml | $(BIN)/python
 	@echo 'Setting up $(VENV)'
 	@$(PIP) $(HASHED) -r requirements.lock
@@ -86,11 +86,11 @@ $(VENV)/.dev: requirements-dev.lock $(VENV)/.runtime
 	@$(PIP) $(HASHED) -r requirements-dev.lock
 	@touch $@
 
-# The TypeScript compiler, which only checks the pages' scripts. Where it cannot be had, its test is left out and says so.
+# The TypeScript compiler only checks the pages' scripts. Without it, its tests are skipped with a notice.
 $(COMPILER): package-lock.json package.json
 	@echo 'Setting up node_modules for the types of the scripts'
 	@rm -rf node_modules
-	@if npm ci $(NPM_QUIETLY); then touch $@; else echo 'No TypeScript compiler: npm is not there, or reaches nothing.' >&2; fi
+	@if npm ci $(NPM_QUIETLY); then touch $@; else echo 'No TypeScript compiler: npm is missing, or cannot reach its registry.' >&2; fi
 
 $(BIN)/python:
 	@for python in $(PYTHONS); do \

@@ -1,4 +1,4 @@
-"""The tables. Partial indexes are plain SQL, valid on both engines, because Tortoise leaves them out or cannot say them."""
+"""The tables. Partial indexes are plain SQL, valid on both engines, because Tortoise omits them or cannot express them."""
 
 from orjson import loads
 from tortoise import fields, migrations
@@ -531,7 +531,7 @@ class Migration(migrations.Migration):
             " AND declined_at IS NULL AND revoked_at IS NULL AND superseded_at IS NULL",
             reverse_sql="DROP INDEX uq_invitations_open",
         ),
-        # What the worker looks for, whatever the number of mails that were ever sent.
+        # For the worker's search, independent of the number of sent mails.
         ops.RunSQL(
             "CREATE INDEX ix_mail_orders_due ON mail_orders (due_at) WHERE sent_at IS NULL"
             " AND failed_at IS NULL AND cancelled_at IS NULL",

@@ -1,4 +1,4 @@
-"""What became of each mail, the tries that failed, and which notifications were taken in already."""
+"""The delivery of each mail, failed tries, and processed notifications."""
 
 from tortoise import fields, migrations
 from tortoise.indexes import Index
@@ -11,7 +11,7 @@ class Migration(migrations.Migration):
     dependencies = [("guestlist", "0001_initial")]
 
     operations = [
-        # The database's own default is for the orders that are there, and for those of the release before.
+        # The database's default is for existing orders, and for those of the previous release.
         ops.AddField(model_name="MailOrder", name="tries", field=fields.SmallIntField(default=0, db_default=0)),
         ops.AddField(model_name="MailOrder", name="delivery", field=fields.CharField(null=True, max_length=10)),
         CreateModel(
@@ -28,7 +28,7 @@ class Migration(migrations.Migration):
             },
             bases=["Model"],
         ),
-        # What somebody waits for at a screen overtakes any number of waiting invitations.
+        # Mails that a person waits for are sent before waiting invitations.
         ops.RunSQL(
             "CREATE INDEX ix_mail_orders_urgent ON mail_orders (due_at) WHERE kind <> 'invitation'"
             " AND sent_at IS NULL AND failed_at IS NULL AND cancelled_at IS NULL",

@@ -1,4 +1,4 @@
-"""What admins search by, and access tokens. All indexes are plain SQL, valid on both engines."""
+"""Indexes for the searches of admins, and access tokens. All indexes are plain SQL, valid on both engines."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from service.database import CreateModel
 
 _OPEN = "accepted_at IS NULL AND declined_at IS NULL AND revoked_at IS NULL AND superseded_at IS NULL"
 
-# A page of invitations walks one of these, newest first, whichever single condition it is filtered by.
+# A page of invitations scans one of these, newest first, for each single condition.
 _INDEXES = {
     "ix_invitations_role": "invitations (community_id, role, created_at, id)",
     "ix_invitations_delivery": "invitations (community_id, delivery, created_at, id)",
@@ -28,7 +28,7 @@ _INDEXES = {
     "ix_audit_events_actor": "audit_events (community_id, actor_id, at, seq)",
 }
 
-# Without the extension, or the right to create it, searching by a part of an address reads the community's rows.
+# Without the extension, or the right to create it, a search by a part of an address reads the community's rows.
 _TRIGRAMS = """
 DO $do$ BEGIN
     CREATE EXTENSION IF NOT EXISTS pg_trgm;

@@ -1,4 +1,4 @@
-"""Which addresses of sign-ins were proved: only those keep an address for an account."""
+"""Proved addresses of sign-ins: only these reserve an address for an account."""
 
 from tortoise import fields, migrations
 from tortoise.migrations import operations as ops
@@ -8,7 +8,7 @@ class Migration(migrations.Migration):
     dependencies = [("guestlist", "0003_admins")]
 
     operations = [
-        # The database's own default is for the sign-ins that are there, and for those of the release before.
+        # The database's default is for existing sign-ins, and for those of the previous release.
         ops.AddField(
             model_name="Identity", name="email_proven", field=fields.BooleanField(default=False, db_default=False)
         )

@@ -1,4 +1,4 @@
-"""Who was ever invited to a community: found by the address, whatever became of the invitation."""
+"""An index of all invitations of a community by address, in any status."""
 
 from tortoise import migrations
 from tortoise.migrations import operations as ops

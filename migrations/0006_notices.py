@@ -1,4 +1,4 @@
-"""The outbox carries notices, to accounts too; a block says who made it, and has a token that lifts it.
+"""The outbox carries notices, also to accounts. A block names its author, and has a token that lifts it.
 
 SQLite alters no constraint, and dropping a table cascades to its children. The outbox is therefore built again by hand:
 the rows below it are set aside first and put back afterwards, all in the migration's transaction.
@@ -37,7 +37,7 @@ _POSTGRES = (
     *(f"ALTER TABLE mail_orders ADD CONSTRAINT {name} CHECK ({check})" for name, check in _CHECKS.items()),
 )
 
-# The names of CHECK constraints stand on lines of their own, where the comparison with the database finds them.
+# Each CHECK constraint has its own line, so that the comparison with the database finds its name.
 _TABLE = (
     """CREATE TABLE "mail_orders" (
     "id" VARCHAR(40) NOT NULL PRIMARY KEY,
@@ -142,7 +142,7 @@ class Migration(migrations.Migration):
                 for name, check in _CHECKS.items()
             ],
         ),
-        # The database's own default is for the blocks that are there, and for those of the release before.
+        # The database's default is for existing blocks, and for those of the previous release.
         ops.AddField(
             model_name="Block", name="made_by", field=fields.CharField(max_length=10, default="link", db_default="link")
         ),

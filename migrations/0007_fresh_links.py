@@ -1,4 +1,4 @@
-"""Fresh links that disturb nobody: they replace no other link, are asked for blindly, and repeats are counted."""
+"""Fresh links that replace no other link: blind requests, and a count of repeats."""
 
 from tortoise import fields, migrations
 from tortoise.indexes import Index

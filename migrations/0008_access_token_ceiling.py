@@ -1,4 +1,4 @@
-"""The highest role that an access token may invite to, and the token that an invitation was made with."""
+"""The highest role of an access token's invitations, and the token of an invitation."""
 
 from tortoise import fields, migrations
 from tortoise.migrations import operations as ops
@@ -15,7 +15,7 @@ class Migration(migrations.Migration):
             field=fields.CharField(max_length=6, default="MEMBER", db_default="MEMBER"),
         ),
         ops.AddField(model_name="Invitation", name="access_token_id", field=fields.CharField(null=True, max_length=40)),
-        # Only to find the invitations of one token, few of all: sessions make most.
+        # Finds the invitations of one token. Most invitations come from sessions, and are not in the index.
         ops.RunSQL(
             "CREATE INDEX ix_invitations_access_token ON invitations (access_token_id) WHERE access_token_id IS NOT NULL",
             reverse_sql="DROP INDEX ix_invitations_access_token",

@@ -28,7 +28,7 @@ _WELL_KNOWN: Final = "/.well-known/openid-configuration"
 
 
 def on_loopback(url: str) -> bool:
-    """Whether a URL is plain http to this machine."""
+    """Whether a URL is plain http to this machine. Only the exact names count, because an issuer is compared as a string."""
     parts = urlsplit(url)
     return parts.scheme == "http" and parts.hostname in LOOPBACK_NAMES
 

@@ -1,4 +1,4 @@
-"""`guestlist invite`: lists as operators have them, what is said about each refused row, and running it again."""
+"""`guestlist invite`: realistic lists, the report for each refused row, and repeated runs."""
 
 import asyncio
 import sys
@@ -28,26 +28,30 @@ async def _guestlist(*arguments: str, url: str) -> tuple[int | None, str, str]:
 
 @pytest.mark.parametrize("engine", ["sqlite", "postgres"])
 async def test_a_list_is_invited_once(database_url: str, tmp_path: Path) -> None:
-    """Good rows are invited, each refused row is a line with its number and reason, and a second run invites nobody."""
-    code, _, said = await _guestlist("community", "create", "Demo", "--owner", "o@example.com", url=database_url)
-    assert code == 0, said
+    """The command invites valid rows and reports each refused row with its number and reason. A second run sends no
+    invitation.
+    """
+    code, _, errors = await _guestlist("community", "create", "Demo", "--owner", "o@example.com", url=database_url)
+    assert code == 0, errors
     rows = tmp_path / "list.csv"
     rows.write_text(
         "email,role,message\na@example.com,,Come in\nb@example.com,Admin\nno address,\nA@Example.com,\nc@example.com,king\n"
     )
-    code, out, said = await _guestlist("invite", "demo", "--csv", str(rows), url=database_url)
+    code, out, errors = await _guestlist("invite", "demo", "--csv", str(rows), url=database_url)
     assert code == 1
     assert "2 invited, 1 invited or members already, 2 refused." in out
-    assert "Row 4 (no address): This is not an email address" in said
-    assert "Row 6 (c@example.com): 'king' is no role" in said
+    assert "Row 4 (no address): This is not an email address" in errors
+    assert "Row 6 (c@example.com): 'king' is no role" in errors
     code, out, _ = await _guestlist("invite", "Demo", "a@example.com", "b@example.com", url=database_url)
     assert (code, "0 invited, 2 invited or members already, 0 refused." in out) == (0, True)
     code, out, _ = await _guestlist("invite", "Demo", "d@example.com", "--role", "owner", url=database_url)
     assert (code, "1 invited" in out) == (0, True)
 
 
-async def test_a_list_run_again_writes_to_nobody_twice(serve: Serve, clock: TestClock, tmp_path: Path) -> None:
-    """Who declined, was revoked, let it expire or left gets no mail from a list again, but from --reinvite-closed or by hand."""
+async def test_a_repeated_list_sends_no_second_mail(serve: Serve, clock: TestClock, tmp_path: Path) -> None:
+    """A repeated list sends no mail to invitees who declined, were revoked, expired or left. --reinvite-closed and
+    manual invitations do.
+    """
     rows = tmp_path / "list.csv"
     rows.write_text(
         "declined@example.com\nrevoked@example.com\nLate@example.com\nleft@example.com\nguest@example.com\n"
@@ -57,8 +61,8 @@ async def test_a_list_run_again_writes_to_nobody_twice(serve: Serve, clock: Test
         owner, guest, leaver, decliner = [await stack.enter_async_context(service.browser()) for _ in range(4)]
         community = await join_owner(service, owner)
         await invite_and_join(service, owner, guest, "guest@example.com")
-        place = await invite_and_join(service, owner, leaver, "left@example.com")
-        assert (await leaver.do("removeMember", membershipId=place))["__typename"] == "RemoveMemberSuccess"
+        membership_id = await invite_and_join(service, owner, leaver, "left@example.com")
+        assert (await leaver.do("removeMember", membershipId=membership_id))["__typename"] == "RemoveMemberSuccess"
         ids = [
             (await owner.invite(community, f"{name}@example.com"))["invitation"]["id"]
             for name in ("declined", "revoked", "late")
@@ -69,10 +73,10 @@ async def test_a_list_run_again_writes_to_nobody_twice(serve: Serve, clock: Test
 
         async def run(*arguments: str) -> list[str]:
             before = await MailOrder.all().count()
-            code, out, said = await _guestlist(
+            code, out, errors = await _guestlist(
                 "invite", "demo", *arguments, url=service.settings.database_url.get_secret_value()
             )
-            assert (code, said.strip()) == (0, "")
+            assert (code, errors.strip()) == (0, "")
             assert f"{await MailOrder.all().count() - before} invited," in out
             return out.splitlines()
 
@@ -92,8 +96,8 @@ async def test_a_list_run_again_writes_to_nobody_twice(serve: Serve, clock: Test
 
 
 @pytest.mark.parametrize("engine", ["sqlite"])
-async def test_wrong_usage_says_what_was_expected(database_url: str, tmp_path: Path) -> None:
-    """Neither addresses nor a file, both, a file that is not there, a wrong role and an unknown community."""
+async def test_wrong_usage_reports_the_expected_usage(database_url: str, tmp_path: Path) -> None:
+    """Neither addresses nor a file, both, a missing file, a wrong role and an unknown community."""
     missing = str(tmp_path / "missing.csv")
     for arguments, code, words in (
         (("invite", "Demo"), 2, "either addresses or --csv"),
@@ -102,8 +106,8 @@ async def test_wrong_usage_says_what_was_expected(database_url: str, tmp_path: P
         (("invite", "Demo", "a@example.com", "--role", "king"), 2, "is no role"),
         (("invite", "Demo", "a@example.com"), 1, "no community with the name or id Demo"),
     ):
-        found, _, said = await _guestlist(*arguments, url=database_url)
-        assert (found, words in said) == (code, True), said
+        found, _, errors = await _guestlist(*arguments, url=database_url)
+        assert (found, words in errors) == (code, True), errors
 
 
 @pytest.mark.parametrize(
@@ -118,8 +122,8 @@ async def test_wrong_usage_says_what_was_expected(database_url: str, tmp_path: P
         b"a@example.com\nb@example.com;admin;Hi\n",
     ],
 )
-async def test_what_spreadsheets_save_is_read(content: bytes, tmp_path: Path) -> None:
-    """With a header or without, a byte order mark, semicolons, tabs, UTF-16 and columns in any order."""
+async def test_spreadsheet_exports_are_read(content: bytes, tmp_path: Path) -> None:
+    """With or without a header, a byte order mark, semicolons, tabs, UTF-16 and columns in any order."""
     path = tmp_path / "list.csv"
     path.write_bytes(content)
     invitees = [row.invitee for row in read_list(path, role=Role.MEMBER)]
@@ -128,7 +132,7 @@ async def test_what_spreadsheets_save_is_read(content: bytes, tmp_path: Path) ->
 
 
 async def test_a_row_is_numbered_by_the_line_on_which_it_begins(tmp_path: Path) -> None:
-    """A message of several lines does not shift the number of its own row, and shifts those of later rows by its lines."""
+    """A message of several lines does not change its row's number. It shifts the numbers of later rows by its lines."""
     path = tmp_path / "list.csv"
     path.write_text('email,role,message\na@example.com,,"one\ntwo\nthree"\n\nb@example.com,king,\n')
     assert [row.line for row in read_list(path, role=Role.MEMBER)] == [2, 6]
@@ -145,8 +149,10 @@ async def test_a_row_is_numbered_by_the_line_on_which_it_begins(tmp_path: Path) 
         (b"PK\x03\x04\0\0\0\0", "no text"),
     ],
 )
-async def test_a_broken_file_is_refused_in_words(content: bytes, words: str, tmp_path: Path) -> None:
-    """Empty, a header alone, another encoding, an unclosed quotation mark, a spreadsheet's own format."""
+async def test_a_broken_file_is_refused_with_a_reason(content: bytes, words: str, tmp_path: Path) -> None:
+    """An empty file, a header alone, another encoding, an unclosed quotation mark, and a spreadsheet's binary
+    format.
+    """
     path = tmp_path / "list.csv"
     path.write_bytes(content)
     with pytest.raises(ListUnreadable) as refused:

@@ -1,4 +1,4 @@
-"""`guestlist serve`, `worker` and `dev` as processes: what they serve, what they refuse, and in which words."""
+"""`guestlist serve`, `worker` and `dev` as processes: their endpoints, and the messages when they refuse to start."""
 
 import asyncio
 import random
@@ -36,7 +36,7 @@ PROVIDER = {
 
 
 def _free_port() -> int:
-    """A port of loopback below those that the system gives to connections of its own, so that it is free a while later."""
+    """A free loopback port below the range from which the system assigns ports, so that it stays free."""
     for port in random.sample(range(20_000, 32_000), 100):
         with socket.socket() as probe, suppress(OSError):
             probe.bind(("127.0.0.1", port))
@@ -55,7 +55,7 @@ async def _start(*arguments: str, folder: Path, **environ: str) -> asyncio.subpr
 
 @asynccontextmanager
 async def serving(*arguments: str, folder: Path, **environ: str) -> AsyncIterator[httpx2.AsyncClient]:
-    """A process that serves, until the block ends; a client for it."""
+    """Runs a process that serves until the block ends. Yields a client for it."""
     port = _free_port()
     process = await _start(*arguments, "--port", str(port), folder=folder, **environ)
     try:
@@ -75,14 +75,14 @@ async def serving(*arguments: str, folder: Path, **environ: str) -> AsyncIterato
         assert process.returncode == 0
 
 
-async def _said(*arguments: str, folder: Path, **environ: str) -> tuple[int | None, str]:
+async def _run(*arguments: str, folder: Path, **environ: str) -> tuple[int | None, str]:
     process = await _start(*arguments, folder=folder, **environ)
-    said, _ = await asyncio.wait_for(process.communicate(), 30)
-    return process.returncode, said.decode()
+    output, _ = await asyncio.wait_for(process.communicate(), 30)
+    return process.returncode, output.decode()
 
 
-async def test_serve_has_nothing_of_development(tmp_path: Path) -> None:
-    """Every /dev path, GraphiQL and introspection of `guestlist serve` are not there, while it is alive and ready."""
+async def test_serve_has_no_development_features(tmp_path: Path) -> None:
+    """`guestlist serve` has no /dev path, GraphiQL or introspection, while its health checks answer."""
     async with serving("serve", folder=tmp_path, **PROVIDER) as client:
         for path in ("/dev", "/dev/mailbox", "/dev/mailbox.json", "/dev/openid/.well-known/openid-configuration"):
             assert (await client.get(path)).status_code == 404
@@ -99,8 +99,8 @@ async def test_serve_has_nothing_of_development(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("engine", ["postgres"])
 async def test_several_processes_count_together(tmp_path: Path, database_url: str) -> None:
-    """Whichever process of `serve --workers 2` is asked, /metrics has the requests of both, and the mails that wait."""
-    status, _ = await _said("community", "create", "Yard", "--owner", "a@b.example", folder=tmp_path,
+    """With `serve --workers 2`, /metrics of any process counts the requests of both, and the waiting mails."""
+    status, _ = await _run("community", "create", "Yard", "--owner", "a@b.example", folder=tmp_path,
                             GUESTLIST_DATABASE_URL=database_url)  # fmt: skip
     assert status == 0
     environ = {**PROVIDER, "GUESTLIST_DATABASE_URL": database_url}
@@ -108,14 +108,16 @@ async def test_several_processes_count_together(tmp_path: Path, database_url: st
         for _ in range(20):
             assert (await client.get("/confirm", headers={"connection": "close"})).status_code == 200
         for _ in range(6):
-            said = (await client.get("/metrics", headers={"connection": "close"})).text
-            assert 'guestlist_http_requests_total{method="GET",route="/confirm",status="200"} 20.0' in said
-            assert "guestlist_mails_due 1.0" in said
+            output = (await client.get("/metrics", headers={"connection": "close"})).text
+            assert 'guestlist_http_requests_total{method="GET",route="/confirm",status="200"} 20.0' in output
+            assert "guestlist_mails_due 1.0" in output
 
 
 @pytest.mark.parametrize("engine", ["postgres"])
-async def test_the_road_over_several_processes(tmp_path: Path, database_url: str) -> None:
-    """Ordered on the command line, mailed by a worker, begun at one service and finished at another: the owner is in."""
+async def test_a_flow_across_several_processes(tmp_path: Path, database_url: str) -> None:
+    """A command orders the mail, a worker sends it, one service starts the flow and another finishes it. The owner
+    becomes a member.
+    """
     async with smtp_on_loopback() as smtp, running_provider() as provider:
         env = environment(
             database_url=database_url, mail_url=f"smtp://127.0.0.1:{smtp.port}?starttls=never", mail_from="a@b.example",
@@ -124,7 +126,7 @@ async def test_the_road_over_several_processes(tmp_path: Path, database_url: str
         settings = {name: value for name, value in env.items() if name.startswith("GUESTLIST_")}
         assert (await run("community", "create", "Yard", "--owner", OWNER, env=env))[0] == 0
         worker = await WorkerProcess.start(env)
-        await wait_until(lambda: _has_come(smtp), "the owner's mail")
+        await wait_until(lambda: _has_arrived(smtp), "the owner's mail")
         token = re.findall(r"/confirm#([A-Za-z0-9_-]+)", smtp.received[0].content.decode())[0]
         async with (
             serving("serve", folder=tmp_path, **settings) as one,
@@ -142,7 +144,7 @@ async def test_the_road_over_several_processes(tmp_path: Path, database_url: str
         assert (await worker.ended())[0] == 0
 
 
-async def _has_come(smtp: SmtpServerOnLoopback) -> bool:
+async def _has_arrived(smtp: SmtpServerOnLoopback) -> bool:
     return bool(smtp.received)
 
 
@@ -153,8 +155,8 @@ async def _ask(client: httpx2.AsyncClient, query: str, **variables: Any) -> Any:
     return answer["data"]
 
 
-async def test_returns_are_counted_by_what_came_of_them(service: Service) -> None:
-    """Each return of a login is one of guestlist_flows_total, by kind and status."""
+async def test_returns_are_counted_by_outcome(service: Service) -> None:
+    """guestlist_flows_total counts each return of a login by kind and status."""
     async with service.browser() as owner:
         before = (await owner.client.get("/metrics")).text
         assert (await owner.sign_in("stranger@example.com"))["status"] == "NOT_INVITED"
@@ -164,8 +166,10 @@ async def test_returns_are_counted_by_what_came_of_them(service: Service) -> Non
     assert counts[1] - counts[0] == 1
 
 
-async def test_dev_serves_all_of_it_without_any_setting(tmp_path: Path) -> None:
-    """`guestlist dev` in an empty folder has the demo, the owner's mail with a link of its own port, and its provider."""
+async def test_dev_needs_no_settings(tmp_path: Path) -> None:
+    """`guestlist dev` in an empty folder serves the demo, the owner's mail with a link to its port, and its
+    provider.
+    """
     async with serving("dev", folder=tmp_path) as client:
         mails: list[dict[str, str]] = []
         for _ in range(100):
@@ -180,8 +184,10 @@ async def test_dev_serves_all_of_it_without_any_setting(tmp_path: Path) -> None:
         assert metadata["issuer"] == f"{str(client.base_url).rstrip('/')}/dev/openid"
 
 
-async def test_dev_says_what_waits(service: Service) -> None:
-    """Until its owner is in, every start sends the demo's link anew, however often; then none, but at another issuer."""
+async def test_dev_reports_the_waiting_invitation(service: Service) -> None:
+    """Until the owner accepts, every start sends a new demo link. Afterwards no start does, except with
+    another issuer.
+    """
     now, settings = service.clock, service.settings
     for _ in range(7):
         assert await mode.prepare_demo(settings, now=now())
@@ -218,46 +224,50 @@ async def test_dev_says_what_waits(service: Service) -> None:
         (["surprise"], {}, "surprise"),
     ],
 )
-async def test_what_cannot_start_says_why(
+async def test_a_failed_start_reports_its_reason(
     tmp_path: Path, arguments: list[str], environ: dict[str, str], words: str
 ) -> None:
-    """Wrong usage and settings end with status 2, name what was wrong, and start and store nothing."""
-    status, said = await _said(*arguments, folder=tmp_path, **PROVIDER, **environ)
-    assert (status, words in said) == (2, True), said
+    """Wrong usage and settings exit with status 2 and name the error. They start no server and store no data."""
+    status, output = await _run(*arguments, folder=tmp_path, **PROVIDER, **environ)
+    assert (status, words in output) == (2, True), output
     assert list(tmp_path.iterdir()) == []
 
 
-async def test_no_setting_that_is_wrong_echoes_a_secret(tmp_path: Path) -> None:
-    """H158: the words about wrong settings have neither the client secret nor the database's password."""
+async def test_no_message_about_settings_contains_a_secret(tmp_path: Path) -> None:
+    """H158: messages about wrong settings contain neither the client secret nor the database's password."""
     environ = PROVIDER | {"GUESTLIST_DATABASE_URL": "postgres://me:hunter22@[broken", "GUESTLIST_LINK_MINUTES": "0"}
-    status, said = await _said("serve", folder=tmp_path, **environ)
+    status, output = await _run("serve", folder=tmp_path, **environ)
     assert status == 2
-    assert not [secret for secret in ("hunter22", "s3cret-of-acme") if secret in said]
+    assert not [secret for secret in ("hunter22", "s3cret-of-acme") if secret in output]
 
 
-async def test_the_version_is_told(tmp_path: Path) -> None:
-    """`guestlist --version` prints what the package's metadata says, and needs no settings."""
-    assert await _said("--version", folder=tmp_path) == (0, f"{version('guestlist')}\n")
+async def test_the_version_is_printed(tmp_path: Path) -> None:
+    """`guestlist --version` prints the version of the package's metadata, and needs no settings."""
+    assert await _run("--version", folder=tmp_path) == (0, f"{version('guestlist')}\n")
 
 
-async def test_what_was_forgotten_is_remarked(tmp_path: Path, sqlite_template: Path) -> None:
-    """A service on SQLite says at its start that migrations wait, and that without --with-worker no mail leaves."""
+async def test_serve_warns_about_forgotten_steps(tmp_path: Path, sqlite_template: Path) -> None:
+    """On SQLite, the service warns at startup about pending migrations, and that no mail is sent without
+    --with-worker.
+    """
     for migrated in (False, True):
         if migrated:
             (tmp_path / "guestlist.db").write_bytes(sqlite_template.read_bytes())
         process = await _start("serve", "--port", "0", folder=tmp_path)
         assert process.stdout is not None
-        said = (await process.stdout.readuntil(b"Uvicorn running")).decode()
+        output = (await process.stdout.readuntil(b"Uvicorn running")).decode()
         process.terminate()
         await process.communicate()
-        assert ("run `guestlist migrate`" in said, "--with-worker" in said) == (not migrated, True)
+        assert ("run `guestlist migrate`" in output, "--with-worker" in output) == (not migrated, True)
 
 
-async def test_an_operator_founds_a_community(tmp_path: Path, sqlite_template: Path) -> None:
-    """`guestlist community create` makes the community and orders the mail to its owner, with no link in it yet."""
+async def test_an_operator_creates_a_community(tmp_path: Path, sqlite_template: Path) -> None:
+    """`guestlist community create` creates the community and orders the mail to its owner. The order contains no link
+    yet.
+    """
     (tmp_path / "guestlist.db").write_bytes(sqlite_template.read_bytes())
-    status, said = await _said("community", "create", "Chess club", "--owner", "Queen@Example.com", folder=tmp_path)
-    assert (status, "Chess club" in said) == (0, True), said
+    status, output = await _run("community", "create", "Chess club", "--owner", "Queen@Example.com", folder=tmp_path)
+    assert (status, "Chess club" in output) == (0, True), output
     await database.connect(f"sqlite://{tmp_path / 'guestlist.db'}")
     orders = await database.select(
         "SELECT i.email, i.role, o.sent_at FROM mail_orders o JOIN invitations i ON i.id = o.invitation_id"
@@ -271,21 +281,28 @@ async def test_an_operator_founds_a_community(tmp_path: Path, sqlite_template: P
     "arguments", [["migrate"], ["serve", "--port", "0"], ["serve", "--port", "0", "--workers", "2"]]
 )
 @pytest.mark.parametrize("url", ["postgres://me:hunter22@127.0.0.1:{port}/guestlist", "sqlite://{folder}/none/x.db"])
-async def test_a_database_that_does_not_answer_is_said(tmp_path: Path, arguments: list[str], url: str) -> None:
-    """Commands and the service end with status 1 and one line when the database cannot be had, without its password."""
+async def test_an_unavailable_database_is_reported(tmp_path: Path, arguments: list[str], url: str) -> None:
+    """Commands and the service exit with status 1 and one line, without the password, when the database is
+    unavailable.
+    """
     if "--workers" in arguments and url.startswith("sqlite"):
         arguments = arguments[:-2]
     url = url.format(port=_free_port(), folder=tmp_path)
-    status, said = await _said(*arguments, folder=tmp_path, GUESTLIST_DATABASE_URL=url)
-    assert (status, said.startswith("The database "), said.count("\n"), "hunter22" in said) == (1, True, 1, False), said
+    status, output = await _run(*arguments, folder=tmp_path, GUESTLIST_DATABASE_URL=url)
+    assert (status, output.startswith("The database "), output.count("\n"), "hunter22" in output) == (
+        1,
+        True,
+        1,
+        False,
+    ), output
 
 
 @pytest.mark.parametrize("command", ["dev", "serve"])
-async def test_a_port_that_is_taken_is_said(tmp_path: Path, command: str) -> None:
-    """A port that another program has is named with a way out and status 1, and nothing is made or announced before."""
+async def test_an_occupied_port_is_reported(tmp_path: Path, command: str) -> None:
+    """An occupied port is reported with a remedy and status 1, before anything is created or announced."""
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = str(other.getsockname()[1])
-        status, said = await _said(command, "--port", port, folder=tmp_path)
-    assert (status, f"Port {port} on 127.0.0.1" in said, "--port" in said) == (1, True, True), said
-    assert "Guestlist is on" not in said
+        status, output = await _run(command, "--port", port, folder=tmp_path)
+    assert (status, f"Port {port} on 127.0.0.1" in output, "--port" in output) == (1, True, True), output
+    assert "Guestlist is on" not in output
     assert list(tmp_path.iterdir()) == []

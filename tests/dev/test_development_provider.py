@@ -1,4 +1,4 @@
-"""The development OpenID Provider: a real one, so everything that it promises is kept, and everything else refused."""
+"""The development OpenID Provider implements everything that it advertises and refuses everything else."""
 
 import base64
 import hashlib
@@ -52,52 +52,56 @@ async def browser(provider: HostileProvider) -> AsyncIterator[httpx2.AsyncClient
         yield client
 
 
-def asking(**changes: str | None) -> str:
-    """The path of an authorization request; None leaves a parameter out."""
-    asked = {
+def authorization_path(**changes: str | None) -> str:
+    """The path of an authorization request. None omits a parameter."""
+    parameters = {
         "response_type": "code", "client_id": CLIENT_ID, "redirect_uri": REDIRECT_URI, "scope": "openid email profile",
         "state": "a state & more", "nonce": "a-nonce", "code_challenge": CHALLENGE, "code_challenge_method": "S256",
     }  # fmt: skip
-    return "/authorize?" + urlencode({name: value for name, value in (asked | changes).items() if value is not None})
+    return "/authorize?" + urlencode(
+        {name: value for name, value in (parameters | changes).items() if value is not None}
+    )
 
 
-def answered(response: httpx2.Response) -> dict[str, str]:
-    """What the browser is sent back with; the redirect is one that never repeats a form."""
+def response_parameters(response: httpx2.Response) -> dict[str, str]:
+    """The parameters with which the provider redirects the browser to the client, by a 303 that repeats no form."""
     assert response.status_code == 303
     location = response.headers["location"]
     assert location.startswith(f"{REDIRECT_URI}?")
     return dict(parse_qsl(urlsplit(location).query))
 
 
-async def signed_in(
+async def sign_in(
     browser: httpx2.AsyncClient, person: dict[str, str] = PERSON, **changes: str | None
 ) -> dict[str, str]:
-    """A person on the login page; what they are sent back with."""
-    page = await browser.get(asking(**changes))
+    """Signs a person in on the login page. Returns the parameters of the redirect."""
+    page = await browser.get(authorization_path(**changes))
     assert page.status_code == 200, page.text
-    return answered(await browser.post(str(page.url.join(LoginForm.of(page.text).action)), data=person))
+    return response_parameters(await browser.post(str(page.url.join(LoginForm.of(page.text).action)), data=person))
 
 
-async def exchanged(browser: httpx2.AsyncClient, code: str, **changes: str) -> httpx2.Response:
-    given = {
+async def exchange(browser: httpx2.AsyncClient, code: str, **changes: str) -> httpx2.Response:
+    form = {
         "grant_type": "authorization_code", "code": code, "redirect_uri": REDIRECT_URI, "code_verifier": VERIFIER,
         "client_id": CLIENT_ID, "client_secret": CLIENT_SECRET,
     }  # fmt: skip
-    return await browser.post("/token", data=given | changes)
+    return await browser.post("/token", data=form | changes)
 
 
-async def told(browser: httpx2.AsyncClient, person: dict[str, str] = PERSON, **changes: str | None) -> dict[str, Any]:
+async def id_token_claims(
+    browser: httpx2.AsyncClient, person: dict[str, str] = PERSON, **changes: str | None
+) -> dict[str, Any]:
     """The claims of the ID token after a login, verified against the JWKS."""
-    code = (await signed_in(browser, person, **changes))["code"]
-    token = (await exchanged(browser, code)).json()["id_token"]
+    code = (await sign_in(browser, person, **changes))["code"]
+    token = (await exchange(browser, code)).json()["id_token"]
     keys = KeySet.import_key_set((await browser.get("/jwks")).json())
     return jwt.decode(token, keys, algorithms=["RS256"]).claims
 
 
-async def test_the_discovery_document_promises_what_is_kept(
+async def test_the_discovery_document_matches_the_provider(
     provider: HostileProvider, browser: httpx2.AsyncClient
 ) -> None:
-    """Issuer and endpoints are below the issuer; code, S256, RS256, `iss` in the response and the prompts are advertised."""
+    """The endpoints are below the issuer. Code, S256, RS256, `iss` in the response and the prompts are advertised."""
     document = (await browser.get("/.well-known/openid-configuration")).json()
     assert document["issuer"] == provider.issuer
     endpoints = {document[name] for name in document if name.endswith(("_endpoint", "_uri"))}
@@ -110,15 +114,15 @@ async def test_the_discovery_document_promises_what_is_kept(
 
 
 async def test_the_published_keys_are_public(browser: httpx2.AsyncClient) -> None:
-    """H149: the JWKS names each key's id and algorithm, and no private member."""
+    """H149: the JWKS contains each key's id and algorithm, and no private member."""
     (key,) = (await browser.get("/jwks")).json()["keys"]
     assert key.keys() == {"kty", "n", "e", "use", "alg", "kid"}
     assert (key["alg"], key["use"]) == ("RS256", "sig")
 
 
 async def test_the_login_page_is_a_plain_form(provider: HostileProvider, browser: httpx2.AsyncClient) -> None:
-    """Three fields, nothing filled in, and all state of the request in the path of the form's action."""
-    page = await browser.get(asking(login_hint="bob@example.com"))
+    """The page has three empty fields. The path of the form's action carries all state of the request."""
+    page = await browser.get(authorization_path(login_hint="bob@example.com"))
     form = LoginForm.of(page.text)
     assert form.fields.keys() == {"email", "email_verified", "sub"}
     assert not form.fields["email"].get("value")
@@ -128,9 +132,9 @@ async def test_the_login_page_is_a_plain_form(provider: HostileProvider, browser
     assert "development" in page.text.lower()
 
 
-async def test_the_pages_keep_to_a_strict_policy(browser: httpx2.AsyncClient) -> None:
-    """H112: no script at all, styles from a file of our own, no frame, no cache, no referrer."""
-    page = await browser.get(asking())
+async def test_the_pages_have_a_strict_policy(browser: httpx2.AsyncClient) -> None:
+    """H112: the policy allows no script, only our stylesheet, no frame, no caching and no referrer."""
+    page = await browser.get(authorization_path())
     policy = page.headers["content-security-policy"]
     assert "default-src 'none'" in policy
     assert "frame-ancestors 'none'" in policy
@@ -142,9 +146,9 @@ async def test_the_pages_keep_to_a_strict_policy(browser: httpx2.AsyncClient) ->
     assert stylesheet.headers["content-type"].startswith("text/css")
 
 
-async def test_a_login_tells_what_was_typed(provider: HostileProvider, browser: httpx2.AsyncClient) -> None:
-    """The ID token carries the address as typed, its verification, the nonce, and this client as its only audience."""
-    claims = await told(browser)
+async def test_an_id_token_contains_the_typed_address(provider: HostileProvider, browser: httpx2.AsyncClient) -> None:
+    """The ID token contains the typed address, its verification, the nonce, and this client as its only audience."""
+    claims = await id_token_claims(browser)
     seconds = int(NOW.timestamp())
     assert claims == {
         "iss": provider.issuer, "aud": CLIENT_ID, "sub": claims["sub"], "nonce": "a-nonce", "iat": seconds,
@@ -154,17 +158,18 @@ async def test_a_login_tells_what_was_typed(provider: HostileProvider, browser: 
 
 
 async def test_an_unticked_address_is_unverified(browser: httpx2.AsyncClient) -> None:
-    """H022: without the tick email_verified is JSON false."""
-    assert (await told(browser, {"email": "bob@example.com"}))["email_verified"] is False
+    """H022: without the tick, email_verified is JSON false."""
+    assert (await id_token_claims(browser, {"email": "bob@example.com"}))["email_verified"] is False
 
 
 async def test_the_same_address_is_the_same_person(browser: httpx2.AsyncClient) -> None:
-    """The subject follows from the address in any case, differs for another address, and can be chosen."""
-    one, two, other = [
-        await told(browser, {"email": email}) for email in ("bob@a.example", "Bob@A.example", "bob@b.example")
+    """The subject is derived from the address in any case, differs between addresses, and can be chosen."""
+    lower, mixed, other = [
+        await id_token_claims(browser, {"email": email})
+        for email in ("bob@a.example", "Bob@A.example", "bob@b.example")
     ]
-    chosen = await told(browser, {"email": "bob@a.example", "sub": "1"})
-    assert one["sub"] == two["sub"] != other["sub"]
+    chosen = await id_token_claims(browser, {"email": "bob@a.example", "sub": "1"})
+    assert lower["sub"] == mixed["sub"] != other["sub"]
     assert chosen["sub"] == "1"
 
 
@@ -177,10 +182,12 @@ async def test_the_same_address_is_the_same_person(browser: httpx2.AsyncClient) 
         ("profile openid email", {"email", "email_verified", "name"}),
     ],
 )
-async def test_scopes_decide_what_is_told(browser: httpx2.AsyncClient, scope: str, members: set[str]) -> None:
-    """Only what was asked for is told, in the ID token and at userinfo alike; the nonce only where there was one."""
-    code = (await signed_in(browser, scope=scope, nonce=None))["code"]
-    answer = (await exchanged(browser, code)).json()
+async def test_scopes_select_the_claims(browser: httpx2.AsyncClient, scope: str, members: set[str]) -> None:
+    """The ID token and userinfo contain only the claims of the requested scopes. The nonce appears only if it
+    was sent.
+    """
+    code = (await sign_in(browser, scope=scope, nonce=None))["code"]
+    answer = (await exchange(browser, code)).json()
     keys = KeySet.import_key_set((await browser.get("/jwks")).json())
     claims = jwt.decode(answer["id_token"], keys, algorithms=["RS256"]).claims
     userinfo = (await browser.get("/userinfo", headers={"authorization": f"Bearer {answer['access_token']}"})).json()
@@ -190,17 +197,17 @@ async def test_scopes_decide_what_is_told(browser: httpx2.AsyncClient, scope: st
 
 
 async def test_the_response_names_its_issuer_and_state(provider: HostileProvider, browser: httpx2.AsyncClient) -> None:
-    """H054: code, state and `iss` go back, and the state is exactly what was sent."""
-    response = await signed_in(browser)
+    """H054: the response contains code, state and `iss`. The state equals the one that was sent."""
+    response = await sign_in(browser)
     assert response.keys() == {"code", "state", "iss"}
     assert (response["state"], response["iss"]) == ("a state & more", provider.issuer)
 
 
 async def test_cancelling_is_access_denied(provider: HostileProvider, browser: httpx2.AsyncClient) -> None:
-    """The cancel button sends the browser back with access_denied, and the login is over."""
-    page = await browser.get(asking())
+    """The cancel button redirects the browser with access_denied, and ends the login."""
+    page = await browser.get(authorization_path())
     form = LoginForm.of(page.text)
-    response = answered(await browser.post(str(page.url.join(form.cancel)), data={"email": ""}))
+    response = response_parameters(await browser.post(str(page.url.join(form.cancel)), data={"email": ""}))
     assert response == {"error": "access_denied", "state": "a state & more", "iss": provider.issuer}
     assert (await browser.post(str(page.url.join(form.action)), data=PERSON)).status_code == 400
 
@@ -220,11 +227,11 @@ async def test_cancelling_is_access_denied(provider: HostileProvider, browser: h
         ({"prompt": "none"}, "login_required"),
     ],
 )
-async def test_bad_requests_go_back_as_errors(
+async def test_invalid_requests_are_reported_to_the_client(
     provider: HostileProvider, browser: httpx2.AsyncClient, changes: dict[str, str | None], error: str
 ) -> None:
-    """H061: a request without PKCE's S256, or outside the code flow, is answered at the client with OAuth's own word."""
-    response = answered(await browser.get(asking(**changes)))
+    """H061: a request without PKCE's S256, or outside the code flow, returns OAuth's error code to the client."""
+    response = response_parameters(await browser.get(authorization_path(**changes)))
     assert response == {"error": error, "state": "a state & more", "iss": provider.issuer}
 
 
@@ -239,22 +246,22 @@ async def test_bad_requests_go_back_as_errors(
         {"redirect_uri": None},
     ],
 )
-async def test_strangers_are_sent_nowhere(browser: httpx2.AsyncClient, changes: dict[str, str | None]) -> None:
-    """H072: an unknown client or redirect URI gets a page, never a redirect."""
-    response = await browser.get(asking(**changes))
+async def test_unknown_clients_get_no_redirect(browser: httpx2.AsyncClient, changes: dict[str, str | None]) -> None:
+    """H072: an unknown client or redirect URI gets an error page and no redirect."""
+    response = await browser.get(authorization_path(**changes))
     assert response.status_code == 400
     assert "location" not in response.headers
     assert "evil" not in response.text
     assert "cannot go on" in response.text
 
 
-async def test_a_login_page_counts_once_and_for_a_quarter_of_an_hour(browser: httpx2.AsyncClient) -> None:
-    """A form that was sent already, or too late, or that nobody was given, grants nothing."""
-    page = await browser.get(asking())
+async def test_a_login_page_is_valid_once_for_fifteen_minutes(browser: httpx2.AsyncClient) -> None:
+    """A form that is repeated, late or unknown grants no code."""
+    page = await browser.get(authorization_path())
     action = str(page.url.join(LoginForm.of(page.text).action))
-    answered(await browser.post(action, data=PERSON))
+    response_parameters(await browser.post(action, data=PERSON))
     assert (await browser.post(action, data=PERSON)).status_code == 400
-    late = await browser.get(asking())
+    late = await browser.get(authorization_path())
     _clock.advance(seconds=LOGIN_LIFETIME.total_seconds())
     assert (await browser.post(str(late.url.join(LoginForm.of(late.text).action)), data=PERSON)).status_code == 400
     assert (await browser.post("/login/unknown", data=PERSON)).status_code == 400
@@ -264,12 +271,12 @@ async def test_a_login_page_counts_once_and_for_a_quarter_of_an_hour(browser: ht
 @pytest.mark.parametrize(
     "person", [{}, {"email": ""}, {"email": "   "}, {"email": "e" * 321}, {"email": "a@b.example", "sub": "s" * 256}]
 )
-async def test_nobody_is_nobody(browser: httpx2.AsyncClient, person: dict[str, str]) -> None:
-    """A form without an address, or with a book in it, is not sent on, and can be sent again."""
-    page = await browser.get(asking())
+async def test_an_invalid_login_form_is_refused(browser: httpx2.AsyncClient, person: dict[str, str]) -> None:
+    """A form without an address, or with an overlong one, is not accepted, and can be sent again."""
+    page = await browser.get(authorization_path())
     action = str(page.url.join(LoginForm.of(page.text).action))
     assert (await browser.post(action, data=person)).status_code == 400
-    assert "code" in answered(await browser.post(action, data=PERSON))
+    assert "code" in response_parameters(await browser.post(action, data=PERSON))
 
 
 @pytest.mark.parametrize(
@@ -283,56 +290,56 @@ async def test_nobody_is_nobody(browser: httpx2.AsyncClient, person: dict[str, s
         {"code": "another-code"},
     ],
 )
-async def test_a_code_goes_with_its_verifier_and_redirect_uri(
+async def test_a_code_requires_its_verifier_and_redirect_uri(
     browser: httpx2.AsyncClient, changes: dict[str, str]
 ) -> None:
-    """H061: a code without its own verifier or redirect URI is refused, and is spent by the attempt."""
-    code = (await signed_in(browser))["code"]
-    refused = await exchanged(browser, **({"code": code} | changes))
+    """H061: a code with a wrong verifier or redirect URI is refused. The attempt consumes the code."""
+    code = (await sign_in(browser))["code"]
+    refused = await exchange(browser, **({"code": code} | changes))
     assert (refused.status_code, refused.json()) == (400, {"error": "invalid_grant"})
-    again = await exchanged(browser, code)
+    again = await exchange(browser, code)
     assert again.status_code == (200 if "code" in changes else 400)
 
 
-async def test_a_code_counts_once_and_for_a_minute(browser: httpx2.AsyncClient) -> None:
-    """A used code and an old one are refused, without tokens in the answer."""
-    code = (await signed_in(browser))["code"]
-    assert (await exchanged(browser, code)).status_code == 200
-    assert (await exchanged(browser, code)).json() == {"error": "invalid_grant"}
-    code = (await signed_in(browser))["code"]
+async def test_a_code_is_valid_once_for_a_minute(browser: httpx2.AsyncClient) -> None:
+    """A used or expired code is refused, and the answer contains no tokens."""
+    code = (await sign_in(browser))["code"]
+    assert (await exchange(browser, code)).status_code == 200
+    assert (await exchange(browser, code)).json() == {"error": "invalid_grant"}
+    code = (await sign_in(browser))["code"]
     _clock.advance(seconds=CODE_LIFETIME.total_seconds())
-    assert (await exchanged(browser, code)).json() == {"error": "invalid_grant"}
+    assert (await exchange(browser, code)).json() == {"error": "invalid_grant"}
 
 
 @pytest.mark.parametrize(
     "changes", [{"client_secret": "wrong"}, {"client_secret": ""}, {"client_id": "another"}, {"client_id": ""}]
 )
-async def test_only_the_client_exchanges(browser: httpx2.AsyncClient, changes: dict[str, str]) -> None:
-    """Without the client's own secret there is no token, and the code stays for the client."""
-    code = (await signed_in(browser))["code"]
-    refused = await exchanged(browser, code, **changes)
+async def test_only_the_client_can_exchange_a_code(browser: httpx2.AsyncClient, changes: dict[str, str]) -> None:
+    """Without the client's secret no token is issued, and the client can still use the code."""
+    code = (await sign_in(browser))["code"]
+    refused = await exchange(browser, code, **changes)
     assert (refused.status_code, refused.json()) == (401, {"error": "invalid_client"})
-    assert (await exchanged(browser, code)).status_code == 200
+    assert (await exchange(browser, code)).status_code == 200
 
 
 @pytest.mark.parametrize("credentials", ["Basic", "Basic !!", "Basic /w==", "Basic eDp5", "Bearer x"])
 async def test_broken_basic_credentials_are_refused(browser: httpx2.AsyncClient, credentials: str) -> None:
-    """Credentials that cannot be read are refused as a client, not answered with a 500."""
-    code = (await signed_in(browser))["code"]
-    given = {"grant_type": "authorization_code", "code": code, "redirect_uri": REDIRECT_URI, "code_verifier": VERIFIER}
-    refused = await browser.post("/token", data=given, headers={"authorization": credentials})
+    """Malformed credentials are refused as an invalid client, without a 500."""
+    code = (await sign_in(browser))["code"]
+    form = {"grant_type": "authorization_code", "code": code, "redirect_uri": REDIRECT_URI, "code_verifier": VERIFIER}
+    refused = await browser.post("/token", data=form, headers={"authorization": credentials})
     assert (refused.status_code, refused.json()) == (401, {"error": "invalid_client"})
 
 
 async def test_other_grants_are_refused(browser: httpx2.AsyncClient) -> None:
-    """Only the authorization code is exchanged here."""
-    refused = await exchanged(browser, "code", grant_type="password")
+    """The provider supports only the authorization code grant."""
+    refused = await exchange(browser, "code", grant_type="password")
     assert refused.json() == {"error": "unsupported_grant_type"}
 
 
-async def test_userinfo_needs_a_living_access_token(browser: httpx2.AsyncClient) -> None:
-    """RFC 6750: no token, a wrong one and an old one are refused with a challenge."""
-    token = (await exchanged(browser, (await signed_in(browser))["code"])).json()["access_token"]
+async def test_userinfo_requires_a_valid_access_token(browser: httpx2.AsyncClient) -> None:
+    """RFC 6750: a missing, wrong or expired token is refused with a challenge."""
+    token = (await exchange(browser, (await sign_in(browser))["code"])).json()["access_token"]
     for credentials in ({}, {"authorization": "Bearer wrong"}, {"authorization": f"Basic {token}"}):
         refused = await browser.get("/userinfo", headers=credentials)
         assert refused.status_code == 401
@@ -343,8 +350,8 @@ async def test_userinfo_needs_a_living_access_token(browser: httpx2.AsyncClient)
     assert (await browser.get("/userinfo", headers=good)).status_code == 401
 
 
-def test_abandoned_logins_do_not_pile_up() -> None:
-    """A thousand are kept at most: the oldest gives way, and the newest is there."""
+def test_abandoned_logins_are_limited() -> None:
+    """The provider keeps at most a thousand logins. A new one evicts the oldest."""
     kept = Kept[int](LOGIN_LIFETIME)
     names = [kept.keep(number, NOW) for number in range(1001)]
     assert kept.look_up(names[0], NOW) is None

@@ -1,4 +1,4 @@
-"""The mailbox page of development, over HTTP and in Chromium."""
+"""The development mailbox page, over HTTP and in Chromium."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ TOKEN = "k" * 43
 
 @dataclass
 class MailboxSite:
-    """The mailbox, and where its page is served."""
+    """The mailbox, and the URL of its page."""
 
     url: str
     mailbox: Mailbox
@@ -59,7 +59,7 @@ async def site() -> AsyncIterator[MailboxSite]:
     visits: list[str] = []
 
     async def confirm(request: Request) -> Response:
-        """A stand-in for the invitee's page, which shows the fragment that it was opened with."""
+        """Serves a substitute for the invitee's page that shows the fragment of its URL."""
         visits.append(str(request.url))
         return HTMLResponse("<h1>Confirm</h1><script>document.title = location.hash</script>")
 
@@ -76,8 +76,8 @@ async def page(browser: Browser) -> AsyncIterator[Page]:
     await context.close()
 
 
-async def test_the_json_holds_exactly_what_the_contract_says_newest_first(site: MailboxSite) -> None:
-    """GET /dev/mailbox.json gives id, to, subject, text, html and sent_at of each mail, and nothing else."""
+async def test_the_json_has_exactly_the_documented_fields_newest_first(site: MailboxSite) -> None:
+    """GET /dev/mailbox.json returns id, to, subject, text, html and sent_at of each mail, without further fields."""
     async with http_client(site.url) as client:
         assert (await client.get("/dev/mailbox.json")).json() == []
         site.deliver("First")
@@ -97,8 +97,8 @@ async def test_the_json_holds_exactly_what_the_contract_says_newest_first(site: 
     assert f"{site.url}/confirm#{TOKEN}" in first["text"].splitlines()
 
 
-async def test_every_answer_is_private_and_runs_under_a_strict_policy(site: MailboxSite) -> None:
-    """No answer is stored or leaks a referrer; the page allows no inline code, and the mail no code at all."""
+async def test_every_answer_is_private_and_has_a_strict_policy(site: MailboxSite) -> None:
+    """No answer is stored or leaks a referrer. The page allows no inline code, and the mail allows no code."""
     mail_id = site.deliver()
     async with http_client(site.url) as client:
         paths = ["", ".json", ".css", ".js", f"/{mail_id}.html", "/unknown.html"]
@@ -117,8 +117,8 @@ async def test_every_answer_is_private_and_runs_under_a_strict_policy(site: Mail
     assert "allow-same-origin" not in policy
 
 
-async def test_the_mail_is_served_byte_for_byte_but_for_its_base(site: MailboxSite) -> None:
-    """What is shown is the mail that was sent, with nothing added but where its links open."""
+async def test_the_mail_is_served_unchanged_except_for_its_base(site: MailboxSite) -> None:
+    """The page shows the sent mail. It adds only the target in which links open."""
     mail_id = site.deliver()
     async with http_client(site.url) as client:
         html = (await client.get(f"/dev/mailbox/{mail_id}.html")).text
@@ -126,7 +126,7 @@ async def test_the_mail_is_served_byte_for_byte_but_for_its_base(site: MailboxSi
 
 
 async def test_names_in_a_mail_cannot_break_the_page(site: MailboxSite) -> None:
-    """H088: markup in subject and text is text on the page, also where a link stands beside it."""
+    """H088: the page shows markup in subject and text as text, also next to a link."""
     mail = Mail(Address("bob@example.com"), '<img src=x> "quoted"', 'See http://a.example/"><script> & more', "<p></p>")
     site.mailbox.deliver(mail, NOW)
     async with http_client(site.url) as client:
@@ -137,7 +137,7 @@ async def test_names_in_a_mail_cannot_break_the_page(site: MailboxSite) -> None:
 
 
 async def test_the_mailbox_keeps_the_newest_mails_only() -> None:
-    """A full mailbox lets its oldest mail go, and its sender stamps each mail with the clock's time."""
+    """A full mailbox removes its oldest mail. Its sender dates each mail by the clock."""
     mailbox = Mailbox(capacity=2)
     sender = MailboxSender(mailbox, lambda: NOW)
     ids = [await sender.send(an_invitation("http://127.0.0.1", f"Club {number}")) for number in range(3)]
@@ -150,7 +150,9 @@ async def test_the_mailbox_keeps_the_newest_mails_only() -> None:
 
 
 async def test_the_button_in_a_mail_opens_the_link_in_a_new_tab(site: MailboxSite, page: Page) -> None:
-    """A click on the invitation's button reaches the confirm page with its fragment, and no request or referrer holds the token."""
+    """A click on the invitation's button opens the confirm page with its fragment. No request or referrer contains the
+    token.
+    """
     site.deliver()
     requests: list[BrowserRequest] = []
     page.context.on("request", lambda request: requests.append(request))  # noqa: PLW0108 -- Playwright wants a function
@@ -169,7 +171,7 @@ async def test_the_button_in_a_mail_opens_the_link_in_a_new_tab(site: MailboxSit
     assert complaints == []
 
 
-async def test_the_plain_text_is_there_and_its_links_work(site: MailboxSite, page: Page) -> None:
+async def test_the_plain_text_unfolds_and_its_links_work(site: MailboxSite, page: Page) -> None:
     """The text part unfolds, and its link opens the confirm page too."""
     site.deliver()
     await page.goto(f"{site.url}/dev/mailbox")
@@ -179,8 +181,8 @@ async def test_the_plain_text_is_there_and_its_links_work(site: MailboxSite, pag
     await expect(await opening.value).to_have_title(f"#{TOKEN}")
 
 
-async def test_new_mail_appears_by_itself_and_leaves_the_open_mail_alone(site: MailboxSite, page: Page) -> None:
-    """The empty page fills when mail comes; later mail joins the list while the open one stays open."""
+async def test_new_mail_appears_and_the_open_mail_stays(site: MailboxSite, page: Page) -> None:
+    """The empty page shows mail on arrival. A later mail joins the list, and the open mail stays open."""
     await page.goto(f"{site.url}/dev/mailbox")
     await expect(page.get_by_role("heading", name="No mail yet")).to_be_visible()
     site.deliver("First")
@@ -197,7 +199,7 @@ async def test_new_mail_appears_by_itself_and_leaves_the_open_mail_alone(site: M
 
 
 async def test_a_mail_cannot_run_a_script_or_fetch_anything(site: MailboxSite, page: Page) -> None:
-    """A mail with script and image, which none of ours has, does nothing in the reading pane."""
+    """A mail with a script and an image, unlike ours, has no effect in the reading pane."""
     html = "<head></head><h1>Hi</h1><img src='/confirm?image'><script>fetch('/confirm?script')</script>"
     site.mailbox.deliver(Mail(Address("bob@example.com"), "Hi", "Hi", html), NOW)
     await page.goto(f"{site.url}/dev/mailbox")
