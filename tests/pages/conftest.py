@@ -1,4 +1,4 @@
-"""Pages use the API only, so one engine is enough for their tests."""
+"""The tests of pages, which use only the API: one database engine is enough for them."""
 
 import pytest
 

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def _make_token(page: Page, name: str, scope: str, role: str | None = None) -> str:
-    """Makes a token on the page of one's account, with the highest role that is asked for; the token."""
+    """Creates a token on the account page with the given highest role, and returns its text."""
     await page.get_by_label("Name").fill(name)
     await page.get_by_role("checkbox", name="Demo").check()
     await page.get_by_label("What it may do").select_option(scope)
@@ -34,8 +34,8 @@ async def _make_token(page: Page, name: str, scope: str, role: str | None = None
 
 
 async def test_the_highest_role_of_a_token_is_chosen_and_listed(site: Site) -> None:
-    """H196: a token invites to member unless its member chooses admin; the choice is there for inviting only, and the
-    list names it.
+    """H196: a token invites up to member unless its owner chooses admin. The choice appears for inviting only, and the
+    list shows it.
     """
     async with site.owner():
         page = await site.person()
@@ -60,7 +60,7 @@ async def test_the_highest_role_of_a_token_is_chosen_and_listed(site: Site) -> N
 
 @pytest.mark.parametrize("too", [True, False])
 async def test_a_token_is_revoked_with_its_invitations_or_without(site: Site, *, too: bool) -> None:
-    """H197: with the box ticked, revoking a token revokes the pending invitations made with it; a token that only reads
+    """H197: with the box ticked, revoking a token revokes the pending invitations made with it. A token that only reads
     has no such box.
     """
     async with site.owner() as owner:
@@ -91,8 +91,8 @@ async def test_a_token_is_revoked_with_its_invitations_or_without(site: Site, *,
         assert await Invitation.filter(email=GUEST, revoked_at__not_isnull=True).count() == int(too)
 
 
-async def test_what_was_typed_outlives_the_session(site: Site) -> None:
-    """When the session has ended the press leads to the sign-in and back, with address, role and message as they were."""
+async def test_form_input_survives_an_ended_session(site: Site) -> None:
+    """After the session has ended, the press leads to the sign-in and back, with address, role and message filled in."""
     async with site.owner():
         page = await site.person()
         await sign_in(page)

@@ -22,8 +22,8 @@ from tests.support.chromium import (
 pytestmark = pytest.mark.anyio
 
 
-async def test_another_sign_in_is_added_to_ones_account(site: Site) -> None:
-    """Linking comes back to the account, says so, and the new sign-in opens the same account elsewhere."""
+async def test_another_sign_in_is_added_to_an_account(site: Site) -> None:
+    """Linking returns to the account and confirms it. The new sign-in opens the same account in another browser."""
     async with site.owner():
         page = await site.person()
         await sign_in(page)
@@ -38,7 +38,7 @@ async def test_another_sign_in_is_added_to_ones_account(site: Site) -> None:
         await expect(elsewhere.get_by_role("link", name="Demo")).to_be_visible()
 
 
-async def test_adding_a_sign_in_asks_for_a_fresh_sign_in(site: Site) -> None:
+async def test_adding_a_sign_in_requires_a_fresh_sign_in(site: Site) -> None:
     """H172: after 15 minutes the account page first signs its owner in again, and then adds the sign-in."""
     async with site.owner():
         page = await site.person()
@@ -58,8 +58,8 @@ async def test_adding_a_sign_in_asks_for_a_fresh_sign_in(site: Site) -> None:
         await expect(visible_text(page, "From now on this sign-in opens your account too.")).to_be_visible()
 
 
-async def test_sessions_end_where_they_are_told_to(site: Site) -> None:
-    """H105: another device is signed out from here; signing out everywhere is confirmed and ends this one too."""
+async def test_other_sessions_and_all_sessions_are_ended(site: Site) -> None:
+    """H105: this device signs another one out. Signing out everywhere is confirmed and ends this session too."""
     async with site.owner() as owner:
         page = await site.person()
         await sign_in(page)
@@ -78,7 +78,7 @@ async def test_sessions_end_where_they_are_told_to(site: Site) -> None:
 
 @pytest.mark.parametrize("ends", [True, False])
 async def test_signing_out_everywhere_offers_to_end_tokens(site: Site, *, ends: bool) -> None:
-    """H198: with the box ticked, signing out everywhere ends the access tokens too; without it they stay."""
+    """H198: with the box ticked, signing out everywhere ends the access tokens too; without it they stay valid."""
     async with site.owner() as owner:
         wanted = {"name": "Script", "scopes": ["READ"], "communityIds": [await owner.community_id()]}
         assert (await owner.do("createAccessToken", **wanted))["__typename"] == "CreateAccessTokenSuccess"

@@ -22,8 +22,8 @@ from tests.support.console import limit_pages_to_three, wait_for_funnel
 pytestmark = pytest.mark.anyio
 
 
-async def test_the_log_shows_what_was_asked_for_last(site: Site) -> None:
-    """However late the answer to an earlier choice comes, the entries stay those of the last one."""
+async def test_a_late_answer_does_not_replace_the_newest_entries(site: Site) -> None:
+    """The entries match the last choice, even when the answer to an earlier choice arrives after it."""
     async with site.owner() as owner:
         page = await site.person()
         await sign_in(page)
@@ -40,7 +40,9 @@ async def test_the_log_shows_what_was_asked_for_last(site: Site) -> None:
 
 
 async def test_the_audit_log_is_filtered_and_paged(site: Site) -> None:
-    """By kind, person and day, kept in the address; a link leads to the invitation; the rest comes on a press."""
+    """Entries are filtered by kind, person and day, which the address keeps. A link opens the invitation, and "Show
+    more" loads the rest.
+    """
     async with site.invited() as (owner, _):
         community_id = await owner.community_id()
         page = await site.person()
@@ -72,8 +74,8 @@ async def test_the_audit_log_is_filtered_and_paged(site: Site) -> None:
         await expect(heading(page)).to_have_text(GUEST)
 
 
-async def test_lists_are_exported(site: Site) -> None:
-    """The links of both lists download what is there."""
+async def test_both_lists_are_exported_as_csv(site: Site) -> None:
+    """The export links of both lists download their rows."""
     async with site.invited() as (owner, _):
         page = await site.person()
         await sign_in(page)
@@ -88,8 +90,10 @@ async def test_lists_are_exported(site: Site) -> None:
             assert words in (await file.path()).read_text("utf-8")
 
 
-async def test_rules_are_changed_and_refused_beside_their_field(site: Site) -> None:
-    """What is saved holds; what is out of bounds or no number is told at its field and changes nothing."""
+async def test_the_policy_is_saved_and_errors_appear_at_their_field(site: Site) -> None:
+    """The saved rules apply. A value that is out of bounds or not a number shows an error at its field and changes
+    nothing.
+    """
     async with site.owner() as owner:
         page = await site.person()
         await sign_in(page)

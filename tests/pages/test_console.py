@@ -17,8 +17,8 @@ from tests.support.console import rows
 pytestmark = pytest.mark.anyio
 
 
-async def test_a_view_that_was_left_before_it_came_dims_no_other(site: Site) -> None:
-    """The view that the reader went on to is not shown as waiting while the answer to the one before is still to come."""
+async def test_an_abandoned_view_does_not_mark_the_next_one_as_busy(site: Site) -> None:
+    """The next view is not shown as loading while the answer to the previous one is pending."""
     async with site.owner() as owner:
         page = await site.person()
         await sign_in(page)
@@ -36,7 +36,7 @@ async def test_a_view_that_was_left_before_it_came_dims_no_other(site: Site) -> 
 
 
 async def test_every_view_of_the_console_is_accessible_and_has_an_address(site: Site) -> None:
-    """Each view opens by its own address, by itself, names itself in the title, and fits a window of 320 pixels."""
+    """Each view can be opened directly by its address, names itself in the title, and fits a window of 320 pixels."""
     async with site.invited() as (owner, invitation_id):
         page = await site.person()
         await page.goto("/")
@@ -68,9 +68,9 @@ async def test_every_view_of_the_console_is_accessible_and_has_an_address(site: 
             assert await page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, address
 
 
-async def test_the_console_is_worked_by_keyboard(site: Site) -> None:
-    """Without a pointer: invite, open the row, revoke. Focus goes to each new view's heading, stays in a dialog, and comes
-    back where it was.
+async def test_the_console_is_operable_by_keyboard(site: Site) -> None:
+    """Invite, open the row and revoke without a pointer. Focus moves to each new view's heading, stays inside a dialog,
+    and returns to its button afterwards.
     """
     async with site.owner() as owner:
         page = await site.person()
@@ -103,8 +103,8 @@ async def test_the_console_is_worked_by_keyboard(site: Site) -> None:
         await expect(page.get_by_role("button", name="Revoke")).to_be_focused()
 
 
-async def test_the_console_asks_nobody_else_and_moves_little(site: Site) -> None:
-    """Every request goes to the service itself; who wants less motion sees no change flash."""
+async def test_the_console_sends_no_foreign_requests_and_honours_reduced_motion(site: Site) -> None:
+    """Every request goes to the service itself. With reduced motion no change flashes."""
     async with site.owner() as owner:
         page = await site.person()
         asked: list[str] = []

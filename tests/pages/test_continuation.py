@@ -19,8 +19,10 @@ from tests.support.chromium import (
 pytestmark = pytest.mark.anyio
 
 
-async def test_back_reload_and_a_second_tab_go_on_where_it_stood(site: Site) -> None:
-    """Back from the provider, a reload and another tab show the invitation again; what one tab finishes the other shows."""
+async def test_back_reload_and_a_second_tab_resume_the_flow(site: Site) -> None:
+    """Back from the provider, a reload and another tab show the invitation again. A flow that one tab finishes is
+    finished in the other.
+    """
     async with site.invited():
         page = await site.person()
         await page.goto(await site.link())
@@ -42,8 +44,8 @@ async def test_back_reload_and_a_second_tab_go_on_where_it_stood(site: Site) -> 
         await expect(heading(second)).to_have_text("Welcome to Demo")
 
 
-async def test_a_closed_browser_goes_on_where_it_stood(site: Site) -> None:
-    """Closed while at the provider and opened again, the browser still has the flow, and finishes it without the link."""
+async def test_a_reopened_browser_resumes_the_flow(site: Site) -> None:
+    """A browser that was closed at the provider and opened again still has the flow, and finishes it without the link."""
     async with site.invited():
         page = await site.person()
         await page.goto(await site.link())
@@ -57,8 +59,8 @@ async def test_a_closed_browser_goes_on_where_it_stood(site: Site) -> None:
         await expect(heading(again)).to_have_text("Welcome to Demo")
 
 
-async def test_a_waiting_tab_notices_what_another_finished(site: Site) -> None:
-    """A tab that shows a begun sign-in turns to the outcome by itself."""
+async def test_a_waiting_tab_shows_the_outcome_of_another_tab(site: Site) -> None:
+    """A tab that shows a started sign-in switches to the outcome without a reload."""
     async with site.invited():
         finishing = await site.person()
         await finishing.goto(await site.link())
@@ -71,7 +73,9 @@ async def test_a_waiting_tab_notices_what_another_finished(site: Site) -> None:
 
 
 async def test_another_browser_cannot_finish_a_flow(site: Site) -> None:
-    """H059: the provider's answer opened in another browser is words only; the first browser goes on afterwards."""
+    """H059: the provider's answer in another browser shows an explanation only. The first browser can continue
+    afterwards.
+    """
     async with site.invited():
         first, second = await site.person(), await site.person()
         await first.goto(await site.link())
@@ -90,8 +94,10 @@ async def test_another_browser_cannot_finish_a_flow(site: Site) -> None:
         await expect(heading(first)).to_have_text("Welcome to Demo")
 
 
-async def test_a_stolen_link_opens_nothing(site: Site) -> None:
-    """H021: whoever else opens the link sees the masked address only, is refused as themselves, and the invitee gets in."""
+async def test_a_stolen_link_grants_no_membership(site: Site) -> None:
+    """H021: another person who opens the link sees the masked address only, and their account is rejected. The invitee
+    can still accept.
+    """
     async with site.invited():
         link = await site.link()
         thief, guest = await site.person(), await site.person()

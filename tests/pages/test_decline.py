@@ -19,7 +19,9 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_declining_is_confirmed_and_can_block(site: Site) -> None:
-    """Keeping changes nothing; declining with the block closes the invitation, and the mail about it can undo the block."""
+    """Cancelling the dialog changes nothing. Declining with the block closes the invitation, and the invitation cannot
+    be sent again.
+    """
     async with site.invited() as (owner, invitation_id):
         page = await site.person()
         link = await site.link()
@@ -46,7 +48,7 @@ async def test_declining_is_confirmed_and_can_block(site: Site) -> None:
 
 
 async def test_a_page_without_the_link_offers_no_block(site: Site) -> None:
-    """H176: what a sign-in left behind in the browser can decline and not block; the page says to open the link for that."""
+    """H176: a flow without the link in the page can decline but not block. The page says to open the link for a block."""
     async with site.invited() as (owner, invitation_id):
         page = await site.person()
         await accept_as(page, await site.link(), "other@example.com")
@@ -61,7 +63,7 @@ async def test_a_page_without_the_link_offers_no_block(site: Site) -> None:
 
 
 async def test_a_block_is_lifted_on_the_page_of_its_mail(site: Site) -> None:
-    """The mail about a block leads to a page with one button, whose press lifts the block."""
+    """The mail about a block links to a page with one button, which lifts the block."""
     async with site.invited() as (owner, invitation_id):
         async with site.service.browser() as holder:
             await holder.do("declineInvite", token=await site.service.token_for(GUEST), block=True)

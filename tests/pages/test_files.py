@@ -18,9 +18,9 @@ from tests.support.service import http_client
 pytestmark = pytest.mark.anyio
 
 
-async def test_the_pages_are_light_and_kept(site: Site) -> None:
-    """All pages with every file that one person can come to load, in the heaviest language, stay below 100 kB on the wire;
-    files are kept for good under their version only.
+async def test_the_pages_are_light_and_cached(site: Site) -> None:
+    """All pages, with every file that one reader can load in the heaviest language, stay below 100 kB on the wire.
+    Files are immutable under their own version only.
     """
     async with http_client(site.service.url) as client:
         weights = await _weights(client)
@@ -43,7 +43,7 @@ async def test_the_pages_are_light_and_kept(site: Site) -> None:
 
 
 async def _weights(client: httpx2.AsyncClient) -> dict[str, int]:
-    """The bytes of the pages and of all their files, as they are sent."""
+    """The transferred bytes of the pages and of all their files."""
     version = re.findall(r'"/static/(\w+)/', (await client.get("/confirm")).text)[0]
     files = [path.relative_to(STATIC).as_posix() for path in STATIC.rglob("*") if path.is_file()]
     files += [f"words/{folder}{language}.js" for folder in ("", "console/") for language in ("de", "es", "fr")]
@@ -59,7 +59,7 @@ async def _weights(client: httpx2.AsyncClient) -> dict[str, int]:
 
 
 def test_every_script_of_the_pages_is_named_in_their_markup() -> None:
-    """A page asks for all its scripts at once; only further languages, and what says one thing, come on demand."""
+    """A page requests all its scripts in parallel. Other languages and the CSV parser load on demand."""
     markup = "".join(path.read_text("utf-8") for path in STATIC.parent.glob("*.html"))
     scripts = {path.relative_to(STATIC).as_posix() for path in STATIC.rglob("*.js")}
     unnamed = {script for script in scripts if f'"/static/{script}"' not in markup}
@@ -70,8 +70,8 @@ def test_every_script_of_the_pages_is_named_in_their_markup() -> None:
     ("wanted", "language"),
     [("de-CH,en;q=0.8", "de"), ("ja, fr;q=0.5", "fr"), ("ja", "en"), ("en-US,de", "en"), ("", "en")],
 )
-async def test_one_language_is_loaded_and_asked_for_at_once(site: Site, wanted: str, language: str) -> None:
-    """The markup names the words of the reader's language, and no other's."""
+async def test_the_markup_preloads_only_the_readers_language(site: Site, wanted: str, language: str) -> None:
+    """The markup names the word modules of the reader's language only, and the response varies by it."""
     async with http_client(site.service.url) as client:
         for path in ("/", "/confirm"):
             page = await client.get(path, headers={"accept-language": wanted})
@@ -82,7 +82,7 @@ async def test_one_language_is_loaded_and_asked_for_at_once(site: Site, wanted: 
 
 
 def test_scripts_are_sent_without_their_comments_line_by_line() -> None:
-    """What is sent has every line of code where the source has it, and no line that is a comment."""
+    """Every sent line equals the source's line of the same number or is empty. Only comments are removed."""
     for path in STATIC.rglob("*.js"):
         source = path.read_text("utf-8").splitlines()
         sent = without_comments(path.read_text("utf-8")).splitlines()
@@ -95,8 +95,8 @@ def test_scripts_are_sent_without_their_comments_line_by_line() -> None:
 
 
 def test_every_operation_of_the_pages_fits_the_schema() -> None:
-    """What the pages ask is valid GraphQL against the running schema, and within its limits whatever their variables say:
-    they use the public API as anybody could.
+    """Every operation of the pages is valid GraphQL against the running schema. Its cost does not depend on variables:
+    the pages use the public API like any other client.
     """
     from schema.schema import build  # noqa: PLC0415
 
@@ -112,15 +112,17 @@ def test_every_operation_of_the_pages_fits_the_schema() -> None:
 
 
 def test_every_sentence_of_a_flow_is_translated() -> None:
-    """The pages show the service's sentences about sign-ins and acceptances, so each has a translation in every language."""
+    """The pages show the service's sentences about sign-ins and acceptances, so each has a translation in every
+    language.
+    """
     messages = set(flow_sentences._MESSAGES.values())
     assert len(messages) > 30
     for language in ("de", "es", "fr"):
         assert {text for text in messages if translations(language).gettext(text) == text} == set(), language
 
 
-def test_the_words_in_the_markup_are_those_of_the_catalogue() -> None:
-    """A page that waits for its scripts says in English what the catalogue says."""
+def test_the_words_in_the_markup_match_the_catalogue() -> None:
+    """A page that waits for its scripts shows the English text of the catalogue."""
     catalogue = dict(re.findall(r'^  "([\w.]+)": "(.*)",$', (STATIC / "words/en.js").read_text("utf-8"), re.MULTILINE))
     markup = "".join(path.read_text("utf-8") for path in STATIC.parent.glob("*.html"))
     found = re.findall(r'data-words="([\w.]+)"[^>]*>([^<]+)<', markup)
@@ -129,7 +131,7 @@ def test_the_words_in_the_markup_are_those_of_the_catalogue() -> None:
 
 
 def test_no_page_has_inline_code_or_style() -> None:
-    """The strict policy holds because nothing needs an exception from it."""
+    """The strict content security policy needs no exception."""
     for path in STATIC.parent.glob("*.html"):
         markup = path.read_text("utf-8")
         assert not re.search(r"\son\w+=|style=|<style|<script(?![^>]* src=)", markup), path.name

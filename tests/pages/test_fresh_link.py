@@ -17,8 +17,10 @@ from tests.support.chromium import (
 pytestmark = pytest.mark.anyio
 
 
-async def test_a_dead_link_leads_to_a_fresh_one(site: Site) -> None:
-    """The dead link's page sends a fresh link on one press, to the invited mailbox; that one opens the community."""
+async def test_an_expired_link_leads_to_a_fresh_one(site: Site) -> None:
+    """One press on the page of an expired link mails a fresh link to the invited mailbox, and that link can be
+    accepted.
+    """
     async with site.invited():
         first = await site.link()
         site.service.clock.advance(minutes=11)
@@ -37,7 +39,7 @@ async def test_a_dead_link_leads_to_a_fresh_one(site: Site) -> None:
 
 
 async def test_an_unknown_link_gets_the_same_words_and_no_mail(site: Site) -> None:
-    """H130: a token that never was looks like one that ran out, and asking for a fresh link sends nothing."""
+    """H130: an unknown token shows the same page as an expired one, and requesting a fresh link sends no mail."""
     page = await site.person()
     await page.goto(f"/confirm#{'x' * 43}")
     await expect(heading(page)).to_have_text("This link has run out")
@@ -48,7 +50,9 @@ async def test_an_unknown_link_gets_the_same_words_and_no_mail(site: Site) -> No
 
 
 async def test_a_lost_link_can_be_pasted(site: Site) -> None:
-    """Without a link, or with a cut one, the page says where to find it; half a link is refused in words, a whole one opened."""
+    """Without a link, or with an incomplete one, the page says where to find it. It rejects half a link with a message
+    and opens a whole one.
+    """
     page = await site.person()
     await page.goto("/confirm")
     await expect(heading(page)).to_have_text("Open your invitation")
@@ -83,8 +87,8 @@ async def test_a_lost_link_can_be_pasted(site: Site) -> None:
         "{broken}",
     ],
 )
-async def test_a_link_is_found_in_what_a_mail_program_made_of_it(site: Site, mangled: str) -> None:
-    """Brackets, a tracker's tail, an encoded # and a broken line do not keep anybody out; nor does the token alone."""
+async def test_a_link_is_found_in_mangled_text(site: Site, mangled: str) -> None:
+    """The link is found despite brackets, a tracker's suffix, an encoded # or a broken line. The token alone works too."""
     token = await site.service.token_for(OWNER)
     link = f"{site.service.url}/confirm#{token}"
     broken = f"{link[:-20]}\n  {link[-20:]}"
@@ -98,8 +102,8 @@ async def test_a_link_is_found_in_what_a_mail_program_made_of_it(site: Site, man
     await expect(heading(page)).to_have_text("Demo")
 
 
-async def test_the_offer_ends_when_its_minutes_do(site: Site) -> None:
-    """When the countdown is over the page offers a fresh link by itself."""
+async def test_the_offer_ends_when_the_link_expires(site: Site) -> None:
+    """At the end of the countdown the page offers a fresh link without a reload."""
     async with site.invited():
         page = await site.person()
         await page.clock.install()

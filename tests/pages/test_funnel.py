@@ -13,8 +13,8 @@ from tests.support.chromium import (
 pytestmark = pytest.mark.anyio
 
 
-async def test_the_funnel_is_told_in_numbers_and_in_a_table(site: Site) -> None:
-    """Of three invitations two were opened and one accepted: the picture says so, and its table week by week."""
+async def test_the_funnel_shows_numbers_and_a_table(site: Site) -> None:
+    """Of three invitations two were opened and one accepted. The stages and the weekly table show these numbers."""
     async with site.owner() as owner:
         site.service.clock.advance(minutes=1)
         community_id = await owner.community_id()

@@ -16,8 +16,8 @@ from tests.support.chromium import (
 pytestmark = pytest.mark.anyio
 
 
-async def test_communities_are_founded_where_the_operator_allows_it(open_site: OpenSite) -> None:
-    """With `members` the form makes a community and opens it, ready to invite."""
+async def test_communities_are_created_where_the_operator_allows_it(open_site: OpenSite) -> None:
+    """With `members` the form creates a community and opens it, ready to invite."""
     async with open_site() as site, site.owner():
         page = await site.person()
         await sign_in(page)
@@ -30,8 +30,8 @@ async def test_communities_are_founded_where_the_operator_allows_it(open_site: O
         await assert_accessible(page, "empty community")
 
 
-async def test_where_operators_found_communities_no_form_says_otherwise(open_site: OpenSite) -> None:
-    """With `operators` there is no form for a new community, and nothing was tried to find that out."""
+async def test_the_form_is_absent_where_only_operators_create_communities(open_site: OpenSite) -> None:
+    """With `operators` the page has no form for a new community, and the console creates no community to test it."""
     async with open_site(community_creation="operators") as site, site.owner():
         page = await site.person()
         await sign_in(page)

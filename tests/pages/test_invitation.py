@@ -28,7 +28,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_an_invitation_is_sent_again_and_revoked(site: Site) -> None:
-    """Both are confirmed in words; sending again too soon is no button but a time; the link dies with the revocation."""
+    """Both actions are confirmed with a message. After sending, a time replaces the button. Revoking expires the link."""
     async with site.invited() as (owner, invitation_id):
         page = await site.person()
         await sign_in(page)
@@ -36,7 +36,7 @@ async def test_an_invitation_is_sent_again_and_revoked(site: Site) -> None:
         await expect(heading(page)).to_have_text(GUEST)
         await assert_accessible(page, "invitation")
         first = await site.service.token_for(GUEST)
-        # What is told of the mail draws the view anew, and a press amid that would meet neither button.
+        # A change of the mail's state redraws the view, and a press during that moment would hit neither button.
         sent = page.get_by_role("definition").filter(has_text=re.compile("^Sent"))
         await expect(sent).to_be_visible()
         await press(page, "Send again")
@@ -62,8 +62,10 @@ async def test_an_invitation_is_sent_again_and_revoked(site: Site) -> None:
         await expect(heading(dead)).to_have_text("This link has run out")
 
 
-async def test_what_was_done_is_told_whoever_knew_first(site: Site) -> None:
-    """A view that has the change already, by itself, still says what the press did; and goes on to when the mail has left."""
+async def test_the_confirmation_survives_a_live_change(site: Site) -> None:
+    """A view that shows the change before the mutation's answer still confirms the press. The confirmation stays after
+    the mail was sent.
+    """
     async with site.invited() as (owner, invitation_id):
         page = await site.person()
         await sign_in(page)
@@ -81,7 +83,7 @@ async def test_what_was_done_is_told_whoever_knew_first(site: Site) -> None:
 
 
 async def test_an_older_answer_does_not_undo_a_newer_one(site: Site) -> None:
-    """A revoked invitation is shown as revoked though the answer to what was asked before comes last."""
+    """A revoked invitation stays revoked when the answer to an earlier query arrives last."""
     async with site.invited() as (owner, invitation_id):
         page = await site.person()
         await sign_in(page)
@@ -99,8 +101,8 @@ async def test_an_older_answer_does_not_undo_a_newer_one(site: Site) -> None:
         await expect(page.locator(".badge").first).to_have_text("Revoked")
 
 
-async def test_a_change_behind_a_question_is_seen_after_it(site: Site) -> None:
-    """What happens while the reader is asked whether to revoke is shown when they have answered."""
+async def test_a_change_behind_a_dialog_is_shown_after_it(site: Site) -> None:
+    """A change that happens while the confirmation dialog is open appears after it closes."""
     async with site.invited() as (owner, invitation_id):
         page = await site.person()
         await sign_in(page)
@@ -112,8 +114,10 @@ async def test_a_change_behind_a_question_is_seen_after_it(site: Site) -> None:
         await expect(page.get_by_role("definition").filter(has_text=re.compile("^Sent"))).to_be_visible()
 
 
-async def test_what_keeps_an_invitation_is_said_in_the_readers_language(site: Site) -> None:
-    """A German admin reads why a mail was not sent and what blocks an invitation in German, in the list and in each one."""
+async def test_reasons_of_an_invitation_are_shown_in_the_readers_language(site: Site) -> None:
+    """A German admin reads in German why a mail was not sent and what blocks an invitation, in the list and on each
+    invitation.
+    """
     blocked = "Die Regeln lassen Adressen dieser Domain nicht mehr zu."
     unsent = "Nicht gesendet: Mails an diese Adresse wurden abbestellt oder gesperrt"
     await suppression.add(Address("ada@club.example"), suppression.Reason.COMPLAINED, now=site.service.clock())
@@ -134,8 +138,8 @@ async def test_what_keeps_an_invitation_is_said_in_the_readers_language(site: Si
             await expect(page.get_by_role("alert")).to_contain_text(words)
 
 
-async def test_an_invitation_and_back_keep_the_filter(site: Site) -> None:
-    """A row opens its timeline; back shows the list as it was asked for."""
+async def test_an_invitation_and_back_preserve_the_filter(site: Site) -> None:
+    """A row opens its timeline, and going back restores the filtered list."""
     async with site.owner() as owner:
         community_id = await invite_in_three_states(site, owner)
         page = await site.person()
@@ -149,8 +153,8 @@ async def test_an_invitation_and_back_keep_the_filter(site: Site) -> None:
         await expect(rows(page)).to_have_count(1)
 
 
-async def test_a_long_timeline_comes_in_pages(site: Site) -> None:
-    """What happened first is shown, and the rest on a press."""
+async def test_a_long_timeline_is_paged(site: Site) -> None:
+    """The first events are shown, and "Show more" loads the rest."""
     async with site.invited() as (owner, invitation_id):
         await site.service.deliver()
         site.service.clock.advance(minutes=2)
@@ -169,8 +173,10 @@ async def test_a_long_timeline_comes_in_pages(site: Site) -> None:
 
 
 @pytest.mark.parametrize(("language", "words"), [("en-GB", "(3 times, the last at"), ("de-DE", "(3-mal, zuletzt")])
-async def test_the_timeline_counts_what_strangers_repeat(site: Site, language: str, words: str) -> None:
-    """Three sign-ins that a link began are one line of the timeline, with their number once, in the reader's language."""
+async def test_the_timeline_counts_repeated_sign_ins(site: Site, language: str, words: str) -> None:
+    """Three sign-ins that started from a link are one line of the timeline, with their number once, in the reader's
+    language.
+    """
     async with site.invited() as (owner, invitation_id), site.service.browser() as guest:
         token = await site.service.token_for(GUEST)
         for _ in range(3):
@@ -185,8 +191,8 @@ async def test_the_timeline_counts_what_strangers_repeat(site: Site, language: s
         assert [line.count(words) for line in await lines.all_inner_texts() if words in line] == [1]
 
 
-async def test_another_address_that_was_proved_is_invited_with_one_press(site: Site) -> None:
-    """The wish is seen in the list and on the invitation; the press invites that address with the same role, once."""
+async def test_another_proved_address_is_invited_with_one_press(site: Site) -> None:
+    """The request appears in the list and on the invitation. The press invites that address with the same role, once."""
     async with site.invited(role="ADMIN") as (owner, _), site.service.browser() as guest:
         acceptance = await guest.accept_as(await site.service.token_for(GUEST), "guest@other.example")
         await guest.do("requestOtherAddress", acceptanceId=acceptance["id"])

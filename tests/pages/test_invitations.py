@@ -24,8 +24,8 @@ from tests.support.service import Browser
 pytestmark = pytest.mark.anyio
 
 
-async def test_refused_invitations_say_why_beside_the_field(site: Site) -> None:
-    """No address, a wrong one, a pending one and a member's each have their words at the address; nothing is sent."""
+async def test_rejected_invitations_show_the_reason_at_the_field(site: Site) -> None:
+    """A missing, invalid, pending or member's address each shows its reason at the field, and no invitation is sent."""
     async with site.invited() as (owner, invitation_id):
         page = await site.person()
         await sign_in(page)
@@ -49,8 +49,8 @@ async def test_refused_invitations_say_why_beside_the_field(site: Site) -> None:
         assert await Invitation.all().count() == 2
 
 
-async def test_roles_above_ones_own_are_not_offered(site: Site) -> None:
-    """H128: an admin's form offers no owner; a member sees the members and nothing of the invitations."""
+async def test_roles_above_the_inviters_own_are_not_offered(site: Site) -> None:
+    """H128: an admin's form offers no owner role. A member sees the members and no invitations."""
     async with site.invited(role="ADMIN"):
         page = await site.person()
         await accept_as(page, await site.link(), GUEST)
@@ -64,8 +64,10 @@ async def test_roles_above_ones_own_are_not_offered(site: Site) -> None:
         await assert_accessible(page, "a member's view")
 
 
-async def test_long_lists_come_in_pages(site: Site) -> None:
-    """A page of invitations is shown, newest first, and the rest on a press; the button goes with the last."""
+async def test_long_lists_are_paged(site: Site) -> None:
+    """A page of invitations is shown, newest first, and "Show more" loads the rest. The button disappears with the last
+    page.
+    """
     async with site.owner() as owner:
         page = await _three_of_five(site, owner)
         rows = page.get_by_role("main").get_by_role("list").last.get_by_role("link")
@@ -78,8 +80,8 @@ async def test_long_lists_come_in_pages(site: Site) -> None:
         await expect(page.get_by_role("button", name="Show more")).to_have_count(0)
 
 
-async def test_more_of_a_list_comes_amid_a_reconnect(site: Site) -> None:
-    """A list that is asked for anew while its rest is on the way still gets that, once, and then has no more to show."""
+async def test_more_of_a_list_loads_during_a_reconnect(site: Site) -> None:
+    """A list that is reloaded while its next page is pending still shows that page once, and no further button."""
     async with site.owner() as owner:
         page = await _three_of_five(site, owner)
         await expect(rows(page)).to_have_count(3)
@@ -96,7 +98,7 @@ async def test_more_of_a_list_comes_amid_a_reconnect(site: Site) -> None:
 
 
 async def _three_of_five(site: Site, owner: Browser) -> Page:
-    """The list of five invitations, in pages of three, at its first."""
+    """Opens a list of five invitations in pages of three, at its first page."""
     community_id = await _five_invitations(site, owner)
     page = await site.person()
     await page.route("**/graphql", limit_pages_to_three)
@@ -107,7 +109,7 @@ async def _three_of_five(site: Site, owner: Browser) -> Page:
 
 
 async def _five_invitations(site: Site, owner: Browser) -> str:
-    """The community's id; after its owner four guests were invited, one after the other."""
+    """Invites four guests after the owner, one second apart, and returns the community's id."""
     community_id = await owner.community_id()
     for number in range(4):
         site.service.clock.advance(seconds=1)
@@ -116,7 +118,7 @@ async def _five_invitations(site: Site, owner: Browser) -> str:
 
 
 async def test_more_is_shown_while_the_list_catches_up(site: Site) -> None:
-    """Whether what was missed comes before or after what "Show more" asked for, all rows are there, and no button is left."""
+    """All rows appear and no button is left, in either order of the answers for the catch-up and for "Show more"."""
     async with site.owner() as owner:
         community_id = await _five_invitations(site, owner)
         for first_of_both in ("missed", "more"):
@@ -137,8 +139,10 @@ async def test_more_is_shown_while_the_list_catches_up(site: Site) -> None:
             await expect(page.get_by_role("button", name="Show more")).to_have_count(0)
 
 
-async def test_filters_combine_and_stand_in_the_address(site: Site) -> None:
-    """Status, delivery, role and text narrow the list together; the address keeps them over a reload, and back undoes one."""
+async def test_filters_combine_and_are_kept_in_the_address(site: Site) -> None:
+    """Status, delivery, role and text narrow the list together. The address keeps them over a reload, and back undoes
+    the last one.
+    """
     async with site.owner() as owner:
         community_id = await invite_in_three_states(site, owner)
         page = await site.person()
@@ -175,7 +179,7 @@ async def test_filters_combine_and_stand_in_the_address(site: Site) -> None:
 
 
 async def test_a_filter_survives_the_sign_in(site: Site) -> None:
-    """A list that somebody sent as a link is shown as it was asked for, also to who must sign in first."""
+    """A shared link to a filtered list shows that list, even after a sign-in."""
     async with site.owner() as owner:
         address = f"/#/communities/{await invite_in_three_states(site, owner)}?status=PENDING&role=ADMIN"
         page = await site.person()
@@ -185,8 +189,8 @@ async def test_a_filter_survives_the_sign_in(site: Site) -> None:
         await expect(page).to_have_url(site.service.url + address)
 
 
-async def test_a_question_that_came_to_nothing_is_told_beside_the_filter(site: Site) -> None:
-    """The list stays as it was, with the reason above it; the next question that is answered takes it away."""
+async def test_a_failed_query_shows_its_error_at_the_filter(site: Site) -> None:
+    """The list stays unchanged, with the error above it. The next successful query removes the error."""
     async with site.owner() as owner:
         community_id = await invite_in_three_states(site, owner)
         page = await site.person()
@@ -204,8 +208,8 @@ async def test_a_question_that_came_to_nothing_is_told_beside_the_filter(site: S
         await expect(page.get_by_role("alert")).to_have_count(0)
 
 
-async def test_a_change_outlives_an_answer_that_lacks_it(site: Site) -> None:
-    """What is told while the list is asked for stays, though the answer was made before."""
+async def test_a_change_outlives_an_older_answer(site: Site) -> None:
+    """A change that arrives while the list is loading stays, even if the answer was made before it."""
     async with site.invited() as (owner, invitation_id):
         page = await site.person()
         await sign_in(page)
@@ -222,8 +226,8 @@ async def test_a_change_outlives_an_answer_that_lacks_it(site: Site) -> None:
         await expect(rows(page)).to_have_count(0)
 
 
-async def test_what_was_typed_last_stays_out_of_the_next_view(site: Site) -> None:
-    """Who searches and goes on before the search began finds it in no other view's address."""
+async def test_a_pending_search_does_not_change_the_next_views_address(site: Site) -> None:
+    """A search that was typed but had not begun leaves no trace in the next view's address."""
     async with site.invited() as (owner, invitation_id):
         page = await site.person()
         await page.clock.install()
@@ -240,8 +244,10 @@ async def test_what_was_typed_last_stays_out_of_the_next_view(site: Site) -> Non
         await expect(page).to_have_url(f"{site.service.url}/{community}/invitations/{invitation_id}")
 
 
-async def test_the_list_follows_what_happens(site: Site) -> None:
-    """New invitations come by themselves, known ones change in place with the focus kept, and those that no longer fit go."""
+async def test_the_list_follows_live_changes(site: Site) -> None:
+    """New invitations appear, and changed ones update in place and keep the focus. Invitations that no longer match the
+    filter disappear.
+    """
     async with site.owner() as owner:
         community_id = await owner.community_id()
         page = await site.person()
@@ -265,8 +271,8 @@ async def test_the_list_follows_what_happens(site: Site) -> None:
         await expect(visible_text(page, "Reconnecting…")).to_have_count(0)
 
 
-async def test_a_broken_connection_is_taken_up_again(site: Site) -> None:
-    """Offline the list says that it waits; back online it has what happened meanwhile, and follows again."""
+async def test_a_broken_connection_is_resumed(site: Site) -> None:
+    """Offline, the list says that it is reconnecting. Back online it shows the missed changes and follows new ones."""
     async with site.owner() as owner:
         community_id = await owner.community_id()
         page = await site.person()
@@ -286,8 +292,8 @@ async def test_a_broken_connection_is_taken_up_again(site: Site) -> None:
         await expect(rows(page).first).to_contain_text("afterwards@example.com")
 
 
-async def test_who_loses_the_right_loses_the_view(site: Site) -> None:
-    """H162: an admin who is made a member while they look sees the members from then on, without a reload."""
+async def test_losing_a_role_closes_the_view(site: Site) -> None:
+    """H162: an admin who is demoted while the list is open sees the members from then on, without a reload."""
     async with site.invited(role="ADMIN"):
         page = await site.person()
         await accept_as(page, await site.link(), GUEST)

@@ -33,8 +33,8 @@ carol@example.com;
 """
 
 
-async def test_an_exported_list_is_read_as_it_was(site: Site) -> None:
-    """H193: the console takes the apostrophes off that exports put before formulas."""
+async def test_an_exported_list_is_read_unchanged(site: Site) -> None:
+    """H193: the console removes the apostrophes that exports put before formulas."""
     exported = csv_line(("email", "role", "message")) + csv_line(("+tag@example.com", "MEMBER", "=1;=2\n- one '=two"))
     assert "'+tag" in exported
     async with site.invited() as (owner, _):
@@ -45,8 +45,8 @@ async def test_an_exported_list_is_read_as_it_was(site: Site) -> None:
         assert (await Invitation.get(email="+tag@example.com")).message == "=1;=2\n- one '=two"
 
 
-async def test_a_list_is_checked_sent_and_told_row_by_row(site: Site) -> None:
-    """H100: each row is judged before anything is sent; what is good is sent, and each row says what became of it."""
+async def test_a_list_is_checked_and_sent_with_results_by_row(site: Site) -> None:
+    """H100: every row is checked before any is sent. Valid rows are sent, and each row shows its result."""
     async with site.invited() as (owner, _):
         page = await open_invite_many(site, owner)
         await expect(page.get_by_role("button", name="Invite 0 people")).to_be_disabled()
@@ -78,8 +78,10 @@ async def test_a_list_is_checked_sent_and_told_row_by_row(site: Site) -> None:
         )
 
 
-async def test_a_file_is_read_as_spreadsheets_write_it(site: Site) -> None:
-    """A chosen file's rows stand in the list, whatever its encoding and separator; what is no text is refused in words."""
+async def test_spreadsheet_files_are_read(site: Site) -> None:
+    """The rows of a chosen file appear in the list in each supported encoding and separator. A file that is not text is
+    rejected with a message.
+    """
     async with site.owner() as owner:
         page = await open_invite_many(site, owner)
         file, email = page.get_by_label("Or a file"), page.get_by_label("Addresses", exact=True)
@@ -95,7 +97,9 @@ async def test_a_file_is_read_as_spreadsheets_write_it(site: Site) -> None:
 
 
 async def test_quoted_names_and_cells_are_read_with_their_lines(site: Site) -> None:
-    """A name with a comma, a quoted cell after a space and a cell of two lines are one cell each. Rows have line numbers."""
+    """A name with a comma, a quoted cell after a space and a cell of two lines are one cell each. Rows have line
+    numbers.
+    """
     pasted = (
         '"Lovelace, Ada" <ada@example.com>, "Bo, B" <bob@example.com>\ncarol@example.com,member, "Hello,\nyou"\nlast'
     )
@@ -111,8 +115,10 @@ async def test_quoted_names_and_cells_are_read_with_their_lines(site: Site) -> N
         assert lines == ["1", "1", "2", "4"]
 
 
-async def test_many_are_sent_in_portions_that_can_be_taken_up_again(site: Site) -> None:
-    """120 rows go in three portions; when one does not arrive the rest waits, and one press sends it: nobody twice."""
+async def test_many_are_sent_in_portions_that_can_be_resumed(site: Site) -> None:
+    """120 rows are sent in three portions. When one fails, the rest waits for one press, and each person is invited
+    once.
+    """
     async with site.owner() as owner:
         page = await open_invite_many(site, owner)
         asked: list[int] = []
@@ -138,8 +144,8 @@ async def test_many_are_sent_in_portions_that_can_be_taken_up_again(site: Site) 
         assert await Invitation.all().count() == 121
 
 
-async def test_a_limit_stops_the_list_and_says_when(open_site: OpenSite) -> None:
-    """H135: over the inviter's limit the rest waits, with the time, and nothing of it was sent."""
+async def test_a_limit_pauses_the_list_and_shows_the_time(open_site: OpenSite) -> None:
+    """H135: above the inviter's limit the rest is not sent, and the page shows the time of the next try."""
     limits = {"attempts_per_client": "1000/1m", "invites_per_inviter": "3/1h"}
     async with open_site(rate_limits=limits) as site, site.owner() as owner:
         page = await open_invite_many(site, owner)
@@ -152,8 +158,10 @@ async def test_a_limit_stops_the_list_and_says_when(open_site: OpenSite) -> None
         assert await Invitation.all().count() == 4
 
 
-async def test_roles_change_and_members_go(site: Site) -> None:
-    """A role is chosen in a dialog that Escape leaves unchanged; removing is confirmed, and both are seen at once."""
+async def test_roles_are_changed_and_members_removed(site: Site) -> None:
+    """A role is chosen in a dialog, and Escape cancels it. Removing is confirmed. The list shows both changes
+    immediately.
+    """
     async with site.invited():
         async with site.service.browser() as guest:
             await guest.accept_as(await site.service.token_for(GUEST), GUEST)

@@ -1,4 +1,4 @@
-"""A newcomer's way from the mail to a community of two."""
+"""A newcomer's journey from the mail to a community of two."""
 
 import re
 
@@ -21,7 +21,9 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_a_newcomer_is_led_from_the_mail_to_a_community_of_two(site: Site) -> None:
-    """The owner comes in from the mailbox and invites; another account is refused in words; the guest then gets in."""
+    """The owner signs in from the mailbox and invites. Another account is rejected with a message, and the guest then
+    joins.
+    """
     owner = await site.person()
     await accept_as(owner, await site.link(OWNER), OWNER)
     await expect(heading(owner)).to_have_text("Welcome to Demo")

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def _traces(page: Page) -> str:
-    """All places where a page could have left something, as one text."""
+    """Every place where a page could have left the token, as one text."""
     session = await page.context.new_cdp_session(page)
     history = await session.send("Page.getNavigationHistory")
     stored = await page.evaluate(
@@ -36,7 +36,9 @@ async def _traces(page: Page) -> str:
 
 
 async def test_the_token_leaves_no_trace(site: Site) -> None:
-    """H093, H094: the token is in no request but the API's bodies, no Referer, storage, cookie, markup or history entry."""
+    """H093, H094: the token appears only in bodies of API requests, and in no Referer, storage, cookie, markup or
+    history entry.
+    """
     async with site.invited():
         page, network = await site.person(), Network()
         network.watch(page.context)
@@ -60,7 +62,9 @@ async def test_the_token_leaves_no_trace(site: Site) -> None:
 
 
 async def test_a_mail_scanner_consumes_nothing(site: Site) -> None:
-    """H017, H114: opening the page and running all its scripts asks two questions, begins no flow, and leaves the link live."""
+    """H017, H114: opening the page and running all its scripts sends only the query Open, starts no flow, and leaves the link
+    valid.
+    """
     async with site.invited():
         link = await site.link()
         for _ in range(3):
@@ -80,7 +84,7 @@ async def test_a_mail_scanner_consumes_nothing(site: Site) -> None:
 
 
 async def test_another_link_in_the_same_tab_is_opened(site: Site) -> None:
-    """A link that is pasted into the address bar of an open /confirm changes its # only, and is opened all the same."""
+    """A link that is pasted into the address bar of an open /confirm changes only the fragment, and is still opened."""
     async with site.invited():
         page = await site.person()
         await page.goto("/confirm")
@@ -90,8 +94,8 @@ async def test_another_link_in_the_same_tab_is_opened(site: Site) -> None:
         await expect(page).to_have_url(f"{site.service.url}/confirm")
 
 
-async def test_the_link_that_was_opened_last_is_shown(site: Site) -> None:
-    """What is answered about the link before is not shown any more; a link that comes amid the scripts is not missed."""
+async def test_the_last_opened_link_is_shown(site: Site) -> None:
+    """An answer about the previous link is discarded, and a link that arrives while the scripts load is not missed."""
     async with site.invited() as (owner, _):
         page, first = await site.person(), await site.link()
         await owner.do("createCommunity", name="Second")

@@ -23,7 +23,9 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_the_code_from_the_mailbox_opens_the_community(site: Site) -> None:
-    """H025: a wrong code costs a try and says how many are left, another can be sent, and the right one lets the guest in."""
+    """H025: a wrong code costs a try and shows how many are left. Another code can be sent, and the right one admits
+    the guest.
+    """
     async with site.invited():
         page = await site.person()
         await accept_as(page, await site.link(), GUEST, provider="google")
@@ -51,9 +53,9 @@ async def test_the_code_from_the_mailbox_opens_the_community(site: Site) -> None
         await expect(heading(page)).to_have_text("Welcome to Demo")
 
 
-async def test_a_code_that_cannot_be_sent_is_told_to_whoever_waits(site: Site) -> None:
-    """Before its mail has left the page says so; when it cannot be sent the page turns by itself, and the other sign-in
-    still lets the guest in.
+async def test_an_unsendable_code_is_reported_to_the_waiting_page(site: Site) -> None:
+    """The page says when the code has not been sent yet. When it cannot be sent, the page shows that without a reload,
+    and the other sign-in still admits the guest.
     """
     async with site.invited():
         page = await site.person()
@@ -70,8 +72,8 @@ async def test_a_code_that_cannot_be_sent_is_told_to_whoever_waits(site: Site) -
         await expect(heading(page)).to_have_text("Welcome to Demo")
 
 
-async def test_used_up_tries_leave_one_way_on(site: Site) -> None:
-    """After five wrong codes the form is gone, and signing in again is the one thing to do."""
+async def test_exhausted_tries_leave_signing_in_again(site: Site) -> None:
+    """After five wrong codes the form is gone, and signing in again is the only action."""
     async with site.invited():
         page = await site.person()
         await accept_as(page, await site.link(), GUEST, provider="google")

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_the_last_owner_cannot_leave_and_a_member_can(site: Site) -> None:
-    """The last owner is told so in the dialog and stays; a member leaves, and comes out at their communities."""
+    """The dialog tells the last owner why they cannot leave. A member leaves and returns to their communities."""
     async with site.invited():
         owner = await site.person()
         await sign_in(owner)

@@ -22,8 +22,8 @@ from tests.support.invitee import Network
 pytestmark = pytest.mark.anyio
 
 
-async def test_a_provider_that_is_down_leaves_the_others(site: Site) -> None:
-    """A provider that cannot be reached is told beside its button; the other one still works."""
+async def test_an_unreachable_provider_leaves_the_others_usable(site: Site) -> None:
+    """The page shows an error at the button of an unreachable provider; the other provider still works."""
     async with site.invited():
         site.google.metadata_changes = {"issuer": "https://elsewhere.example"}
         page = await site.person()
@@ -35,8 +35,8 @@ async def test_a_provider_that_is_down_leaves_the_others(site: Site) -> None:
         await expect(heading(page)).to_have_text("Welcome to Demo")
 
 
-async def test_a_service_out_of_reach_is_told_and_tried_again(site: Site) -> None:
-    """A request that does not arrive ends in words with a button, and the token is still in memory for the next try."""
+async def test_an_unreachable_service_is_reported_and_retried(site: Site) -> None:
+    """A failed request shows an error with a button, and the token stays in memory for the retry."""
     async with site.invited():
         page = await site.person()
         await page.route("**/graphql", lambda route: route.abort())
@@ -51,8 +51,8 @@ async def test_a_service_out_of_reach_is_told_and_tried_again(site: Site) -> Non
         await expect(page.get_by_role("alert")).to_have_text("Something went wrong on our side. Try again in a moment.")
 
 
-async def test_a_browser_without_network_is_told_so(site: Site) -> None:
-    """Offline is said beside the button that was pressed, and the same press works once the network is back."""
+async def test_an_offline_browser_shows_an_error(site: Site) -> None:
+    """Being offline is reported at the pressed button, and the same press works once the network is back."""
     async with site.invited():
         page = await site.person()
         await page.goto(await site.link())
@@ -65,8 +65,8 @@ async def test_a_browser_without_network_is_told_so(site: Site) -> None:
         await expect(heading(page)).to_have_text("Welcome to Demo")
 
 
-async def test_a_page_that_opened_offline_goes_on_by_itself(site: Site) -> None:
-    """What could not be asked is asked again as soon as the browser is back online, without a press."""
+async def test_a_page_opened_offline_recovers_when_online(site: Site) -> None:
+    """A failed request is repeated as soon as the browser is back online, without a press."""
     async with site.invited():
         page = await site.person()
         await page.route("**/graphql", lambda route: route.abort())
@@ -78,8 +78,8 @@ async def test_a_page_that_opened_offline_goes_on_by_itself(site: Site) -> None:
 
 
 async def test_a_slow_network_shows_progress(site: Site) -> None:
-    """While the service has not answered, the page says that it looks, the pressed button that it works, and a second
-    press asks nothing again.
+    """While the service has not answered, the page shows that it loads and the pressed button that it is busy. A second
+    press sends no second request.
     """
     async with site.invited():
         page, network = await site.person(), Network()
@@ -107,8 +107,8 @@ async def test_a_slow_network_shows_progress(site: Site) -> None:
         assert network.operations.count("Accept") == 1
 
 
-async def test_too_many_questions_are_told_in_words(open_site: OpenSite) -> None:
-    """A page that may not even ask for the invitation says so and what to do, whichever way it was refused."""
+async def test_too_many_requests_show_an_explanation(open_site: OpenSite) -> None:
+    """When the invitation's query is rate limited, by GraphQL or by status 429, the page says what to do."""
     limits = {"attempts_per_client": "1/1m", "mails_per_recipient": "1000/1h"}
     async with open_site(rate_limits=limits) as site:
         page = await site.person(language="de")
@@ -124,7 +124,7 @@ async def test_too_many_questions_are_told_in_words(open_site: OpenSite) -> None
 
 
 async def test_a_limit_says_when_to_try_again(open_site: OpenSite) -> None:
-    """RateLimited is shown beside the button that met it, with the time."""
+    """RateLimited is shown at the pressed button, with the time of the next try."""
     limits = {"attempts_per_client": "3/1m", "mails_per_recipient": "1000/1h"}
     async with open_site(rate_limits=limits) as site:
         page = await site.person()
@@ -137,8 +137,8 @@ async def test_a_limit_says_when_to_try_again(open_site: OpenSite) -> None:
         await expect(page.get_by_role("alert")).to_contain_text("Try again in")
 
 
-async def test_broken_scripts_end_in_words(site: Site) -> None:
-    """An error that nobody caught shows what to do."""
+async def test_an_uncaught_error_shows_what_to_do(site: Site) -> None:
+    """An uncaught error in a script shows a page that says how to continue."""
     page = await site.person()
     await page.goto("/confirm")
     await expect(heading(page)).to_have_text("Open your invitation")
@@ -148,16 +148,16 @@ async def test_broken_scripts_end_in_words(site: Site) -> None:
     site.errors.clear()
 
 
-async def test_a_browser_without_javascript_is_told_so(site: Site) -> None:
-    """The words for it are there, in all languages, and nothing pretends to be loading."""
+async def test_a_browser_without_javascript_shows_an_explanation(site: Site) -> None:
+    """The explanation appears in all languages, and no loading indicator is visible."""
     page = await site.person(scripts=False)
     await page.goto("/confirm")
     await expect(page.locator("noscript p:visible")).to_have_count(4)
     await expect(page.locator(".waiting")).to_be_hidden()
 
 
-async def test_a_page_whose_scripts_never_come_says_so(site: Site) -> None:
-    """Where a script does not load, words appear after some seconds without any script."""
+async def test_missing_scripts_show_an_explanation(site: Site) -> None:
+    """When a script does not load, an explanation appears after some seconds without any script."""
     page = await site.person()
     time = await page.context.new_cdp_session(page)
     await time.send("Animation.enable")
@@ -180,7 +180,7 @@ async def test_a_page_whose_scripts_never_come_says_so(site: Site) -> None:
     ],
 )
 async def test_pages_speak_the_readers_language(site: Site, language: str, title: str) -> None:
-    """The first of the browser's languages that there are words for is the page's; otherwise English."""
+    """The page uses the first of the browser's languages that has a translation, and English otherwise."""
     page = await site.person(language=language)
     await page.goto("/nowhere")
     await expect(heading(page)).to_have_text(title)

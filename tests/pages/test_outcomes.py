@@ -91,8 +91,12 @@ Happen = Callable[[Site, Page, Browser], Any]
         (_third_party, "Enter the code from your mail", "Confirm"),
     ],
 )
-async def test_every_outcome_has_words_and_one_main_button(site: Site, happens: Happen, title: str, main: str) -> None:
-    """Each acceptance status says what happened and what to do next, also after a reload, readable for everybody."""
+async def test_every_outcome_has_an_explanation_and_one_main_button(
+    site: Site, happens: Happen, title: str, main: str
+) -> None:
+    """Each acceptance status explains its result and the next step, also after a reload, and passes the accessibility
+    checks.
+    """
     async with site.invited() as (owner, _):
         page = await site.person()
         await happens(site, page, owner)
@@ -111,8 +115,8 @@ async def test_every_outcome_has_words_and_one_main_button(site: Site, happens: 
     ("language", "refused"),
     [("de", "Das war ein anderes Konto"), ("fr", "C’était un autre compte"), ("es", "Era otra cuenta")],
 )
-async def test_a_refusal_is_told_in_the_readers_language(site: Site, language: str, refused: str) -> None:
-    """Mismatch, an address that is not verified, and the fresh link: no English sentence is left among the others."""
+async def test_a_rejection_is_shown_in_the_readers_language(site: Site, language: str, refused: str) -> None:
+    """A mismatch, an unverified address and the fresh link show no English sentence among the others."""
     async with site.invited():
         page = await site.person(language=language)
         await page.goto(f"/confirm#{'x' * 43}")
@@ -132,8 +136,10 @@ async def test_a_refusal_is_told_in_the_readers_language(site: Site, language: s
                 await expect(heading(page)).to_have_text(refused)
 
 
-async def test_the_address_that_was_proved_can_be_asked_for(site: Site) -> None:
-    """After a mismatch one press asks the admins for the proved address; it is said, stays said, and they see it."""
+async def test_the_proved_address_can_be_requested(site: Site) -> None:
+    """After a mismatch one press requests an invitation for the proved address. The page confirms it, also after a
+    reload, and the admins see it.
+    """
     async with site.invited() as (owner, invitation_id):
         page = await site.person()
         await accept_as(page, await site.link(), "other@example.com")
@@ -154,8 +160,8 @@ async def test_the_address_that_was_proved_can_be_asked_for(site: Site) -> None:
         assert await Membership.all().count() == 1
 
 
-async def test_a_second_address_that_is_asked_for_is_told_plainly(site: Site) -> None:
-    """H182: where the admins have a request for another address already, the page says so after the press."""
+async def test_a_second_requested_address_is_reported(site: Site) -> None:
+    """H182: when the admins already have a request for another address, the page reports it after the press."""
     async with site.invited() as (owner, invitation_id), site.service.browser() as first:
         link = await site.link()
         acceptance = await first.accept_as(link.partition("#")[2], "first@example.com")
@@ -170,8 +176,10 @@ async def test_a_second_address_that_is_asked_for_is_told_plainly(site: Site) ->
         assert (await owner.ask(query, id=invitation_id))["invitation"] == {"proposedEmail": "first@example.com"}
 
 
-async def test_an_address_that_nobody_vouches_for_cannot_be_asked_for(site: Site) -> None:
-    """Where the provider does not vouch for the other address, the page says whom to ask, and has no button for it."""
+async def test_an_unverified_address_cannot_be_requested(site: Site) -> None:
+    """When the provider does not verify the other address, the page names the inviter as the contact, and has no
+    button.
+    """
     async with site.invited():
         page = await site.person()
         await accept_as(page, await site.link(), "other@example.com", verified=False)
@@ -179,9 +187,9 @@ async def test_an_address_that_nobody_vouches_for_cannot_be_asked_for(site: Site
         await expect(page.get_by_role("button", name=re.compile("Ask to be invited"))).to_have_count(0)
 
 
-async def test_another_account_can_really_be_chosen(site: Site) -> None:
-    """After a mismatch at Google the way back there asks for the account anew and names none; all that our pages
-    send to another origin is the person: navigations of the whole window, which need no third-party cookie.
+async def test_another_account_can_be_chosen_after_a_mismatch(site: Site) -> None:
+    """After a mismatch at Google, the next sign-in asks Google for an account choice and sends no login hint. Our pages
+    send other origins only navigations of the whole window, which need no third-party cookie.
     """
     async with site.invited("guest@gmail.com"):
         page, network = await site.person(), Network()
@@ -203,8 +211,8 @@ async def test_another_account_can_really_be_chosen(site: Site) -> None:
         assert own or (request.is_navigation_request() and request.frame == page.main_frame), request.url
 
 
-async def test_a_brand_has_its_button_for_its_own_words_only(site: Site) -> None:
-    """Google's logo stands beside "Sign in with Google", and beside nothing else; other providers have one of ours."""
+async def test_the_brand_button_is_used_for_signing_in_only(site: Site) -> None:
+    """Google's logo appears only in "Sign in with Google". Other providers have one of our icons."""
     async with site.invited():
         page = await site.person()
         await page.goto(await site.link())
@@ -216,8 +224,10 @@ async def test_a_brand_has_its_button_for_its_own_words_only(site: Site) -> None
         await expect(page.get_by_role("button", name="Send another code").locator("img")).to_have_count(0)
 
 
-async def test_long_words_do_not_hide_the_buttons(site: Site) -> None:
-    """A message of a thousand characters shows its beginning, so that the first button is in sight, and opens on a press."""
+async def test_a_long_message_does_not_hide_the_buttons(site: Site) -> None:
+    """A message of a thousand characters shows its beginning, which keeps the first button in sight. A press shows the
+    rest.
+    """
     message = "Words upon words. " * 55
     async with site.invited(message=message):
         page = await site.person()

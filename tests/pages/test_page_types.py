@@ -1,4 +1,4 @@
-"""The pages' scripts carry their types in JSDoc, and the TypeScript compiler holds them to it."""
+"""The types of the pages' scripts, in JSDoc, checked by the TypeScript compiler."""
 
 import shutil
 import subprocess
@@ -18,7 +18,7 @@ COMPILER: Final = ROOT / "node_modules" / ".bin" / "tsc"
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the folders with scripts, for the compiler to read and for a test to spoil."""
+    """A copy of the folders with scripts, for the compiler to read and for a test to modify."""
     if shutil.which("node") is None or not COMPILER.exists():
         skip_without("the TypeScript compiler (apt-get install npm, then make test sets it up)")
     folder = tmp_path_factory.mktemp("service")
@@ -29,7 +29,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def check(service: Path) -> tuple[int, str]:
-    """The compiler's exit status and words."""
+    """Runs the compiler and returns its exit status and output."""
     done = subprocess.run(  # noqa: S603 -- the compiler that package-lock.json pins
         [COMPILER, "--project", service / "pages" / "jsconfig.json", "--pretty", "false", "--listFiles"],
         capture_output=True,
@@ -39,13 +39,13 @@ def check(service: Path) -> tuple[int, str]:
     return done.returncode, done.stdout
 
 
-def test_the_scripts_fit_their_types(service: Path) -> None:
-    """Every script of the pages and of the mailbox passes the compiler, strictly."""
-    status, said = check(service)
-    assert status == 0, said
+def test_the_scripts_pass_the_type_check(service: Path) -> None:
+    """Every script of the pages and of the mailbox passes the compiler in strict mode."""
+    status, output = check(service)
+    assert status == 0, output
     scripts = {str(path) for path in service.rglob("*.js") if path.parent.name != "vendor"}
     assert len(scripts) > 20
-    assert scripts <= set(said.splitlines()), "a script that the compiler never read"
+    assert scripts <= set(output.splitlines()), "a script that the compiler never read"
 
 
 def test_generated_operation_types_are_current() -> None:
@@ -63,15 +63,15 @@ def test_generated_operation_types_are_current() -> None:
         ("dev/mailbox.js", "document.getElementById('list').remove()"),
     ],
 )
-def test_a_mistake_in_a_script_is_found(service: Path, script: str, mistake: str) -> None:
-    """A field, an id of words or a null that does not fit fails the check, by file and line."""
+def test_a_type_error_in_a_script_is_reported(service: Path, script: str, mistake: str) -> None:
+    """A wrong field, a wrong word id or an unchecked null fails the check, with file and line."""
     whole = (service / script).read_text("utf-8")
     wrong = f"/** @param {{import('/{service}/pages/static/operations.js').Acceptance}} acceptance */\nexport const x = (acceptance) => {mistake};"
     (service / script).write_text(f"{whole}\n{wrong}\n", "utf-8")
     try:
-        status, said = check(service)
+        status, output = check(service)
     finally:
         (service / script).write_text(whole, "utf-8")
     assert status != 0
     line = len(whole.splitlines()) + 3
-    assert f"{Path(script).name}({line}," in said, said
+    assert f"{Path(script).name}({line}," in output, output

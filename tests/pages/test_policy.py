@@ -16,7 +16,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_an_access_token_is_shown_once_and_revoked(site: Site) -> None:
-    """A token needs a name and a community; it is shown once, works for a script, and stops when it is revoked."""
+    """A token needs a name and a community. It is shown once, works for a script, and fails after it was revoked."""
     async with site.owner() as owner:
         page = await site.person()
         await page.context.grant_permissions(["clipboard-read", "clipboard-write"])

@@ -22,14 +22,14 @@ from tests.support.console import end_session_at, open_invite_many
 pytestmark = pytest.mark.anyio
 
 
-_FORGOTTEN: Final = """() => new Promise((done) => {
-    const look = () => (sessionStorage.length ? requestAnimationFrame(look) : done());
-    look();
+_STORAGE_EMPTY: Final = """() => new Promise((done) => {
+    const poll = () => (sessionStorage.length ? requestAnimationFrame(poll) : done());
+    poll();
 })"""
 
 
-async def test_what_was_typed_is_for_the_one_who_typed_it(site: Site) -> None:
-    """Another person who signs in there finds the form empty, and nothing of it is left in the browser."""
+async def test_form_input_is_restored_for_its_author_only(site: Site) -> None:
+    """Another person who signs in there finds an empty form, and the browser deletes the input."""
     async with site.invited(role="ADMIN") as (owner, _):
         async with site.service.browser() as guest:
             await guest.accept_as(await site.service.token_for(GUEST), GUEST)
@@ -41,11 +41,11 @@ async def test_what_was_typed_is_for_the_one_who_typed_it(site: Site) -> None:
         await press(page, "Send invitation")
         await accept_as(page, None, GUEST)
         await expect(page.get_by_label("Email address")).to_have_value("")
-        await asyncio.wait_for(page.evaluate(_FORGOTTEN), 30)
+        await asyncio.wait_for(page.evaluate(_STORAGE_EMPTY), 30)
 
 
-async def test_a_list_goes_on_after_the_session_has_ended(site: Site) -> None:
-    """A session that ends between two portions keeps the rows that were not sent, and only those."""
+async def test_a_list_resumes_after_the_session_has_ended(site: Site) -> None:
+    """A session that ends between two portions keeps exactly the rows that were not sent."""
     async with site.owner() as owner:
         page = await open_invite_many(site, owner)
         await end_session_at(page, "mutation InviteMany(", time=2)
@@ -62,7 +62,7 @@ async def test_a_list_goes_on_after_the_session_has_ended(site: Site) -> None:
 
 
 async def test_a_view_without_a_session_leads_to_the_sign_in(site: Site) -> None:
-    """No view says that there is no such thing where only the session has ended."""
+    """When only the session has ended, each view leads to the sign-in and never reports a missing object."""
     async with site.invited() as (owner, invitation_id):
         community = f"/#/communities/{await owner.community_id()}"
         for view in ("", "/members", "/audit", "/rules", "/invite", f"/invitations/{invitation_id}"):

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_a_deep_link_survives_the_sign_in(site: Site) -> None:
-    """Who must sign in first comes back to the very view that they opened, and the address keeps no mark of it."""
+    """After the sign-in the reader returns to the view that they opened, and its address is unchanged."""
     async with site.invited() as (owner, invitation_id):
         page = await site.person()
         address = f"/#/communities/{await owner.community_id()}/invitations/{invitation_id}"
@@ -32,8 +32,8 @@ async def test_a_deep_link_survives_the_sign_in(site: Site) -> None:
         await expect(page).to_have_url(site.service.url + address)
 
 
-async def test_a_sign_in_that_nobody_invited_is_told_so(site: Site) -> None:
-    """H020: the words come once, stay away after a reload, and nobody is signed in."""
+async def test_an_uninvited_sign_in_shows_an_explanation(site: Site) -> None:
+    """H020: the explanation appears once, is gone after a reload, and no session begins."""
     page = await site.person()
     await page.goto("/")
     await accept_as(page, None, "stranger@example.com")
@@ -44,8 +44,8 @@ async def test_a_sign_in_that_nobody_invited_is_told_so(site: Site) -> None:
     await expect(visible_text(page, "There is no member with this sign-in")).to_have_count(0)
 
 
-async def test_a_session_that_ended_meanwhile_is_told(site: Site) -> None:
-    """Inviting without a session any more leads to the sign-in, in words, and sends nothing."""
+async def test_an_ended_session_is_reported_at_the_sign_in(site: Site) -> None:
+    """Inviting after the session has ended leads to the sign-in with an explanation, and sends no invitation."""
     async with site.owner():
         page = await site.person()
         await sign_in(page)

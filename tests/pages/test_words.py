@@ -31,7 +31,7 @@ TRANSLATED: Final = [language for language in LANGUAGES if language != "en"]
 @pytest.mark.parametrize("language", TRANSLATED)
 @pytest.mark.parametrize("folder", ["", "console/"])
 def test_every_word_is_translated_with_its_values_and_forms(folder: str, language: str) -> None:
-    """A built module has the ids of the English one; every text keeps its values and its forms of number."""
+    """A translated module has the same ids as the English one. Every text keeps its placeholders and its plural forms."""
     source = STATIC / "words" / folder / "en.js"
     english = dict(LINE.findall(source.read_text("utf-8")))
     translated = dict(LINE.findall(translated_module(source, language)))
@@ -53,7 +53,7 @@ def test_pages_know_the_languages_of_the_service() -> None:
 
 @pytest.mark.parametrize("language", TRANSLATED)
 def test_every_audit_event_is_translated_and_can_be_filtered(language: str) -> None:
-    """Each kind of event that a community's log can hold has a sentence in every language and a group in the filter."""
+    """Each kind of event in a community's log has a sentence in every language and a group in the filter."""
     kinds = {kind for kind in audit_sentences._SENTENCES if not re.match(r"member\.(sign|identity)", kind)}
     groups = (STATIC / "console/audit.js").read_text("utf-8").partition("const KINDS = {")[2].partition("};")[0]
     assert set(re.findall(r'"(\w+\.\w+)"', groups)) == kinds | {"invitation.accept_refused"}
@@ -69,7 +69,7 @@ _OWN_TEXT: Final = """() => {
 
 
 async def test_the_console_speaks_the_readers_language(site: Site) -> None:
-    """A German reader meets German in every view: what is left of English is marked as such."""
+    """A German reader sees German in every view, and any remaining English is marked as English."""
     async with site.invited() as (owner, invitation_id):
         page = await site.person(language="de-DE")
         await page.goto("/")
@@ -89,7 +89,7 @@ async def test_the_console_speaks_the_readers_language(site: Site) -> None:
 
 @pytest.mark.parametrize("language", TRANSLATED)
 def test_reasons_of_blocks_and_suppressions_are_translated(language: str) -> None:
-    """Each sentence on an invitation that is blocked or whose mail was not sent has a translation."""
+    """Each sentence about a blocked invitation or a mail that was not sent has a translation."""
     blocked = [BLOCKED_BY_INVITER, BLOCKED_BY_RULES, BLOCKED_BY_SEATS]
     reasons = [suppression.SUPPRESSED, delivery_reason("MAIL_MARKED_AS_SPAM")]
     assert [str(sentence) for sentence in (*blocked, *reasons) if sentence.text(language) == str(sentence)] == []
