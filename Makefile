@@ -31,7 +31,7 @@ run: $(VENV)/.runtime
 	@exec $(BIN)/guestlist dev --port $(PORT)
 
 # Runs every check, even after a failed one. The last lines list the results.
-CHECKS := 'ruff check .' 'ruff format --check .' 'lint-imports --no-logo' 'mypy'
+CHECKS := 'ruff check .' 'ruff format --check .' 'lint-imports --no-logo' 'mypy' 'python -m tests.support.prose'
 .PHONY: test
 test: CHECKS += 'pytest -n auto --dist worksteal $(ARGS)'
 .PHONY: lint
