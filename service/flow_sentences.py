@@ -154,7 +154,10 @@ def to_columns(sentence: Sentence) -> tuple[str, str]:
 
 
 def from_columns(message: str | None, code: str | None, facts: Mapping[str, str] | None) -> Sentence:
-    """Returns the sentence of a flow's row. A row of an earlier version has it in English, in the column message."""
-    if code in CODES:
-        return flow_sentence(str(code), **(facts or {}))
-    return Sentence(message) if message else flow_sentence("STARTED")
+    """Returns the sentence of a flow's row.
+
+    An earlier version writes it in English to the column message, and leaves the code of an earlier sentence in the row.
+    """
+    if message:
+        return Sentence(message)
+    return flow_sentence(str(code), **(facts or {})) if code in CODES else flow_sentence("STARTED")
