@@ -144,6 +144,6 @@ class CommunityMutations:
         return UpdateInvitationPolicySuccess(community=Community.from_view(access))
 
 
-def _value_of(maybe: Any) -> Any:
+def _value_of(field: Any) -> Any:
     """Returns the value of an optional input field, which may be null, or UNSET for an omitted field."""
-    return UNSET if maybe is None else maybe.value
+    return UNSET if field is None else field.value

@@ -47,7 +47,9 @@ def test_every_word_is_translated_with_its_values_and_forms(folder: str, languag
 
 def test_pages_know_the_languages_of_the_service() -> None:
     """words.js loads modules of the languages that the service has catalogues for."""
-    languages = re.findall(r"^const LANGUAGES = (\[.*\]);$", (STATIC / "words.js").read_text("utf-8"), re.MULTILINE)
+    languages = re.findall(
+        r"^export const LANGUAGES = (\[.*\]);$", (STATIC / "words.js").read_text("utf-8"), re.MULTILINE
+    )
     assert [tuple(orjson.loads(found)) for found in languages] == [LANGUAGES]
 
 

@@ -7,7 +7,7 @@
 /** @typedef {Record<string, string | number>} Values */
 
 /** The service builds the modules of all languages but English from its gettext catalogues. */
-const LANGUAGES = ["en", "de", "fr", "es"];
+export const LANGUAGES = ["en", "de", "fr", "es"];
 
 /** The first of the reader's languages that has a catalogue. */
 function preferredLanguage() {

@@ -3,7 +3,7 @@
 import { ask } from "../api.js";
 import * as api from "../operations.js";
 import { announce, button, field, h, notice, problemWords, onSubmit } from "../page.js";
-import { joinList, t } from "../words.js";
+import { LANGUAGES, joinList, t } from "../words.js";
 import { ROLES, showProblem } from "./community-page.js";
 
 /** @typedef {import("../operations.js").Community} Community */
@@ -12,7 +12,6 @@ import { ROLES, showProblem } from "./community-page.js";
 /** @typedef {import("../console.js").ViewContext} ViewContext */
 
 export const LONGEST_MESSAGE = 1000;
-const LANGUAGES = ["en", "de", "fr", "es"];
 
 /**
  * @param {ViewContext} context
