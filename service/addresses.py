@@ -52,9 +52,7 @@ def canonical(text: str) -> Address:
     try:
         validate_email(address, check_deliverability=False, allow_smtputf8=False, strict=True, test_environment=True)
     except EmailNotValidError:
-        raise AddressInvalid(
-            sentence("EMAIL_INVALID", "This is not a plain email address like name@example.com.")
-        ) from None
+        raise AddressInvalid(_fault(local, domain)) from None
     if not _TOP_LEVEL_DOMAIN.fullmatch(address.rpartition(".")[2].lower()):
         raise AddressInvalid(sentence(
             "EMAIL_INVALID", "The part after the @ does not end in a top-level domain, such as .com."
@@ -122,6 +120,29 @@ def _halves(address: str) -> tuple[str, str]:
             " addresses as another one, so they cannot be invited.",
         ))  # fmt: skip
     return local, domain
+
+
+def _fault(local: str, domain: str) -> Sentence:
+    """The fault of an address that the parser rejects."""
+    if local.startswith('"'):
+        return sentence("EMAIL_INVALID", "The part before the @ is in quotation marks, which is not allowed here.")
+    if characters := sorted(set(re.sub(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]", "", local))):
+        shown = tuple(
+            character if character.isprintable() and character != " " else f"U+{ord(character):04X}"
+            for character in characters
+        )
+        return sentence(
+            "EMAIL_INVALID",
+            "The part before the @ has characters that are not allowed: %(characters)s.",
+            characters=shown,
+        )
+    if local != local.strip(".") or ".." in local:
+        return sentence("EMAIL_INVALID", "The part before the @ begins or ends with a period, or has two in a row.")
+    if "." not in domain:
+        return sentence(
+            "EMAIL_INVALID", "The part after the @ has no period; a domain such as example.com was expected."
+        )
+    return sentence("EMAIL_INVALID", "This is not a plain email address like name@example.com.")
 
 
 def _a_label(domain: str) -> str:

@@ -160,4 +160,8 @@ def from_columns(message: str | None, code: str | None, facts: Mapping[str, str]
     """
     if message:
         return Sentence(message)
-    return flow_sentence(str(code), **(facts or {})) if code in CODES else flow_sentence("STARTED")
+    return (
+        flow_sentence(str(code), **(facts if isinstance(facts, dict) else {}))
+        if code in CODES
+        else flow_sentence("STARTED")
+    )

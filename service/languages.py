@@ -142,14 +142,32 @@ class Sentence:
 
     def text(self, language: str) -> str:
         """The sentence in one of LANGUAGES."""
+        catalogue = translations(language)
+        message = self._translated(catalogue)
+        if not self.facts and (not self.code or "%(" not in message):
+            return message
         words = {name: _in_words(fact, language) for name, fact in self.facts.items()}
-        message = self._translated(translations(language))
-        return message % words if words else message
+        return message % _Words(words, unknown=catalogue.gettext(_UNKNOWN))
 
     def _translated(self, catalogue: NullTranslations) -> str:
-        if isinstance(self.message, Plural):
-            return catalogue.ngettext(self.message.one, self.message.other, int(str(self.facts["count"])))
-        return catalogue.gettext(self.message)
+        if not isinstance(self.message, Plural):
+            return catalogue.gettext(self.message)
+        count = str(self.facts.get("count", ""))
+        return catalogue.ngettext(self.message.one, self.message.other, int(count) if count.isdecimal() else 0)
+
+
+_UNKNOWN: Final = gettext_noop("unknown")
+
+
+class _Words(dict[str, str]):
+    """The facts of a sentence in words. A fact that a row of another version lacks is "unknown"."""
+
+    def __init__(self, words: Mapping[str, str], *, unknown: str) -> None:
+        super().__init__(words)
+        self._unknown = unknown
+
+    def __missing__(self, name: str) -> str:
+        return self._unknown
 
 
 def sentence(code: str, message: Message, /, **facts: object) -> Sentence:

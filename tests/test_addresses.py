@@ -1,5 +1,6 @@
 """Canonical addresses and their comparison, with examples by hypothesis."""
 
+import re
 import string
 from datetime import UTC, datetime
 from email import message_from_bytes
@@ -247,3 +248,21 @@ def test_international_domains_are_compared_as_a_labels() -> None:
 def test_masked_addresses_show_the_first_letter(address: str, shown: str) -> None:
     """A masked address shows the first letter and the domain. An address with one letter shows only the domain."""
     assert masked(address) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ('"a b"@example.com', "in quotation marks"),
+        ("a b@example.com", "not allowed: U+0020"),
+        ("a(b)@example.com", "not allowed: ( and )"),
+        ("a\n@example.com", "not allowed: U+000A"),
+        (".a@example.com", "begins or ends with a period"),
+        ("a..b@example.com", "two in a row"),
+        ("a@localhost", "has no period"),
+    ],
+)
+def test_rejected_address_names_its_fault(text: str, fault: str) -> None:
+    """An admin reads the fault of an address, and the expected input."""
+    with pytest.raises(AddressInvalid, match=re.escape(fault)):
+        canonical(text)

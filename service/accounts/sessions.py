@@ -100,7 +100,7 @@ async def sign_out(caller: Caller | None, *, everywhere: bool, session_id: str |
         raise NotFound(_NO_SESSION)
     open_sessions = Session.filter(member_id=caller.member_id, ended_at=None)
     if not everywhere:
-        ending = session_id or caller.credential_id
+        ending = caller.credential_id if session_id is None else session_id
         open_sessions = open_sessions.filter(id=ending if is_id(ending) else "")
     async with transaction():
         ended = await open_sessions.update(ended_at=now)

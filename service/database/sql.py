@@ -144,9 +144,10 @@ def json_list(value: str | list[str]) -> tuple[str, ...]:
 
 
 def json_object(value: str | dict[str, str] | None) -> dict[str, str]:
-    """The object of a JSON column, which is text unless the driver decoded it."""
-    decoded: dict[str, str] = orjson.loads(value) if isinstance(value, str) else value or {}
-    return decoded
+    """The facts of a JSON column, which is text unless the driver decoded it. Other values than texts are left out."""
+    decoded = orjson.loads(value) if isinstance(value, str) else value
+    facts = decoded.items() if isinstance(decoded, dict) else ()
+    return {name: fact for name, fact in facts if isinstance(fact, str)}
 
 
 async def select_pages(keys: Sequence[str], rest: str, params: Params) -> list[list[dict[str, Any]]]:

@@ -262,7 +262,12 @@ def _blocked(row: dict[str, Any], access: CommunityAccess, role: Role) -> Senten
 
 
 def _delivery_reason(row: dict[str, Any]) -> Sentence | None:
-    """Returns the reason of the newest mail's delivery. Rows of earlier versions store an English sentence."""
+    """Returns the reason of the newest mail's delivery. Rows of earlier versions store an English sentence.
+
+    A sent or delivered mail has none: an earlier version that runs during an update leaves the code of the mail before.
+    """
+    if row["delivery"] in {Delivery.SENT, Delivery.DELIVERED}:
+        return None
     if row["delivery_reason"]:
         return Sentence(row["delivery_reason"])
     return reasons.from_columns(row["delivery_code"], row["delivery_facts"])

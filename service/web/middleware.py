@@ -116,10 +116,10 @@ class KnownHosts:
         hosts = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
         found = _HOST.fullmatch(hosts[0]) if len(hosts) == 1 else None
         if found is None:
-            return _error_response(scope, 400, localized(_HOST_EXPECTED))
+            return _error_response(scope, 400, localized(_HOST_EXPECTED), _HOST_EXPECTED.code)
         if found[1].strip("[]").lower() in self._hosts:
             return None
-        return _error_response(scope, 421, localized(_OTHER_HOST))
+        return _error_response(scope, 421, localized(_OTHER_HOST), _OTHER_HOST.code)
 
 
 class AccessLog:

@@ -139,6 +139,43 @@ async def test_a_delivery_reason_is_stored_as_code_and_facts(service: Service) -
     assert len(set(reported.values())) == len(LANGUAGES)
 
 
+@pytest.mark.parametrize("facts", [None, "{}", "[]", "null", "5", '"text"', '{"next": [1]}', '{"bounce": 7}'])
+async def test_row_without_its_facts_is_still_readable(service: Service, facts: str | None) -> None:
+    """Rows of another version can lack a fact, or have another type of it. The sentence has "unknown" in its place."""
+    async with service.browser() as owner:
+        community = await join_owner(service, owner)
+        invitation = (await owner.invite(community, GUEST))["invitation"]["id"]
+        await database.execute(
+            "UPDATE invitations SET delivery = 'BOUNCED', delivery_code = 'MAIL_BOUNCED_NO_MAILBOX', delivery_facts = $1"
+            " WHERE id = $2",
+            facts, invitation,
+        )  # fmt: skip
+        await database.execute(
+            "INSERT INTO audit_events (id, kind, at, community_id, invitation_id, details) VALUES ($1, $2, $3, $4, $5, $6)",
+            "evt_odd", "invitation.bounced", service.clock() + timedelta(seconds=1), community, invitation,
+            '{"reason": "MAIL_BOUNCED_NO_MAILBOX"}',
+        )  # fmt: skip
+        displayed = (await answer(owner, _DISPLAYED, "de", id=invitation))["invitation"]
+    assert displayed["deliveryReason"].endswith("prüfen Sie die Schreibweise der Adresse (unbekannt).")
+    assert "(unbekannt)" in next(
+        event["summary"] for event in displayed["timeline"]["nodes"] if event["kind"] == "invitation.bounced"
+    )
+
+
+@pytest.mark.parametrize("delivery", ["SENT", "DELIVERED"])
+async def test_sent_mail_has_no_reason_of_an_earlier_one(service: Service, delivery: str) -> None:
+    """An earlier version that runs during an update leaves the code of the mail before."""
+    async with service.browser() as owner:
+        community = await join_owner(service, owner)
+        invitation = (await owner.invite(community, GUEST))["invitation"]["id"]
+        await database.execute(
+            "UPDATE invitations SET delivery = $1, delivery_code = 'MAIL_BOUNCED_NO_MAILBOX' WHERE id = $2",
+            delivery, invitation,
+        )  # fmt: skip
+        displayed = (await answer(owner, _DISPLAYED, "en", id=invitation))["invitation"]
+    assert (displayed["deliveryReason"], displayed["deliveryCode"]) == (None, None)
+
+
 async def test_rows_of_earlier_versions_keep_their_english_sentence(service: Service) -> None:
     """A delivery reason, audit reasons and a flow's message that were stored as sentences are returned as they are."""
     async with service.browser() as owner, service.browser() as guest:
