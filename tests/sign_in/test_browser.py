@@ -135,6 +135,7 @@ async def test_signing_out_ends_the_named_sessions(service: Service) -> None:
         ]
         assert [session["current"] for session in sessions] == [True, False]
         assert (await guest.do("signOut", sessionId=sessions[0]["id"]))["__typename"] == "NotFound"
+        assert (await one.do("signOut", sessionId=""))["__typename"] == "NotFound"
         assert (await one.do("signOut", sessionId=sessions[1]["id"]))["__typename"] == "SignOutSuccess"
         assert [await browser.viewer_email() for browser in (one, two, guest)] == [OWNER, None, GUEST]
         await two.sign_in(OWNER)
