@@ -1,6 +1,5 @@
 """The command line. Exit status: 0 success, 1 failure, 2 wrong usage or settings."""
 
-import sys
 from collections.abc import Mapping
 from importlib import import_module
 from importlib.metadata import version as version_of
@@ -8,8 +7,6 @@ from typing import Annotated, Any, Final
 
 import typer
 from typer.core import TyperGroup
-
-from service.cli.packages import foreign_package
 
 # Each command, with its module and the Typer application of its group. A module is imported when its command is called.
 _MODULES: Final[Mapping[str, tuple[str, str]]] = {
@@ -68,12 +65,5 @@ def _guestlist(
 
 
 def main() -> None:
-    """The command `guestlist`. Refuses to start when Python imports another package in place of one of Guestlist's."""
-    if foreign := foreign_package():
-        print(
-            f"Guestlist cannot start: {foreign} belongs to another package of the same name. "
-            "Install Guestlist in a dedicated environment (uv tool, pipx or Docker) and unset PYTHONPATH.",
-            file=sys.stderr,
-        )
-        sys.exit(2)
+    """Runs the command line. `guestlist.py` calls it after its check of the packages."""
     app()

@@ -27,7 +27,14 @@ Text = tuple[int, str]  # the line where it begins, and the text
 UNFINISHED: Final[tuple[str, ...]] = ()
 
 _SOURCES: Final = (
-    *("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/**/*.md", "service/web/pages/static/**/*.js"),
+    *(
+        "guestlist.py",
+        "README.md",
+        "CONTRIBUTING.md",
+        "CHANGELOG.md",
+        "docs/**/*.md",
+        "service/web/pages/static/**/*.js",
+    ),
     *(f"{folder}/**/*.py" for folder in ("service", "schema", "migrations", "tests")),
 )
 _VENDOR: Final = "service/web/pages/static/vendor/"

@@ -1,9 +1,11 @@
-"""The check that Python imports Guestlist's own packages.
+"""The command `guestlist`: checks that Python imports Guestlist's own packages, then runs the command line.
 
-In an environment that is shared with other applications, another package named `schema` can be earlier on the path, or
-installed over Guestlist's files. Guestlist would then run with foreign code.
+In an environment that is shared with other applications, another package named `schema` or `service` can be earlier on the path,
+or installed over Guestlist's files. Guestlist would then run foreign code. The check is outside of these packages, because one of
+them could be hidden.
 """
 
+import sys
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping
 from hashlib import sha256
@@ -12,8 +14,22 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-_HOME: Final = Path(__file__).resolve().parents[2]
+_HOME: Final = Path(__file__).resolve().parent
 _FILES: Final = {name: _HOME / name / "__init__.py" for name in ("service", "schema", "migrations")}
+
+
+def main() -> None:
+    """Runs the command line. Refuses to start when Python imports another package in place of one of Guestlist's."""
+    if foreign := foreign_package():
+        message = (
+            f"Guestlist cannot start: {foreign} belongs to another package of the same name. "
+            "Install Guestlist in a dedicated environment (uv tool, pipx or Docker) and unset PYTHONPATH.\n"
+        )
+        sys.stderr.write(message)
+        sys.exit(2)
+    from service.cli import main as run_command  # noqa: PLC0415 -- after the check
+
+    run_command()
 
 
 def foreign_package() -> Path | None:
