@@ -133,7 +133,7 @@ def _fault(local: str, domain: str) -> Sentence:
         )
         return sentence(
             "EMAIL_INVALID",
-            "The part before the @ has characters that are not allowed: %(characters)s.",
+            "The part before the @ has characters that are not allowed: %(characters)s; an email address like name@example.com was expected.",
             characters=shown,
         )
     if local != local.strip(".") or ".." in local:
