@@ -6,16 +6,13 @@ from playwright.async_api import Page, expect
 from service.models import AccessToken, Invitation
 from tests.support.chromium import (
     GUEST,
-    OWNER,
     Site,
-    accept_as,
     assert_accessible,
     heading,
     press,
     sign_in,
     visible_text,
 )
-from tests.support.console import end_session_at
 from tests.support.service import http_client
 
 pytestmark = pytest.mark.anyio
@@ -31,6 +28,42 @@ async def _make_token(page: Page, name: str, scope: str, role: str | None = None
     await press(page, "Create the token")
     await expect(page.get_by_role("listitem").filter(has_text=name)).to_have_count(1)
     return await page.get_by_label("Your new token").input_value()
+
+
+async def test_an_access_token_is_shown_once_and_revoked(site: Site) -> None:
+    """A token needs a name and a community. It is shown once, works for a script, and fails after it was revoked."""
+    async with site.owner() as owner:
+        page = await site.person()
+        await page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+        await sign_in(page)
+        await page.get_by_role("link", name="My account").click()
+        await press(page, "Create the token")
+        await expect(page.get_by_label("Name")).to_be_focused()
+        await page.get_by_label("Name").fill("Nightly import")
+        await page.get_by_role("checkbox", name="Demo").uncheck()
+        await press(page, "Create the token")
+        await expect(visible_text(page, "Choose at least one community.")).to_be_visible()
+        await page.get_by_role("checkbox", name="Demo").check()
+        await page.get_by_label("What it may do").select_option("INVITE")
+        await press(page, "Create the token")
+        token = await page.get_by_label("Your new token").input_value()
+        await assert_accessible(page, "token")
+        await press(page, "Copy")
+        await expect(page.get_by_role("button", name="Copied")).to_be_focused()
+        assert await page.evaluate("navigator.clipboard.readText()") == token
+        headers = {"authorization": f"Bearer {token}"}
+        body = {"query": "{ viewer { memberships { community { id } } } }"}
+        async with http_client(site.service.url, headers=headers) as script:
+            seen = (await script.post("/graphql", json=body)).json()["data"]["viewer"]["memberships"]
+            assert [found["community"]["id"] for found in seen] == [await owner.community_id()]
+            await page.reload()
+            await expect(visible_text(page, "Read and invite · Demo")).to_be_visible()
+            assert token not in await page.content()
+            await page.get_by_role("button", name="Revoke Nightly import").click()
+            await page.get_by_role("dialog").get_by_role("button", name="Revoke").click()
+            await expect(visible_text(page, "The token Nightly import is revoked.")).to_be_visible()
+            refused = await script.post("/graphql", json=body)
+            assert refused.status_code == 401 or refused.json()["data"]["viewer"] is None
 
 
 async def test_the_highest_role_of_a_token_is_chosen_and_listed(site: Site) -> None:
@@ -89,25 +122,3 @@ async def test_a_token_is_revoked_with_its_invitations_or_without(site: Site, *,
         await dialog.get_by_role("button", name="Revoke").click()
         await expect(visible_text(page, "The token Import is revoked.")).to_be_visible()
         assert await Invitation.filter(email=GUEST, revoked_at__not_isnull=True).count() == int(too)
-
-
-async def test_form_input_survives_an_ended_session(site: Site) -> None:
-    """After the session has ended, the press leads to the sign-in and back, with address, role and message filled in."""
-    async with site.owner():
-        page = await site.person()
-        await sign_in(page)
-        await page.get_by_role("link", name="Demo").click()
-        await page.get_by_label("Email address").fill(GUEST)
-        await page.get_by_label("Role", exact=True).select_option("ADMIN")
-        await page.get_by_text("Add a message").click()
-        await page.get_by_label("Message").fill("Come and see.")
-        await end_session_at(page, "mutation Invite(")
-        await press(page, "Send invitation")
-        await expect(visible_text(page, "You were signed out. Sign in to go on.")).to_be_visible()
-        await accept_as(page, None, OWNER)
-        await expect(page.get_by_label("Email address")).to_have_value(GUEST)
-        await expect(page.get_by_label("Role", exact=True)).to_have_value("ADMIN")
-        await expect(page.get_by_label("Message")).to_have_value("Come and see.")
-        assert await page.evaluate("sessionStorage.length") == 0
-        await press(page, "Send invitation")
-        await expect(visible_text(page, f"The invitation to {GUEST} is on its way.")).to_be_visible()

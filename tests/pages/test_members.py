@@ -3,11 +3,12 @@
 import pytest
 from playwright.async_api import expect
 
-from service.models import Membership
+from service.models import Membership, Role
 from tests.support.chromium import (
     GUEST,
     Site,
     accept_as,
+    assert_accessible,
     heading,
     press,
     sign_in,
@@ -15,6 +16,40 @@ from tests.support.chromium import (
 )
 
 pytestmark = pytest.mark.anyio
+
+
+async def test_roles_are_changed_and_members_removed(site: Site) -> None:
+    """A role is chosen in a dialog, and Escape cancels it. Removing is confirmed. The list shows both changes
+    immediately.
+    """
+    async with site.invited():
+        async with site.service.browser() as guest:
+            await guest.accept_as(await site.service.token_for(GUEST), GUEST)
+        page = await site.person()
+        await sign_in(page)
+        await page.get_by_role("link", name="Demo").click()
+        await page.get_by_role("link", name="Members", exact=True).click()
+        row = page.get_by_role("listitem").filter(has_text=GUEST)
+        change = row.get_by_role("button", name="Change role Guest")
+        await change.click()
+        await expect(page.get_by_role("radio", name="Member")).to_be_focused()
+        await assert_accessible(page, "change role")
+        await page.keyboard.press("Escape")
+        await expect(change).to_be_focused()
+        await change.click()
+        await expect(page.get_by_role("radio", name="Member")).to_be_focused()
+        await page.keyboard.press("ArrowDown")
+        await page.get_by_role("dialog").get_by_role("button", name="Change").click()
+        await expect(visible_text(page, "Guest is now admin.")).to_be_visible()
+        await expect(row).to_contain_text("Admin")
+        assert await Membership.filter(role=Role.ADMIN).count() == 1
+        await row.get_by_role("button", name="Remove Guest").click()
+        await expect(page.get_by_role("button", name="Cancel")).to_be_focused()
+        await assert_accessible(page, "remove")
+        await page.get_by_role("dialog").get_by_role("button", name="Remove").click()
+        await expect(visible_text(page, "Guest was removed.")).to_be_visible()
+        await expect(row).to_have_count(0)
+        assert await Membership.all().count() == 1
 
 
 async def test_the_last_owner_cannot_leave_and_a_member_can(site: Site) -> None:

@@ -168,22 +168,3 @@ async def test_missing_scripts_show_an_explanation(site: Site) -> None:
     await expect(slow).to_be_hidden()
     await page.evaluate("document.getAnimations().find((a) => a.animationName === 'appear').currentTime = 9000")
     await expect(slow).to_be_visible()
-
-
-@pytest.mark.parametrize(
-    ("language", "title"),
-    [
-        ("de-CH", "Hier ist nichts"),
-        ("fr", "Il n’y a rien ici"),
-        ("es-MX", "Aquí no hay nada"),
-        ("ja", "There is nothing here"),
-    ],
-)
-async def test_pages_speak_the_readers_language(site: Site, language: str, title: str) -> None:
-    """The page uses the first of the browser's languages that has a translation, and English otherwise."""
-    page = await site.person(language=language)
-    await page.goto("/nowhere")
-    await expect(heading(page)).to_have_text(title)
-    spoken = language[:2] if language != "ja" else "en"
-    await expect(page.locator("html")).to_have_attribute("lang", spoken)
-    await assert_accessible(page, language)

@@ -3,6 +3,7 @@
 import pytest
 from playwright.async_api import expect
 
+from service.models import Community
 from tests.support.chromium import (
     Site,
     assert_accessible,
@@ -10,42 +11,44 @@ from tests.support.chromium import (
     sign_in,
     visible_text,
 )
-from tests.support.service import http_client
 
 pytestmark = pytest.mark.anyio
 
 
-async def test_an_access_token_is_shown_once_and_revoked(site: Site) -> None:
-    """A token needs a name and a community. It is shown once, works for a script, and fails after it was revoked."""
+async def test_the_policy_is_saved_and_errors_appear_at_their_field(site: Site) -> None:
+    """The saved rules apply. A value that is out of bounds or not a number shows an error at its field and changes
+    nothing.
+    """
     async with site.owner() as owner:
         page = await site.person()
-        await page.context.grant_permissions(["clipboard-read", "clipboard-write"])
         await sign_in(page)
-        await page.get_by_role("link", name="My account").click()
-        await press(page, "Create the token")
-        await expect(page.get_by_label("Name")).to_be_focused()
-        await page.get_by_label("Name").fill("Nightly import")
-        await page.get_by_role("checkbox", name="Demo").uncheck()
-        await press(page, "Create the token")
-        await expect(visible_text(page, "Choose at least one community.")).to_be_visible()
-        await page.get_by_role("checkbox", name="Demo").check()
-        await page.get_by_label("What it may do").select_option("INVITE")
-        await press(page, "Create the token")
-        token = await page.get_by_label("Your new token").input_value()
-        await assert_accessible(page, "token")
-        await press(page, "Copy")
-        await expect(page.get_by_role("button", name="Copied")).to_be_focused()
-        assert await page.evaluate("navigator.clipboard.readText()") == token
-        headers = {"authorization": f"Bearer {token}"}
-        body = {"query": "{ viewer { memberships { community { id } } } }"}
-        async with http_client(site.service.url, headers=headers) as script:
-            seen = (await script.post("/graphql", json=body)).json()["data"]["viewer"]["memberships"]
-            assert [found["community"]["id"] for found in seen] == [await owner.community_id()]
-            await page.reload()
-            await expect(visible_text(page, "Read and invite · Demo")).to_be_visible()
-            assert token not in await page.content()
-            await page.get_by_role("button", name="Revoke Nightly import").click()
-            await page.get_by_role("dialog").get_by_role("button", name="Revoke").click()
-            await expect(visible_text(page, "The token Nightly import is revoked.")).to_be_visible()
-            refused = await script.post("/graphql", json=body)
-            assert refused.status_code == 401 or refused.json()["data"]["viewer"] is None
+        await page.goto(f"/#/communities/{await owner.community_id()}/rules")
+        minutes, seats = page.get_by_label("Minutes that a link works"), page.get_by_label("Seats")
+        await expect(minutes).to_be_visible()
+        await assert_accessible(page, "rules")
+        await minutes.fill("16")
+        await press(page, "Save the rules")
+        await expect(minutes).to_be_focused()
+        await expect(visible_text(page, "between 5 and 15 was expected")).to_be_visible()
+        await minutes.fill("")
+        await press(page, "Save the rules")
+        await expect(visible_text(page, "A whole number is needed here.")).to_be_visible()
+        await minutes.fill("5")
+        await page.get_by_label("Days that an invitation stays open").fill("30")
+        await page.get_by_label("Domains that can be invited").fill("Example.com, other.example")
+        await seats.fill("12")
+        await page.get_by_label("Language of the mails").select_option("Deutsch")
+        await press(page, "Save the rules")
+        await expect(visible_text(page, "The rules are saved.")).to_be_visible()
+        await page.get_by_role("link", name="Invitations").click()
+        await expect(
+            visible_text(page, "Only addresses at example.com and other.example can be invited.")
+        ).to_be_visible()
+        await expect(visible_text(page, "stay open for 30 days; each link for 5 minutes")).to_be_visible()
+        await page.get_by_role("link", name="Rules").click()
+        await expect(page.get_by_label("Language of the mails")).to_have_value("de")
+        await seats.fill("")
+        await press(page, "Save the rules")
+        await expect(visible_text(page, "The rules are saved.")).to_be_visible()
+        community = await Community.get()
+        assert (community.link_minutes, community.seat_limit) == (5, None)

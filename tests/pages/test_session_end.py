@@ -74,3 +74,25 @@ async def test_a_view_without_a_session_leads_to_the_sign_in(site: Site) -> None
             await page.goto(community + view)
             await expect(visible_text(page, "You were signed out. Sign in to go on.")).to_be_visible()
             await page.context.close()
+
+
+async def test_form_input_survives_an_ended_session(site: Site) -> None:
+    """After the session has ended, the press leads to the sign-in and back, with address, role and message filled in."""
+    async with site.owner():
+        page = await site.person()
+        await sign_in(page)
+        await page.get_by_role("link", name="Demo").click()
+        await page.get_by_label("Email address").fill(GUEST)
+        await page.get_by_label("Role", exact=True).select_option("ADMIN")
+        await page.get_by_text("Add a message").click()
+        await page.get_by_label("Message").fill("Come and see.")
+        await end_session_at(page, "mutation Invite(")
+        await press(page, "Send invitation")
+        await expect(visible_text(page, "You were signed out. Sign in to go on.")).to_be_visible()
+        await accept_as(page, None, OWNER)
+        await expect(page.get_by_label("Email address")).to_have_value(GUEST)
+        await expect(page.get_by_label("Role", exact=True)).to_have_value("ADMIN")
+        await expect(page.get_by_label("Message")).to_have_value("Come and see.")
+        assert await page.evaluate("sessionStorage.length") == 0
+        await press(page, "Send invitation")
+        await expect(visible_text(page, f"The invitation to {GUEST} is on its way.")).to_be_visible()

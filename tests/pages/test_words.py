@@ -18,6 +18,8 @@ from tests.support.chromium import (
     STATIC,
     Site,
     accept_as,
+    assert_accessible,
+    heading,
     visible_text,
 )
 
@@ -95,3 +97,22 @@ def test_reasons_of_blocks_and_suppressions_are_translated(language: str) -> Non
     blocked = [BLOCKED_BY_INVITER, BLOCKED_BY_RULES, BLOCKED_BY_SEATS]
     reasons = [suppression.SUPPRESSED, delivery_reason("MAIL_MARKED_AS_SPAM")]
     assert [str(sentence) for sentence in (*blocked, *reasons) if sentence.text(language) == str(sentence)] == []
+
+
+@pytest.mark.parametrize(
+    ("language", "title"),
+    [
+        ("de-CH", "Hier ist nichts"),
+        ("fr", "Il n’y a rien ici"),
+        ("es-MX", "Aquí no hay nada"),
+        ("ja", "There is nothing here"),
+    ],
+)
+async def test_pages_speak_the_readers_language(site: Site, language: str, title: str) -> None:
+    """The page uses the first of the browser's languages that has a translation, and English otherwise."""
+    page = await site.person(language=language)
+    await page.goto("/nowhere")
+    await expect(heading(page)).to_have_text(title)
+    spoken = language[:2] if language != "ja" else "en"
+    await expect(page.locator("html")).to_have_attribute("lang", spoken)
+    await assert_accessible(page, language)
