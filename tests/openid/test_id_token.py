@@ -187,9 +187,7 @@ ANSWER_BREAKS: dict[str, tuple[dict[str, dict[str, Any]], str]] = {
         for name in WORST_BREAKS
     },
 }  # fmt: skip
-
-
-"""What is broken in which answer, and the reason that refuses it."""
+"""The changes to the provider's answers, and the reason that rejects each."""
 
 
 def break_answers(provider: HostileProvider, *names: str) -> set[str]:

@@ -1,12 +1,13 @@
 """The linter of plain English: `python -m tests.support.prose [FILE...]`, without files for the whole checkout.
 
-Reads docstrings and comments of Python, comments of the pages' scripts, and Markdown. Strings are not read: sentences for people and
+Reads docstrings (of attributes too) and comments of Python, comments of the pages' scripts, and Markdown. Strings are not read: sentences for people and
 descriptions of the GraphQL contract follow rules of their own. No library has these rules for all three kinds of files: ruff and
 pydocstyle check the form of a docstring only, pybadcomments reads neither scripts nor Markdown and does not see where a sentence
 begins, proselint has fixed rules, and vale is a Go program outside the lock files.
 """
 
 import ast
+import inspect
 import io
 import re
 import sys
@@ -52,10 +53,8 @@ _MARKDOWN: Final = MarkdownIt("commonmark").enable("table")
 def violations(files: Iterable[Path]) -> Iterator[str]:
     """Yields one line for each sentence and each test name that breaks a rule."""
     for file in files:
-        source = file.read_text()
-        found = [(line, hint) for line, text in _READERS[file.suffix](source) for hint in _hints(text)]
-        names = _test_names(source) if file.suffix == ".py" else ()
-        yield from (f"{file}:{line}: {hint}" for line, hint in sorted([*found, *names]))
+        found = sorted(_READERS[file.suffix](file.read_text()))
+        yield from (f"{file}:{line}: {hint}" for line, hint in found)
 
 
 def sources() -> list[Path]:
@@ -64,54 +63,61 @@ def sources() -> list[Path]:
     return [path for glob in _SOURCES for path in sorted(ROOT.glob(glob)) if not str(path).startswith(skipped)]
 
 
-def _hints(text: str) -> Iterator[str]:
-    for sentence in _SENTENCE_END.split(_CODE.sub("code", text)):
-        plain = " ".join(sentence.split())
-        if opening := _OPENING.match(plain):
-            yield f"a sentence begins with {opening[1]}: {plain}"
-        yield from (f'"{phrase[1]}": {plain}' for phrase in _PHRASE.finditer(plain))
+def _hints(texts: Iterable[Text]) -> Iterator[Text]:
+    for line, text in texts:
+        for sentence in _SENTENCE_END.split(_CODE.sub("code", text)):
+            plain = " ".join(sentence.split())
+            if opening := _OPENING.match(plain):
+                yield line, f"a sentence begins with {opening[1]}: {plain}"
+            yield from ((line, f'"{phrase[1]}": {plain}') for phrase in _PHRASE.finditer(plain))
 
 
 def _python(source: str) -> Iterator[Text]:
+    """Reads every string that is a statement: docstrings, and strings after an assignment."""
     for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and (
-            text := ast.get_docstring(node)
-        ):
-            yield node.body[0].lineno, text
-    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
-    yield from _blocks((token.start[0], token.string.lstrip("#")) for token in tokens if token.type == tokenize.COMMENT)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and _TEST_NAME.match(node.name):
+            yield node.lineno, f"the name of a test: {node.name}"
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            yield from _hints([(node.lineno, inspect.cleandoc(node.value.value))])
+    comments = (
+        (*token.start, token.string.lstrip("#"))
+        for token in tokenize.generate_tokens(io.StringIO(source).readline)
+        if token.type == tokenize.COMMENT
+    )
+    yield from _hints(_blocks(source, comments))
 
 
 def _script(source: str) -> Iterator[Text]:
-    tokens = JavascriptLexer().get_tokens_unprocessed(source)
-    comments = ((start, text) for start, kind, text in tokens if kind in Comment)
-    yield from _blocks(
-        (source.count("\n", 0, start) + 1, re.sub(r"(?m)^\s*[/*]+", "", text)) for start, text in comments
+    comments = (
+        (source.count("\n", 0, start) + 1, start - source.rfind("\n", 0, start) - 1, re.sub(r"(?m)^\s*[/*]+", "", text))
+        for start, kind, text in JavascriptLexer().get_tokens_unprocessed(source)
+        if kind in Comment
     )
+    yield from _hints(_blocks(source, comments))
 
 
 def _markdown(source: str) -> Iterator[Text]:
+    yield from _hints(_inline(source))
+
+
+def _inline(source: str) -> Iterator[Text]:
     for token in _MARKDOWN.parse(source):
         if token.type == "inline":
             parts = ("code" if part.type == "code_inline" else part.content or " " for part in token.children or ())
             yield (token.map or [0])[0] + 1, "".join(parts)
 
 
-def _blocks(comments: Iterable[Text]) -> Iterator[Text]:
-    """Joins comments on consecutive lines, because a sentence can continue on the next line."""
+def _blocks(source: str, comments: Iterable[tuple[int, int, str]]) -> Iterator[Text]:
+    """Joins comments on consecutive lines of their own: a sentence can continue there. Comments come as line, column, text."""
+    lines = source.splitlines()
     first, last, block = 0, -1, ""
-    for line, text in comments:
-        if line != last + 1:
+    for line, column, text in comments:
+        trailing = bool(lines[line - 1][:column].strip())
+        if trailing or line != last + 1:
             yield first, block
             first, block = line, ""
-        last, block = line, f"{block}\n{text}"
+        last, block = (-1 if trailing else line), f"{block}\n{text}"
     yield first, block
-
-
-def _test_names(source: str) -> Iterator[Text]:
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and _TEST_NAME.match(node.name):
-            yield node.lineno, f"the name of a test: {node.name}"
 
 
 _READERS: Final = {".py": _python, ".js": _script, ".md": _markdown}
