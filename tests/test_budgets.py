@@ -1,9 +1,6 @@
 """Statement budgets: hot paths run a fixed number of SQL statements at any size of the tables. Caches have hits."""
 
 import gc
-import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
@@ -14,35 +11,11 @@ from service.invitations.views import InvitationView
 from service.models import Invitation
 from service.tokens import new_id
 from tests.support.service import Browser, Service
+from tests.support.statements import recorded_statements
 
 pytestmark = pytest.mark.anyio
 
 OWNER = "owner@example.com"
-
-
-class _Statements(logging.Handler):
-    """Counts the statements in Tortoise's log."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.DEBUG)
-        self.seen: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.seen.append(record.getMessage())
-
-
-@contextmanager
-def counted() -> Iterator[list[str]]:
-    """Collects the SQL statements of a block, without BEGIN and COMMIT."""
-    logger, handler = logging.getLogger("tortoise.db_client"), _Statements()
-    before = logger.level
-    logger.addHandler(handler)
-    logger.setLevel(logging.DEBUG)
-    try:
-        yield handler.seen
-    finally:
-        logger.removeHandler(handler)
-        logger.setLevel(before)
 
 
 async def _owned(service: Service, browser: Browser) -> str:
@@ -76,12 +49,12 @@ async def test_inviting_keeps_its_budget(service: Service, engine: str) -> None:
     """inviteMember runs 5 statements on PostgreSQL and 7 on SQLite, with a thousand invitations as with none."""
     async with service.browser() as owner:
         community = await _owned(service, owner)
-        with counted() as first:
+        with recorded_statements() as first:
             assert (await owner.invite(community, "one@example.com"))["__typename"] == "InviteMemberSuccess"
         await _fill(service, community, 1000)
-        with counted() as second:
+        with recorded_statements() as second:
             assert (await owner.invite(community, "two@example.com"))["__typename"] == "InviteMemberSuccess"
-    assert len(first) == len(second) == {"postgres": 5, "sqlite": 7}[engine], "\n".join(second)
+    assert len(first) == len(second) == {"postgres": 5, "sqlite": 7}[engine], second
 
 
 async def test_accepting_keeps_its_budget(service: Service, engine: str) -> None:
@@ -92,10 +65,10 @@ async def test_accepting_keeps_its_budget(service: Service, engine: str) -> None
         await owner.invite(community, "guest@example.com")
         started = await owner.accept(await service.token_for("guest@example.com"))
         callback = await owner.callback_url(started["authorizationUrl"], "guest@example.com")
-        with counted() as statements:
+        with recorded_statements() as statements:
             await owner.client.get(callback)
         assert (await owner.acceptance())["status"] == "ACCEPTED"
-    assert len(statements) == {"postgres": 9, "sqlite": 14}[engine], "\n".join(statements)
+    assert len(statements) == {"postgres": 9, "sqlite": 14}[engine], statements
 
 
 async def test_page_of_a_hundred_takes_at_most_five_statements(service: Service) -> None:
@@ -103,12 +76,12 @@ async def test_page_of_a_hundred_takes_at_most_five_statements(service: Service)
     async with service.browser() as owner:
         community = await _owned(service, owner)
         await _fill(service, community, 250)
-        with counted() as small:
+        with recorded_statements() as small:
             await owner.ask(_PAGE, id=community, first=10)
-        with counted() as large:
+        with recorded_statements() as large:
             page = (await owner.ask(_PAGE, id=community, first=100))["community"]["invitations"]
     assert (len(page["nodes"]), page["totalCount"], page["pageInfo"]["hasNextPage"]) == (100, 251, True)
-    assert 0 < len(small) == len(large) <= 5, "\n".join(large)
+    assert 0 < len(small) == len(large) <= 5, large
 
 
 _COMMUNITY = """
@@ -131,15 +104,15 @@ async def test_nested_fields_take_the_same_statements_for_a_hundred_rows(service
         community = await _owned(service, owner)
         await _fill(service, community, 120)
         await _tell(service, community)
-        with counted() as small:
+        with recorded_statements() as small:
             await owner.ask(_EVERYTHING, id=community, first=10)
-        with counted() as large:
+        with recorded_statements() as large:
             page = (await owner.ask(_EVERYTHING, id=community, first=100))["community"]["invitations"]
     reported = [node["timeline"]["nodes"] for node in page["nodes"] if node["email"] != OWNER]
     assert [len(events) for events in reported] == [2] * len(reported)
     assert [len(event["invitation"]["timeline"]["nodes"]) for event in reported[-1]] == [2, 2]
     assert page["nodes"][0]["community"]["memberCount"] == 1
-    assert 0 < len(small) == len(large) <= 16, "\n".join(large)
+    assert 0 < len(small) == len(large) <= 16, large
 
 
 async def _tell(service: Service, community_id: str) -> None:
@@ -164,12 +137,12 @@ async def test_page_of_the_log_is_read_in_batches(service: Service) -> None:
         community = await _owned(service, owner)
         await _fill(service, community, 60)
         await _tell(service, community)
-        with counted() as small:
+        with recorded_statements() as small:
             await owner.ask(query, id=community, first=10)
-        with counted() as large:
+        with recorded_statements() as large:
             nodes = (await owner.ask(query, id=community, first=100))["community"]["auditLog"]["nodes"]
     assert all(event["invitation"] is not None for event in nodes)
-    assert 0 < len(small) == len(large) <= 6, "\n".join(large)
+    assert 0 < len(small) == len(large) <= 6, large
 
 
 async def test_many_communities_take_as_many_statements_as_two(service: Service) -> None:
@@ -182,13 +155,13 @@ async def test_many_communities_take_as_many_statements_as_two(service: Service)
             for number in range(more):
                 made = await owner.do("createCommunity", name=f"Community {more}/{number}")
                 assert made["__typename"] == "CreateCommunitySuccess"
-            with counted() as statements:
+            with recorded_statements() as statements:
                 memberships = (await owner.ask(query))["viewer"]["memberships"]
             taken.append(len(statements))
     assert [access["community"]["memberCount"] for access in memberships] == [1] * 17
     assert sum(len(access["community"]["invitations"]["nodes"]) for access in memberships) == 0
     assert sum(len(access["community"]["auditLog"]["nodes"]) for access in memberships) == 2
-    assert 0 < taken[0] == taken[1] <= 13, "\n".join(statements)
+    assert 0 < taken[0] == taken[1] <= 13, statements
 
 
 async def test_answer_shows_the_change_of_its_own_mutation(service: Service) -> None:
@@ -209,9 +182,9 @@ async def test_rows_are_counted_only_for_total_count(service: Service) -> None:
     """Without totalCount in the selection, no row is counted."""
     async with service.browser() as owner:
         community = await _owned(service, owner)
-        with counted() as requested:
+        with recorded_statements() as requested:
             await owner.ask(_PAGE, id=community, first=10)
-        with counted() as unselected:
+        with recorded_statements() as unselected:
             await owner.ask(_PAGE.replace("totalCount", ""), id=community, first=10)
     assert len(unselected) == len(requested) - 1
 

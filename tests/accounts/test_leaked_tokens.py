@@ -25,7 +25,7 @@ from tests.support.members import (
 from tests.support.postgres import hold_lock
 from tests.support.processes import wait_until
 from tests.support.service import INVITE, Browser, Service, http_client
-from tests.test_budgets import counted
+from tests.support.statements import recorded_statements
 
 pytestmark = pytest.mark.anyio
 
@@ -269,7 +269,7 @@ async def test_thousands_of_invitations_are_revoked_at_once(service: Service, en
         for number in (10, 3000):
             token = (await _create(owner, community, scopes=["INVITE"]))["accessToken"]["id"]
             await _fill(service, community, token, number)
-            with counted() as statements:
+            with recorded_statements() as statements:
                 await owner.do("revokeAccessToken", accessTokenId=token, revokeInvitations=True)
             used.append(len(statements))
             revoked = await Invitation.filter(access_token_id=token, revoked_at__not_isnull=True).count()

@@ -18,7 +18,7 @@ from tests.support.members import join_owner
 from tests.support.postgres import hold_lock
 from tests.support.processes import wait_until
 from tests.support.service import PREVIEW, Browser, Service
-from tests.test_budgets import counted
+from tests.support.statements import recorded_statements
 
 pytestmark = pytest.mark.anyio
 
@@ -189,9 +189,9 @@ async def test_every_token_runs_the_same_statements(service: Service) -> None:
         await thief.ask(query, token="first")
         found, mails = [], len(service.mailbox.entries)
         for number, token in enumerate((live, dead, revoked, "A" * 43, "", "\u0000", "é", "A" * 100_000), start=2):
-            with counted() as statements:
+            with recorded_statements() as statements:
                 answer = await thief.ask(query, token=token)
-            found.append(([statement.split("(")[0] for statement in statements], answer))
+            found.append(([statement.sql.split("(")[0] for statement in statements], answer))
             rows = await database.select("SELECT digest, requested_at FROM fresh_link_requests")
             assert len(rows) == number
             assert {len(row["digest"]) for row in rows} == {64}

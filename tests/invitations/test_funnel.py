@@ -1,8 +1,6 @@
 """The funnel: its numbers come from one index for tables of any size, and old rows have their facts."""
 
-import logging
 from datetime import timedelta
-from typing import Any
 
 import pytest
 
@@ -10,7 +8,7 @@ from service import database
 from tests.delivery.test_ses_events import FUNNEL
 from tests.support.members import join_owner
 from tests.support.service import Service
-from tests.test_budgets import counted
+from tests.support.statements import recorded_statements
 
 pytestmark = pytest.mark.anyio
 
@@ -19,18 +17,6 @@ INSERT INTO invitations (id, community_id, email, role, generation, created_at, 
 WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 20000)
 SELECT $1 || n, $2, 'filler' || n || '@example.com', 'MEMBER', 1, $3, $4, 'SENT', 0 FROM numbers
 """
-
-
-class _Statements(logging.Handler):
-    """Records the statements on weeks of invitations, with their values."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.DEBUG)
-        self.seen: list[Any] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if "AS invited" in record.getMessage():
-            self.seen.append(record.args)
 
 
 async def _fill(service: Service, community: str) -> None:
@@ -50,22 +36,17 @@ async def _fill(service: Service, community: str) -> None:
 
 async def test_funnel_reads_one_index_with_one_statement(service: Service, engine: str) -> None:
     """H204: fifteen funnels of a community in one operation run one statement, whose plan is ranges of one index."""
-    handler, logger = _Statements(), logging.getLogger("tortoise.db_client")
     async with service.browser() as owner:
         community = await join_owner(service, owner)
         await _fill(service, community)
         aliases = " ".join(f"f{weeks}: invitationFunnel(weeks: {weeks}) {{ invited }}" for weeks in range(12, 27))
-        with counted() as one:
+        with recorded_statements() as one:
             await owner.ask(FUNNEL, id=community, weeks=26)
-        logger.addHandler(handler)
-        try:
-            with counted() as fifteen:
-                funnels = await owner.ask(f"query($id: ID!) {{ community(id: $id) {{ {aliases} }} }}", id=community)
-        finally:
-            logger.removeHandler(handler)
+        with recorded_statements() as fifteen:
+            funnels = await owner.ask(f"query($id: ID!) {{ community(id: $id) {{ {aliases} }} }}", id=community)
     assert len(one) == len(fifteen)
     assert [sum(week["invited"] for week in funnels["community"][f"f{weeks}"]) for weeks in (12, 26)] == [20001, 20001]
-    ((sql, values),) = handler.seen
+    ((sql, values),) = [statement for statement in fifteen if "AS invited" in statement.sql]
     explain = "EXPLAIN" if engine == "postgres" else "EXPLAIN QUERY PLAN"
     plan = [str(row) for row in await database.connection().execute_query_dict(f"{explain} {sql}", values)]
     scan = {"postgres": "Index Only Scan using ix_invitations_funnel", "sqlite": "COVERING INDEX ix_invitations_funnel"}

@@ -1,8 +1,5 @@
 """Bulk invitations: one outcome per row, each address once, the same limits, and a limited number of statements."""
 
-import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -10,6 +7,7 @@ import pytest
 from tests.conftest import Serve
 from tests.support.members import audit_kinds, invite_and_join, join_owner, update_policy
 from tests.support.service import Browser, Service
+from tests.support.statements import recorded_statements
 
 pytestmark = pytest.mark.anyio
 
@@ -138,40 +136,17 @@ async def test_bulk_invitations_follow_the_rules_of_single_ones(serve: Serve) ->
         )
 
 
-class _Statements(logging.Handler):
-    def __init__(self) -> None:
-        super().__init__(logging.DEBUG)
-        self.seen: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.seen.append(record.getMessage())
-
-
-@contextmanager
-def _counted() -> Iterator[list[str]]:
-    """Counts the SQL statements that Tortoise reports."""
-    logger, handler = logging.getLogger("tortoise.db_client"), _Statements()
-    before = logger.level
-    logger.addHandler(handler)
-    logger.setLevel(logging.DEBUG)
-    try:
-        yield handler.seen
-    finally:
-        logger.removeHandler(handler)
-        logger.setLevel(before)
-
-
 async def test_thousand_rows_take_as_many_statements_as_three(serve: Serve) -> None:
     """Three rows take at most 16 statements. A thousand rows add only the notifications that do not fit into one."""
     limits = {"attempts_per_client": "off", "invites_per_inviter": "5000/1d", "invites_per_community": "5000/1d"}
     async with serve(rate_limits=limits) as service, service.browser() as owner:
         community = await join_owner(service, owner)
-        with _counted() as few:
+        with recorded_statements() as few:
             assert (await _invite_many(owner, community, [f"few{n}@example.com" for n in range(3)]))[
                 "invitedCount"
             ] == 3
-        with _counted() as many:
+        with recorded_statements() as many:
             answer = await _invite_many(owner, community, [f"many{n}@example.com" for n in range(1000)])
         assert answer["invitedCount"] == 1000
         assert len(few) <= 16, few
-        assert len(many) <= len(few) + 3, [statement[:80] for statement in many]
+        assert len(many) <= len(few) + 3, [statement.sql[:80] for statement in many]
