@@ -8,6 +8,7 @@ import asyncio
 import hashlib
 import hmac
 import secrets
+import unicodedata
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -21,6 +22,9 @@ from service.models import DIGEST
 TRIES: Final = 5
 LIFETIME: Final = timedelta(minutes=10)
 _DIGITS: Final = 6
+_SEPARATORS: Final = frozenset({"Zs", "Zl", "Zp", "Pd", "Cf"})  # blanks, hyphens, zero-width and directional characters
+_LONGEST_INPUT: Final = 200
+_MINUS_SIGN: Final = "\u2212"
 _SALT_BYTES: Final = 8
 _NOT_SENT: Final = "code_not_sent"
 _COST: Final = {"n": 2**14, "r": 8, "p": 1}
@@ -73,9 +77,22 @@ async def spend_try(flow_id: str, *, now: datetime) -> Try | None:
 
 
 async def matches(code: str, digest: str) -> bool:
-    """Whether a person's input is the code. Ignores spaces and hyphens between the digits."""
-    typed = "".join(character for character in code if character not in " -\u2013\u00a0")[: _DIGITS + 1]
+    """Whether a person's input is the code."""
+    typed = _typed_code(code)
     return hmac.compare_digest(await _digest(typed, bytes.fromhex(digest[: 2 * _SALT_BYTES])), digest)
+
+
+def _typed_code(text: str) -> str:
+    """The input as ASCII digits. Keyboards of many scripts type their own digits, and programs add invisible characters.
+
+    Ignores separators. Cuts a longer input, which then matches no code.
+    """
+    characters = (character for character in text[:_LONGEST_INPUT] if not _is_separator(character))
+    return "".join(str(unicodedata.decimal(character, character)) for character in characters)[: _DIGITS + 1]
+
+
+def _is_separator(character: str) -> bool:
+    return character.isspace() or character == _MINUS_SIGN or unicodedata.category(character) in _SEPARATORS
 
 
 async def _digest(code: str, salt: bytes) -> str:

@@ -53,6 +53,30 @@ async def test_the_code_from_the_mailbox_opens_the_community(site: Site) -> None
         await expect(heading(page)).to_have_text("Welcome to Demo")
 
 
+async def test_a_code_in_the_digits_of_another_script_is_accepted(site: Site) -> None:
+    """A Persian keyboard types its own digits, and a copied code has directional marks. The page counts both, and the
+    service reads them.
+    """
+    async with site.invited():
+        page = await site.person(language="fa")
+        await accept_as(page, await site.link(), GUEST, provider="google")
+        code, right = page.get_by_label("Six-digit code"), await _code(site)
+        await code.fill(_persian(right)[:5])
+        await press(page, "Confirm")
+        await expect(visible_text(page, "The code has six digits.")).to_be_visible()
+        await code.fill(_persian("000000" if right != "000000" else "111111"))
+        await press(page, "Confirm")
+        await expect(visible_text(page, "That is not the code. 4 tries are left.")).to_be_visible()
+        assert await Membership.all().count() == 1
+        await code.fill(f"\u2067{_persian(right[:3])}\u200c{_persian(right[3:])}\u2069")
+        await press(page, "Confirm")
+        await expect(heading(page)).to_have_text("Welcome to Demo")
+
+
+def _persian(code: str) -> str:
+    return "".join(chr(0x06F0 + int(digit)) for digit in code)
+
+
 async def test_an_unsendable_code_is_reported_to_the_waiting_page(site: Site) -> None:
     """The page says when the code has not been sent yet. When it cannot be sent, the page shows that without a reload,
     and the other sign-in still admits the guest.

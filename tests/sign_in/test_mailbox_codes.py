@@ -264,6 +264,55 @@ async def test_code_completes_the_proof(serve_provider: ServeProvider) -> None:
         assert events[-1] == "google_third_party_and_code"
 
 
+# The zero of a script, and the characters around and between the digits.
+_WRITTEN = {
+    "Arabic-Indic, right to left": ("\u0660", "\u200f", "\u200f\u00a0"),
+    "Persian, with a zero-width non-joiner": ("\u06f0", "", "\u200c"),
+    "Devanagari": ("\u0966", " ", ""),
+    "Bengali, with a soft hyphen": ("\u09e6", "", "\u00ad"),
+    "fullwidth, with an ideographic space": ("\uff10", "\u3000", "\u3000"),
+    "mathematical": ("\U0001d7ce", "", ""),
+    "isolated, with a narrow space": ("0", "\u2068", "\u202f"),
+    "a byte order mark and a zero-width space": ("0", "\ufeff", "\u200b"),
+    "a minus sign": ("0", "", "\u2212"),
+    "a non-breaking hyphen": ("0", "", "\u2011"),
+    "tabs and lines": ("0", "\t", "\r\n"),
+}
+
+
+def _written(code: str, zero: str, around: str, between: str) -> str:
+    digits = [chr(ord(zero) + int(digit)) for digit in code]
+    return around + "".join(digits[:3]) + between + between.join(digits[3:]) + around
+
+
+@pytest.mark.parametrize("engine", ["sqlite"])
+@pytest.mark.parametrize("way", _WRITTEN)
+async def test_code_in_the_digits_of_any_script_is_accepted(serve_provider: ServeProvider, way: str) -> None:
+    """Decimal digits of every script count as digits. Blanks, hyphens and invisible characters are ignored. Another
+    number in the same digits is a wrong code.
+    """
+    async with _at_the_code(serve_provider) as (service, _, guest, acceptance_id, __):
+        code = await _code(service)
+        wrong = await _confirm(guest, acceptance_id, _written(_wrong(code), *_WRITTEN[way]))
+        assert (wrong["__typename"], wrong["triesLeft"]) == ("InvalidCode", 4)
+        await _nobody_new()
+        done = await _confirm(guest, acceptance_id, _written(code, *_WRITTEN[way]))
+        assert done["acceptance"]["status"] == "ACCEPTED"
+
+
+@pytest.mark.parametrize("engine", ["sqlite"])
+async def test_other_characters_are_no_digits(serve_provider: ServeProvider) -> None:
+    """A letter, a superscript, a circled digit or a seventh digit makes a wrong code, and the right one still works."""
+    async with _at_the_code(serve_provider) as (service, _, guest, acceptance_id, __):
+        code = await _code(service)
+        for left, typed in enumerate((f"{code}\u0660", f"{code[:5]}\u00b2", f"{code[:5]}\u2460", f"x{code}")):
+            answer = await _confirm(guest, acceptance_id, typed)
+            assert (answer["__typename"], answer["triesLeft"]) == ("InvalidCode", 4 - left), typed
+        await _nobody_new()
+        done = await _confirm(guest, acceptance_id, code)
+        assert done["acceptance"]["status"] == "ACCEPTED"
+
+
 async def test_code_sent_twice_at_once_accepts_once(serve_provider: ServeProvider) -> None:
     """H006: of two concurrent requests with the right code, one accepts. The other reports the acceptance or a finished
     flow. One membership and one session are created.

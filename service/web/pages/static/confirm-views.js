@@ -237,11 +237,11 @@ export function showCode(acceptance, confirm, retry) {
     { main: false, label: () => t("code.again.button") },
   );
   onSubmit(form, submit, problems, async () => {
-    // Accept "123 456" and a whole line of the mail: only the digits count.
-    const entered = input.value.replace(/\D/g, "");
+    // Accept "123 456" and a whole line of the mail: only the digits count, those of every script. The service reads them.
+    const entered = input.value.match(/\p{Nd}/gu) ?? [];
     digits.setError(entered.length === 6 ? null : t("code.incomplete"));
     if (entered.length !== 6) return;
-    const answer = await confirm(entered);
+    const answer = await confirm(entered.join(""));
     if (!answer) return;
     digits.setError(answer.words);
     input.select();
