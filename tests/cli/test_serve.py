@@ -18,11 +18,13 @@ import pytest
 from service import database
 from service.dev import mode
 from service.models import Member
+from service.tokens import new_token
 from tests import ROOT
 from tests.support.mail_servers import SmtpServerOnLoopback, smtp_on_loopback
 from tests.support.openid_provider import PUBLIC_URL, running_provider
 from tests.support.processes import WorkerProcess, environment, run, wait_until
 from tests.support.service import ACCEPT, Service, http_client
+from tests.web.test_altered_links import ALTERED
 
 pytestmark = pytest.mark.anyio
 
@@ -95,6 +97,41 @@ async def test_serve_has_no_development_features(tmp_path: Path) -> None:
         not_ready = await client.get("/readyz")
         assert (not_ready.status_code, not_ready.json()["pending_migrations"][0]) == (503, "0001_initial")
         assert "guestlist_http_requests_total" in (await client.get("/metrics")).text
+
+
+@pytest.mark.parametrize("log_format", ["json", "console"])
+async def test_token_in_a_path_is_not_logged(tmp_path: Path, log_format: str) -> None:
+    """The log at DEBUG and the metrics of a real process contain no token of an altered link, with any method,
+    host or broken request.
+    """
+    token, port = new_token()[0], _free_port()
+    process = await _start(
+        "serve", "--port", str(port), folder=tmp_path, **PROVIDER,
+        GUESTLIST_LOG_LEVEL="debug", GUESTLIST_LOG_FORMAT=log_format,
+    )  # fmt: skip
+    paths = [altered.format(token=token) for altered in (*ALTERED, "/confirm/{token}x", "/confirm?{token}", "/{token}")]
+    async with http_client(f"http://localhost:{port}", timeout=10) as client:
+        await wait_until(lambda: _answers(client), "the service")
+        for path in paths:
+            for method in ("GET", "HEAD", "POST"):
+                await client.request(method, path)
+            await client.get(path, headers={"host": "other.example"})
+        reader, writer = await asyncio.open_connection("localhost", port)
+        writer.write(f"GET /confirm/{token}\r\n\r\n".encode())
+        await reader.read()
+        writer.close()
+        metrics = (await client.get("/metrics")).text
+    process.terminate()
+    output = (await asyncio.wait_for(process.communicate(), 20))[0].decode()
+    assert output.count("altered_link") >= 2 * len(ALTERED), output
+    assert token not in output + metrics
+    assert 'route="/{token:altered_link}"' in metrics
+
+
+async def _answers(client: httpx2.AsyncClient) -> bool:
+    with suppress(httpx2.ConnectError):
+        return (await client.get("/healthz")).is_success
+    return False
 
 
 @pytest.mark.parametrize("engine", ["postgres"])

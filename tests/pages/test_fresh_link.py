@@ -83,18 +83,29 @@ async def test_a_lost_link_can_be_pasted(site: Site) -> None:
         "{link}?utm_source=mail",
         "<{link}>.",
         "{encoded}",
+        "{encoded_twice}",
+        "{slashed}",
         "Open it here:\n{link}\nSee you!",
         "{broken}",
     ],
 )
 async def test_a_link_is_found_in_mangled_text(site: Site, mangled: str) -> None:
-    """The link is found despite brackets, a tracker's suffix, an encoded # or a broken line. The token alone works too."""
+    """The link is found despite brackets, a tracker's suffix, an encoded # or a slash in its place, or a broken line. The
+    token alone works too.
+    """
     token = await site.service.token_for(OWNER)
     link = f"{site.service.url}/confirm#{token}"
     broken = f"{link[:-20]}\n  {link[-20:]}"
     page = await site.person()
     await page.goto("/confirm")
-    pasted = mangled.format(link=link, token=token, encoded=link.replace("#", "%23"), broken=broken)
+    pasted = mangled.format(
+        link=link,
+        token=token,
+        encoded=link.replace("#", "%23"),
+        encoded_twice=link.replace("#", "%2523"),
+        slashed=link.replace("#", "/"),
+        broken=broken,
+    )
     await page.get_by_label("Link from your mail").evaluate(
         "(field, text) => { field.focus(); document.execCommand('insertText', false, text) }", pasted
     )

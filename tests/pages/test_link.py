@@ -1,6 +1,7 @@
 """The link's token in the browser."""
 
 import asyncio
+import re
 
 import pytest
 from playwright.async_api import Page, Route, expect
@@ -121,3 +122,43 @@ async def test_the_last_opened_link_is_shown(site: Site) -> None:
         await late.evaluate("token => location.hash = token", second)
         words.set()
         await expect(heading(late)).to_have_text("Second")
+
+
+@pytest.mark.parametrize(
+    "altered",
+    [
+        "/confirm/{token}", "/confirm%23{token}", "/confirm%2523{token}", "/confirm/#{token}", "/confirm/%23{token}",
+        "/CONFIRM#{token}", "/confirm/#%23{token}", "/confirm#{token}.", "/confirm#{token})", "/confirm#{token}%3E",
+        "/confirm#%23{token}", "/confirm#%2523{token}", "/confirm%23{token}%3E?utm_source=x",
+        "/confirm?utm_source=x#{token}", "/confirm?utm_source=x%23{token}", "/confirm#{token}?utm_source=x",
+        "/confirm#{token}&utm_source=x",
+    ],
+)  # fmt: skip
+async def test_an_altered_link_opens_the_invitation(site: Site, altered: str) -> None:
+    """A link whose number sign, path or end a mail program or a click tracker altered opens the invitation. The
+    token is in no later request of the page, and remains in no address or storage.
+    """
+    async with site.invited():
+        page, network = await site.person(), Network()
+        network.watch(page.context)
+        token = await site.service.token_for(GUEST)
+        await page.goto(altered.format(token=token))
+        await expect(heading(page)).to_have_text("Demo")
+        await expect(page).to_have_url(re.compile(rf"^{site.service.url}/confirm(\?utm_source=x)?$"))
+        assert token not in await _traces(page)
+        with_token = [request for request in network.requests if token in request.url.partition("#")[0]]
+        assert len(with_token) == (token in altered.format(token=token).partition("#")[0])
+        for request in network.requests:
+            assert token not in str(await request.all_headers())
+        await accept_as(page, None, GUEST)
+        await expect(heading(page)).to_have_text("Welcome to Demo")
+
+
+async def test_a_page_that_is_not_there_stays(site: Site) -> None:
+    """A wrong address without a token in its fragment keeps its explanation, also with a part of a token."""
+    async with site.invited():
+        page = await site.person()
+        for path in ("/confirm/", "/confirm/#part-of-a-token", "/nothing#%23", "/confirm/help"):
+            await page.goto(path)
+            await expect(heading(page)).to_have_text("There is nothing here")
+        assert await Flow.filter(kind=FlowKind.ACCEPT).count() == 1, "only the owner's own"

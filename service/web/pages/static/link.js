@@ -17,25 +17,28 @@ export function takeToken() {
 }
 
 /**
- * Finds the token in a pasted link, also when a mail program broke its lines, encoded its # or appended text. Also accepts
- * a bare token. Returns null for an incomplete one.
+ * Finds the token in a pasted link, also when a mail program broke its lines, encoded its #, replaced it by a slash or
+ * appended text. Also accepts a bare token. Returns null for an incomplete one.
  * @param {string} text
  * @returns {string | null}
  */
 export function tokenIn(text) {
-  const plain = text.trim().replace(/%23/g, "#");
+  const plain = text.trim().replace(/%(?:25)*23/g, "#");
   return wholeToken(plain) ?? wholeToken(plain.replace(/\s+/g, ""));
 }
 
 /** @param {string} text */
-const wholeToken = (text) => /(?:^|#)([\w-]{43})(?![\w-])/.exec(text)?.[1] ?? null;
+const wholeToken = (text) => /(?:^|#|\/confirm\/+)([\w-]{43})(?![\w-])/i.exec(text)?.[1] ?? null;
 
-/** Removes the fragment from the address and keeps its token. Returns false without a fragment. */
+/** Removes the fragment from the address and keeps its token. Returns false without a link. */
 function readAddress() {
   const hash = location.hash.slice(1);
-  if (!hash) return false;
-  link = { token: tokenIn(hash), cut: tokenIn(hash) === null };
-  history.replaceState(null, "", location.pathname + location.search);
+  // A click tracker that adds parameters after an encoded # moves the token into the query.
+  const query = hash ? null : tokenIn(location.search);
+  if (!hash && !query) return false;
+  const token = query ?? tokenIn(hash);
+  link = { token, cut: token === null };
+  history.replaceState(null, "", location.pathname + (query ? "" : location.search));
   return true;
 }
 
