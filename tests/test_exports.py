@@ -44,8 +44,8 @@ async def test_admins_download_the_rows_of_the_api(service: Service) -> None:
         log = await owner.client.get(f"/export/{community}/audit.csv")
         kinds = [row["kind"] for row in csv.DictReader(io.StringIO(log.text))]
         assert (kinds[0], kinds[-1]) == ("invitation.created", "community.created")
-        wanted = {"name": "Backup", "scopes": ["READ"], "communityIds": [community]}
-        token = (await owner.ask(CREATE, input=wanted))["createAccessToken"]["token"]
+        token_input = {"name": "Backup", "scopes": ["READ"], "communityIds": [community]}
+        token = (await owner.ask(CREATE, input=token_input))["createAccessToken"]["token"]
         bearer = {"authorization": f"Bearer {token}"}
         assert (await stranger.client.get(f"/export/{community}/audit.csv", headers=bearer)).status_code == 200
         for browser, path in ((guest, community), (stranger, community), (owner, "com_unknown")):
@@ -108,11 +108,11 @@ _FORMULAS = ("=", "+", "-", "@", "\uff1d")
 @pytest.mark.parametrize("engine", ["sqlite"])
 async def test_exported_list_can_be_invited(service: Service, tmp_path: Path) -> None:
     """H193: guarded cells are read back unchanged, also by `guestlist invite --csv`."""
-    told = "=1+1;=2\n- one\n\t@two '=three"
+    message = "=1+1;=2\n- one\n\t@two '=three"
     async with service.browser() as owner:
         community = await join_owner(service, owner)
         for email in ("+tag@example.com", "=eq@example.com", "'+quoted@example.com", "o'neil@example.com"):
-            assert (await owner.invite(community, email, message=told))["__typename"] == "InviteMemberSuccess"
+            assert (await owner.invite(community, email, message=message))["__typename"] == "InviteMemberSuccess"
         exported = (await owner.client.get(f"/export/{community}/invitations.csv")).text
     (tmp_path / "list.csv").write_bytes(exported.encode())
     found = [row.invitee for row in read_list(tmp_path / "list.csv", role=Role.MEMBER)]

@@ -151,7 +151,7 @@ def test_hostile_accept_language_is_english(header: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wanted", "fallback", "language"),
+    ("preferred", "fallback", "language"),
     [
         ("de", "en", "de"),
         ("de-CH", "en", "de"),
@@ -164,9 +164,9 @@ def test_hostile_accept_language_is_english(header: str) -> None:
         ("../../de", "en", "en"),
     ],
 )
-def test_the_best_language_is_chosen(wanted: str | None, fallback: str, language: str) -> None:
+def test_the_best_language_is_chosen(preferred: str | None, fallback: str, language: str) -> None:
     """A regional tag selects its language, and an unknown tag the fallback's. Only known tags become a path."""
-    assert best_language(wanted, fallback) == language
+    assert best_language(preferred, fallback) == language
 
 
 # --------------------------------------------------------------------------------------------------------- sentences

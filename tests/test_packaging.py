@@ -82,14 +82,14 @@ def test_no_file_names_a_package_index(name: str) -> None:
     if name in {*LOCKS, "package-lock.json"}:
         assert "://" not in text
     if name in LOCKS:
-        assert re.search(r"^#    make lock$", text, re.MULTILINE), "the header says how to write it anew"
+        assert re.search(r"^#    make lock$", text, re.MULTILINE), "the header names the command that writes the file"
 
 
 def test_npm_lock_pins_every_package_by_hash() -> None:
     """H168: every package of the npm lock has its digest and an exact version."""
     packages = json.loads((ROOT / "package-lock.json").read_text())["packages"]
-    asked = json.loads((ROOT / "package.json").read_text())
-    assert packages.pop("")["devDependencies"] == asked["devDependencies"] == {"typescript": packages[
+    manifest = json.loads((ROOT / "package.json").read_text())
+    assert packages.pop("")["devDependencies"] == manifest["devDependencies"] == {"typescript": packages[
         "node_modules/typescript"
     ]["version"]}  # fmt: skip
     assert all(package["integrity"].startswith("sha512-") and package["dev"] for package in packages.values())
@@ -100,9 +100,9 @@ def test_npm_lock_pins_every_package_by_hash() -> None:
 )
 def test_lock_fits_the_project(lock: str, extras: tuple[str, ...]) -> None:
     """Every dependency of pyproject.toml is in the lock, in an allowed version."""
-    wanted = PROJECT["dependencies"] + [line for extra in extras for line in PROJECT["optional-dependencies"][extra]]
+    declared = PROJECT["dependencies"] + [line for extra in extras for line in PROJECT["optional-dependencies"][extra]]
     pins = locked(lock)
-    for requirement in map(Requirement, wanted):
+    for requirement in map(Requirement, declared):
         assert requirement.specifier.contains(pins[canonicalize_name(requirement.name)]), requirement
 
 
@@ -443,11 +443,11 @@ def test_image_installs_by_hash() -> None:
 @contextmanager
 def page_with(status: int) -> Iterator[tuple[int, list[str]]]:
     """Runs a server that answers every request with a status. Yields its port and the requested paths."""
-    asked: list[str] = []
+    paths: list[str] = []
 
     class Page(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            asked.append(self.path)
+            paths.append(self.path)
             self.send_response(status)
             self.end_headers()
 
@@ -457,7 +457,7 @@ def page_with(status: int) -> Iterator[tuple[int, list[str]]]:
     with HTTPServer(("127.0.0.1", 0), Page) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        yield server.server_port, asked
+        yield server.server_port, paths
         server.shutdown()
         thread.join()
 
@@ -467,9 +467,9 @@ def test_health_check_of_the_image_requests_healthz(status: int, exit_status: in
     """The container is healthy exactly when /healthz answers 200."""
     command = json.loads(last_stage()["HEALTHCHECK"].split("CMD ", 1)[1])
     assert command[:2] == ["python", "-c"]
-    with page_with(status) as (port, asked):
+    with page_with(status) as (port, paths):
         done = subprocess.run([sys.executable, "-c", command[2].replace("8000", str(port))], check=False)  # noqa: S603
-    assert (done.returncode, asked) == (exit_status, ["/healthz"])
+    assert (done.returncode, paths) == (exit_status, ["/healthz"])
 
 
 # ----------------------------------------------------------------------------------------------------- the compose file

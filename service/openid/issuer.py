@@ -53,7 +53,7 @@ class Issuer:
     tenants: tuple[str, ...] | None
 
     @classmethod
-    def of(cls, provider: ProviderSettings) -> "Issuer":
+    def from_settings(cls, provider: ProviderSettings) -> "Issuer":
         known = {"google": GOOGLE_ISSUER, "microsoft": MICROSOFT_ISSUER}
         configured = provider.issuer or known.get(provider.kind, "")
         if provider.kind == "microsoft":
@@ -92,7 +92,7 @@ class Issuer:
         """
         if iss == named:
             return True
-        tenant = _Shape.of(iss).tenant
+        tenant = _Shape.parse(iss).tenant
         return self.kind == "microsoft" and iss in _names_of(named, tenant) and tenant_allowed(self.tenants, tenant)
 
     def _check_tenant(self, named: str, claims: dict[str, Any]) -> None:
@@ -107,7 +107,7 @@ class Issuer:
 
     def _is_within(self, tenant: str) -> bool:
         """Whether the issuer covers a tenant. An issuer that is configured for one tenant covers no other."""
-        pinned = _Shape.of(self.configured).tenant
+        pinned = _Shape.parse(self.configured).tenant
         return not _TENANT_ID.fullmatch(pinned) or pinned in _ALIASES or pinned == tenant
 
     @property
@@ -122,7 +122,7 @@ class Issuer:
 
     def _tenant_names(self) -> set[str]:
         """The issuers that a Microsoft discovery document may name: the template, or that of an allowed tenant."""
-        shape = _Shape.of(self.configured)
+        shape = _Shape.parse(self.configured)
         if not shape.tenant:
             return {f"{self.configured.rstrip('/')}/{_TEMPLATE}{_VERSION}"}
         return {shape.issuer_of(tenant) for tenant in (_TEMPLATE, *_tenant_ids(self.tenants))}
@@ -136,7 +136,7 @@ class _Shape:
     tenant: str
 
     @classmethod
-    def of(cls, issuer: str) -> "_Shape":
+    def parse(cls, issuer: str) -> "_Shape":
         prefix, _, tenant = issuer.removesuffix(_VERSION).rpartition("/")
         is_microsofts = issuer.endswith(_VERSION) and prefix.count("/") >= _SLASHES_OF_AN_ORIGIN
         return cls(prefix, tenant if is_microsofts else "")
@@ -147,7 +147,7 @@ class _Shape:
 
 def _names_of(named: str, tenant: str) -> set[str]:
     """The values of `iss` for a tenant. A template in the name is replaced by the tenant (H031)."""
-    shape = _Shape.of(named)
+    shape = _Shape.parse(named)
     if shape.tenant == _TEMPLATE:
         return {shape.issuer_of(tenant)}
     if shape.tenant in _ALIASES:

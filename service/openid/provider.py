@@ -76,7 +76,7 @@ class Provider:
 
     def __init__(self, settings: ProviderSettings, client: ProviderClient) -> None:
         self.settings = settings
-        self.issuer = Issuer.of(settings)
+        self.issuer = Issuer.from_settings(settings)
         self._client = client
         self._metadata = SharedFetch(self._download_metadata)
         self._keys = SharedFetch(self._download_keys)

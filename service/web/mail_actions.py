@@ -46,7 +46,7 @@ class MailAction:
         """Answers GET with the question, in the reader's language."""
         return self._page(done=False)
 
-    async def perform(self, request: Request) -> Response:
+    async def submit(self, request: Request) -> Response:
         """Answers POST: performs the action, with the same response for each token. Responds 400 without the field."""
         if not await self._is_confirmed(request):
             expected = sentence(

@@ -77,7 +77,7 @@ async def sign_in(
     """Signs a person in on the login page. Returns the parameters of the redirect."""
     page = await browser.get(authorization_path(**changes))
     assert page.status_code == 200, page.text
-    return response_parameters(await browser.post(str(page.url.join(LoginForm.of(page.text).action)), data=person))
+    return response_parameters(await browser.post(str(page.url.join(LoginForm.parse(page.text).action)), data=person))
 
 
 async def exchange(browser: httpx2.AsyncClient, code: str, **changes: str) -> httpx2.Response:
@@ -123,7 +123,7 @@ async def test_the_published_keys_are_public(browser: httpx2.AsyncClient) -> Non
 async def test_the_login_page_is_a_plain_form(provider: HostileProvider, browser: httpx2.AsyncClient) -> None:
     """The page has three empty fields. The path of the form's action carries all state of the request."""
     page = await browser.get(authorization_path(login_hint="bob@example.com"))
-    form = LoginForm.of(page.text)
+    form = LoginForm.parse(page.text)
     assert form.fields.keys() == {"email", "email_verified", "sub"}
     assert not form.fields["email"].get("value")
     assert "bob@example.com" not in page.text
@@ -206,7 +206,7 @@ async def test_the_response_names_its_issuer_and_state(provider: HostileProvider
 async def test_cancelling_is_access_denied(provider: HostileProvider, browser: httpx2.AsyncClient) -> None:
     """The cancel button redirects the browser with access_denied, and ends the login."""
     page = await browser.get(authorization_path())
-    form = LoginForm.of(page.text)
+    form = LoginForm.parse(page.text)
     response = response_parameters(await browser.post(str(page.url.join(form.cancel)), data={"email": ""}))
     assert response == {"error": "access_denied", "state": "a state & more", "iss": provider.issuer}
     assert (await browser.post(str(page.url.join(form.action)), data=PERSON)).status_code == 400
@@ -258,12 +258,12 @@ async def test_unknown_clients_get_no_redirect(browser: httpx2.AsyncClient, chan
 async def test_a_login_page_is_valid_once_for_fifteen_minutes(browser: httpx2.AsyncClient) -> None:
     """A form that is repeated, late or unknown grants no code."""
     page = await browser.get(authorization_path())
-    action = str(page.url.join(LoginForm.of(page.text).action))
+    action = str(page.url.join(LoginForm.parse(page.text).action))
     response_parameters(await browser.post(action, data=PERSON))
     assert (await browser.post(action, data=PERSON)).status_code == 400
     late = await browser.get(authorization_path())
     _clock.advance(seconds=LOGIN_LIFETIME.total_seconds())
-    assert (await browser.post(str(late.url.join(LoginForm.of(late.text).action)), data=PERSON)).status_code == 400
+    assert (await browser.post(str(late.url.join(LoginForm.parse(late.text).action)), data=PERSON)).status_code == 400
     assert (await browser.post("/login/unknown", data=PERSON)).status_code == 400
     assert (await browser.post("/cancel/unknown")).status_code == 400
 
@@ -274,7 +274,7 @@ async def test_a_login_page_is_valid_once_for_fifteen_minutes(browser: httpx2.As
 async def test_an_invalid_login_form_is_refused(browser: httpx2.AsyncClient, person: dict[str, str]) -> None:
     """A form without an address, or with an overlong one, is not accepted, and can be sent again."""
     page = await browser.get(authorization_path())
-    action = str(page.url.join(LoginForm.of(page.text).action))
+    action = str(page.url.join(LoginForm.parse(page.text).action))
     assert (await browser.post(action, data=person)).status_code == 400
     assert "code" in response_parameters(await browser.post(action, data=PERSON))
 

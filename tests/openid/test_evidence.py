@@ -30,8 +30,13 @@ def provider(kind: str, **given: Any) -> ProviderSettings:
 
 def is_refused(evidence: Evidence, rule: str, remedy: Remedy | None = None) -> bool:
     """Returns whether a rule refuses the evidence with a sentence and, where given, with a remedy."""
-    told = str(evidence.sentence).endswith(".") and len(str(evidence.sentence)) > 40
-    return evidence.verdict is Verdict.REFUSED and evidence.rule == rule and told and remedy in {None, evidence.remedy}
+    explained = str(evidence.sentence).endswith(".") and len(str(evidence.sentence)) > 40
+    return (
+        evidence.verdict is Verdict.REFUSED
+        and evidence.rule == rule
+        and explained
+        and remedy in {None, evidence.remedy}
+    )
 
 
 # ------------------------------------------------------------------------------------------------------------------ google
@@ -308,12 +313,12 @@ def test_absent_is_unverified() -> None:
     assert is_refused(assess(provider("oidc"), {"email": ADDRESS}), "email_verified_absent", Remedy.OPERATOR)
 
 
-@pytest.mark.parametrize("wanted", [["true"], ["1"], [1], [True, "true", "1"]])
-def test_operator_may_add_values_of_email_verified(wanted: list[Any]) -> None:
+@pytest.mark.parametrize("accepted", [["true"], ["1"], [1], [True, "true", "1"]])
+def test_operator_may_add_values_of_email_verified(accepted: list[Any]) -> None:
     """EMAIL_VERIFIED_VALUES compares type and value: 1 is not true, "1" is not 1."""
-    settings = provider("oidc", email_verified_values=wanted)
+    settings = provider("oidc", email_verified_values=accepted)
     for value in (True, "true", "1", 1, 1.0, "True", False, 0, "yes"):
-        counts = any(type(value) is type(one) and value == one for one in wanted)
+        counts = any(type(value) is type(one) and value == one for one in accepted)
         verdict = Verdict.AUTHORITATIVE if counts else Verdict.REFUSED
         assert assess(settings, OIDC | {"email_verified": value}).verdict is verdict, value
 
@@ -392,7 +397,7 @@ def test_every_refusal_has_its_own_sentence() -> None:
         (provider("oidc"), OIDC | {"email": "bob@example.org"}),
         (provider("oidc").model_copy(update={"email_domains": None}), OIDC),
     ]
-    refused = [assess(settings, told) for settings, told in claims]
+    refused = [assess(settings, claimed) for settings, claimed in claims]
     assert {one.verdict for one in refused} == {Verdict.REFUSED}
     assert len({one.rule for one in refused}) == len({str(one.sentence) for one in refused}) == len(claims)
     assert not [one for one in refused if "example" in str(one.sentence) or "bob" in str(one.sentence)]

@@ -185,7 +185,7 @@ ENTRA = "https://login.microsoftonline.com"
 
 
 @pytest.mark.parametrize(
-    ("registration", "asked", "named"),
+    ("registration", "discovered", "named"),
     [
         ({"kind": "google"}, GOOGLE, {GOOGLE}),
         ({"kind": "microsoft", "tenants": [TENANT]}, f"{ENTRA}/{TENANT}/v2.0", {f"{ENTRA}/{TENANT}/v2.0"}),
@@ -194,11 +194,13 @@ ENTRA = "https://login.microsoftonline.com"
         ({"kind": "microsoft", "tenants": [TENANT, OTHER_TENANT]}, f"{ENTRA}/organizations/v2.0", {f"{ENTRA}/{{tenantid}}/v2.0"}),
     ],
 )  # fmt: skip
-def test_google_and_microsoft_have_known_issuers(registration: dict[str, Any], asked: str, named: set[str]) -> None:
+def test_google_and_microsoft_have_known_issuers(
+    registration: dict[str, Any], discovered: str, named: set[str]
+) -> None:
     """Without ISSUER, the known issuer is used. Its discovery document must have the real issuer."""
     settings = settings_for(idp={"client_id": "c", "client_secret": "s"} | registration)
-    issuer = Issuer.of(settings.providers["idp"])
-    assert issuer.discovery_url == f"{asked}/.well-known/openid-configuration"
+    issuer = Issuer.from_settings(settings.providers["idp"])
+    assert issuer.discovery_url == f"{discovered}/.well-known/openid-configuration"
     assert all(issuer.accepts_metadata(name) for name in named)
     others = {"https://evil.example", "accounts.google.com", f"{ENTRA}/{'0' * 8}/v2.0", f"{ENTRA}/common/v2.0"}
     no_names: list[Any] = [None, [], {}, 5]

@@ -62,7 +62,7 @@ def objects_of(*names: str) -> st.SearchStrategy[dict[str, Any]]:
 def test_any_discovery_document_is_metadata_or_an_expected_error(document: dict[str, Any]) -> None:
     """A discovery document of any JSON is metadata, or one kind of error."""
     for settings in PROVIDERS.values():
-        issuer = Issuer.of(settings)
+        issuer = Issuer.from_settings(settings)
         for honest in ({}, {"issuer": issuer.configured}):
             with contextlib.suppress(ProviderUnavailable):
                 read_metadata(document | honest, issuer, ())
@@ -83,7 +83,7 @@ def test_any_jwks_verifies_only_signed_tokens(keys: Any) -> None:
 def test_any_claims_are_rejected_as_expected(claims: dict[str, Any], header: Any, token: Any) -> None:
     """An ID token of any JSON is rejected with one kind of error. Random claims never pass."""
     for settings in PROVIDERS.values():
-        issuer = Issuer.of(settings)
+        issuer = Issuer.from_settings(settings)
         expected = Expectations(issuer, issuer.configured, "c", digest_of("nonce"), "access-token", NOW)
         with pytest.raises(SignInFailed):
             check_claims(unverified(claims), expected)

@@ -140,7 +140,7 @@ def test_every_pair_of_broken_claims_is_rejected() -> None:
     """H046: all 1,600 pairs of faults in two claims fail the check of the claims."""
     settings = settings_for(idp={"issuer": "https://login.example.com", "client_id": CLIENT_ID, "client_secret": "s",
                                  "email_domains": ["*"]})  # fmt: skip
-    issuer = Issuer.of(settings.providers["idp"])
+    issuer = Issuer.from_settings(settings.providers["idp"])
     expected = Expectations(issuer, issuer.configured, CLIENT_ID, digest_of("nonce"), "access-token", NOW)
     honest = {
         "iss": issuer.configured, "aud": CLIENT_ID, "sub": "1", "nonce": "nonce", "iat": SECONDS, "exp": SECONDS + 600,

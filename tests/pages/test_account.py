@@ -80,8 +80,8 @@ async def test_other_sessions_and_all_sessions_are_ended(site: Site) -> None:
 async def test_signing_out_everywhere_offers_to_end_tokens(site: Site, *, ends: bool) -> None:
     """H198: with the box ticked, signing out everywhere ends the access tokens too; without it they stay valid."""
     async with site.owner() as owner:
-        wanted = {"name": "Script", "scopes": ["READ"], "communityIds": [await owner.community_id()]}
-        assert (await owner.do("createAccessToken", **wanted))["__typename"] == "CreateAccessTokenSuccess"
+        token = {"name": "Script", "scopes": ["READ"], "communityIds": [await owner.community_id()]}
+        assert (await owner.do("createAccessToken", **token))["__typename"] == "CreateAccessTokenSuccess"
         page = await site.person()
         await sign_in(page)
         await page.get_by_role("link", name="My account").click()

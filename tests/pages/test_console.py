@@ -107,8 +107,8 @@ async def test_the_console_sends_no_foreign_requests_and_honours_reduced_motion(
     """Every request goes to the service itself. With reduced motion no change flashes."""
     async with site.owner() as owner:
         page = await site.person()
-        asked: list[str] = []
-        page.on("request", lambda request: asked.append(request.url))
+        urls: list[str] = []
+        page.on("request", lambda request: urls.append(request.url))
         await page.emulate_media(reduced_motion="reduce")
         await sign_in(page)
         await page.goto(f"/#/communities/{await owner.community_id()}")
@@ -116,5 +116,5 @@ async def test_the_console_sends_no_foreign_requests_and_honours_reduced_motion(
         await expect(rows(page)).to_have_count(2)
         await site.service.deliver()
         await expect(page.locator(".fresh")).to_have_css("animation-name", "none")
-        assert len(asked) > 20
-        assert [url for url in asked if not url.startswith(site.service.url)] == []
+        assert len(urls) > 20
+        assert [url for url in urls if not url.startswith(site.service.url)] == []

@@ -67,14 +67,14 @@ def test_every_script_of_the_pages_is_named_in_their_markup() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wanted", "language"),
+    ("preferred", "language"),
     [("de-CH,en;q=0.8", "de"), ("ja, fr;q=0.5", "fr"), ("ja", "en"), ("en-US,de", "en"), ("", "en")],
 )
-async def test_the_markup_preloads_only_the_readers_language(site: Site, wanted: str, language: str) -> None:
+async def test_the_markup_preloads_only_the_readers_language(site: Site, preferred: str, language: str) -> None:
     """The markup names the word modules of the reader's language only, and the response varies by it."""
     async with http_client(site.service.url) as client:
         for path in ("/", "/confirm"):
-            page = await client.get(path, headers={"accept-language": wanted})
+            page = await client.get(path, headers={"accept-language": preferred})
             assert set(re.findall(r"/words/(?:console/)?(\w+)\.js", page.text)) == {language}
             assert {"accept-language", "accept-encoding"} <= set(
                 page.headers["vary"].replace(" ", "").lower().split(",")

@@ -252,7 +252,7 @@ async def test_the_list_follows_live_changes(site: Site) -> None:
         community_id = await owner.community_id()
         page = await site.person()
         await sign_in(page)
-        async with page.expect_request(lambda asked: "text/event-stream" in asked.headers.get("accept", "")):
+        async with page.expect_request(lambda request: "text/event-stream" in request.headers.get("accept", "")):
             await page.goto(f"/#/communities/{community_id}?status=PENDING")
         await expect(visible_text(page, "No invitation is like that")).to_be_visible()
         site.service.clock.advance(seconds=1)

@@ -119,12 +119,12 @@ async def test_many_are_sent_in_portions_that_can_be_resumed(site: Site) -> None
     """
     async with site.owner() as owner:
         page = await open_invite_many(site, owner)
-        asked: list[int] = []
+        portions: list[int] = []
 
         async def fail_the_second(route: Route) -> None:
             if "InviteMany" in (route.request.post_data or ""):
-                asked.append(len(orjson.loads(route.request.post_data or "")["variables"]["input"]["invitees"]))
-                if len(asked) == 2:
+                portions.append(len(orjson.loads(route.request.post_data or "")["variables"]["input"]["invitees"]))
+                if len(portions) == 2:
                     return await route.abort()
             return await route.continue_()
 
@@ -138,7 +138,7 @@ async def test_many_are_sent_in_portions_that_can_be_resumed(site: Site) -> None
         await assert_accessible(page, "not sent")
         await press(page, "Send the 70 that were not sent")
         await expect(visible_text(page, "120 invited.")).to_be_visible()
-        assert asked == [50, 50, 50, 20]
+        assert portions == [50, 50, 50, 20]
         assert await Invitation.all().count() == 121
 
 

@@ -137,7 +137,7 @@ async def test_a_limit_says_when_to_try_again(open_site: OpenSite) -> None:
         await expect(page.get_by_role("alert")).to_contain_text("Try again in")
 
 
-async def test_an_uncaught_error_shows_what_to_do(site: Site) -> None:
+async def test_an_uncaught_error_shows_an_explanation(site: Site) -> None:
     """An uncaught error in a script shows a page that says how to continue."""
     page = await site.person()
     await page.goto("/confirm")

@@ -144,16 +144,16 @@ async def test_the_proved_address_can_be_requested(site: Site) -> None:
         page = await site.person()
         await accept_as(page, await site.link(), "other@example.com")
         await press(page, "Ask to be invited at other@example.com instead")
-        asked = visible_text(page, "You asked to be invited at other@example.com instead.")
-        await expect(asked).to_be_visible()
+        confirmation = visible_text(page, "You asked to be invited at other@example.com instead.")
+        await expect(confirmation).to_be_visible()
         await expect(heading(page)).to_be_focused()
         await expect(page.locator("#announcer")).to_contain_text(
             "You asked to be invited at other@example.com instead."
         )
         await page.reload()
-        await expect(asked).to_be_visible()
+        await expect(confirmation).to_be_visible()
         await expect(page.get_by_role("button", name=re.compile("Ask to be invited"))).to_have_count(0)
-        await assert_accessible(page, "asked for another address")
+        await assert_accessible(page, "another address requested")
         query = "query($id: ID!) { invitation(id: $id) { proposedEmail status } }"
         seen = (await owner.ask(query, id=invitation_id))["invitation"]
         assert seen == {"proposedEmail": "other@example.com", "status": "PENDING"}
@@ -171,7 +171,7 @@ async def test_a_second_requested_address_is_reported(site: Site) -> None:
         await press(page, "Ask to be invited at other@example.com instead")
         await expect(visible_text(page, "already have a request to invite another address")).to_be_visible()
         await expect(page.locator("#announcer")).to_contain_text("already have a request to invite another address")
-        await assert_accessible(page, "another address was asked for")
+        await assert_accessible(page, "another address requested by another person")
         query = "query($id: ID!) { invitation(id: $id) { proposedEmail } }"
         assert (await owner.ask(query, id=invitation_id))["invitation"] == {"proposedEmail": "first@example.com"}
 
@@ -200,8 +200,8 @@ async def test_another_account_can_be_chosen_after_a_mismatch(site: Site) -> Non
         await expect(again.locator("img")).to_have_count(0)
         await again.click()
         await page.locator("#email").wait_for()
-        asked = query_of(page.url)
-        assert (asked["prompt"], "login_hint" in asked) == ("select_account", False)
+        parameters = query_of(page.url)
+        assert (parameters["prompt"], "login_hint" in parameters) == ("select_account", False)
         await log_in(page, "guest@gmail.com")
         await expect(heading(page)).to_have_text("Welcome to Demo")
     elsewhere = [request for request in network.requests if not request.url.startswith(site.service.url)]

@@ -101,10 +101,10 @@ async def _furnish(service: Service, browser: Browser) -> dict[str, str]:
     await service.deliver()
     await browser.ask(CREATE, input={"name": "Mine", "scopes": ["READ"], "communityIds": [community]})
     viewer = (await browser.ask(_LOOK))["viewer"]
-    place = viewer["memberships"][0]
-    invitation = place["community"]["invitations"]["nodes"][0]
+    membership = viewer["memberships"][0]
+    invitation = membership["community"]["invitations"]["nodes"][0]
     found = (
-        community, invitation["id"], place["id"], viewer["member"]["id"], invitation["timeline"]["nodes"][0]["id"],
+        community, invitation["id"], membership["id"], viewer["member"]["id"], invitation["timeline"]["nodes"][0]["id"],
         viewer["sessions"][0]["id"], viewer["identities"][0]["id"], viewer["accessTokens"][0]["id"],
     )  # fmt: skip
     return dict(zip(_THINGS, map(str, found), strict=True))

@@ -193,13 +193,13 @@ class HeldAnswer:
 
 async def hold_answer(page: Page, operation: str, *, time: int = 1) -> HeldAnswer:
     """Holds the answer to an operation until it is released. `time` is the number of the operation, from now."""
-    held, asked = HeldAnswer(), 0
+    held, matches = HeldAnswer(), 0
 
     async def wait(route: Route) -> None:
-        nonlocal asked
-        mine = operation in (route.request.post_data or "")
-        asked += mine
-        if not mine or asked != time:
+        nonlocal matches
+        matching = operation in (route.request.post_data or "")
+        matches += matching
+        if not matching or matches != time:
             return await route.fallback()
         answer, held.request = await route.fetch(), route.request
         held.given.set()

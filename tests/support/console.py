@@ -18,16 +18,16 @@ async def limit_pages_to_three(route: Route) -> None:
 
 async def end_session_at(page: Page, operation: str, *, time: int = 1) -> None:
     """Ends the session exactly when an operation is sent. Earlier, another request of the page could notice it."""
-    asked: list[Route] = []
+    matches: list[Route] = []
 
-    async def looked_at(route: Route) -> None:
+    async def end_session(route: Route) -> None:
         if operation in (route.request.post_data or ""):
-            asked.append(route)
-            if len(asked) == time:
+            matches.append(route)
+            if len(matches) == time:
                 await page.context.clear_cookies()
         await route.continue_()
 
-    await page.route("**/graphql", looked_at)
+    await page.route("**/graphql", end_session)
 
 
 def rows(page: Page) -> Locator:

@@ -61,8 +61,8 @@ async def change_role(browser: Browser, membership: str, role: str) -> Any:
 
 
 async def update_policy(browser: Browser, community: str, **change: Any) -> Any:
-    wanted = {"communityId": community, **change}
-    return (await browser.ask(POLICY, input=wanted))["updateInvitationPolicy"]
+    policy = {"communityId": community, **change}
+    return (await browser.ask(POLICY, input=policy))["updateInvitationPolicy"]
 
 
 async def audit_kinds(browser: Browser, community: str) -> list[str]:

@@ -177,7 +177,7 @@ class HostileProvider(OpenIDProvider):
         async with http_client(trust_env=False) as browser:
             page = await browser.get(authorization_url)
             assert page.status_code == 200, page.text
-            form = LoginForm.of(page.text)
+            form = LoginForm.parse(page.text)
             fields = {
                 "email": email,
                 **({"sub": sub} if sub else {}),
@@ -215,7 +215,7 @@ class LoginForm(HTMLParser):
         self.fields: dict[str, dict[str, str | None]] = {}
 
     @classmethod
-    def of(cls, page: str) -> "LoginForm":
+    def parse(cls, page: str) -> "LoginForm":
         form = cls()
         form.feed(page)
         return form

@@ -110,14 +110,14 @@ class HeldLock:
     def awaited(self, by: int = 1) -> Callable[[], Awaitable[bool]]:
         """Returns a condition: whether at least `by` connections wait for a lock."""
 
-        async def asked() -> bool:
+        async def is_waiting() -> bool:
             # Inside the transaction, pg_stat_activity would not change.
             waiting = (
                 "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
             )
             return int(await self.beside.fetchval(waiting)) >= by
 
-        return asked
+        return is_waiting
 
 
 @asynccontextmanager

@@ -103,8 +103,8 @@ class Browser:
 
     async def accept(self, token: str | None, *, provider: str = "dev", **arguments: Any) -> Any:
         """Returns the answer of acceptInvite."""
-        wanted = {"providerId": provider, **({} if token is None else {"token": token}), **arguments}
-        return (await self.ask(ACCEPT, input=wanted))["acceptInvite"]
+        fields = {"providerId": provider, **({} if token is None else {"token": token}), **arguments}
+        return (await self.ask(ACCEPT, input=fields))["acceptInvite"]
 
     async def log_in(
         self, authorization_url: str, email: str, *, verified: bool = True, sub: str | None = None
@@ -151,19 +151,19 @@ class Browser:
 
     async def invite(self, community_id: str, email: str, **arguments: Any) -> Any:
         """Returns the answer of inviteMember."""
-        wanted = {"communityId": community_id, "email": email, **arguments}
-        return (await self.ask(INVITE, input=wanted))["inviteMember"]
+        fields = {"communityId": community_id, "email": email, **arguments}
+        return (await self.ask(INVITE, input=fields))["inviteMember"]
 
     async def invitation(self, invitation_id: str) -> Any:
         return (await self.ask(INVITATION, id=invitation_id))["invitation"]
 
-    async def do(self, mutation: str, **wanted: Any) -> Any:
+    async def do(self, mutation: str, **arguments: Any) -> Any:
         """Returns the answer of a mutation: its type, and the message of a problem."""
         kind = mutation[0].upper() + mutation[1:] + "Input"
         query = (
             f"mutation($input: {kind}!) {{ {mutation}(input: $input) {{ __typename ...on Problem {{ message }} }} }}"
         )
-        return (await self.ask(query, input=wanted))[mutation]
+        return (await self.ask(query, input=arguments))[mutation]
 
 
 def query_of(url: str) -> dict[str, str]:

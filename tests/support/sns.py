@@ -84,12 +84,12 @@ def _envelope(now: datetime) -> dict[str, str]:
     }
 
 
-def event(kind: str, order_id: str | None, *, message_id: str = "ses-1", **told: Any) -> dict[str, Any]:
+def event(kind: str, order_id: str | None, *, message_id: str = "ses-1", **details: Any) -> dict[str, Any]:
     """Returns an event of SES about the mail of an order, in the format of its event publishing."""
     key = {"Delivery": "delivery", "DeliveryDelay": "deliveryDelay", "Bounce": "bounce", "Complaint": "complaint",
            "Reject": "reject", "Rendering Failure": "failure"}.get(kind, kind.lower())  # fmt: skip
     tags = {"ses:configuration-set": ["guestlist"]} | ({"order": [order_id]} if order_id else {})
-    return {"eventType": kind, "mail": {"messageId": message_id, "tags": tags}, key: told}
+    return {"eventType": kind, "mail": {"messageId": message_id, "tags": tags}, key: details}
 
 
 def stamp(at: datetime) -> str:

@@ -67,7 +67,7 @@ function render(context, shown, area, focus) {
     h("header", { class: "subject" }, h("h1", null, isolated(shown.email)), statusBadge(shown)),
     area.message,
     shown.blockedReason && notice("problem", serviceText(shown.blockedReason)),
-    trouble(shown),
+    deliveryProblem(shown),
     proposal(context, shown),
     actions(context, shown, area),
     h("div", { class: "columns" }, timelinePanel(shown, context.signal), facts(shown)),
@@ -79,7 +79,7 @@ function render(context, shown, area, focus) {
 }
 
 /** @param {Invitation} shown */
-function trouble(shown) {
+function deliveryProblem(shown) {
   if (shown.status !== "PENDING" || !shown.deliveryReason || !TROUBLE.includes(shown.delivery)) return null;
   return notice("problem", serviceText(shown.deliveryReason));
 }
