@@ -51,10 +51,10 @@ async def database_findings(settings: Settings, clock: Clock) -> list[str]:
     except database.DatabaseUnavailable as error:
         return [f"{error} Check GUESTLIST_DATABASE_URL, and that the database runs."]
     try:
-        missing = await database.pending(url)
-        if missing:
-            return [f"Migrations are not applied ({', '.join(missing)}): run `guestlist migrate`."]
+        await database.refuse_pending(url)
         return [*await drift.schema_drift(url), *await _database_clock(clock), *await _waiting_mails(clock())]
+    except database.MigrationsPending as error:
+        return [str(error)]
     finally:
         await database.disconnect()
 

@@ -41,13 +41,13 @@ def migrate(
 
 
 async def _migrate(settings: Settings) -> list[str]:
-    async with connected(settings):
+    async with connected(settings, migrated=False):
         return await database.migrate(settings.database_url.get_secret_value())
 
 
 async def _check_migrations(settings: Settings) -> None:
     url = settings.database_url.get_secret_value()
-    async with connected(settings):
+    async with connected(settings, migrated=False):
         findings = [f"Not applied yet: {name}." for name in await database.pending(url)]
         findings = findings or await drift.schema_drift(url)
     findings += [f"The models differ from the migrations: {change}." for change in await drift.model_drift(url)]

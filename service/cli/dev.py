@@ -47,6 +47,6 @@ def _next_step(settings: Settings, *, mail_waits: bool) -> str:
 
 async def _prepare_development(settings: Settings) -> bool:
     url = settings.database_url.get_secret_value()
-    async with connected(settings):
+    async with connected(settings, migrated=False):
         await database.migrate(url)
         return await mode.prepare_demo(settings, now=system_clock())

@@ -58,9 +58,11 @@ def serve(
 async def _hints(settings: Settings, *, with_worker: bool) -> list[str]:
     """Hints about forgotten steps. Reports a database that does not answer before any process starts."""
     hints = []
-    async with connected(settings):
-        if await database.pending(settings.database_url.get_secret_value()):
-            hints.append("The database is not up to date: run `guestlist migrate`.")
+    try:
+        async with connected(settings):
+            pass
+    except database.MigrationsPending as error:
+        hints.append(str(error))
     if settings.is_sqlite and not with_worker:
         hints.append("No mail is sent: on SQLite, start the service with --with-worker to deliver mail.")
     return hints

@@ -31,9 +31,13 @@ ConfigOption = Annotated[
 
 
 @contextlib.asynccontextmanager
-async def connected(settings: Settings) -> AsyncIterator[None]:
-    await database.connect(settings.database_url.get_secret_value())
+async def connected(settings: Settings, *, migrated: bool = True) -> AsyncIterator[None]:
+    """Connects to the database for a block. With `migrated`, raises MigrationsPending unless all migrations are applied."""
+    url = settings.database_url.get_secret_value()
+    await database.connect(url)
     try:
+        if migrated:
+            await database.refuse_pending(url)
         yield
     finally:
         await database.disconnect()
@@ -104,6 +108,7 @@ def run(work: Coroutine[Any, Any, Result]) -> Result:
     except (
         ExpectedError,
         database.DatabaseUnavailable,
+        database.MigrationsPending,
         MailDeferred,
         MailRefused,
         MailSettingsInvalid,

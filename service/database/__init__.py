@@ -23,7 +23,16 @@ from service.database.connection import (
     sqlite_path,
     transaction,
 )
-from service.database.migrations import CreateModel, RemoveField, StateOnly, apply_all, migrate, pending
+from service.database.migrations import (
+    CreateModel,
+    MigrationsPending,
+    RemoveField,
+    StateOnly,
+    apply_all,
+    migrate,
+    pending,
+    refuse_pending,
+)
 from service.database.sql import (
     Params,
     Statement,
@@ -43,6 +52,7 @@ __all__ = [
     "CreateModel",
     "DatabaseUnavailable",
     "IntegrityError",
+    "MigrationsPending",
     "Params",
     "RemoveField",
     "StateOnly",
@@ -62,6 +72,7 @@ __all__ = [
     "migrate",
     "pending",
     "pool_size",
+    "refuse_pending",
     "select",
     "select_each",
     "select_pages",

@@ -18,6 +18,10 @@ from service.database.sql import select
 _MIGRATION_LOCK = 7_165_739_812  # any number without another use as an advisory lock
 
 
+class MigrationsPending(Exception):
+    """Raised when the database lacks migrations of this version. Its text is for the operator."""
+
+
 class CreateModel(operations.CreateModel):
     """Creates a table with its CHECK constraints. Tortoise's own operation omits those of a new model."""
 
@@ -108,3 +112,9 @@ async def pending(url: str) -> list[str]:
     """The names of pending migrations. Changes nothing."""
     executor = _Executor(connection(), config_for(url)["apps"])
     return [step.migration.name for step in await executor.plan()]
+
+
+async def refuse_pending(url: str) -> None:
+    """Raises MigrationsPending unless all migrations are applied."""
+    if names := await pending(url):
+        raise MigrationsPending(f"Migrations are not applied ({', '.join(names)}): run `guestlist migrate`.")

@@ -186,3 +186,49 @@ async def test_mail_previews_are_written_to_files(tmp_path: Path) -> None:
     assert len(list(folder.glob("*.txt"))) == len(list(folder.glob("*.html"))) == 20
     assert 'lang="de"' in (folder / "code.de.html").read_text("utf-8")
     assert "Ada Lovelace" in (folder / "invitation.es.txt").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("community", "create", "Yard", "--owner", GUEST),
+        ("identity", "release", GUEST),
+        ("suppression", "list"),
+        ("suppression", "remove", GUEST),
+        ("invite", "Yard", GUEST),
+        ("export", "invitations", "Yard", "--to", "list.csv"),
+        ("export", "audit", "Yard"),
+        ("erase", GUEST),
+        ("doctor",),
+    ],
+    ids=" ".join,
+)
+async def test_commands_require_a_migrated_database(
+    command: tuple[str, ...], engine: str, empty_database_url: str, tmp_path: Path
+) -> None:
+    """On a database without tables, each command names `guestlist migrate`, exits with status 1 and creates nothing."""
+    await _assert_requires_migrations(command, engine, empty_database_url, tmp_path / "folder")
+
+
+@pytest.mark.parametrize("engine", ["postgres"], indirect=True)
+async def test_worker_requires_a_migrated_database(engine: str, empty_database_url: str, tmp_path: Path) -> None:
+    """The worker, which needs PostgreSQL, exits in the same way, before it looks for mails."""
+    await _assert_requires_migrations(("worker",), engine, empty_database_url, tmp_path / "folder")
+
+
+async def _assert_requires_migrations(command: tuple[str, ...], engine: str, url: str, folder: Path) -> None:
+    env = environment(database_url=url, mail_url="smtp://127.0.0.1:9", mail_from="a@example.com")
+    folder.mkdir()
+    status, output = await run(*command, env=env, cwd=folder)
+    sentence = [line for line in output.splitlines() if "0001_initial" in line]
+    assert (status, len(sentence), "Traceback" in output) == (1, 1, False), output
+    assert sentence[0].endswith(": run `guestlist migrate`.")
+    assert command == ("doctor",) or output.splitlines() == sentence
+    assert list(folder.iterdir()) == []
+    await database.connect(url)
+    tables = {
+        "postgres": "SELECT tablename FROM pg_tables WHERE schemaname = 'public'",
+        "sqlite": "SELECT name FROM sqlite_master",
+    }
+    assert await database.select(tables[engine]) == []
+    await database.disconnect()
