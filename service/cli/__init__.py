@@ -3,44 +3,74 @@
 from collections.abc import Mapping
 from importlib import import_module
 from importlib.metadata import version as version_of
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, NamedTuple
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
-# Each command, with its module and the Typer application of its group. A module is imported when its command is called.
-_MODULES: Final[Mapping[str, tuple[str, str]]] = {
-    "dev": ("dev", "app"),
-    "serve": ("serve", "app"),
-    "worker": ("serve", "app"),
-    "migrate": ("check", "app"),
-    "community": ("communities", "community_app"),
-    "identity": ("communities", "identity_app"),
-    "suppression": ("suppression", "suppression_app"),
-    "mail": ("check", "mail_app"),
-    "invite": ("invite", "app"),
-    "export": ("data", "app"),
-    "erase": ("data", "app"),
-    "doctor": ("check", "app"),
-    "schema": ("check", "app"),
+
+class _Command(NamedTuple):
+    """A command or a group of commands, in a Typer application of a module."""
+
+    module: str
+    application: str
+    help: str
+
+
+# `guestlist --help` shows these sentences without importing the modules, which takes a second.
+COMMANDS: Final[Mapping[str, _Command]] = {
+    "dev": _Command(
+        "dev",
+        "app",
+        "Runs the whole service on one machine: SQLite, development OpenID Provider, mailbox page, demo community.",
+    ),
+    "serve": _Command("serve", "app", "Runs the service; with --with-worker it delivers mail too."),
+    "worker": _Command("serve", "app", "Delivers mail and deletes expired rows; several can run on PostgreSQL."),
+    "migrate": _Command(
+        "check", "app", "Migrates the database; concurrent runs are safe. --check changes nothing and fails on drift."
+    ),
+    "community": _Command("communities", "community_app", "Communities."),
+    "identity": _Command("communities", "identity_app", "The sign-ins of accounts."),
+    "suppression": _Command("suppression", "suppression_app", "Addresses that get no mail."),
+    "mail": _Command("check", "mail_app", "The mails of the service."),
+    "invite": _Command("invite", "app", "Invites addresses or a list. Running it again invites each address once."),
+    "export": _Command(
+        "data", "app", "Writes a community's invitations or audit log as CSV, safe to open in a spreadsheet."
+    ),
+    "erase": _Command("data", "app", "Erases a person's data and keeps the audit's facts."),
+    "doctor": _Command(
+        "check",
+        "app",
+        "Checks settings, database, migrations, mail, providers and clock; prints a remedy for each finding.",
+    ),
+    "schema": _Command("check", "app", "Prints the SDL."),
 }
 
 
 class _LazyGroup(TyperGroup):
-    """Imports the module of a command when the command is called or listed."""
+    """Imports the module of a command when the command is called. A list of the commands imports none."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         del ctx
-        return list(_MODULES)
+        return list(COMMANDS)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Returns a command for lists, with its help only."""
         del ctx
-        if cmd_name not in _MODULES:
-            return None
-        module, group_name = _MODULES[cmd_name]
-        group = typer.main.get_group(getattr(import_module(f"service.cli.{module}"), group_name))
-        group.name = cmd_name
-        return group.commands[cmd_name] if group_name == "app" else group
+        return TyperCommand(cmd_name, help=COMMANDS[cmd_name].help) if cmd_name in COMMANDS else None
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Returns the command to run."""
+        name, _, rest = super().resolve_command(ctx, args)
+        return name, imported_command(str(name)), rest
+
+
+def imported_command(name: str) -> Any:
+    """Returns a command with its options, from its module."""
+    module, application, _ = COMMANDS[name]
+    group = typer.main.get_group(getattr(import_module(f"service.cli.{module}"), application))
+    group.name = name
+    return group.commands[name] if application == "app" else group
 
 
 app = typer.Typer(

@@ -1,6 +1,9 @@
 """The operator's commands, run as processes."""
 
+import asyncio
+import re
 import shutil
+import sys
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,9 +12,11 @@ import pytest
 
 from service import database
 from service.addresses import canonical
+from service.cli import COMMANDS, imported_command
 from service.invitations.operator import create_community_as_operator
 from service.mail import blocks
 from service.settings import load_settings
+from tests import ROOT
 from tests.support.mail_servers import SesFault, SesOnLoopback, ses_on_loopback, smtp_on_loopback
 from tests.support.openid_provider import running_provider
 from tests.support.processes import environment, run
@@ -232,3 +237,26 @@ async def _assert_requires_migrations(command: tuple[str, ...], engine: str, url
     }
     assert await database.select(tables[engine]) == []
     await database.disconnect()
+
+
+async def test_the_list_of_commands_imports_no_command() -> None:
+    """`guestlist --help` lists every command without importing the database, the mails or the schema."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-X", "importtime", "-m", "service.cli", "--help",
+        cwd=ROOT, env=environment() | {"COLUMNS": "500"}, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    output, imports = await process.communicate()
+    assert process.returncode == 0
+    for name, command in COMMANDS.items():
+        assert re.search(rf" {name} +{re.escape(command.help)} ", output.decode())
+    imported = {line.rpartition("|")[2].strip() for line in imports.decode().splitlines()}
+    assert "service.cli" in imported
+    assert not {
+        name for name in imported if name.startswith(("service.cli.", "service.database", "tortoise", "schema"))
+    } - {"service.cli.__main__"}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_list_of_commands_has_their_own_sentences(name: str) -> None:
+    """The sentence in the list is the first paragraph of the command's own help."""
+    assert " ".join(imported_command(name).help.partition("\n\n")[0].split()) == COMMANDS[name].help
