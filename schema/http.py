@@ -16,15 +16,21 @@ from starlette.types import Receive
 from schema.context import Context
 from schema.schema import Schema, format_error
 from schema.subscription_transport import MakeContext, SubscriptionTransport, accepts_event_stream, is_subscription
+from service.accounts.sessions import refuse_other_member
 from service.database.deadlines import TOOK_TOO_LONG
 from service.database.shares import TooManyAtOnce
-from service.errors import NotSignedIn, RateLimited
+from service.errors import NotSignedIn, RateLimited, SessionChanged
 from service.languages import Sentence, localized, sentence
 from service.settings import Settings
 from service.settings.origins import host_of, is_loopback
 from service.web.cookies import has_cookies
 
 MOST_BYTES: Final = 512 * 1024
+
+# A request names the member whom its page shows. Every response names the member of its session, or "none". A page that
+# still shows another member sees the difference, and the service refuses its request.
+VIEWER_HEADER: Final = "Guestlist-Viewer"
+_NO_VIEWER: Final = "none"
 
 _TIMEOUT: Final = 30.0  # seconds for an operation, including its wait in the caller's line
 _CLIENT_GONE: Final = 499  # a status for the access log and the metrics; the client has disconnected
@@ -67,9 +73,13 @@ class GraphQLEndpoint:
             await refuse_unknown_bearer(context, bearer)
         except BadRequest as error:
             return _failed(error.status, localized(error.sentence), error.sentence.code)
+        try:
+            refuse_other_member(context.caller, request.headers.get(VIEWER_HEADER))
+        except SessionChanged as error:
+            return _with_viewer(_failed(409, localized(error.sentence), error.code), context)
         if is_subscription(operation):
             return await self._subscribe(request, operation, context)
-        return await self._run(request, operation, context)
+        return _with_viewer(await self._run(request, operation, context), context)
 
     async def _run(self, request: Request, operation: dict[str, Any], context: Context) -> Response:
         """Runs a query or a mutation in its caller's turn. Cancels it after the timeout, or when the client disconnects.
@@ -104,6 +114,13 @@ class GraphQLEndpoint:
         return await self.subscriptions.stream(operation, context)
 
 
+def _with_viewer(response: Response, context: Context) -> Response:
+    """Adds the member of the session after the operation."""
+    caller = None if context.end_session else context.caller
+    response.headers[VIEWER_HEADER] = caller.member_id if caller else _NO_VIEWER
+    return response
+
+
 @asynccontextmanager
 async def _while_connected(receive: Receive) -> AsyncIterator[None]:
     """Cancels the block when the client disconnects, and raises ClientDisconnect. The body must have been read before."""
@@ -130,7 +147,7 @@ async def _while_connected(receive: Receive) -> AsyncIterator[None]:
 
 def _refuse_repeated(request: Request) -> None:
     """Rejects duplicates of security headers: one reader would use the first value, another the last."""
-    for name in ("authorization", "content-type", "origin", "sec-fetch-site"):
+    for name in ("authorization", "content-type", "origin", "sec-fetch-site", VIEWER_HEADER.lower()):
         if len(request.headers.getlist(name)) > 1:
             raise BadRequest(400, sentence("BAD_REQUEST", "The header %(name)s was sent more than once.", name=name))
 

@@ -99,6 +99,13 @@ class FreshSignInRequired(Problem):
     pass
 
 
+@strawberry.type(
+    description="The browser's session belongs to another member than the one named. Nothing happened: reload the page."
+)
+class SessionChanged(Problem):
+    pass
+
+
 @strawberry.type(description="Only ever the caller's own limits: their address, their account, their community.")
 class RateLimited(Problem):
     retry_after_seconds: int
@@ -156,6 +163,7 @@ class Handler:
 _PROBLEMS: Final[dict[type[Exception], type[Problem]]] = {
     errors.NotSignedIn: NotSignedIn,
     errors.FreshSignInRequired: FreshSignInRequired,
+    errors.SessionChanged: SessionChanged,
     errors.NotFound: NotFound,
     errors.NotPermitted: NotPermitted,
     errors.InvalidEmail: InvalidEmail,

@@ -56,14 +56,16 @@ class Query:
 
     @strawberry.field(
         description="What the holder of a live link may know before proving who they are; null for any dead or unknown"
-        " token. Without a token: the link of this browser's newest flow."
+        " token. Without a token: the link of the acceptance named, or of this browser's newest flow."
     )
-    async def invite_preview(self, info: Info, token: str | None = None) -> InvitePreview | None:
+    async def invite_preview(
+        self, info: Info, token: str | None = None, acceptance_id: strawberry.ID | None = None
+    ) -> InvitePreview | None:
         context = info.context
         try:
             await context.count_attempt()
             if token is None:
-                link, _ = await link_for_retry(context.flow_cookie, now=context.now)
+                link, _ = await link_for_retry(context.flow_cookie, flow_id=acceptance_id, now=context.now)
             else:
                 link = open_link(await link_by_token(token, now=context.now), context.now)
         except InviteLinkInvalid:
@@ -76,13 +78,15 @@ class Query:
         description="How an accept flow of this browser came out; the newest without an id; null when it began none."
     )
     async def acceptance(self, info: Info, id: strawberry.ID | None = None) -> Acceptance | None:
-        flow_id = None if id is None else str(id)
-        flow = await newest_flow(info.context.flow_cookie, FlowKind.ACCEPT, flow_id=flow_id)
+        flow = await newest_flow(info.context.flow_cookie, FlowKind.ACCEPT, flow_id=id)
         return None if flow is None else await Acceptance.from_flow(flow, info)
 
-    @strawberry.field(description="How this browser's newest sign-in came out; null when it began none.")
-    async def sign_in_outcome(self, info: Info) -> SignInOutcome | None:
-        flow = await newest_flow(info.context.flow_cookie, FlowKind.SIGN_IN, FlowKind.LINK_IDENTITY)
+    @strawberry.field(
+        description="How a sign-in of this browser came out; the newest without an id; null when it began none."
+    )
+    async def sign_in_outcome(self, info: Info, id: strawberry.ID | None = None) -> SignInOutcome | None:
+        kinds = (FlowKind.SIGN_IN, FlowKind.LINK_IDENTITY)
+        flow = await newest_flow(info.context.flow_cookie, *kinds, flow_id=id)
         return None if flow is None else SignInOutcome.from_flow(flow, info)
 
     @strawberry.field

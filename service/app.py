@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from schema.context import Context
-from schema.http import MOST_BYTES, BadRequest, GraphQLEndpoint, bearer_of, refuse_unknown_bearer
+from schema.http import MOST_BYTES, VIEWER_HEADER, BadRequest, GraphQLEndpoint, bearer_of, refuse_unknown_bearer
 from schema.schema import build
 from service import changes, database, exports, metrics
 from service.accounts.access_tokens import caller_of_access_token, touch_access_token
@@ -312,7 +312,8 @@ def _middleware(settings: Settings) -> list[Middleware]:
             allow_origins=list(settings.allowed_origins),
             allow_credentials=True,
             allow_methods=["GET", "POST"],
-            allow_headers=["content-type", "authorization"],
+            allow_headers=["content-type", "authorization", VIEWER_HEADER],
+            expose_headers=[VIEWER_HEADER],
             max_age=600,
         ),
         Middleware(_BodyLimit),

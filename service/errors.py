@@ -41,6 +41,18 @@ class FreshSignInRequired(ExpectedError):
         )
 
 
+class SessionChanged(ExpectedError):
+    """Raised when a page acts for one member and the browser's session has become another member's."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            sentence(
+                "SESSION_CHANGED",
+                "Another account is signed in on this browser now. Reload the page, and repeat the action as that account.",
+            )
+        )
+
+
 class NotFound(ExpectedError):
     """Raised when there is no such thing, or nothing that the caller may see; the two read the same."""
 

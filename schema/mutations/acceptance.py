@@ -16,15 +16,17 @@ from service.languages import localized, sentence
 from service.models import Flow
 from service.sign_in import proposed_address
 from service.sign_in.confirm import confirm
-from service.sign_in.flows import link_for_retry, newest_link
+from service.sign_in.flows import bound_link, link_for_retry
 from service.sign_in.return_to import without_token
+
+_LINK: Final = "From the link. Left out: the link of the acceptance named, or of this browser's newest."
 
 
 @strawberry.input
 class AcceptInviteInput:
     token: str | None = strawberry.field(
         default=None,
-        description="From the link. Left out: the link of the acceptance named, or of this browser's newest.",
+        description=_LINK,
     )
     acceptance_id: strawberry.ID | None = None
     provider_id: strawberry.ID
@@ -90,7 +92,8 @@ RequestOtherAddressResult = Annotated[
 
 @strawberry.input
 class DeclineInviteInput:
-    token: str | None = None
+    token: str | None = strawberry.field(default=None, description=_LINK)
+    acceptance_id: strawberry.ID | None = None
     block: bool = strawberry.field(
         default=False,
         description="No more invitations from this community to this address. Needs the token. The invited mailbox gets a"
@@ -109,9 +112,10 @@ DeclineInviteResult = Annotated[
 ]
 
 
-@strawberry.input(description="Without a token: the link of this browser's newest flow.")
+@strawberry.input(description="Without a token: the link of the acceptance named, or of this browser's newest flow.")
 class RequestFreshLinkInput:
     token: str | None = None
+    acceptance_id: strawberry.ID | None = None
 
 
 @strawberry.type
@@ -201,8 +205,10 @@ class AcceptanceMutations:
         await context.count_attempt()
         if input.token is not None:
             await request_fresh_link(input.token, now=context.now)
-        elif (link := await newest_link(context.flow_cookie, now=context.now)) is not None:
-            await request_fresh_link_of(link, now=context.now)
+        else:
+            link = await bound_link(context.flow_cookie, flow_id=input.acceptance_id, now=context.now)
+            if link is not None:
+                await request_fresh_link_of(link, now=context.now)
         return RequestFreshLinkAnswer(message=localized(_FRESH_LINK_REQUESTED))
 
 
@@ -211,7 +217,7 @@ async def _link_to_accept(info: Info, input: AcceptInviteInput) -> tuple[LinkFac
     context = info.context
     if input.token is not None:
         return open_link(await link_by_token(input.token, now=context.now), context.now), None
-    flow_id = None if input.acceptance_id is None else str(input.acceptance_id)
+    flow_id = input.acceptance_id
     link, flow = await link_for_retry(context.flow_cookie, flow_id=flow_id, now=context.now)
     return link, flow.first_started_at
 
@@ -231,5 +237,5 @@ async def _link_to_decline(info: Info, input: DeclineInviteInput) -> LinkFacts:
         return open_link(await link_by_token(input.token, now=context.now), context.now)
     if input.block:
         raise InviteLinkInvalid
-    link, _ = await link_for_retry(context.flow_cookie, now=context.now)
+    link, _ = await link_for_retry(context.flow_cookie, flow_id=input.acceptance_id, now=context.now)
     return link

@@ -1,16 +1,17 @@
 """Signing in and out, and adding sign-ins."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Self
 
 import strawberry
 
 from schema import problems
 from schema.context import Info
 from service.accounts.access_tokens import sign_out_everywhere
-from service.accounts.sessions import refuse_stale_sign_in, sign_out
+from service.accounts.sessions import refuse_other_member, refuse_stale_sign_in, sign_out
 from service.errors import InvalidInput, NotSignedIn
 from service.languages import sentence
+from service.sign_in.flows import StartedFlow
 
 
 @strawberry.input
@@ -21,8 +22,17 @@ class SignInInput:
 
 @strawberry.type
 class SignInStarted:
+    sign_in_id: strawberry.ID = strawberry.field(description="For signInOutcome, on the browser's return.")
     authorization_url: str
     expires_at: datetime
+
+    @classmethod
+    def from_flow(cls, flow: StartedFlow) -> Self:
+        return cls(
+            sign_in_id=strawberry.ID(flow.flow_id),
+            authorization_url=flow.authorization_url,
+            expires_at=flow.expires_at,
+        )
 
 
 SignInResult = Annotated[
@@ -39,6 +49,10 @@ SignInResult = Annotated[
 class LinkIdentityInput:
     provider_id: strawberry.ID
     return_to: str | None = None
+    member_id: strawberry.ID | None = strawberry.field(
+        default=None,
+        description="The member whom the page shows; another session than theirs is refused with SessionChanged.",
+    )
 
 
 LinkIdentityResult = Annotated[
@@ -46,6 +60,7 @@ LinkIdentityResult = Annotated[
     | problems.UnknownProvider
     | problems.ProviderUnavailable
     | problems.FreshSignInRequired
+    | problems.SessionChanged
     | problems.InvalidInput
     | problems.NotSignedIn
     | problems.RateLimited,
@@ -86,7 +101,7 @@ class SignInMutations:
             now=context.now,
         )
         context.bind_browser(started)
-        return SignInStarted(authorization_url=started.authorization_url, expires_at=started.expires_at)
+        return SignInStarted.from_flow(started)
 
     @strawberry.mutation(
         description="Signed in: add another sign-in to one's own account, by a fresh login with it. Outcome:"
@@ -96,6 +111,7 @@ class SignInMutations:
         context = info.context
         if context.caller is None:
             raise NotSignedIn
+        refuse_other_member(context.caller, input.member_id)
         refuse_stale_sign_in(context.caller, now=context.now)
         await context.count_attempt()
         started = await context.flows.start_linking(
@@ -106,7 +122,7 @@ class SignInMutations:
             now=context.now,
         )
         context.bind_browser(started)
-        return SignInStarted(authorization_url=started.authorization_url, expires_at=started.expires_at)
+        return SignInStarted.from_flow(started)
 
     @strawberry.mutation(description="Ends the current session, the one named, or all of one's own.")
     async def sign_out(self, info: Info, input: SignOutInput | None = None) -> SignOutResult:

@@ -18,6 +18,7 @@ from service.languages import Sentence, gettext_noop, localized
 from service.models import Flow, Role
 from service.sign_in import proposed_address
 from service.sign_in.flows import SignInStatus, may_retry
+from service.sign_in.outcomes import outcome_for
 
 _OPERATOR: Final = Sentence(gettext_noop("The operator of this service"))
 
@@ -95,29 +96,33 @@ class Acceptance:
         link = await link_by_id(flow.link_id or "", now=context.now)
         if link is None:
             return None
+        membership = await _own_membership(flow, link, info)
+        status, message = outcome_for(flow, link, is_member=membership is not None)
         return cls(
             id=strawberry.ID(flow.id),
-            status=AcceptanceStatus(flow.status),
+            status=status,
             community_name=link.community_name,
-            membership=await _own_membership(flow.membership_id, link, info),
+            membership=membership,
             masked_email=masked(link.email),
             signed_in_email=flow.signed_in_email,
             provider=Provider.from_optional(context.provider(flow.provider_id)),
-            message=localized(from_columns(flow.message, flow.message_code, flow.message_facts)),
+            message=localized(message),
             can_retry=may_retry(flow, link, context.now),
-            reason=flow.reason,
+            reason=None if membership else flow.reason,
             can_request_other_address=proposed_address.may_request(flow, link, context.now),
             other_address_requested=proposed_address.is_requested(flow, link),
         )
 
 
-async def _own_membership(membership_id: str | None, link: LinkFacts, info: Info) -> Membership | None:
-    """The membership that the flow created; None unless the browser is signed in to its account."""
-    context = info.context
-    if membership_id is None or context.caller is None:
+async def _own_membership(flow: Flow, link: LinkFacts, info: Info) -> Membership | None:
+    """The caller's membership that the flow, or another flow with the same invitation, created; else None."""
+    caller, settings = info.context.caller, info.context.settings
+    if caller is None or not (flow.membership_id or link.is_accepted_by(caller.member_id)):
         return None
-    memberships = await memberships_of(context.caller, context.settings, community_id=link.community_id)
-    return next((membership_with_community(view) for view in memberships if view.id == membership_id), None)
+    memberships = await memberships_of(caller, settings, community_id=link.community_id)
+    return next((
+        membership_with_community(view) for view in memberships if flow.membership_id in {None, view.id}
+    ), None)  # fmt: skip
 
 
 @strawberry.type

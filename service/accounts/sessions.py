@@ -11,7 +11,7 @@ from typing import Final
 from service import audit
 from service.accounts.caller import Caller
 from service.database import Statement, execute, execute_batch, insert, select, transaction
-from service.errors import FreshSignInRequired, NotFound
+from service.errors import FreshSignInRequired, NotFound, SessionChanged
 from service.languages import sentence
 from service.models import Session
 from service.settings import Settings
@@ -54,6 +54,15 @@ def refuse_stale_sign_in(caller: Caller, *, now: datetime) -> None:
     """
     if caller.signed_in_at is None or now - caller.signed_in_at >= FRESH_FOR:
         raise FreshSignInRequired
+
+
+def refuse_other_member(caller: Caller | None, member_id: str | None) -> None:
+    """Raises SessionChanged when the caller is not the member whom a page shows. None names no member.
+
+    Guards against a tab that still shows one member while another one signed in on the same browser (H211).
+    """
+    if caller is not None and member_id is not None and caller.member_id != member_id:
+        raise SessionChanged
 
 
 @dataclass(frozen=True, slots=True)

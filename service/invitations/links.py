@@ -26,6 +26,7 @@ class LinkFacts:
     invitation_generation: int
     invitation_expires_at: datetime
     status: Status
+    accepted_by_id: str | None
     community_id: str
     community_name: str
     seat_limit: int | None
@@ -43,6 +44,10 @@ class LinkFacts:
         """Whether a flow that began with the link may finish: the invitation is pending and was not resent."""
         return self.status is Status.PENDING and self.generation == self.invitation_generation
 
+    def is_accepted_by(self, member_id: str) -> bool:
+        """Whether this member accepted the invitation."""
+        return self.status is Status.ACCEPTED and self.accepted_by_id == member_id
+
     def is_live(self, now: datetime) -> bool:
         """Whether a new flow may begin with the link."""
         return self.may_return and now < self.expires_at
@@ -51,7 +56,7 @@ class LinkFacts:
 _FACTS: Final = """
 SELECT l.id, l.generation, l.expires_at AS link_expires_at, i.id AS invitation_id,
     i.generation AS invitation_generation, i.expires_at, i.accepted_at, i.declined_at, i.revoked_at, i.superseded_at,
-    i.email, i.role, i.message, i.proposed_email, i.inviter_id, i.for_member_id, v.name AS inviter_name, c.id AS community_id, c.name AS community_name,
+    i.accepted_by_id, i.email, i.role, i.message, i.proposed_email, i.inviter_id, i.for_member_id, v.name AS inviter_name, c.id AS community_id, c.name AS community_name,
     c.seat_limit, c.allowed_email_domains
 FROM links l JOIN invitations i ON i.id = l.invitation_id JOIN communities c ON c.id = i.community_id
 LEFT JOIN members v ON v.id = i.inviter_id
@@ -83,6 +88,7 @@ def _facts_of(row: dict[str, Any], now: datetime) -> LinkFacts:
         invitation_generation=row["invitation_generation"],
         invitation_expires_at=row["expires_at"],
         status=status_of(row, now),
+        accepted_by_id=row["accepted_by_id"],
         community_id=row["community_id"],
         community_name=row["community_name"],
         seat_limit=row["seat_limit"],

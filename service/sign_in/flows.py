@@ -142,9 +142,9 @@ async def link_for_retry(cookie: FlowCookie, *, flow_id: str | None = None, now:
     return link, flow
 
 
-async def newest_link(cookie: FlowCookie, *, now: datetime) -> LinkFacts | None:
-    """The link of this browser's newest acceptance, valid or not."""
-    flow = await newest_flow(cookie, FlowKind.ACCEPT)
+async def bound_link(cookie: FlowCookie, *, flow_id: str | None = None, now: datetime) -> LinkFacts | None:
+    """The link of this browser's newest acceptance, or of its acceptance with this id; valid or not."""
+    flow = await newest_flow(cookie, FlowKind.ACCEPT, flow_id=flow_id)
     return await link_by_id(flow.link_id, now=now) if flow is not None and flow.link_id is not None else None
 
 

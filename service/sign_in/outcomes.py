@@ -10,9 +10,10 @@ from service import audit
 from service.addresses import masked
 from service.changes import Changed, notify
 from service.database import IntegrityError, execute, transaction
-from service.flow_sentences import flow_sentence, to_columns
+from service.flow_sentences import flow_sentence, from_columns, to_columns
 from service.invitations.accept import (
     AcceptanceRefused,
+    AcceptanceStatus,
     NewMember,
     link_invalid,
 )
@@ -33,6 +34,16 @@ class Outcome:
     identity: Identity | None = None
     membership_id: str | None = None
     session: Token | None = None
+
+
+def outcome_for(flow: Flow, link: LinkFacts, *, is_member: bool) -> tuple[AcceptanceStatus, Sentence]:
+    """The status of an acceptance and its sentence, for a caller with or without a membership by its invitation.
+
+    A member who accepted the same invitation in another tab is ALREADY_MEMBER: this flow's own return found the link used.
+    """
+    if is_member and flow.membership_id is None:
+        return AcceptanceStatus.ALREADY_MEMBER, flow_sentence("ALREADY_MEMBER", community=link.community_name)
+    return AcceptanceStatus(flow.status), from_columns(flow.message, flow.message_code, flow.message_facts)
 
 
 async def settle(flow: Flow, step: Callable[[], Awaitable[Outcome]]) -> Outcome:

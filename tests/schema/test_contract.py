@@ -70,6 +70,19 @@ _GROWN = {
         "A sentence for a person, with what they can do next."
     ),
     "A sentence for a person, in the language of the request.": "A sentence for a person.",
+    (
+        "What the holder of a live link may know before proving who they are; null for any dead or unknown token. Without a"
+        " token: the link of the acceptance named, or of this browser's newest flow."
+    ): (
+        "What the holder of a live link may know before proving who they are; null for any dead or unknown token. Without a"
+        " token: the link of this browser's newest flow."
+    ),
+    "How a sign-in of this browser came out; the newest without an id; null when it began none.": (
+        "How this browser's newest sign-in came out; null when it began none."
+    ),
+    "Without a token: the link of the acceptance named, or of this browser's newest flow.": (
+        "Without a token: the link of this browser's newest flow."
+    ),
     "The sign-ins that open this account; at most 100.": "The sign-ins that open this account.",
     "Where this person is signed in; the current session comes first; at most 100.": (
         "Where this person is signed in; the current session comes first."
