@@ -253,7 +253,7 @@ export function confirm({ title, text, yes, no, extra, danger = true }, work) {
 
 // --------------------------------------------------------------------------------------------------------- small parts
 
-const HUES = [255, 290, 350, 30, 160, 200];
+const HUES = [220, 262, 335, 14, 150, 190];
 
 /**
  * The emblem of a community: its initials on a colour derived from its name.
