@@ -15,7 +15,7 @@ _MESSAGES: Final[Mapping[str, str]] = {
     "STARTED": gettext_noop("You were sent to sign in. Come back here when you have done so."),
     # Acceptances.
     "ACCEPTED": gettext_noop("Welcome to %(community)s."),
-    "ALREADY_MEMBER": gettext_noop("You were a member of %(community)s already; your role stays."),
+    "ALREADY_MEMBER": gettext_noop("You are a member of %(community)s already; your role stays as it is."),
     "CODE_REQUIRED": gettext_noop(
         "One more step: a six-digit code is on its way to %(address)s. Enter it here within ten minutes."
     ),

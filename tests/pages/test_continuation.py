@@ -41,7 +41,7 @@ async def test_back_reload_and_a_second_tab_resume_the_flow(site: Site) -> None:
         await log_in(page, GUEST)
         await expect(heading(page)).to_have_text("Welcome to Demo")
         await second.reload()
-        await expect(heading(second)).to_have_text("Welcome to Demo")
+        await expect(heading(second)).to_have_text("You belong here already")
 
 
 async def test_a_reopened_browser_resumes_the_flow(site: Site) -> None:

@@ -12,6 +12,7 @@ from tests.support.chromium import (
     OpenSite,
     Site,
     accept_as,
+    add_to_script,
     assert_accessible,
     heading,
     press,
@@ -138,11 +139,10 @@ async def test_a_limit_says_when_to_try_again(open_site: OpenSite) -> None:
 
 
 async def test_an_uncaught_error_shows_an_explanation(site: Site) -> None:
-    """An uncaught error in a script shows a page that says how to continue."""
+    """An uncaught error in one of our scripts shows a page that says how to continue."""
     page = await site.person()
+    await add_to_script(page, "confirm.js", "setTimeout(() => { throw new Error('on purpose'); });")
     await page.goto("/confirm")
-    await expect(heading(page)).to_have_text("Open your invitation")
-    await page.evaluate("setTimeout(() => { throw new Error('on purpose') })")
     await expect(heading(page)).to_have_text("Something broke on this page")
     await assert_accessible(page, "broken")
     site.errors.clear()
@@ -156,13 +156,25 @@ async def test_a_browser_without_javascript_shows_an_explanation(site: Site) -> 
     await expect(page.locator(".waiting")).to_be_hidden()
 
 
+@pytest.mark.parametrize(("script", "times"), [("confirm.js", 1), ("page.js", 2)])
+async def test_a_missing_script_shows_an_explanation(site: Site, script: str, times: int) -> None:
+    """When one script does not load, the page says so at once, and a reload opens the same link."""
+    page = await site.person()
+    # A browser requests an imported script twice: to preload it, and again after that failed.
+    await page.route(f"**/{script}", lambda route: route.abort(), times=times)
+    await page.goto(await site.link(OWNER))
+    await expect(heading(page)).to_have_text("Something broke on this page")
+    await press(page, "Load the page again")
+    await expect(heading(page)).to_have_text("Demo")
+
+
 async def test_missing_scripts_show_an_explanation(site: Site) -> None:
-    """When a script does not load, an explanation appears after some seconds without any script."""
+    """When no script loads, an explanation appears after some seconds."""
     page = await site.person()
     time = await page.context.new_cdp_session(page)
     await time.send("Animation.enable")
     await time.send("Animation.setPlaybackRate", {"playbackRate": 0})
-    await page.route("**/confirm.js", lambda route: route.abort())
+    await page.route("**/*.js", lambda route: route.abort())
     await page.goto("/confirm")
     slow = page.get_by_text("This is taking longer than usual.")
     await expect(slow).to_be_hidden()

@@ -43,6 +43,7 @@ export type CreateCommunityInput = {
 
 export type DeclineInviteInput = {
   token?: string | null;
+  acceptanceId?: string | null;
   block?: boolean;
 };
 
@@ -82,6 +83,7 @@ export type InviteeInput = {
 export type LinkIdentityInput = {
   providerId: string;
   returnTo?: string | null;
+  memberId?: string | null;
 };
 
 export type RemoveMemberInput = {
@@ -90,6 +92,7 @@ export type RemoveMemberInput = {
 
 export type RequestFreshLinkInput = {
   token?: string | null;
+  acceptanceId?: string | null;
 };
 
 export type RequestOtherAddressInput = {
@@ -356,6 +359,14 @@ export type CreateCommunityResult =
       field?: undefined;
     };
 
+export type CurrentViewerMember = {
+  id: string;
+};
+
+export type CurrentViewerViewer = {
+  member: CurrentViewerMember;
+};
+
 export type DeclineInviteResult = 
   | {
       __typename: "DeclineInviteSuccess";
@@ -488,14 +499,6 @@ export type InvitationsInvitationConnection = {
   nodes: InvitationsInvitation[];
   pageInfo: PageInfo;
   totalCount: number;
-};
-
-export type InvitationsMember = {
-  id: string;
-};
-
-export type InvitationsViewer = {
-  member: InvitationsMember;
 };
 
 export type InviteInvitation = {
@@ -736,7 +739,13 @@ export type LinkIdentityResult =
       retryAfterSeconds: number;
     }
   | {
+      __typename: "SessionChanged";
+      message: string;
+      retryAfterSeconds?: undefined;
+    }
+  | {
       __typename: "SignInStarted";
+      signInId: string;
       authorizationUrl: string;
     }
   | {
@@ -969,6 +978,7 @@ export type SignInResult =
     }
   | {
       __typename: "SignInStarted";
+      signInId: string;
       authorizationUrl: string;
     }
   | {
@@ -1082,7 +1092,14 @@ export type SessionData = {
   signInOutcome: SignInOutcome | null;
   providers: Provider[];
 };
-export type SessionVariables = {};
+export type SessionVariables = {
+  signInId?: string | null;
+};
+
+export type CurrentViewerData = {
+  viewer: CurrentViewerViewer | null;
+};
+export type CurrentViewerVariables = {};
 
 export type SignInData = {
   signIn: SignInResult;
@@ -1133,7 +1150,7 @@ export type CreateCommunityVariables = {
 };
 
 export type InvitationsData = {
-  viewer: InvitationsViewer | null;
+  viewer: CurrentViewerViewer | null;
   community: InvitationsCommunity | null;
 };
 export type InvitationsVariables = {
@@ -1167,7 +1184,7 @@ export type InvitationChangedVariables = {
 };
 
 export type MembersData = {
-  viewer: InvitationsViewer | null;
+  viewer: CurrentViewerViewer | null;
   community: MembersCommunity | null;
 };
 export type MembersVariables = {
@@ -1198,7 +1215,7 @@ export type UpdatePolicyVariables = {
 };
 
 export type CommunityData = {
-  viewer: InvitationsViewer | null;
+  viewer: CurrentViewerViewer | null;
   community: UpdatePolicyCommunity | null;
 };
 export type CommunityVariables = {
@@ -1206,7 +1223,7 @@ export type CommunityVariables = {
 };
 
 export type AuditData = {
-  viewer: InvitationsViewer | null;
+  viewer: CurrentViewerViewer | null;
   community: AuditCommunity | null;
 };
 export type AuditVariables = {
@@ -1217,7 +1234,7 @@ export type AuditVariables = {
 };
 
 export type InvitationData = {
-  viewer: InvitationsViewer | null;
+  viewer: CurrentViewerViewer | null;
   invitation: InvitationInvitation | null;
 };
 export type InvitationVariables = {

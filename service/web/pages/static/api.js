@@ -1,5 +1,7 @@
 // Requests to the public GraphQL API: POST, JSON, and the browser's cookies.
 
+import { keepTime } from "./clock.js";
+import { checkViewer, viewerHeader } from "./viewer.js";
 import { language, t } from "./words.js";
 
 const PATIENCE_MS = 20_000;
@@ -28,6 +30,7 @@ export async function ask(operation, variables, { signal } = {}) {
   try {
     const response = await post(JSON.stringify({ query: operation.document, variables }), request.signal);
     keepTime(response);
+    checkViewer(response);
     return dataOf(response, await read(response));
   } catch (error) {
     signal?.throwIfAborted();
@@ -62,7 +65,7 @@ async function post(body, signal) {
   try {
     return await fetch("/graphql", {
       method: "POST",
-      headers: { "content-type": "application/json", "accept-language": language },
+      headers: { "content-type": "application/json", "accept-language": language, ...viewerHeader() },
       credentials: "same-origin",
       cache: "no-store",
       signal,
@@ -120,20 +123,4 @@ export function latest(parent) {
       }
     },
   };
-}
-
-let ahead = 0;
-
-/**
- * Measures the difference between the clocks of the service and of this machine. Deadlines use the service's clock.
- * @param {Response} response
- */
-function keepTime(response) {
-  const date = Date.parse(response.headers.get("date") ?? "");
-  if (Number.isFinite(date) && Math.abs(date - Date.now()) > 2_000) ahead = date - Date.now();
-}
-
-/** The service's present time, in milliseconds of the epoch. */
-export function now() {
-  return Date.now() + ahead;
 }

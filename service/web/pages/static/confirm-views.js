@@ -1,8 +1,10 @@
 // The views of the invitee's page: one for each state of an invitation and of its acceptance.
 
-import { now } from "./api.js";
+import { now } from "./clock.js";
+import { hasFailed } from "./failure.js";
 import { announce, button, card, emblem, field, h, notice, paragraph, elementById, isolated, serviceText, show, onSubmit } from "./page.js";
 import { providerButtons } from "./providers.js";
+import { keep } from "./tab.js";
 import { timeLeft } from "./times.js";
 import { tokenIn } from "./link.js";
 import { rich, t } from "./words.js";
@@ -22,7 +24,7 @@ let loads = 0;
 
 /** Shows that the invitation loads. The page's markup shows it the first time. */
 export function showLoading() {
-  if (loads++ === 0) return;
+  if (loads++ === 0 || hasFailed()) return;
   const spinner = h("p", { class: "waiting" }, h("span", { class: "spinner", "aria-hidden": "true" }), t("confirm.loading"));
   elementById("view").replaceChildren(h("div", { class: "card" }, h("h1", null, t("confirm.title")), spinner));
   elementById("view").setAttribute("aria-busy", "true");
@@ -37,6 +39,13 @@ export function showRequestFailure(message, again) {
   const retry = button(t("again"), { class: "button primary" }, again);
   card(t("failed.title"), [h("p", { role: "alert" }, message), h("div", { class: "actions" }, retry)], { tone: "warn" });
   addEventListener("online", () => retry.isConnected && retry.click(), { once: true });
+}
+
+/** Shows that the browser keeps no cookies. Browsers apply their settings to a page when it is loaded. */
+export function showCookiesOff() {
+  const host = h("strong", null, isolated(location.host));
+  const reload = button(t("again"), { class: "button primary" }, () => location.reload());
+  card(t("cookies.title"), [paragraph(rich("cookies.text", { host })), h("div", { class: "actions" }, reload)], { tone: "warn" });
 }
 
 // ------------------------------------------------------------------------------------------------------------ the offer
@@ -176,7 +185,8 @@ function earlierAcceptance(acceptance) {
   if (acceptance.membership) {
     return h("p", { class: "aside" }, h("a", { href: communityAddress(acceptance) }, t("dead.joined", { community })));
   }
-  return acceptance.canRetry && h("p", { class: "aside" }, h("a", { href: "/confirm" }, t("dead.continue", { community })));
+  const open = h("a", { href: "/confirm", click: () => keep("acceptance", acceptance.id) }, t("dead.continue", { community }));
+  return acceptance.canRetry && h("p", { class: "aside" }, open);
 }
 
 /** @param {AskForFreshLink} requestFreshLink */
@@ -217,7 +227,7 @@ export function showClosed(acceptance, requestFreshLink) {
   const { status } = acceptance;
   const text = status === "STARTED" || status === "CODE_REQUIRED" ? null : paragraph(serviceText(acceptance.message));
   const next = status === "LINK_INVALID" ? null : paragraph(t("outcome.over"));
-  card(t("invalid.title"), [text, next, freshLinkButton(requestFreshLink)], { tone: "clock" });
+  card(t("invalid.title"), [text, next, freshLinkButton(requestFreshLink), memberLink()], { tone: "clock" });
 }
 
 /**

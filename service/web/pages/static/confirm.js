@@ -1,10 +1,13 @@
 // The invitee's page. Its view depends on the opened link and on the API's answer.
 
 import { RequestFailed, ask, latest } from "./api.js";
-import { takeToken, onLinkChange } from "./link.js";
+import { keepsCookies } from "./cookies.js";
+import { stopOnFailure } from "./failure.js";
+import { keepForReload, restoreAddress, takeToken, onLinkChange } from "./link.js";
 import * as api from "./operations.js";
-import { announce, confirm, h, notice, problemWords, translate } from "./page.js";
+import { announce, canRun, confirm, h, notice, problemWords, translate } from "./page.js";
 import { goToProvider } from "./providers.js";
+import { keep, kept } from "./tab.js";
 import { t } from "./words.js";
 import { otherRequestStays, showAcceptanceProblem } from "./acceptance-problems.js";
 import * as views from "./confirm-views.js";
@@ -17,33 +20,27 @@ const RETURN_TO = "/confirm";
 const ALL_TRIES = 5;
 const POLL_WAITS_MS = [2_000, 3_000, 5_000, 8_000, 13_000, 20_000];
 
+// --------------------------------------------------------------------------------------------- the object of the actions
+
+/** The object of an action. Tabs of one browser may accept different invitations, so each tab keeps the id of its own
+ * acceptance. The id is not secret: it is useless without the flow cookie.
+ * @typedef {{ token: string } | { acceptanceId: string }} InvitationKey */
+
 /** @type {string | null} The link's token, until a sign-in is bound to it. */
 let token = null;
 
-// ------------------------------------------------------------------------------------------------- the tab's acceptance
-
-const TAB = "guestlist.acceptance";
-
-// Each tab stores the id of its acceptance, because tabs of one browser may accept different invitations. The id is not
-// secret: it is useless without the flow cookie.
-const ownAcceptance = {
-  get: () => remembered(() => sessionStorage.getItem(TAB)),
-  /** @param {string} id */
-  set: (id) => remembered(() => sessionStorage.setItem(TAB, id)),
-};
+/** @param {string | null} opened */
+function setToken(opened) {
+  token = opened;
+  keepForReload(opened);
+}
 
 /**
- * Returns null when the browser forbids storage. The page then shows the browser's newest acceptance.
- * @template Value
- * @param {() => Value} work
+ * The opened link, or the acceptance of the view.
+ * @param {Acceptance | null} acceptance
+ * @returns {InvitationKey | null}
  */
-function remembered(work) {
-  try {
-    return work();
-  } catch {
-    return null;
-  }
-}
+const keyOf = (acceptance) => (token ? { token } : acceptance && { acceptanceId: acceptance.id });
 
 // ------------------------------------------------------------------------------------------------------------ opening
 
@@ -55,9 +52,16 @@ async function open() {
   polling.abort();
   loading.abort();
   const opened = takeToken();
-  token = opened.token;
+  setToken(opened.token);
+  if (!keepsCookies()) return showCookiesOff();
   if (opened.cut) return views.showNoLink({ cut: true, open: openPasted });
   return load();
+}
+
+/** Reports at once that no sign-in can come back. A reload finds the link again. */
+function showCookiesOff() {
+  restoreAddress();
+  views.showCookiesOff();
 }
 
 const load = () =>
@@ -73,32 +77,65 @@ const load = () =>
 
 /** @param {AbortSignal} signal */
 async function read(signal) {
-  const answer = await ask(api.OPEN, { token, acceptanceId: token ? null : ownAcceptance.get() }, { signal });
-  if (answer.acceptance || token || !ownAcceptance.get()) return answer;
+  const own = token ? null : kept("acceptance");
+  const answer = await ask(api.OPEN, { token, acceptanceId: own }, { signal });
+  if (answer.acceptance || !own) return answer;
   return ask(api.OPEN, { token, acceptanceId: null }, { signal });
 }
 
 /** @param {import("../operation-types").OpenData} answer */
-function decide({ invitePreview, acceptance, providers }) {
-  if (token) return invitePreview ? offer(invitePreview, null) : views.showInvalidLink({ acceptance, requestFreshLink });
+function decide(answer) {
+  const { invitePreview, acceptance, providers } = answer;
+  shown = fingerprint(answer);
+  if (token) return invitePreview ? offer(invitePreview, null) : showInvalidLink({ token }, acceptance);
   if (!acceptance) return views.showNoLink({ cut: false, open: openPasted });
-  return outcome(acceptance, previewOf(acceptance, invitePreview), providers);
-}
-
-/**
- * The preview if it belongs to the acceptance. Without a token it is of the browser's newest acceptance, perhaps another tab's.
- * @param {Acceptance} acceptance
- * @param {InvitePreview | null} preview
- */
-function previewOf(acceptance, preview) {
-  const same = preview?.maskedEmail === acceptance.maskedEmail && preview.communityName === acceptance.communityName;
-  return same ? preview : null;
+  // The browser's newest acceptance becomes this tab's: another tab may start a newer one.
+  keep("acceptance", acceptance.id);
+  return outcome(acceptance, invitePreview, providers);
 }
 
 /** @param {string} pasted */
 function openPasted(pasted) {
-  token = pasted;
+  setToken(pasted);
   return load();
+}
+
+// ------------------------------------------------------------------------------------------------- coming back to the tab
+
+/** @type {string | null} The answer that the view shows; null after an action, whose view stays. */
+let shown = null;
+let wasHidden = false;
+const refreshing = latest();
+
+/** @param {import("../operation-types").OpenData} answer */
+const fingerprint = ({ invitePreview, acceptance }) => JSON.stringify([invitePreview, acceptance]);
+
+/**
+ * Reads the state again when the tab becomes visible, and shows it when it has changed: the person may have joined, declined
+ * or signed out in another tab.
+ */
+async function refresh() {
+  if (document.hidden || !wasHidden) return void (wasHidden ||= document.hidden);
+  wasHidden = false;
+  return refreshing.run(async (signal) => {
+    const answer = shown && (await readQuietly(signal));
+    if (!answer || !shown || fingerprint(answer) === shown) return;
+    document.querySelector("dialog")?.close();
+    decide(answer);
+  });
+}
+
+/**
+ * Null when the request fails: the view stays.
+ * @param {AbortSignal} signal
+ */
+async function readQuietly(signal) {
+  try {
+    return await read(signal);
+  } catch (error) {
+    if (!(error instanceof RequestFailed)) throw error;
+    return null;
+  }
 }
 
 // ----------------------------------------------------------------------------------------------------------- outcomes
@@ -110,9 +147,17 @@ function openPasted(pasted) {
 function offer(preview, started) {
   views.showOffer(preview, started, {
     accept: (provider, problems) => accept(started, provider, problems),
-    decline: () => askToDecline(preview),
-    onElapsed: () => (token ? views.showInvalidLink({ acceptance: null, requestFreshLink }) : undefined),
+    decline: () => askToDecline(preview, started),
+    onElapsed: () => (token ? showInvalidLink({ token }) : undefined),
   });
+}
+
+/**
+ * @param {InvitationKey | null} key
+ * @param {Acceptance | null} [earlier] another acceptance of this browser
+ */
+function showInvalidLink(key, earlier = null) {
+  views.showInvalidLink({ acceptance: earlier, requestFreshLink: (problems) => requestFreshLink(key, problems) });
 }
 
 /**
@@ -123,16 +168,16 @@ function offer(preview, started) {
 function outcome(acceptance, preview, providers) {
   const { status, canRetry } = acceptance;
   polling.abort();
-  if (status === "STARTED" || status === "CODE_REQUIRED") void poll(acceptance);
+  if (status === "STARTED" || status === "CODE_REQUIRED") void stopOnFailure(poll(acceptance));
   if (status === "STARTED" && preview) return offer(preview, acceptance);
   if (status === "ACCEPTED" || status === "ALREADY_MEMBER") return views.showJoined(acceptance);
-  if (status === "LINK_INVALID" || !canRetry) return views.showClosed(acceptance, requestFreshLink);
+  if (!canRetry) return views.showClosed(acceptance, (problems) => requestFreshLink(keyOf(acceptance), problems));
   /** @type {views.Retry} */
   const retry = {
     providers,
     accept: (provider, problems) => accept(acceptance, provider, problems),
     requestOtherAddress: (problems) => requestOtherAddress(acceptance, problems),
-    decline: preview ? () => askToDecline(preview) : null,
+    decline: preview ? () => askToDecline(preview, acceptance) : null,
   };
   if (status === "CODE_REQUIRED") return views.showCode(acceptance, (code) => confirmCode(acceptance, code), retry);
   return showAcceptanceProblem(acceptance, retry);
@@ -191,14 +236,14 @@ async function statusOf(acceptanceId, signal) {
  * @param {Element} problems
  */
 async function accept(earlier, provider, problems) {
-  const link = token ? { token } : earlier ? { acceptanceId: earlier.id } : {};
+  const key = keyOf(earlier);
   const { acceptInvite: answer } = await ask(api.ACCEPT, {
-    input: { ...link, providerId: provider.id, returnTo: RETURN_TO },
+    input: { ...key, providerId: provider.id, returnTo: RETURN_TO },
   });
-  if (answer.__typename === "InviteLinkInvalid") return views.showInvalidLink({ acceptance: null, requestFreshLink });
+  if (answer.__typename === "InviteLinkInvalid") return showInvalidLink(key);
   if ("acceptanceId" in answer) {
-    ownAcceptance.set(answer.acceptanceId);
-    token = null;
+    keep("acceptance", answer.acceptanceId);
+    setToken(null);
     announce(t("leaving", { provider: provider.label }));
   }
   return goToProvider(answer, problems);
@@ -231,8 +276,9 @@ async function confirmCode(acceptance, code) {
  */
 const showOutcome = (acceptance) =>
   loading.run(async (signal) => {
-    const { invitePreview, providers } = await read(signal);
-    outcome(acceptance, previewOf(acceptance, invitePreview), providers);
+    const answer = await read(signal);
+    shown = fingerprint(answer);
+    outcome(acceptance, answer.invitePreview, answer.providers);
   });
 
 /**
@@ -249,16 +295,24 @@ async function requestOtherAddress(acceptance, problems) {
 
 /**
  * Requests a fresh link. The answer is the same for every link.
+ * @param {InvitationKey | null} key
  * @param {Element} problems
  */
-async function requestFreshLink(problems) {
-  const { requestFreshLink: answer } = await ask(api.FRESH_LINK, { input: token ? { token } : {} });
-  if (answer.__typename === "RequestFreshLinkAnswer") return views.showFreshLinkSent(answer.message);
+async function requestFreshLink(key, problems) {
+  const { requestFreshLink: answer } = await ask(api.FRESH_LINK, { input: { ...key } });
+  if (answer.__typename === "RequestFreshLinkAnswer") {
+    shown = null;
+    return views.showFreshLinkSent(answer.message);
+  }
   return problems.replaceChildren(notice("problem", ...problemWords(answer)));
 }
 
-/** @param {InvitePreview} preview */
-function askToDecline(preview) {
+/**
+ * @param {InvitePreview} preview
+ * @param {Acceptance | null} acceptance
+ */
+function askToDecline(preview, acceptance) {
+  const key = keyOf(acceptance);
   const block = h("input", { type: "checkbox", id: "block", "aria-describedby": "block-hint" });
   const hint = t("decline.block.hint", { community: preview.communityName, address: preview.maskedEmail });
   const choice = [
@@ -275,24 +329,26 @@ function askToDecline(preview) {
       // Blocking requires the token: another user of this browser does not have it.
       extra: token ? h("div", { class: "check" }, ...choice) : h("p", { class: "hint" }, t("decline.block.link")),
     },
-    (problems) => decline(block.checked, problems),
+    (problems) => decline(key, block.checked, problems),
   );
 }
 
 /**
+ * @param {InvitationKey | null} key
  * @param {boolean} block
  * @param {Element} problems
  */
-async function decline(block, problems) {
-  const { declineInvite: answer } = await ask(api.DECLINE, { input: { ...(token ? { token } : {}), block } });
+async function decline(key, block, problems) {
+  const { declineInvite: answer } = await ask(api.DECLINE, { input: { ...key, block } });
   if ("communityName" in answer) {
     polling.abort();
-    token = null;
+    setToken(null);
+    shown = null;
     views.showDeclined(answer.communityName, block);
     return true;
   }
   if (answer.__typename === "InviteLinkInvalid") {
-    views.showInvalidLink({ acceptance: null, requestFreshLink });
+    showInvalidLink(key);
     return true;
   }
   problems.replaceChildren(notice("problem", ...problemWords(answer)));
@@ -302,9 +358,12 @@ async function decline(block, problems) {
 // ------------------------------------------------------------------------------------------------------------ starting
 
 translate(document);
-onLinkChange(() => void open());
-// A page that the browser restores from its cache may show an old outcome.
-addEventListener("pageshow", (event) => {
-  if (event.persisted) void open();
-});
-void open();
+if (canRun) {
+  onLinkChange(() => void stopOnFailure(open()));
+  // A page that the browser restores from its cache may show an old outcome.
+  addEventListener("pageshow", (event) => {
+    if (event.persisted) void stopOnFailure(open());
+  });
+  document.addEventListener("visibilitychange", () => void stopOnFailure(refresh()));
+  void stopOnFailure(open());
+}

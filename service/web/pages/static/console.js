@@ -13,7 +13,10 @@ import { policy } from "./console/policy.js";
 import { signIn } from "./console/sign-in.js";
 import "./console/words.js";
 import * as api from "./operations.js";
-import { announce, button, busy, h, notice, elementById, show, translate } from "./page.js";
+import { stopOnFailure } from "./failure.js";
+import { announce, button, busy, canRun, h, notice, elementById, show, translate } from "./page.js";
+import { takeSignIn } from "./providers.js";
+import { setViewer } from "./viewer.js";
 import { t } from "./words.js";
 
 /** @typedef {import("./operations.js").Viewer} Viewer */
@@ -76,8 +79,11 @@ const open = () =>
 
 /** @param {AbortSignal} signal */
 async function loadSession(signal) {
-  const answer = await ask(api.SESSION, {}, { signal });
-  if (takeReturnMark()) flash = flashOf(answer.signInOutcome);
+  const isReturn = takeReturnMark();
+  setViewer(null);
+  const answer = await ask(api.SESSION, { signInId: isReturn ? takeSignIn() : null }, { signal });
+  setViewer(answer.viewer?.member.id ?? null);
+  if (isReturn) flash = flashOf(answer.signInOutcome);
   topBar(answer.viewer);
   return answer;
 }
@@ -107,6 +113,42 @@ async function leave(viewer) {
   keepDraft(viewer.member.id, path());
   document.querySelector("dialog")?.close();
   await reload({ kind: "note", text: t("sign_in.ended") });
+}
+
+// --------------------------------------------------------------------------------------------------- the viewer may change
+
+const checking = latest();
+
+/** Starts over, because another tab signed in as another member. Input of the earlier member is not theirs to see. */
+async function startOver() {
+  document.querySelector("dialog")?.close();
+  history.replaceState(null, "", "/");
+  await reload({ kind: "note", text: t("viewer.changed") });
+}
+
+/** Compares the session with the one that the page shows, when the page becomes visible again. */
+const checkSession = () =>
+  checking.run(async (signal) => {
+    const before = session;
+    if (document.hidden || !before) return;
+    const viewer = await viewerOfSession(signal);
+    if (viewer === undefined || session !== before) return;
+    if (!viewer && before.viewer) await leave(before.viewer);
+    // The response of another member has already dispatched `viewerchanged`.
+    if (viewer && !before.viewer) await reload();
+  });
+
+/**
+ * The member of the session, or null; undefined when the request fails.
+ * @param {AbortSignal} signal
+ */
+async function viewerOfSession(signal) {
+  try {
+    return (await ask(api.CURRENT_VIEWER, {}, { signal })).viewer;
+  } catch (error) {
+    if (!(error instanceof RequestFailed)) throw error;
+    return undefined;
+  }
 }
 
 /** @type {View} */
@@ -189,8 +231,13 @@ async function signOut() {
 }
 
 translate(document);
-addEventListener("hashchange", () => void open());
-addEventListener("pageshow", (event) => {
-  if (event.persisted) void reload();
-});
-void open();
+if (canRun) {
+  addEventListener("hashchange", () => void stopOnFailure(open()));
+  addEventListener("pageshow", (event) => {
+    if (event.persisted) void stopOnFailure(reload());
+  });
+  addEventListener("viewerchanged", () => void stopOnFailure(startOver()));
+  addEventListener("beforefailure", () => session?.viewer && keepDraft(session.viewer.member.id, path()));
+  document.addEventListener("visibilitychange", () => void stopOnFailure(checkSession()));
+  void stopOnFailure(open());
+}

@@ -1,9 +1,12 @@
-// Runs before every other script: removes the token from the address bar.
+// Runs before every other module: removes the token from the address bar.
 
 /** @typedef {{ token: string | null, cut: boolean }} Link */
 
 /** @type {Link} */
 let link = { token: null, cut: false };
+
+/** The token that a reload needs, because no sign-in is bound to it yet. @type {string | null} */
+let unused = null;
 
 /**
  * Returns the token of the opened link once. `cut` is true for an incomplete token. The token exists only in this
@@ -14,6 +17,21 @@ export function takeToken() {
   const taken = link;
   link = { token: null, cut: false };
   return taken;
+}
+
+/**
+ * Sets the token that a reload after a failure needs; null when the page needs none.
+ * @param {string | null} token
+ */
+export function keepForReload(token) {
+  unused = token;
+}
+
+/** Writes the kept token back into the address, so that the page finds it after a reload. */
+export function restoreAddress() {
+  if (!unused) return;
+  link = { token: unused, cut: false };
+  history.replaceState(null, "", `${location.pathname}${location.search}#${unused}`);
 }
 
 /**
@@ -38,6 +56,7 @@ function readAddress() {
   if (!hash && !query) return false;
   const token = query ?? tokenIn(hash);
   link = { token, cut: token === null };
+  unused = token;
   history.replaceState(null, "", location.pathname + (query ? "" : location.search));
   return true;
 }
@@ -52,7 +71,9 @@ export function onLinkChange(callback) {
   onChange = callback;
 }
 
-readAddress();
+// A browser that cannot run the page shows a notice. The address keeps the link, for another browser.
+if (!document.documentElement.classList.contains("old-engine")) readAddress();
+addEventListener("beforefailure", restoreAddress);
 // Registered early: the first `takeToken` finds a link that is opened while other modules load.
 addEventListener("hashchange", () => {
   if (readAddress()) onChange();

@@ -47,7 +47,7 @@ const ACCEPTANCE = `id status communityName membership { id community { id } } m
 /** @type {Operation<types.OpenData, types.OpenVariables>} */
 export const OPEN = {
   document: `query Open($token: String, $acceptanceId: ID) {
-    invitePreview(token: $token) {
+    invitePreview(token: $token, acceptanceId: $acceptanceId) {
       communityName inviterName maskedEmail role message linkExpiresAt providers { id label }
     }
     acceptance(id: $acceptanceId) { ${ACCEPTANCE} }
@@ -126,19 +126,21 @@ export const FRESH_LINK = {
 
 /** @type {Operation<types.SessionData, types.SessionVariables>} */
 export const SESSION = {
-  document: `query Session {
+  document: `query Session($signInId: ID) {
     viewer {
       member { id name email } mayCreateCommunities
       memberships { id role community { id name memberCount } }
     }
-    signInOutcome { status provider { id label } message }
+    signInOutcome(id: $signInId) { status provider { id label } message }
     providers { id label }
   }`,
 };
 
+/** @type {Operation<types.CurrentViewerData, types.CurrentViewerVariables>} */
+export const CURRENT_VIEWER = { document: `query CurrentViewer { viewer { member { id } } }` };
 
 const SIGN_IN_STARTED = `__typename
-      ... on SignInStarted { authorizationUrl }
+      ... on SignInStarted { signInId authorizationUrl }
       ... on Problem { message }
       ... on RateLimited { retryAfterSeconds }`;
 

@@ -1,6 +1,7 @@
 // The building blocks of the pages: elements, views, notices, buttons, fields and dialogs.
 
 import { RequestFailed, isAbort } from "./api.js";
+import { hasFailed, stopOnFailure } from "./failure.js";
 import { fromNow, language, t } from "./words.js";
 
 /** @typedef {Node | string | number | null | undefined | false} Child */
@@ -53,6 +54,9 @@ export function elementById(id) {
   return found;
 }
 
+/** Whether the browser can run the pages. Otherwise engine.js shows a notice, which stays. */
+export const canRun = !document.documentElement.classList.contains("old-engine");
+
 // ------------------------------------------------------------------------------------------------------------- views
 
 /**
@@ -61,6 +65,7 @@ export function elementById(id) {
  * @param {{ title: string, focus?: boolean }} how
  */
 export function show(children, { title, focus = true }) {
+  if (hasFailed()) return;
   const view = elementById("view");
   view.replaceChildren(...children);
   view.removeAttribute("aria-busy");
@@ -137,7 +142,7 @@ export function problemWords(problem) {
  */
 export function button(label, { problems, ...attributes }, work) {
   const element = h("button", { type: "button", class: "button", ...attributes }, ...[label].flat());
-  if (work) element.addEventListener("click", () => void busy(element, problems ?? null, () => work(element)));
+  if (work) element.addEventListener("click", () => void stopOnFailure(busy(element, problems ?? null, () => work(element))));
   return element;
 }
 
@@ -176,7 +181,7 @@ export function onSubmit(form, submit, problems, work) {
   form.noValidate = true;
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    void busy(submit, problems, work);
+    void stopOnFailure(busy(submit, problems, work));
   });
 }
 

@@ -1,6 +1,7 @@
 // The sign-in buttons of providers. Those of Google and Microsoft follow the brands' rules.
 
 import { button, h, problemWords, notice } from "./page.js";
+import { drop, keep, kept } from "./tab.js";
 import { t } from "./words.js";
 
 /** @typedef {import("./operations.js").Provider} Provider */
@@ -52,9 +53,16 @@ export function providerButtons(providers, choose, { label, main = true } = {}) 
   return h("div", { class: "providers" }, ...buttons, problems);
 }
 
+/** Returns the id of the sign-in that this tab began last, once. */
+export function takeSignIn() {
+  const id = kept("sign-in");
+  drop("sign-in");
+  return id;
+}
+
 /**
  * Goes to the provider, or shows the problem. Resolves when the browser comes back or the navigation was stopped.
- * @param {{ __typename: string, authorizationUrl?: string, message?: string, retryAfterSeconds?: number }} answer
+ * @param {{ __typename: string, authorizationUrl?: string, signInId?: string, message?: string, retryAfterSeconds?: number }} answer
  * @param {Element} problems
  */
 export async function goToProvider(answer, problems) {
@@ -64,6 +72,7 @@ export async function goToProvider(answer, problems) {
   }
   const url = new URL(answer.authorizationUrl);
   if (!["https:", "http:"].includes(url.protocol)) throw new Error("The provider's address is no web address.");
+  if (answer.signInId) keep("sign-in", answer.signInId);
   location.assign(url);
   await new Promise((resolve) => {
     addEventListener("pageshow", resolve, { once: true });

@@ -1,6 +1,6 @@
 // The elements <time-left>, a countdown, and <time-ago>, a relative time. Both use the service's clock.
 
-import { now } from "./api.js";
+import { now } from "./clock.js";
 import { fromNow, formatTime } from "./words.js";
 
 /** Minutes and seconds until an instant. Dispatches `lastminute` and `elapsed`. */

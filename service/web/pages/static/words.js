@@ -9,11 +9,26 @@
 /** The service builds the modules of all languages but English from its gettext catalogues. */
 export const LANGUAGES = ["en", "de", "fr", "es"];
 
-/** The first of the reader's languages that has a catalogue. */
-function preferredLanguage() {
-  const tags = navigator.languages.map((tag) => tag.slice(0, 2).toLowerCase());
-  return tags.find((tag) => LANGUAGES.includes(tag)) ?? "en";
+/** The reader's languages in their order, as tags of BCP 47. Some systems give the names of POSIX, such as en_US@posix. */
+const readerLanguages = (navigator.languages ?? [navigator.language]).flatMap(canonicalTags);
+
+/**
+ * @param {string} name
+ * @returns {string[]}
+ */
+function canonicalTags(name) {
+  try {
+    return Intl.getCanonicalLocales(name.replace(/[@.].*$/, "").replace(/_/g, "-"));
+  } catch {
+    return [];
+  }
 }
+
+/** @param {string} tag */
+const languageOf = (tag) => tag.slice(0, 2);
+
+/** The first of the reader's languages that has a catalogue. */
+const preferredLanguage = readerLanguages.map(languageOf).find((tag) => LANGUAGES.includes(tag)) ?? "en";
 
 /** @type {Record<string, Word>} */
 const words = {};
@@ -34,10 +49,10 @@ export async function loadWords(folder, tag = language) {
 }
 
 /** The page's language, as in its `lang`. @type {string} */
-export const language = await loadWords("", preferredLanguage());
+export const language = await loadWords("", preferredLanguage);
 
 // Dates follow the reader's region, such as en-GB.
-const locale = navigator.languages.find((tag) => tag.slice(0, 2).toLowerCase() === language) ?? language;
+const locale = readerLanguages.find((tag) => languageOf(tag) === language) ?? language;
 
 /**
  * The words of an id with their values. A `count` selects the plural form.

@@ -25,7 +25,7 @@ export async function account(context) {
     h("h2", null, t("account.sign_ins")),
     h("p", { class: "quiet" }, t("account.sign_ins.text")),
     h("ul", { class: "rows" }, viewer.identities.map(identity)),
-    addSignInPanel(linkButtons(providers, ownProviders, context.returnTo())),
+    addSignInPanel(linkButtons(providers, ownProviders, context.viewer.member.id, context.returnTo())),
     h("div", { class: "section-head" }, h("h2", null, t("account.sessions")), signOutEverywhereButton(context, viewer.accessTokens.length > 0)),
     h(
       "ul",

@@ -2,8 +2,7 @@
 // the same view, and are restored once.
 
 import { elementById } from "../page.js";
-
-const KEY = "draft";
+import { drop, keep, kept } from "../tab.js";
 
 /** @typedef {HTMLInputElement | HTMLSelectElement | HTMLTextAreaElement} Control */
 /** @typedef {{ owner: string, view: string, values: Record<string, string | boolean> }} Draft */
@@ -27,7 +26,7 @@ const keyOf = (control) => (isTicked(control) ? `${control.name}=${control.value
  */
 export function keepDraft(owner, view) {
   const values = Object.fromEntries(controls().map((control) => [keyOf(control), valueOf(control)]));
-  if (Object.values(values).some(Boolean)) sessionStorage.setItem(KEY, JSON.stringify({ owner, view, values }));
+  if (Object.values(values).some(Boolean)) keep("draft", JSON.stringify({ owner, view, values }));
 }
 
 /** @param {Control} control */
@@ -40,9 +39,9 @@ const valueOf = (control) => (control instanceof HTMLInputElement && isTicked(co
  */
 export function restoreDraft(owner, view) {
   /** @type {Draft | null} */
-  const draft = JSON.parse(sessionStorage.getItem(KEY) ?? "null");
+  const draft = JSON.parse(kept("draft") ?? "null");
   if (draft === null || (draft.owner === owner && draft.view !== view)) return;
-  sessionStorage.removeItem(KEY);
+  drop("draft");
   if (draft.owner !== owner) return;
   for (const control of controls()) restoreValue(control, draft.values[keyOf(control)]);
 }

@@ -2,9 +2,10 @@
 
 import { ask } from "../api.js";
 import * as api from "../operations.js";
-import { h, notice, problemWords, show } from "../page.js";
+import { keepsCookies } from "../cookies.js";
+import { h, isolated, notice, problemWords, show } from "../page.js";
 import { goToProvider, providerButtons } from "../providers.js";
-import { t } from "../words.js";
+import { rich, t } from "../words.js";
 
 /** @typedef {import("../operations.js").Provider} Provider */
 
@@ -18,6 +19,7 @@ export async function signIn(providers, flash, returnTo) {
     const { signIn: answer } = await ask(api.SIGN_IN, { input: { providerId: provider.id, returnTo } });
     return goToProvider(answer, problems);
   });
+  const cookiesOff = () => notice("problem", rich("cookies.text", { host: h("strong", null, isolated(location.host)) }));
   const card = h(
     "div",
     { class: "card" },
@@ -25,7 +27,7 @@ export async function signIn(providers, flash, returnTo) {
     h("h1", null, t("sign_in.title")),
     flash,
     h("p", null, t("sign_in.text")),
-    buttons,
+    keepsCookies() ? buttons : cookiesOff(),
     h("p", { class: "aside" }, t("sign_in.new"), " ", h("a", { href: "/confirm" }, t("sign_in.new.link"))),
   );
   show([h("div", { class: "narrow" }, card)], { title: t("sign_in.title"), focus: flash !== null });
@@ -35,11 +37,13 @@ export async function signIn(providers, flash, returnTo) {
  * The buttons that add a sign-in to the account.
  * @param {Provider[]} providers
  * @param {Provider[]} ownProviders the providers of the account's present sign-ins
+ * @param {string} memberId the member whose account the page shows
  * @param {string} returnTo
  */
-export function linkButtons(providers, ownProviders, returnTo) {
+export function linkButtons(providers, ownProviders, memberId, returnTo) {
   const choose = async (/** @type {Provider} */ provider, /** @type {Element} */ problems) => {
-    const { linkIdentity: answer } = await ask(api.LINK_IDENTITY, { input: { providerId: provider.id, returnTo } });
+    const input = { providerId: provider.id, memberId, returnTo };
+    const { linkIdentity: answer } = await ask(api.LINK_IDENTITY, { input });
     if (answer.__typename !== "FreshSignInRequired") return goToProvider(answer, problems);
     return problems.replaceChildren(signInAgain(answer, ownProviders, returnTo));
   };

@@ -5,6 +5,7 @@
 
 import { RequestFailed } from "../api.js";
 import { INVITATION_CHANGED } from "../operations.js";
+import { viewerHeader } from "../viewer.js";
 import { language } from "../words.js";
 
 /** @typedef {import("../operations.js").Invitation} Invitation */
@@ -75,7 +76,7 @@ async function listen(communityId, { signal, onChange, catchUp, onState }) {
 async function connect(communityId, signal) {
   const request = fetch("/graphql", {
     method: "POST",
-    headers: { "content-type": "application/json", accept: "text/event-stream", "accept-language": language },
+    headers: { "content-type": "application/json", accept: "text/event-stream", "accept-language": language, ...viewerHeader() },
     credentials: "same-origin",
     cache: "no-store",
     body: JSON.stringify({ query: INVITATION_CHANGED.document, variables: { communityId } }),

@@ -41,6 +41,9 @@ const english = {
   "not_found.text": "The address may be mistyped, or what was here is gone.",
   "not_found.home": "Go to the start page",
 
+  "cookies.title": "Cookies are switched off",
+  "cookies.text": "Signing in needs cookies, and this browser keeps none for {host}. Allow cookies for this page and load it again, or open the link in another browser.",
+
   // The invitee: who invites, to what
   "confirm.title": "Your invitation",
   "confirm.loading": "Looking up your invitation…",
@@ -87,7 +90,7 @@ const english = {
   "accepted.button": "Go to {community}",
   "accepted.signed_out": "You are in. Sign in to go there.",
   "already.title": "You belong here already",
-  "already.text": "You were a member of {community} before; your role stays as it was.",
+  "already.text": "You are a member of {community} already; your role stays as it is.",
   "code.title": "Enter the code from your mail",
   "code.text": "You signed in with {provider}. One more step: we sent a six-digit code to {address}, to make sure that this mailbox is yours. It works for ten minutes.",
   "code.label": "Six-digit code",

@@ -12,6 +12,7 @@ const english = {
   "sign_in.again.button": "Sign in again with {provider}",
   "sign_in.new": "Not a member yet? Membership begins with an invitation.",
   "sign_in.new.link": "I have an invitation link",
+  "viewer.changed": "Another account signed in on this browser, so this page started over. Nothing of what you were doing was sent.",
   "sign_in.ended": "You were signed out. Sign in to go on.",
   "sign_in.out": "You are signed out.",
   "sign_in.out.everywhere": "You are signed out everywhere.",
