@@ -175,6 +175,25 @@ async def sign_in(page: Page, email: str = OWNER) -> None:
     await expect(heading(page)).to_have_text("My communities")
 
 
+async def hide(page: Page) -> None:
+    """Hides a tab, as switching to another one does."""
+    await page.evaluate("""() => {
+        Object.defineProperty(document, 'hidden', { configurable: true, get: () => true });
+        document.dispatchEvent(new Event('visibilitychange'));
+    }""")
+
+
+async def show_again(page: Page) -> None:
+    """Makes a hidden tab visible again."""
+    await page.evaluate("() => { delete document.hidden; document.dispatchEvent(new Event('visibilitychange')); }")
+
+
+async def another_tab(page: Page) -> Page:
+    """Opens another tab of the same browser. The first one is hidden."""
+    await hide(page)
+    return await page.context.new_page()
+
+
 async def add_to_script(page: Page, name: str, code: str) -> None:
     """Adds code to one of our scripts, as if it were written there."""
 
