@@ -5,7 +5,9 @@ from playwright.async_api import expect
 
 from service.models import Membership, Role
 from tests.support.chromium import (
+    DESK,
     GUEST,
+    PHONE,
     Site,
     accept_as,
     assert_accessible,
@@ -72,3 +74,26 @@ async def test_the_last_owner_cannot_leave_and_a_member_can(site: Site) -> None:
         await expect(visible_text(guest, "You left Demo.")).to_be_visible()
         await expect(heading(guest)).to_have_text("My communities")
         assert await Membership.all().count() == 1
+
+
+@pytest.mark.parametrize("language", ["en-GB", "de-DE", "fr-FR", "es-ES"])
+async def test_the_badges_of_all_members_form_one_column(site: Site, language: str) -> None:
+    """Roles and actions have different widths. The badges begin at one line on a desktop, and end at one on a phone."""
+    async with site.owner() as owner:
+        community_id = await owner.community_id()
+        for email, role in (("admin@example.com", "ADMIN"), (GUEST, "MEMBER")):
+            await owner.invite(community_id, email, role=role)
+            async with site.service.browser() as guest:
+                await guest.accept_as(await site.service.token_for(email), email)
+        for email in ("owner@example.com", GUEST):
+            page = await site.person(language=language)
+            await page.goto(f"/#/communities/{community_id}/members")
+            await accept_as(page, None, email)
+            badges = page.locator(".member > .badge")
+            await expect(badges).to_have_count(3)
+            for viewport, edge in ((DESK, "left"), (PHONE, "right")):
+                await page.set_viewport_size(viewport)
+                edges = await badges.evaluate_all(
+                    "(badges, edge) => badges.map((badge) => Math.round(badge.getBoundingClientRect()[edge]))", edge
+                )
+                assert len(set(edges)) == 1, (viewport, edges)

@@ -64,10 +64,10 @@ class Site:
     chromium: Chromium
     errors: list[str] = field(default_factory=list)
 
-    async def person(self, *, language: str = "en-GB", scripts: bool = True) -> Page:
+    async def person(self, *, language: str = "en-GB", scripts: bool = True, **options: Any) -> Page:
         """Opens a page in a new browser context. Script errors and policy violations fail the test."""
         context = await self.chromium.new_context(
-            viewport=PHONE, locale=language, base_url=self.service.url, java_script_enabled=scripts
+            viewport=PHONE, locale=language, base_url=self.service.url, java_script_enabled=scripts, **options
         )
         context.set_default_timeout(PATIENCE_MS)
         context.on("weberror", lambda error: self.errors.append(str(error.error)))
@@ -106,7 +106,7 @@ def open_site(serve: Serve, browser: Chromium) -> OpenSite:
     async def opened(**settings: Any) -> AsyncIterator[Site]:
         async with running_provider() as google:
             providers = {"google": google.registration(kind="google", label="Google", position=1)}
-            async with serve(providers=providers, **settings) as service:
+            async with serve(**{"providers": providers} | settings) as service:
                 google.clients = {CLIENT_ID: (CLIENT_SECRET, (f"{service.url}/auth/google/callback",))}
                 site = Site(service, google, browser)
                 try:
