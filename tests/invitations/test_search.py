@@ -235,6 +235,35 @@ async def test_instant_is_the_same_in_every_time_zone(service: Service) -> None:
             assert [node["kind"] for node in nodes] == ["invitation.created"], hours
 
 
+async def test_periods_reach_to_both_ends_of_the_calendar(service: Service) -> None:
+    """The earliest and the latest bound select like no bound, for invitations and for the log. Bounds beyond them are
+    rejected.
+    """
+    query = """query($id: ID!, $after: DateTime, $before: DateTime) { community(id: $id) {
+        invitations(filter: {createdAfter: $after, createdBefore: $before}) { totalCount }
+        auditLog(filter: {after: $after, before: $before}) { nodes { kind } } } }"""
+    async with service.browser() as owner:
+        community = await _owner(service, owner)
+        whole = (await owner.ask(query, id=community))["community"]
+        earliest, latest = "0001-01-02T00:00:00Z", "9999-12-30T23:59:59Z"
+        assert whole["invitations"]["totalCount"] == 1
+        assert (await owner.ask(query, id=community, after=earliest, before=latest))["community"] == whole
+        for bounds in ({"before": earliest}, {"after": latest}):
+            found = (await owner.ask(query, id=community, **bounds))["community"]
+            assert found == {"invitations": {"totalCount": 0}, "auditLog": {"nodes": []}}, bounds
+        for instant in ("9999-12-31T23:59:59Z", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00"):
+            assert all(
+                "is out of reach" in message for message in await owner.errors(query, id=community, after=instant)
+            )
+        for instant in (
+            "10000-01-01T00:00:00Z",
+            "+010000-01-01T00:00:00Z",
+            "-000001-01-01T00:00:00Z",
+            "2026-02-31T00:00:00Z",
+        ):
+            assert "was expected" in (await owner.errors(query, id=community, before=instant))[0], instant
+
+
 async def test_invalid_query_gets_an_error_in_words(service: Service) -> None:
     """Too large a page, foreign and damaged cursors, and contradictions each get a sentence and no data."""
     async with service.browser() as owner:

@@ -87,3 +87,51 @@ async def test_both_lists_are_exported_as_csv(site: Site) -> None:
             file = await download.value
             assert file.suggested_filename == name
             assert words in (await file.path()).read_text("utf-8")
+
+
+_ENTRIES_OF_PERIODS = {
+    "to=9999-12-31": 7,
+    "from=0001-01-01&to=9999-12-31": 7,
+    "from=0001-01-01&to=0001-01-01": 0,
+    "from=9999-12-31&to=9999-12-31": 0,
+    "from=9999-12-31": 0,
+    "to=275760-09-13": 7,
+    "from=275760-09-13": 0,
+    "from=275760-09-13&to=999999-12-31": 0,
+    "to=0001-01-01": 0,
+    "from=0099-12-31": 7,
+    "to=0099-12-31": 0,
+    "from=2026-02-31&to=tomorrow": 7,
+}
+
+
+@pytest.mark.parametrize("timezone", ["Pacific/Kiritimati", "Pacific/Pago_Pago"])
+async def test_days_at_the_ends_of_the_calendar_are_filters(site: Site, timezone: str) -> None:
+    """The first and the last day of a date field select the entries between them. An impossible day selects all."""
+    async with site.invited() as (owner, _):
+        page = await site.person(timezone_id=timezone)
+        await sign_in(page)
+        for query, entries in _ENTRIES_OF_PERIODS.items():
+            await page.goto("about:blank")
+            await page.goto(f"/#/communities/{await owner.community_id()}/audit?{query}")
+            await expect(page.get_by_role("search")).to_be_visible()
+            assert await page.locator("ol.rows > li").count() == entries, query
+            assert await visible_text(page, "Nothing like that happened").count() == int(not entries), query
+
+
+async def test_a_day_is_typed_with_a_year_of_four_digits(site: Site) -> None:
+    """Typing the last day of the year 9999 selects all entries before it, without an error."""
+    async with site.invited() as (owner, _):
+        page = await site.person()
+        await sign_in(page)
+        await page.goto(f"/#/communities/{await owner.community_id()}/audit")
+        entries = page.locator("ol.rows > li")
+        await expect(entries).to_have_count(7)
+        await page.get_by_label("From").fill("9999-12-31")
+        await expect(entries).to_have_count(0)
+        await page.get_by_label("From").fill("0001-01-01")
+        await page.get_by_label("To").press_sequentially("12319999")
+        await expect(page.get_by_label("To")).to_have_value("9999-12-31")
+        await expect(page).to_have_url(re.compile(r"from=0001-01-01&to=9999-12-31$"))
+        await expect(entries).to_have_count(7)
+        await expect(page.locator(".field-error:visible")).to_have_count(0)

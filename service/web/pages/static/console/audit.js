@@ -4,6 +4,7 @@ import { RequestFailed, ask, latest } from "../api.js";
 import * as api from "../operations.js";
 import { announce, button, field, h, isolated, serviceText } from "../page.js";
 import { formatTime, t } from "../words.js";
+import { LAST_DAY, period } from "./days.js";
 import { select } from "./invitation-filter.js";
 import { showMissing, isAdmin, moreButton, showNotFound, showCommunityPage } from "./community-page.js";
 
@@ -110,21 +111,16 @@ async function peopleOf(id, signal) {
  */
 function filterFrom(query) {
   const kinds = KINDS[/** @type {Group} */ (query.get("kind"))];
-  const after = startOf(query.get("from"));
-  const before = startOf(query.get("to"), 1);
-  const period = after && before && after >= before ? { after } : { ...(after && { after }), ...(before && { before }) };
-  return { ...(kinds && { kinds }), ...(query.get("actor") && { actorId: query.get("actor") ?? "" }), ...period };
+  return { ...(kinds && { kinds }), ...(query.get("actor") && { actorId: query.get("actor") ?? "" }), ...periodOf(query) };
 }
 
 /**
- * The start of a day in the reader's time zone.
- * @param {string | null} date YYYY-MM-DD
- * @param {number} later days to add
+ * The period of a query. The last day counts only if it is not before the first.
+ * @param {URLSearchParams} query
  */
-function startOf(date, later = 0) {
-  const [, year, month, day] = /^(\d{4})-(\d\d)-(\d\d)$/.exec(date ?? "") ?? [];
-  const start = new Date(Number(year), Number(month) - 1, Number(day) + later);
-  return Number.isNaN(start.getTime()) ? null : start.toISOString();
+function periodOf(query) {
+  const { after, before } = period(query.get("from"), query.get("to"));
+  return { ...(after && { after }), ...(before && !(after && after >= before) && { before }) };
 }
 
 /**
@@ -142,8 +138,8 @@ function filterForm(context, entries, people, applyFilter) {
     select([["", t("audit.anybody")], ...actors(entries, people, query.get("actor"))], query.get("actor")),
     t("audit.actor"),
   );
-  const from = field(h("input", { type: "date", value: query.get("from") }), t("audit.from"));
-  const to = field(h("input", { type: "date", value: query.get("to") }), t("audit.to"));
+  const from = field(h("input", { type: "date", max: LAST_DAY, value: query.get("from") }), t("audit.from"));
+  const to = field(h("input", { type: "date", max: LAST_DAY, value: query.get("to") }), t("audit.to"));
   const form = h(
     "form",
     { class: "filter log", role: "search", "aria-label": t("filter.title") },
@@ -155,7 +151,7 @@ function filterForm(context, entries, people, applyFilter) {
   const controls = { kind, actor, from, to };
   form.addEventListener("change", () => {
     to.setError(null);
-    if (from.control.value && to.control.value && from.control.value > to.control.value) return to.setError(t("audit.period"));
+    if (from.control.valueAsNumber > to.control.valueAsNumber) return to.setError(t("audit.period"));
     const chosen = Object.entries(controls).map(([name, { control }]) => [name, control.value]);
     const query = new URLSearchParams(chosen.filter(([, value]) => value));
     context.setQuery(query, { step: true });
