@@ -104,6 +104,9 @@ async def test_a_tab_without_storage_keeps_its_invitation(site: Site) -> None:
         second = await another_tab(first)
         await second.goto(await site.link())
         await choose_provider(second)
+        async with first.expect_response("**/graphql"):
+            await show_again(first)
+        await first.evaluate("fetch('/healthz').then((answer) => answer.text())")
         await press(first, "Decline")
         await first.get_by_role("dialog").get_by_role("button", name="Decline").click()
         await expect(heading(first)).to_have_text("You declined")
