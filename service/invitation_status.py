@@ -1,4 +1,4 @@
-"""The status of an invitation, in Python and in SQL. It follows from the facts of the row, and is never stored.
+"""The status of an invitation and of its newest mail, in Python and in SQL. They follow from the facts of the row.
 
 The module is outside of `service.invitations`, because the rooms below it (mail, accounts, communities) need the conditions too.
 A property test compares both forms on random rows.
@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
+
+from service.models import Delivery
 
 
 class Status(StrEnum):
@@ -41,6 +43,23 @@ def status_is(status: Status, now: str, table: str = "invitations") -> str:
         Status.DECLINED: f"{table}.declined_at IS NOT NULL",
         Status.REVOKED: f"{table}.revoked_at IS NOT NULL",
     }[status]
+
+
+def delivery_of(stored: Delivery, status: Status) -> Delivery:
+    """The delivery of the newest mail. The worker sends no mail for a closed invitation: a queued one is CANCELLED."""
+    return Delivery.CANCELLED if stored is Delivery.QUEUED and status is not Status.PENDING else stored
+
+
+def delivery_is(delivery: Delivery, now: str, table: str = "invitations") -> str:
+    """SQL for rows with a delivery at an instant. The placeholder `now` is used only where `depends_on_time`."""
+    if not depends_on_time(delivery):
+        return f"{table}.delivery = '{delivery.value}'"
+    pending = is_pending(now, table)
+    return f"{table}.delivery = 'QUEUED' AND {'' if delivery is Delivery.QUEUED else 'NOT '}({pending})"
+
+
+def depends_on_time(delivery: Delivery) -> bool:
+    return delivery in {Delivery.QUEUED, Delivery.CANCELLED}
 
 
 def is_pending(now: str, table: str = "invitations") -> str:

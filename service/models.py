@@ -4,6 +4,7 @@ Facts are instants (`accepted_at`). Derived values, such as the status of an inv
 tokens (`service.tokens`), and no tokens. Instants are in UTC.
 """
 
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Final
 
@@ -45,7 +46,7 @@ _LABELS: Final = {
 
 
 class Delivery(StrEnum):
-    """The delivery of an invitation's newest mail."""
+    """The delivery of an invitation's newest mail. CANCELLED is derived (`service.invitation_status`), and never stored."""
 
     QUEUED = "QUEUED"
     SENT = "SENT"
@@ -55,6 +56,7 @@ class Delivery(StrEnum):
     COMPLAINED = "COMPLAINED"
     SUPPRESSED = "SUPPRESSED"
     FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
 
 
 class FlowKind(StrEnum):
@@ -79,7 +81,10 @@ class Notice(StrEnum):
     IDENTITY_LINKED = "identity_linked"  # to an account: a sign-in was added
 
 
-def _one_of(column: str, values: type[StrEnum]) -> str:
+_STORED_DELIVERIES: Final = tuple(delivery for delivery in Delivery if delivery is not Delivery.CANCELLED)
+
+
+def _one_of(column: str, values: Iterable[StrEnum]) -> str:
     return f"{column} IN ({', '.join(repr(value.value) for value in values)})"
 
 
@@ -262,7 +267,7 @@ class Invitation(Model):
         indexes = [Index(fields=("community_id", "created_at", "id"), name="ix_invitations_page")]
         constraints = [
             CheckConstraint(name="ck_invitations_role", check=_one_of("role", Role)),
-            CheckConstraint(name="ck_invitations_delivery", check=_one_of("delivery", Delivery)),
+            CheckConstraint(name="ck_invitations_delivery", check=_one_of("delivery", _STORED_DELIVERIES)),
             CheckConstraint(name="ck_invitations_deadline", check="expires_at > created_at"),
             CheckConstraint(
                 name="ck_invitations_one_end",

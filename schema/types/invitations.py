@@ -29,7 +29,10 @@ strawberry.enum(
     description="Derived from what happened (accepted, declined, revoked, the invitation's own deadline), never stored.",
 )
 strawberry.enum(BlockedCode, description="Why a pending invitation cannot be accepted now.")
-strawberry.enum(Delivery, description="What became of the newest mail of the invitation.")
+strawberry.enum(
+    Delivery,
+    description="What became of the newest mail of the invitation. CANCELLED: the invitation ended before the mail was sent.",
+)
 
 
 @strawberry.type

@@ -7,14 +7,14 @@ lifetime in days. Within one lifetime an earlier invitation expires earlier, so 
 of one index.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
 from service.database import Params
 from service.errors import InvalidInput
-from service.invitation_status import Status, is_open, is_unended, status_is
+from service.invitation_status import Status, delivery_is, depends_on_time, is_open, is_unended, status_is
 from service.languages import sentence
 from service.models import Delivery, Role
 from service.period import in_utc, refuse_empty_period
@@ -79,7 +79,7 @@ def newest_sql(
     """Returns SQL for (id, created_at) of the newest_sql `limit` invitations that match."""
     conditions, tail = _without_full_sets(conditions), f"ORDER BY i.created_at DESC, i.id DESC LIMIT {int(limit)}"
     community = f"i.community_id = {params.add(community_id)}"
-    rest = _rest(conditions, params)
+    rest = _rest(conditions, params, now)
     scans = []
     for number, scan in enumerate(_scans(conditions, params, now)):
         lead = [scan.lead] if scan.lead else []
@@ -116,15 +116,16 @@ def _upper(tightest: tuple[datetime, int], after: tuple[datetime, str] | None, p
 def filter_condition(community_id: str, conditions: InvitationFilter, params: Params, *, now: datetime) -> str:
     """Returns the whole filter as one condition, for counting."""
     conditions = _without_full_sets(conditions)
-    terms = [f"i.community_id = {params.add(community_id)}", *_period(conditions, params), *_rest(conditions, params)]
+    terms = [
+        f"i.community_id = {params.add(community_id)}",
+        *_period(conditions, params),
+        *_rest(conditions, params, now),
+    ]
     if conditions.statuses:
         at = params.add(now) if conditions.statuses & {Status.PENDING, Status.EXPIRED} else ""
-        terms.append(
-            "(" + " OR ".join(f"({status_is(status, at, 'i')})" for status in sorted(conditions.statuses)) + ")"
-        )
-    elif lead := _leading(conditions):
-        column, values = lead
-        terms.append(_is_one_of(column, values))
+        terms.append(_any(status_is(status, at, "i") for status in sorted(conditions.statuses)))
+    elif lead := _leading(conditions, params, now):
+        terms.append(_any(lead))
     return " AND ".join(terms)
 
 
@@ -138,18 +139,24 @@ def _without_full_sets(conditions: InvitationFilter) -> InvitationFilter:
     )
 
 
-def _is_one_of(column: str, values: Iterable[Delivery | Role]) -> str:
-    """Writes the values into the statement, because a generic plan for parameters ignores which values are rare."""
-    return f"i.{column} IN ({', '.join(repr(value.value) for value in values)})"
+def _is_delivery(delivery: Delivery, params: Params, now: datetime) -> str:
+    """Writes the value into the statement, because a generic plan for parameters ignores which values are rare."""
+    return delivery_is(delivery, params.add(now) if depends_on_time(delivery) else "", "i")
 
 
-def _leading(conditions: InvitationFilter) -> tuple[str, Sequence[Delivery | Role]] | None:
-    """Returns the leading condition of a filter without statuses."""
+def _is_role(role: Role) -> str:
+    return f"i.role = '{role.value}'"
+
+
+def _any(terms: Iterable[str]) -> str:
+    return "(" + " OR ".join(f"({term})" for term in terms) + ")"
+
+
+def _leading(conditions: InvitationFilter, params: Params, now: datetime) -> list[str]:
+    """Returns the leading condition of a filter without statuses, one term for each value."""
     if conditions.deliveries:
-        return "delivery", sorted(conditions.deliveries)
-    if conditions.roles:
-        return "role", sorted(conditions.roles)
-    return None
+        return [_is_delivery(delivery, params, now) for delivery in sorted(conditions.deliveries)]
+    return [_is_role(role) for role in sorted(conditions.roles or ())]
 
 
 def _scans(conditions: InvitationFilter, params: Params, now: datetime) -> list[_Scan]:
@@ -160,10 +167,7 @@ def _scans(conditions: InvitationFilter, params: Params, now: datetime) -> list[
             *ended,
             *(_unended_scans(conditions.statuses, params, now) if conditions.statuses & _UNENDED_STATUSES else []),
         ]
-    if lead := _leading(conditions):
-        column, values = lead
-        return [_Scan(_is_one_of(column, [value])) for value in values]
-    return [_Scan()]
+    return [_Scan(lead) for lead in _leading(conditions, params, now)] or [_Scan()]
 
 
 def _unended_scans(statuses: frozenset[Status], params: Params, now: datetime) -> list[_Scan]:
@@ -188,13 +192,13 @@ def _period(conditions: InvitationFilter, params: Params) -> list[str]:
     return [f"i.created_at {sign} {params.add(bound)}" for sign, bound in bounds if bound is not None]
 
 
-def _rest(conditions: InvitationFilter, params: Params) -> list[str]:
+def _rest(conditions: InvitationFilter, params: Params, now: datetime) -> list[str]:
     """Returns the conditions that the scans test on each row."""
     rest = []
     if conditions.deliveries and conditions.statuses:
-        rest.append(_is_one_of("delivery", sorted(conditions.deliveries)))
+        rest.append(_any(_is_delivery(delivery, params, now) for delivery in sorted(conditions.deliveries)))
     if conditions.roles and (conditions.statuses or conditions.deliveries):
-        rest.append(_is_one_of("role", sorted(conditions.roles)))
+        rest.append(_any(map(_is_role, sorted(conditions.roles))))
     if conditions.email_contains is not None:
         rest.append(f"i.email LIKE {params.add(_containing(conditions.email_contains))} ESCAPE '\\'")
     return rest

@@ -13,7 +13,7 @@ from service.communities.access import CommunityAccess
 from service.communities.members import MemberView
 from service.database import Params, select, select_pages
 from service.database.shares import in_slices
-from service.invitation_status import Status, is_open, status_is, status_of
+from service.invitation_status import Status, delivery_of, is_open, status_is, status_of
 from service.invitations.search import InvitationFilter, filter_condition, newest_sql
 from service.languages import Sentence, sentence
 from service.mail import reasons
@@ -191,6 +191,7 @@ def invitation_view(
     manages = access.may_manage(role)
     resendable = manages and status in {Status.PENDING, Status.DECLINED} and not row["stays_declined"]
     ready_at = resend_ready_at(row, settings.rate_limits.resends_per_invitation)
+    delivery = delivery_of(Delivery(row["delivery"]), status)
     return InvitationView(
         id=row["id"],
         access=access,
@@ -201,8 +202,8 @@ def invitation_view(
         inviter=_member(row, "inviter"),
         status=status,
         blocked=_blocked(row, access, role) if status is Status.PENDING else None,
-        delivery=Delivery(row["delivery"]),
-        delivery_reason=_delivery_reason(row),
+        delivery=delivery,
+        delivery_reason=_delivery_reason(row, delivery),
         created_at=row["created_at"],
         expires_at=row["expires_at"],
         last_sent_at=row["last_sent_at"],
@@ -261,12 +262,13 @@ def _blocked(row: dict[str, Any], access: CommunityAccess, role: Role) -> Senten
     return None
 
 
-def _delivery_reason(row: dict[str, Any]) -> Sentence | None:
+def _delivery_reason(row: dict[str, Any], delivery: Delivery) -> Sentence | None:
     """Returns the reason of the newest mail's delivery. Rows of earlier versions store an English sentence.
 
     A sent or delivered mail has none: an earlier version that runs during an update leaves the code of the mail before.
+    A cancelled mail has none: its row keeps the reason why it had to wait.
     """
-    if row["delivery"] in {Delivery.SENT, Delivery.DELIVERED}:
+    if delivery in {Delivery.SENT, Delivery.DELIVERED, Delivery.CANCELLED}:
         return None
     if row["delivery_reason"]:
         return Sentence(row["delivery_reason"])

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from service.models import Invitation
 from tests.support.members import change_role, invite_and_join, join_owner, update_policy
 from tests.support.service import Browser, Service
 
@@ -203,3 +204,44 @@ async def test_reopened_invitation_takes_a_seat_again(setup: ActionSetup) -> Non
     await _revoked(setup, other)
     await _resend(setup, invitation)
     assert (await setup.owner.invitation(invitation))["status"] == "PENDING"
+
+
+@pytest.mark.parametrize("end", ["revoked", "expired"])
+async def test_mail_of_an_ended_invitation_is_cancelled(setup: ActionSetup, end: str) -> None:
+    """A queued mail is CANCELLED when its invitation ends: without the reason of its wait, and selected by the filter.
+    No mail is sent.
+    """
+    service, invited = setup.service, await setup.admin.invite(setup.community, GUEST)
+    invitation_id = invited["invitation"]["id"]
+    await Invitation.filter(id=invitation_id).update(
+        delivery_code="MAIL_SERVICE_SILENT", delivery_facts={"next": "retry"}
+    )
+    waiting = await setup.admin.invitation(invitation_id)
+    assert waiting["delivery"] == "QUEUED"
+    assert waiting["deliveryReason"].endswith("The service tries again.")
+    assert await _emails(setup, "CANCELLED") == []
+    if end == "revoked":
+        await setup.admin.do("revokeInvite", invitationId=invitation_id)
+    else:
+        service.clock.advance(days=8)
+        await setup.admin.sign_in("admin@example.com")
+    ended = await setup.admin.invitation(invitation_id)
+    assert (ended["status"], ended["delivery"], ended["deliveryReason"]) == (end.upper(), "CANCELLED", None)
+    assert (await _emails(setup, "QUEUED"), await _emails(setup, "CANCELLED")) == ([], [GUEST])
+    await service.deliver()
+    assert [mail for mail in service.mailbox.entries if mail.to == GUEST] == []
+    assert (await setup.admin.invitation(invitation_id))["delivery"] == "CANCELLED"
+    reinvited = (await setup.admin.invite(setup.community, GUEST))["invitation"]
+    assert (reinvited["status"], reinvited["delivery"]) == ("PENDING", "QUEUED")
+    assert await _emails(setup, "QUEUED") == [GUEST]
+    assert await _emails(setup, "CANCELLED") == [GUEST]
+
+
+async def _emails(setup: ActionSetup, delivery: str) -> list[str]:
+    """Returns the addresses of the invitations with a delivery, which are as many as the filter counts."""
+    query = """query($id: ID!, $deliveries: [Delivery!]) { community(id: $id) {
+        invitations(filter: {deliveries: $deliveries}) { nodes { email delivery } totalCount } } }"""
+    answer = await setup.admin.ask(query, id=setup.community, deliveries=[delivery])
+    found = answer["community"]["invitations"]
+    assert [node["delivery"] for node in found["nodes"]] == [delivery] * found["totalCount"]
+    return [node["email"] for node in found["nodes"]]

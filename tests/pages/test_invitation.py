@@ -211,3 +211,21 @@ async def test_another_proved_address_is_invited_with_one_press(site: Site) -> N
         await press(page, "Invite guest@other.example")
         await expect(visible_text(page, "was invited already")).to_be_visible()
         assert await Invitation.all().count() == 3
+
+
+async def test_a_revoked_unsent_invitation_does_not_wait_for_its_mail(site: Site) -> None:
+    """The invitation's page says that the mail was not sent, and the filter by waiting mails no longer selects it."""
+    async with site.invited() as (owner, invitation_id):
+        page = await site.person()
+        await sign_in(page)
+        community = f"/#/communities/{await owner.community_id()}"
+        await page.goto(f"{community}/invitations/{invitation_id}")
+        mail = page.locator("dl > div").filter(has_text="Newest mail")
+        await expect(mail).to_contain_text("Waiting to be sent")
+        await press(page, "Revoke")
+        await page.get_by_role("dialog").get_by_role("button", name="Revoke").click()
+        await expect(mail).to_have_text("Newest mailNot sent before the invitation ended")
+        await page.goto(f"{community}?delivery=QUEUED")
+        await expect(visible_text(page, "No invitation is like that")).to_be_visible()
+        await page.get_by_label("Filter by delivery").select_option("CANCELLED")
+        await expect(rows(page)).to_contain_text(GUEST)

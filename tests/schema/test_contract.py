@@ -32,6 +32,9 @@ RUNNING = build_schema(printed_schema())
 
 # Descriptions that say more than the contract. Their original statement still holds.
 _GROWN = {
+    "What became of the newest mail of the invitation. CANCELLED: the invitation ended before the mail was sent.": (
+        "What became of the newest mail of the invitation."
+    ),
     (
         "Send a new link; every earlier link of the invitation, and every flow begun with one, dies at once. Reopens a"
         " declined invitation unless the address is blocked. The caller becomes its inviter."

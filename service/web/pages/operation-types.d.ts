@@ -47,7 +47,7 @@ export type DeclineInviteInput = {
   block?: boolean;
 };
 
-export type Delivery = "QUEUED" | "SENT" | "DELAYED" | "DELIVERED" | "BOUNCED" | "COMPLAINED" | "SUPPRESSED" | "FAILED";
+export type Delivery = "QUEUED" | "SENT" | "DELAYED" | "DELIVERED" | "BOUNCED" | "COMPLAINED" | "SUPPRESSED" | "FAILED" | "CANCELLED";
 
 export type InvitationFilter = {
   statuses?: InvitationStatus[] | null;

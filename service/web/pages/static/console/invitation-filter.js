@@ -15,7 +15,7 @@ import { ROLES } from "./community-page.js";
 /** @type {InvitationStatus[]} */
 const STATUSES = ["PENDING", "ACCEPTED", "DECLINED", "EXPIRED", "REVOKED"];
 /** @type {Delivery[]} */
-const DELIVERIES = ["QUEUED", "SENT", "DELAYED", "DELIVERED", ...TROUBLE];
+const DELIVERIES = ["QUEUED", "SENT", "DELAYED", "DELIVERED", ...TROUBLE, "CANCELLED"];
 const TYPED_MS = 300;
 
 /**

@@ -213,6 +213,7 @@ function facts(shown) {
 
 /** @param {Invitation} shown */
 function delivery(shown) {
+  if (shown.delivery === "CANCELLED") return deliveryWords(shown);
   const at = shown.delivery === "DELIVERED" ? shown.deliveredAt : shown.lastSentAt;
   const reason = TROUBLE.includes(shown.delivery) ? null : shown.deliveryReason;
   const hint = reason && h("span", { class: "hint" }, serviceText(reason));

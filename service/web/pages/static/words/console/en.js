@@ -84,6 +84,7 @@ const english = {
   "delivery.COMPLAINED": "Marked as spam",
   "delivery.SUPPRESSED": "Not sent",
   "delivery.FAILED": "Could not be sent",
+  "delivery.CANCELLED": "Not sent before the invitation ended",
   "row.invited": "invited {when}",
 
   // One invitation
