@@ -15,6 +15,7 @@ from playwright.async_api import Locator, Page, Request, Route, ViewportSize, as
 
 from service.web import pages
 from tests.conftest import Serve
+from tests.support.environments import Environment
 from tests.support.openid_provider import CLIENT_ID, CLIENT_SECRET, HostileProvider, running_provider
 from tests.support.service import Browser, Service
 
@@ -64,17 +65,25 @@ class Site:
     chromium: Chromium
     errors: list[str] = field(default_factory=list)
 
-    async def person(self, *, language: str = "en-GB", scripts: bool = True, **options: Any) -> Page:
-        """Opens a page in a new browser context. Script errors and policy violations fail the test."""
+    async def person(
+        self, *, language: str = "en-GB", scripts: bool = True, environment: Environment | None = None, **options: Any
+    ) -> Page:
+        """Opens a page in a new browser context with further options. Script errors and policy violations fail the test, except for those that
+        the environment causes.
+        """
         context = await self.chromium.new_context(
             viewport=PHONE, locale=language, base_url=self.service.url, java_script_enabled=scripts, **options
         )
         context.set_default_timeout(PATIENCE_MS)
-        context.on("weberror", lambda error: self.errors.append(str(error.error)))
-        context.on(
-            "console",
-            lambda visible_text: self.errors.append(visible_text.text) if "Policy" in visible_text.text else None,
-        )
+        if environment is not None:
+            await context.add_init_script(environment.script)
+
+        def see(error: str) -> None:
+            if environment is None or not environment.causes(error):
+                self.errors.append(error)
+
+        context.on("weberror", lambda error: see(str(error.error)))
+        context.on("console", lambda shown: see(shown.text) if "Policy" in shown.text else None)
         return await context.new_page()
 
     async def link(self, email: str = GUEST) -> str:

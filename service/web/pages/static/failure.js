@@ -3,7 +3,9 @@
 // In-app browsers, scanners and password managers run scripts in our pages. Their errors do not stop the page.
 
 const OURS = new URL("/static/", location.href).href;
-const ADDRESS = /[\w-]+:\/\/[^\s)]+/;
+// The frames of a stack: lines with "at" in Chromium, and with "@" in WebKit and Gecko. Native functions have no address.
+const FRAMES = [/^ +at .*$/gm, /^.*@.*$/gm];
+const NATIVE = /\(<anonymous>\)$|\[native code\]/;
 
 let shown = false;
 
@@ -42,10 +44,15 @@ export async function stopOnFailure(work) {
 }
 
 /**
- * Whether one of our scripts threw the error: the first address in its stack is ours.
+ * Whether one of our scripts threw the error: the newest frame of its stack is in our file. Older frames may be ours too when
+ * a foreign script wraps a function that we call.
  * @param {unknown} error
  */
-const isOurs = (error) => error instanceof Error && (ADDRESS.exec(error.stack ?? "")?.[0] ?? "").startsWith(OURS);
+function isOurs(error) {
+  const stack = (error instanceof Error && error.stack) || "";
+  const frames = FRAMES.map((pattern) => stack.match(pattern)).find((found) => found) ?? [];
+  return frames.find((frame) => !NATIVE.test(frame))?.includes(OURS) ?? false;
+}
 
 addEventListener("error", (event) => event.filename?.startsWith(OURS) && showFailure());
 addEventListener("unhandledrejection", ({ reason }) => isOurs(reason) && showFailure());
