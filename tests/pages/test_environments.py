@@ -26,7 +26,6 @@ from tests.support.environments import (
     COOKIES_DROPPED,
     FOREIGN_SCRIPTS,
     NO_LANGUAGES,
-    POSIX_LANGUAGES,
     TOO_OLD,
     WITHOUT_COOKIES,
     WORKING,
@@ -211,7 +210,7 @@ async def test_the_test_for_cookies_leaves_none(site: Site) -> None:
 
 
 @pytest.mark.parametrize("environment", TOO_OLD, ids=str)
-async def test_an_old_engine_is_told_what_to_do(site: Site, environment: Environment) -> None:
+async def test_an_old_engine_shows_what_to_do(site: Site, environment: Environment) -> None:
     """An engine that cannot run the page shows what to do in four languages. The address keeps the link."""
     page, network = await site.person(environment=environment), Network()
     network.watch(page.context)
@@ -226,7 +225,7 @@ async def test_an_old_engine_is_told_what_to_do(site: Site, environment: Environ
 
 
 async def test_the_marking_of_old_engines_precedes_every_script(site: Site) -> None:
-    """A page with a syntax error in every module still tells an old engine what to do."""
+    """A page with a syntax error in every module still shows an old engine what to do."""
     page = await site.person(environment=TOO_OLD[0])
 
     async def unreadable(route: Route) -> None:
@@ -265,11 +264,13 @@ def test_styles_are_those_of_the_oldest_engines() -> None:
 
 
 async def test_posix_names_of_languages_are_read(site: Site) -> None:
-    """The page uses the first name that is a language: en-US@posix is English, and C is none."""
-    page = await site.person(environment=POSIX_LANGUAGES, language="de-DE")
-    await page.goto("/confirm")
-    await expect(page.locator("html")).to_have_attribute("lang", "en")
-    await expect(heading(page)).to_have_text("Open your invitation")
+    """The page uses the first name that is a language: de-DE@posix and fr_FR.UTF-8 are, and C is none."""
+    for names, language in {'"C", "de-DE@posix", "en_US"': "de", '"POSIX", "fr_FR.UTF-8"': "fr", '"C"': "en"}.items():
+        script = f'Object.defineProperty(navigator, "languages", {{ get: () => [{names}] }});'
+        page = await site.person(environment=Environment(language, script))
+        await page.goto("/confirm")
+        await expect(page.locator("html")).to_have_attribute("lang", language)
+        await expect(heading(page)).to_be_focused()
 
 
 async def test_a_browser_without_a_list_of_languages_is_read(site: Site) -> None:
