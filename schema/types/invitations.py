@@ -69,6 +69,9 @@ class Invitation(Node):
     revoked_at: datetime | None
     revoked_by: Member | None
     accepted_by: Member | None = strawberry.field(description="The member that it became.")
+    erased_at: datetime | None = strawberry.field(
+        description="When the address and the message were erased: after the retention period, or by the operator."
+    )
     proposed_email: str | None = strawberry.field(
         description="Another address that the holder of a link proved and asked to be invited at; an admin decides."
     )
@@ -103,6 +106,7 @@ class Invitation(Node):
             revoked_at=view.revoked_at,
             revoked_by=Member.from_optional(view.revoked_by),
             accepted_by=Member.from_optional(view.accepted_by),
+            erased_at=view.erased_at,
             proposed_email=view.proposed_email,
             can_resend=view.can_resend,
             can_resend_at=view.can_resend_at,

@@ -55,6 +55,7 @@ class InvitationView:
     revoked_at: datetime | None
     revoked_by: MemberView | None
     accepted_by: MemberView | None
+    erased_at: datetime | None
     proposed_email: str | None
     can_resend: bool
     can_resend_at: datetime | None
@@ -66,7 +67,7 @@ class InvitationView:
 _COLUMNS = f"""
     i.id, i.email, i.role, i.message, i.locale, i.created_at, i.expires_at, i.accepted_at, i.declined_at, i.revoked_at,
     i.superseded_at, i.delivery, i.delivery_reason, i.delivery_code, i.delivery_facts, i.last_sent_at, i.delivered_at, i.proposed_email, i.resent_at,
-    i.resends, i.resends_since_at,
+    i.resends, i.resends_since_at, i.erased_at,
     CASE WHEN i.declined_at IS NULL THEN FALSE
         ELSE i.erased_at IS NOT NULL
         OR EXISTS (SELECT 1 FROM blocks b WHERE b.community_id = i.community_id AND b.email = i.email)
@@ -213,6 +214,7 @@ def invitation_view(
         revoked_at=row["revoked_at"],
         revoked_by=_member(row, "revoker"),
         accepted_by=_member(row, "acceptor"),
+        erased_at=row["erased_at"],
         proposed_email=row["proposed_email"],
         can_resend=resendable and (ready_at is None or ready_at <= now),
         can_resend_at=ready_at if resendable and ready_at is not None and ready_at > now else None,

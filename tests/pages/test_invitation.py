@@ -23,6 +23,7 @@ from tests.support.chromium import (
 )
 from tests.support.console import invite_in_three_states, limit_pages_to_three, rows, wait_for_funnel
 from tests.support.members import update_policy
+from tests.support.service import Browser
 
 pytestmark = pytest.mark.anyio
 
@@ -229,3 +230,70 @@ async def test_a_revoked_unsent_invitation_does_not_wait_for_its_mail(site: Site
         await expect(visible_text(page, "No invitation is like that")).to_be_visible()
         await page.get_by_label("Filter by delivery").select_option("CANCELLED")
         await expect(rows(page)).to_contain_text(GUEST)
+
+
+@pytest.mark.parametrize("end", ["EXPIRED", "REVOKED", "DECLINED"])
+async def test_a_closed_invitation_is_made_again_with_its_values(site: Site, end: str) -> None:
+    """The form has the earlier address, role, message and language. They survive a reload, and nothing is sent before
+    the button is pressed.
+    """
+    words = {"role": "ADMIN", "message": "The key is under the mat.", "locale": "pt-BR"}
+    async with site.invited(**words) as (owner, invitation_id):
+        await _close(site, owner, invitation_id, end)
+        page = await site.person()
+        await sign_in(page)
+        community = f"/#/communities/{await owner.community_id()}"
+        await page.goto(f"{community}/invitations/{invitation_id}")
+        await expect(page.locator(".subject .badge")).to_have_text(end.capitalize())
+        await page.get_by_role("link", name="Invite again").click()
+        for reload in (False, True):
+            if reload:
+                await page.reload()
+            await expect(page.get_by_label("Email address")).to_have_value(GUEST)
+            await expect(page.get_by_label("Email address")).to_be_focused()
+            await expect(page.get_by_label("Role", exact=True)).to_have_value("ADMIN")
+            await expect(page.get_by_text("Admins invite people and see all invitations.")).to_be_visible()
+            await expect(page.get_by_label("Message")).to_have_value("The key is under the mat.")
+            await expect(page.get_by_label("Language of the mail")).to_have_value("pt-BR")
+        await assert_accessible(page, "invite again")
+        assert await Invitation.all().count() == 2
+        await press(page, "Send invitation")
+        await expect(visible_text(page, f"The invitation to {GUEST} is on its way.")).to_be_visible()
+        await expect(page).to_have_url(f"{site.service.url}{community}")
+        newest = await Invitation.all().order_by("-created_at").first()
+        assert newest is not None
+        assert (newest.email, {name: getattr(newest, name) for name in words}) == (GUEST, words)
+
+
+async def _close(site: Site, owner: Browser, invitation_id: str, end: str) -> None:
+    if end == "REVOKED":
+        await owner.do("revokeInvite", invitationId=invitation_id)
+    elif end == "DECLINED":
+        async with site.service.browser() as guest:
+            await guest.do("declineInvite", token=await site.service.token_for(GUEST))
+    site.service.clock.advance(days=8)
+    await owner.sign_in(OWNER)
+
+
+async def test_invite_again_is_not_offered_where_it_cannot_succeed(site: Site) -> None:
+    """An erased invitation and one with a blocked address offer nothing. A role above the reader's own becomes member."""
+    async with site.invited(role="OWNER") as (owner, invitation_id):
+        await owner.invite(await owner.community_id(), "admin@example.com", role="ADMIN")
+        await owner.do("revokeInvite", invitationId=invitation_id)
+        community = f"/#/communities/{await owner.community_id()}"
+        page = await site.person()
+        await accept_as(page, await site.link("admin@example.com"), "admin@example.com")
+        await page.goto(f"{community}/invitations/{invitation_id}")
+        await page.get_by_role("link", name="Invite again").click()
+        await expect(page.get_by_label("Email address")).to_have_value(GUEST)
+        await expect(page.get_by_label("Role", exact=True)).to_have_value("MEMBER")
+        await Invitation.filter(id=invitation_id).update(erased_at=site.service.clock())
+        await page.goto(f"{community}/invitations/{invitation_id}")
+        await expect(heading(page)).to_have_text(GUEST)
+        await expect(page.get_by_role("link", name="Invite again")).to_have_count(0)
+        blocking = (await owner.invite(await owner.community_id(), "other@example.com"))["invitation"]["id"]
+        async with site.service.browser() as guest:
+            await guest.do("declineInvite", token=await site.service.token_for("other@example.com"), block=True)
+        await page.goto(f"{community}/invitations/{blocking}")
+        await expect(page.locator(".subject .badge")).to_have_text("Declined")
+        await expect(page.get_by_role("link", name="Invite again")).to_have_count(0)

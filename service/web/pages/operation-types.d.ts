@@ -383,6 +383,14 @@ export type DeclineInviteResult =
       retryAfterSeconds: number;
     };
 
+export type EarlierInvitationInvitation = {
+  email: string;
+  role: Role;
+  message: string | null;
+  locale: string | null;
+  community: OpenCommunity;
+};
+
 export type FunnelCommunity = {
   invitationFunnel: InvitationWeek[] | null;
 };
@@ -447,6 +455,7 @@ export type InvitationInvitation = {
   canResend: boolean;
   canResendAt: string | null;
   canRevoke: boolean;
+  erasedAt: string | null;
   community: InvitationCommunity;
   timeline: InvitationAuditEventConnection;
 };
@@ -1241,6 +1250,13 @@ export type InvitationVariables = {
   id: string;
   first: number;
   after?: string | null;
+};
+
+export type EarlierInvitationData = {
+  invitation: EarlierInvitationInvitation | null;
+};
+export type EarlierInvitationVariables = {
+  id: string;
 };
 
 export type InviteData = {

@@ -21,6 +21,7 @@
 /** @typedef {types.MembersCommunity} CommunityWithMembers */
 /** @typedef {types.Delivery} Delivery */
 /** @typedef {types.InvitationWeek} FunnelWeek */
+/** @typedef {types.EarlierInvitationInvitation} EarlierInvitation */
 /** @typedef {types.Identity} Identity */
 /** @typedef {types.InvitationsInvitation} Invitation */
 /** @typedef {types.InvitationCounts} InvitationCounts */
@@ -327,10 +328,15 @@ export const INVITATION = {
     ${VIEWER}
     invitation(id: $id) {
       ${INVITATION_ROW} message locale inviter { id name email } revokedBy { id name email } acceptedBy { id name email }
-      canResend canResendAt canRevoke community { id name viewerRole }
+      canResend canResendAt canRevoke erasedAt community { id name viewerRole }
       timeline(first: $first, after: $after) { nodes { id kind at summary times lastAt } pageInfo { hasNextPage endCursor } }
     }
   }`,
+};
+
+/** @type {Operation<types.EarlierInvitationData, types.EarlierInvitationVariables>} */
+export const EARLIER_INVITATION = {
+  document: `query EarlierInvitation($id: ID!) { invitation(id: $id) { email role message locale community { id } } }`,
 };
 
 /** @type {Operation<types.InviteData, types.InviteVariables>} */

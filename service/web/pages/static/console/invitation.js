@@ -131,6 +131,16 @@ function actions(context, shown, area) {
       ),
     shown.canRevoke &&
       button(t("invitation.revoke"), { class: "button", "data-key": "revoke" }, () => askToRevoke(context, shown, area)),
+    canInviteAgain(shown) &&
+      h(
+        "a",
+        {
+          class: shown.canResend ? "button" : "button primary",
+          href: `#/communities/${shown.community.id}?again=${shown.id}`,
+          "data-key": "again",
+        },
+        t("invitation.again"),
+      ),
     shown.canResendAt &&
       h(
         "p",
@@ -141,6 +151,14 @@ function actions(context, shown, area) {
   ];
   return children.some(Boolean) ? h("div", { class: "actions wide" }, ...children, problems) : null;
 }
+
+/**
+ * Whether a new invitation can replace a closed one. A declined one must be one that can be sent again: its address is neither
+ * blocked nor invited by now.
+ * @param {Invitation} shown
+ */
+const canInviteAgain = ({ status, erasedAt, canResend, canResendAt }) =>
+  erasedAt === null && (["EXPIRED", "REVOKED"].includes(status) || (status === "DECLINED" && (canResend || canResendAt !== null)));
 
 /**
  * @param {ViewContext} context

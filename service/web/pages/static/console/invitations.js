@@ -16,6 +16,7 @@ import { facts, showMissing, moreButton, showCommunityPage } from "./community-p
 /** @typedef {import("../operations.js").Invitation} Invitation */
 /** @typedef {import("../operations.js").CommunityWithInvitations} CommunityWithInvitations */
 
+const AGAIN = "again";
 const PAGE = 50;
 const MOST = 100;
 const SOON_MS = 400;
@@ -23,10 +24,25 @@ const FUNNEL_MS = 4_000;
 
 /** @type {import("../console.js").View} */
 export async function invitations(context, id = "") {
-  const variables = { id, filter: filterFrom(context.query), first: PAGE, after: null };
-  const answer = await ask(api.INVITATIONS, variables, { signal: context.signal });
+  const { query, signal } = context;
+  const variables = { id, filter: filterFrom(query), first: PAGE, after: null };
+  const [answer, earlier] = await Promise.all([ask(api.INVITATIONS, variables, { signal }), readEarlier(id, query, signal)]);
   if (!answer.community) return showMissing(context, answer);
-  return hasInvitations(answer.community) ? new Invitations(context, answer.community).show() : members(context, id);
+  if (!hasInvitations(answer.community)) return members(context, id);
+  return new Invitations(context, answer.community).show(earlier);
+}
+
+/**
+ * The invitation that the reader wants to make again, if the address names one of this community.
+ * @param {string} communityId
+ * @param {URLSearchParams} query
+ * @param {AbortSignal} signal
+ */
+async function readEarlier(communityId, query, signal) {
+  const id = query.get(AGAIN);
+  if (!id) return null;
+  const { invitation } = await ask(api.EARLIER_INVITATION, { id }, { signal });
+  return invitation?.community.id === communityId ? invitation : null;
 }
 
 /** @typedef {CommunityWithInvitations & { invitations: NonNullable<CommunityWithInvitations["invitations"]> }} CommunityWithReadableInvitations */
@@ -77,10 +93,14 @@ class Invitations {
     this.more = moreButton(() => this.#showMore());
   }
 
-  show() {
+  /** @param {import("../operations.js").EarlierInvitation | null} earlier the invitation to make again */
+  show(earlier) {
     const { context, community } = this;
-    // The subscription may have reported a newer state of the invitation than the answer to its mutation.
-    const onInvited = (/** @type {Invitation} */ invitation) => void (this.reported.has(invitation.id) || this.#applyChange(invitation));
+    const onInvited = (/** @type {Invitation} */ invitation) => {
+      // The subscription may have reported a newer state of the invitation than the answer to its mutation.
+      if (!this.reported.has(invitation.id)) this.#applyChange(invitation);
+      if (earlier) context.setQuery(this.filter.query());
+    };
     const title = h(
       "div",
       { class: "section-head" },
@@ -93,7 +113,7 @@ class Invitations {
     this.more.hidden = !this.page.hasNextPage;
     showCommunityPage(community, "invitations", [
       context.takeFlash(),
-      inviteForm(context, community, onInvited),
+      inviteForm(context, community, earlier, onInvited),
       this.funnel,
       title,
       this.filter.element,
@@ -102,6 +122,7 @@ class Invitations {
       this.rows.element,
       this.more,
     ]);
+    if (earlier) elementById("view").querySelector("input")?.focus();
     void this.#draw();
     void followInvitations(community.id, {
       signal: context.signal,

@@ -7,6 +7,7 @@ import { LANGUAGES, joinList, t } from "../words.js";
 import { ROLES, showProblem } from "./community-page.js";
 
 /** @typedef {import("../operations.js").Community} Community */
+/** @typedef {import("../operations.js").EarlierInvitation} EarlierInvitation */
 /** @typedef {import("../operations.js").Invitation} Invitation */
 /** @typedef {import("../operations.js").Role} Role */
 /** @typedef {import("../console.js").ViewContext} ViewContext */
@@ -16,15 +17,16 @@ export const LONGEST_MESSAGE = 1000;
 /**
  * @param {ViewContext} context
  * @param {Community} community
+ * @param {EarlierInvitation | null} earlier the invitation whose values the fields have
  * @param {(invitation: Invitation) => void} onInvited
  */
-export function inviteForm(context, community, onInvited) {
-  const fields = makeFields(community);
+export function inviteForm(context, community, earlier, onInvited) {
+  const fields = makeFields(community, earlier);
   const problems = h("div", { class: "problems" });
   const submit = button(t("invite.button"), { class: "button primary", type: "submit" }, null);
   const more = h(
     "details",
-    { class: "more-fields" },
+    { class: "more-fields", open: Boolean(earlier?.message || earlier?.locale) },
     h("summary", null, t("invite.more")),
     fields.message.element,
     fields.locale.element,
@@ -37,42 +39,56 @@ export function inviteForm(context, community, onInvited) {
     h("div", { class: "invite-end" }, submit, h("p", { class: "hint" }, policyWords(community))),
     problems,
   );
+  const hint = earlier && h("p", { class: "quiet" }, t("invite.again"));
   onSubmit(form, submit, problems, async () => {
     clearErrors(fields);
     if (!fields.email.control.value.trim()) return fields.email.setError(t("invite.email.missing"));
     const { inviteMember: answer } = await ask(api.INVITE, { input: inputOf(fields, community) });
     if (!("email" in (answer.invitation ?? {}))) return showInviteProblem(answer, { fields, problems, community, context, more });
     more.open = false;
+    hint?.remove();
     return showInvited(answer.invitation, fields, problems, onInvited);
   });
   const many = h("a", { href: `#/communities/${community.id}/invite` }, t("many.link"));
   const title = h("div", { class: "section-head" }, h("h2", { id: "invite-title" }, t("invite.title")), many);
-  return h("section", { class: "panel" }, title, form);
+  return h("section", { class: "panel" }, title, hint, form);
 }
 
 /** @typedef {ReturnType<typeof makeFields>} Fields */
 
-/** @param {Community} community */
-function makeFields({ viewerRole }) {
+/**
+ * @param {Community} community
+ * @param {EarlierInvitation | null} earlier
+ */
+function makeFields({ viewerRole }, earlier) {
   const email = h("input", {
     type: "email",
     name: "email",
+    value: earlier?.email,
     autocomplete: "off",
     spellcheck: "false",
     autocapitalize: "off",
     maxlength: "320",
   });
-  return { email: field(email, t("invite.email")), role: roleField(viewerRole), message: messageField(), locale: localeField() };
+  return {
+    email: field(email, t("invite.email")),
+    role: roleField(viewerRole, earlier?.role),
+    message: messageField(earlier?.message),
+    locale: localeField(earlier?.locale),
+  };
 }
 
-/** @param {Role} highest */
-export function roleField(highest) {
+/**
+ * @param {Role} highest
+ * @param {Role} [chosen]
+ */
+export function roleField(highest, chosen) {
   const select = h(
     "select",
     { name: "role" },
-    rolesUpTo(highest).map((role) => h("option", { value: role }, t(`invite.role.${role}`))),
+    rolesUpTo(highest).map((role) => h("option", { value: role, selected: role === chosen }, t(`invite.role.${role}`))),
   );
-  const role = field(select, t("invite.role"), t("invite.role.hint.MEMBER"));
+  const role = field(select, t("invite.role"), t(`invite.role.hint.${/** @type {Role} */ (select.value)}`));
   select.addEventListener("change", () =>
     role.hint?.replaceChildren(t(`invite.role.hint.${/** @type {Role} */ (select.value)}`)),
   );
@@ -82,14 +98,17 @@ export function roleField(highest) {
 /** @param {Role} highest the reader's own role */
 export const rolesUpTo = (highest) => ROLES.slice(0, ROLES.indexOf(highest) + 1);
 
-export const messageField = () =>
+/** @param {string | null} [message] */
+export const messageField = (message) =>
   field(
-    h("textarea", { name: "message", rows: "3", maxlength: String(LONGEST_MESSAGE) }),
+    h("textarea", { name: "message", rows: "3", maxlength: String(LONGEST_MESSAGE) }, message),
     t("invite.message"),
     t("invite.message.hint"),
   );
 
-export const localeField = () => field(h("select", { name: "locale" }, languages(t("invite.language.default"))), t("invite.language"));
+/** @param {string | null} [chosen] */
+export const localeField = (chosen = null) =>
+  field(h("select", { name: "locale" }, languages(t("invite.language.default"), chosen)), t("invite.language"));
 
 /**
  * The options of the languages of mails, each named in its language. A chosen other language is added.
