@@ -216,6 +216,13 @@ class OpenIDProvider:
     def userinfo(self, grant: Grant) -> dict[str, Any]:
         return {"sub": grant.subject} | self.person(grant)
 
+    def earlier_login(self, _: Request, __: AuthorizationRequest) -> Grant | None:
+        """The login of the browser's session. This provider keeps no sessions, so every login is a fresh one."""
+        return None
+
+    def keep_login(self, grant: Grant, answer: Response) -> None:
+        """Begins the browser's session, where the provider keeps sessions."""
+
     def authorization_response(self, request: AuthorizationRequest, result: dict[str, str]) -> dict[str, str]:
         """The parameters that go back to the client: a code or an error, its state, and who we are (RFC 9207)."""
         state = {} if request.state is None else {"state": request.state}
@@ -234,7 +241,7 @@ class OpenIDProvider:
         return JSONResponse(self.jwks(), headers=_HEADERS)
 
     async def _authorize(self, request: Request) -> Response:
-        """The login page. The provider keeps no sessions, so every sign-in is a fresh one."""
+        """The login page, or the redirect of a login that the browser has already."""
         parameters = request.query_params
         redirect_uri = parameters.get("redirect_uri", "")
         _, redirect_uris = self.clients.get(parameters.get("client_id", ""), ("", ()))
@@ -248,6 +255,9 @@ class OpenIDProvider:
         error = _error_in(parameters)
         if error is not None:
             return self._redirect(login, {"error": error})
+        grant = self.earlier_login(request, login)
+        if grant is not None:
+            return self._redirect(login, {"code": self._codes.keep(grant, self.clock())})
         login_id = self._logins.keep(login, self.clock())
         return self._page("openid_login.html", login_id=login_id, client=urlsplit(redirect_uri).netloc)
 
@@ -262,7 +272,9 @@ class OpenIDProvider:
         if login is None:
             return self._page("openid_refused.html", status=400)
         grant = Grant(login, email, "email_verified" in form, subject or _subject_of(email), now)
-        return self._redirect(login, {"code": self._codes.keep(grant, now)})
+        answer = self._redirect(login, {"code": self._codes.keep(grant, now)})
+        self.keep_login(grant, answer)
+        return answer
 
     async def _cancel(self, request: Request) -> Response:
         login = self._logins.take(request.path_params["login_id"], self.clock())

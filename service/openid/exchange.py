@@ -1,7 +1,7 @@
 """Authlib's part of a login: the authorization URL, and the exchange of the code (RFC 6749, RFC 7636)."""
 
 import base64
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import quote_plus
@@ -33,20 +33,28 @@ def authorization_url(
     cookie.
     """
     client = AsyncOAuth2Client(client_id=settings.client_id, code_challenge_method="S256", transport=_NoTransport())
-    prompt = _prompt(settings, metadata)
-    options = {"prompt": prompt} if prompt else {}
     url, _ = client.create_authorization_url(
         metadata.authorization_endpoint, state=state, code_verifier=code_verifier, redirect_uri=redirect_uri,
-        scope=" ".join(dict.fromkeys(("openid", *settings.scopes))), nonce=nonce, response_mode="query", **options,
+        scope=" ".join(dict.fromkeys(("openid", *settings.scopes))), nonce=nonce, response_mode="query",
+        **_FRESH_LOGIN[settings.prompt or _usual_prompt(settings, metadata)],
     )  # fmt: skip
     return str(url)
 
 
-def _prompt(settings: ProviderSettings, metadata: Metadata) -> str | None:
-    """The prompt that lets the person choose an account, even with a session at the provider (H036, H114)."""
-    if settings.kind in {"google", "microsoft"}:
-        return "select_account"
-    return "login" if "login" in metadata.prompts else None
+# The parameters that ask for a login although the person has a session at the provider (OpenID Connect Core 3.1.2.1; H036,
+# H114). max_age=0 is the second means, for providers that ignore or refuse the prompt. A choice of accounts goes without it:
+# it would also ask for the password.
+_FRESH_LOGIN: Final[Mapping[str, Mapping[str, str]]] = {
+    "login": {"prompt": "login", "max_age": "0"},
+    "select_account": {"prompt": "select_account"},
+    "none": {"max_age": "0"},
+}
+
+
+def _usual_prompt(settings: ProviderSettings, metadata: Metadata) -> str:
+    """The prompt without a setting. Every provider supports `prompt` (Core 15.1), whether it lists the values or not."""
+    chooses = "select_account" in metadata.prompts and "login" not in metadata.prompts
+    return "select_account" if chooses or settings.kind in {"google", "microsoft"} else "login"
 
 
 async def exchange(

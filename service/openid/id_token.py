@@ -25,6 +25,7 @@ LEEWAY: Final = timedelta(seconds=60)
 OLDEST: Final = timedelta(minutes=10)
 LONGEST_LIFE: Final = timedelta(hours=24)
 
+_OLDEST_LOGIN: Final = timedelta(days=3650).total_seconds()
 _LONGEST_TOKEN: Final = 64 * 1024
 _LONGEST_HEADER: Final = 8 * 1024
 _LONGEST_SUBJECT: Final = 255  # OpenID Connect Core section 2
@@ -124,6 +125,18 @@ def _kid(header: Mapping[str, Any]) -> str | None:
     if kid is not None and not isinstance(kid, str):
         raise SignInFailed("id_token_malformed")
     return kid
+
+
+def login_age(claims: Mapping[str, Any], started_at: datetime) -> timedelta | None:
+    """How long before `started_at` the person logged in at the provider; None for a fresh login, and without `auth_time`.
+
+    Refuses nothing: providers that ignore `prompt` and `max_age` would lose the people who use the right account.
+    """
+    at = claims.get("auth_time")
+    if isinstance(at, bool) or not isinstance(at, int | float) or not math.isfinite(at):
+        return None
+    age = timedelta(seconds=min(max(started_at.timestamp() - at, 0), _OLDEST_LOGIN))
+    return age if age > LEEWAY else None
 
 
 def _check_audience(claims: Mapping[str, Any], client_id: str) -> None:

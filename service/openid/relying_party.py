@@ -20,7 +20,7 @@ from service.flow_sentences import flow_sentence
 from service.models import ADDRESS, NAME
 from service.openid.errors import ProviderUnavailable, SignInFailed
 from service.openid.evidence import Evidence, assess
-from service.openid.id_token import Expectations, check_claims, read_id_token
+from service.openid.id_token import Expectations, check_claims, login_age, read_id_token
 from service.openid.metadata import Metadata
 from service.openid.provider import Provider
 from service.openid.transport import DEADLINE, ProviderClient
@@ -102,23 +102,26 @@ class RelyingParty:
             return self._authorization_request(provider_id, provider.settings, metadata)
 
     async def finish(
-        self, provider_id: str, *, response: QueryParams, nonce_digest: Digest, code_verifier: str, now: datetime
-    ) -> Identity:
+        self, provider_id: str, *, response: QueryParams, nonce_digest: Digest, code_verifier: str,
+        started_at: datetime, now: datetime,
+    ) -> Identity:  # fmt: skip
         """Verifies the query parameters of the callback. The caller has checked and consumed the state before.
+
+        Logs a login that is older than `started_at`: the provider ignored the request for a fresh one.
 
         Raises SignInFailed (or its subclass ProviderUnavailable) for every fault of the provider.
         """
         with _logged_failure(provider_id):
             provider = self._provider(provider_id)
             try:
-                return await self._verify(provider_id, provider, response, nonce_digest, code_verifier, now)
+                return await self._verify(provider_id, provider, response, nonce_digest, code_verifier, started_at, now)
             except ProviderUnavailable:
                 provider.expire_metadata(now)
                 raise
 
     async def _verify(
         self, provider_id: str, provider: Provider, response: QueryParams, nonce_digest: Digest, code_verifier: str,
-        now: datetime,
+        started_at: datetime, now: datetime,
     ) -> Identity:  # fmt: skip
         metadata = await provider.metadata(now)
         _check_response_repeats(response)
@@ -133,6 +136,8 @@ class RelyingParty:
         )  # fmt: skip
         claims = check_claims(token, expected)
         _check_same_issuer(response, metadata, claims)
+        if (age := login_age(claims, started_at)) is not None:
+            log.warning("provider.login_reused", provider=provider_id, minutes=age // timedelta(minutes=1))
         return await _identity(provider_id, provider, claims, tokens.access_token, now)
 
     async def check(self, provider_id: str, *, now: datetime) -> None:

@@ -68,6 +68,12 @@ class ProviderSettings(BaseModel):
     endpoint_hosts: Annotated[
         tuple[Annotated[str, AfterValidator(rules.endpoint_host)], ...], BeforeValidator(rules.parse_list)
     ] = _setting((), "further hosts for its endpoints, besides the issuer's own (those of google are known)", "hosts")
+    prompt: Annotated[Literal["auto", "login", "select_account", "none"], BeforeValidator(rules.lower)] = _setting(
+        "auto",
+        "the prompt that asks for a login although the person has a session there: login, select_account, none (for"
+        " providers that fail on prompt), or auto: select_account for google and microsoft, login for oidc",
+        "auto, login, select_account or none",
+    )
     email_domains: Annotated[
         tuple[str, ...] | None, BeforeValidator(rules.parse_list), AfterValidator(rules.email_domains)
     ] = _setting(

@@ -81,7 +81,7 @@ async def _outcome(
         _refuse_mixed_up(flow, provider_id)
         identity = await flows.relying_party.finish(
             provider_id, response=response, nonce_digest=Digest(flow.nonce_digest),
-            code_verifier=flow.code_verifier or "", now=now,
+            code_verifier=flow.code_verifier or "", started_at=flow.started_at, now=now,
         )  # fmt: skip
         return await _run_step(flow, identity, browser, now, flows.settings)
     except SignInFailed as error:

@@ -4,6 +4,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+import structlog
 from starlette.datastructures import QueryParams
 
 from service.openid import (
@@ -18,7 +19,8 @@ from tests.support.openid_provider import (
     PUBLIC_URL,
     HostileProvider,
 )
-from tests.support.relying_party import NOW, TENANT, relying_on, settings_for
+from tests.support.relying_party import NOW, TENANT, log_in, relying_on, settings_for
+from tests.support.service import query_of
 
 pytestmark = pytest.mark.anyio
 
@@ -38,6 +40,7 @@ async def test_authorization_url_has_every_required_parameter(party: RelyingPart
         "response_mode": ["query"],
         "code_challenge_method": ["S256"],
         "prompt": ["login"],
+        "max_age": ["0"],
     }
     assert started.code_verifier not in started.authorization_url
     assert 43 <= len(started.code_verifier) <= 128
@@ -55,28 +58,64 @@ async def test_reprs_contain_no_secrets(party: RelyingParty) -> None:
     assert repr(await party.begin("idp", now=NOW)) == "AuthorizationRequest()"
 
 
+LOGIN = {"prompt": "login", "max_age": "0"}
+CHOICE = {"prompt": "select_account"}
+
+
 @pytest.mark.parametrize(
-    ("kind", "advertised", "prompt"),
+    ("kind", "setting", "advertised", "expected"),
     [
-        ("google", ["none"], ["select_account"]),
-        ("microsoft", ABSENT, ["select_account"]),
-        ("oidc", ["none", "login"], ["login"]),
-        ("oidc", ["none", "consent"], None),
-        ("oidc", ABSENT, None),
-        ("oidc", "login", None),
+        ("google", "auto", ["none"], CHOICE),
+        ("microsoft", "auto", ABSENT, CHOICE),
+        ("oidc", "auto", ["none", "login", "select_account"], LOGIN),
+        ("oidc", "auto", ["none", "consent"], LOGIN),
+        ("oidc", "auto", ["select_account"], CHOICE),
+        ("oidc", "auto", ABSENT, LOGIN),
+        ("oidc", "auto", "login", LOGIN),
+        ("google", "login", ABSENT, LOGIN),
+        ("oidc", "select_account", ABSENT, CHOICE),
+        ("oidc", "Select_Account", ["login"], CHOICE),
+        ("oidc", "none", ["login"], {"max_age": "0"}),
+        ("google", "none", ABSENT, {"max_age": "0"}),
     ],
 )
 async def test_every_login_requests_fresh_authentication(
-    provider: HostileProvider, kind: str, advertised: Any, prompt: list[str] | None
+    provider: HostileProvider, kind: str, setting: str, advertised: Any, expected: dict[str, str]
 ) -> None:
-    """H036: each kind requests a fresh login with its own parameter. Kind oidc does so where the provider advertises
-    it.
-    """
+    """H036: each login asks for the login page by prompt, max_age or both, whether the provider advertises prompts or not."""
     provider.metadata_changes = {"prompt_values_supported": advertised}
     values = {"tenants": [TENANT]} if kind == "microsoft" else {}
-    async with relying_on(idp=provider.registration(kind=kind, **values)) as party:
+    async with relying_on(idp=provider.registration(kind=kind, prompt=setting, **values)) as party:
         started = await party.begin("idp", now=NOW)
-    assert parse_qs(urlsplit(started.authorization_url).query).get("prompt") == prompt
+    sent = query_of(started.authorization_url)
+    assert {name: sent[name] for name in ("prompt", "max_age") if name in sent} == expected
+
+
+@pytest.mark.parametrize(
+    ("auth_time", "minutes"),
+    [
+        (ABSENT, None),
+        (0, None),
+        (30, None),
+        (3 * 3600, 180),
+        (1e300, 5256000),
+        ("old", None),
+        (True, None),
+        (-1e300, None),
+    ],
+)
+async def test_a_reused_login_is_accepted_and_logged(
+    provider: HostileProvider, auth_time: Any, minutes: int | None
+) -> None:
+    """A provider that ignores the request for a fresh login still signs people in. The log names it, for the operator."""
+    is_age = isinstance(auth_time, int | float) and not isinstance(auth_time, bool)
+    provider.claim_changes = {"auth_time": NOW.timestamp() - auth_time if is_age else auth_time}
+    async with relying_on(idp=provider.registration()) as party:
+        with structlog.testing.capture_logs() as logs:
+            identity = await log_in(party, provider)
+    assert identity.email == "bob@example.com"
+    reused = [entry["minutes"] for entry in logs if entry["event"] == "provider.login_reused"]
+    assert reused == ([] if minutes is None else [minutes])
 
 
 async def test_authorization_endpoint_keeps_its_query(party: RelyingParty, provider: HostileProvider) -> None:
@@ -107,7 +146,14 @@ async def test_unknown_providers_are_rejected(party: RelyingParty, provider: Hos
     """A provider without settings starts and finishes no login, and no request is sent."""
     for login in (
         party.begin("nobody", now=NOW),
-        party.finish("nobody", response=QueryParams(code="c"), nonce_digest=digest_of("n"), code_verifier="v", now=NOW),
+        party.finish(
+            "nobody",
+            response=QueryParams(code="c"),
+            nonce_digest=digest_of("n"),
+            code_verifier="v",
+            started_at=NOW,
+            now=NOW,
+        ),
     ):
         with pytest.raises(SignInFailed, match="provider_unknown"):
             await login

@@ -112,9 +112,10 @@ OpenSite = Callable[..., AbstractAsyncContextManager[Site]]
 @pytest.fixture
 def open_site(serve: Serve, browser: Chromium) -> OpenSite:
     @asynccontextmanager
-    async def opened(**settings: Any) -> AsyncIterator[Site]:
+    async def opened(registration: dict[str, Any] | None = None, **settings: Any) -> AsyncIterator[Site]:
         async with running_provider() as google:
-            providers = {"google": google.registration(kind="google", label="Google", position=1)}
+            registered = {"kind": "google", "label": "Google", "position": 1} | (registration or {})
+            providers = {"google": google.registration(**registered)}
             async with serve(**{"providers": providers} | settings) as service:
                 google.clients = {CLIENT_ID: (CLIENT_SECRET, (f"{service.url}/auth/google/callback",))}
                 site = Site(service, google, browser)

@@ -13,10 +13,12 @@ import asyncio
 import base64
 import hashlib
 import hmac
+import secrets
 import zlib
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
 from html.parser import HTMLParser
@@ -27,6 +29,7 @@ import httpx2
 import orjson
 from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
 from starlette.applications import Starlette
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -39,6 +42,8 @@ CLIENT_ID: Final = "guestlist-at-the-provider"
 CLIENT_SECRET: Final = "a secret with +, / and : in it"
 PUBLIC_URL: Final = "http://localhost:8000"
 PROVIDER_NAMES: Final = ("idp", "google", "microsoft", "other")
+
+_SESSION: Final = "session_at_the_provider"
 
 ABSENT: Final = object()
 """As a change's value: removes the member."""
@@ -57,6 +62,7 @@ def key_for(algorithm: str, name: str = "first") -> Key:
 class HostileProvider(OpenIDProvider):
     """Behaves correctly until `..._changes`, `signing` or `faults` are set.
 
+    With `sessions = {}` it keeps sessions, and `honours` names the parameters that make it show its login.
     Endpoints in `moved` answer 410 at the old path. The discovery document names the new path.
     """
 
@@ -92,6 +98,8 @@ class HostileProvider(OpenIDProvider):
         self.signing = "honest"
         self.faults: dict[str, Fault] = {}
         self.moved: dict[str, str] = {}
+        self.sessions: dict[str, Grant] | None = None
+        self.honours: set[str] = {"prompt", "max_age"}
         self._further_claims: dict[str, dict[str, Any]] = {}
 
     def rotate(self, name: str, *, kid: str | None = None) -> None:
@@ -138,6 +146,23 @@ class HostileProvider(OpenIDProvider):
 
     def authorization_response(self, request: AuthorizationRequest, result: dict[str, str]) -> dict[str, str]:
         return changed(super().authorization_response(request, result), self.response_changes)
+
+    # ------------------------------------------------------------------------------------------------------- sessions
+
+    def earlier_login(self, request: Request, login: AuthorizationRequest) -> Grant | None:
+        """Returns the login of the browser's session, unless the request asks for a fresh one in a way that `honours` has."""
+        earlier = (self.sessions or {}).get(request.cookies.get(_SESSION, ""))
+        asked = request.query_params
+        prompted = "prompt" in self.honours and {"login", "select_account"} & set(asked.get("prompt", "").split())
+        aged = "max_age" in self.honours and asked.get("max_age") == "0"
+        return None if earlier is None or prompted or aged else replace(earlier, request=login)
+
+    def keep_login(self, grant: Grant, answer: Response) -> None:
+        """Begins a session when `sessions` is a dictionary."""
+        if self.sessions is not None:
+            name = secrets.token_urlsafe(16)
+            self.sessions[name] = grant
+            answer.set_cookie(_SESSION, name, httponly=True)
 
     # ------------------------------------------------------------------------------------------ registration and logins
 

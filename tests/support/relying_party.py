@@ -61,6 +61,7 @@ async def finish(
         "response": QueryParams(response),
         "nonce_digest": digest_of(started.nonce),
         "code_verifier": started.code_verifier,
+        "started_at": clock(),
         "now": clock(),
     }
     return await party.finish(name, **(given | changes))

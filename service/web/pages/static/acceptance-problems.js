@@ -33,12 +33,13 @@ const PROBLEMS = {
     title: t("mismatch.title"),
     text: rich("mismatch.text", addresses(acceptance)),
     again: () => t("mismatch.button"),
-    help: otherAddressHelp(acceptance, retry),
+    help: [...sameAgainHelp(acceptance), ...otherAddressHelp(acceptance, retry)],
   }),
   EMAIL_NOT_VERIFIED: (acceptance) => ({
     title: t("unverified.title"),
     text: serviceText(acceptance.message),
     again: () => t("mismatch.button"),
+    help: sameAgainHelp(acceptance),
   }),
   IDENTITY_CONFLICT: (acceptance) => CONFLICTS[acceptance.reason ?? ""]?.(acceptance) ?? {
     title: t("conflict.title"),
@@ -75,6 +76,14 @@ const CONFLICTS = {
     only: "same",
   }),
 };
+
+/**
+ * Help where a provider ignores the request for a login, and returns people at once as the account of its session.
+ * @param {Acceptance} acceptance
+ */
+function sameAgainHelp({ provider }) {
+  return provider ? [h("p", { class: "aside" }, t("mismatch.same_again", { provider: provider.label }))] : [];
+}
 
 /** @param {Acceptance} acceptance */
 function useBothHelp({ provider }) {

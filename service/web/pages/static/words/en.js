@@ -105,6 +105,7 @@ const english = {
   "mismatch.text": "You signed in as {signedIn}, but this invitation is for {invited}. Your link still works.",
   "mismatch.no_address": "an account without an address",
   "mismatch.button": "Sign in with another account",
+  "mismatch.same_again": "Does {provider} not ask for the account? Sign out there first, or open the link in your mail in a private window.",
   "other.cannot": "You cannot sign in as {invited}?",
   "other.button": "Ask to be invited at {signedIn} instead",
   "other.hint": "The admins of {community} see your wish and decide. If they say yes, a new mail comes to that address.",
