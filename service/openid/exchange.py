@@ -36,7 +36,7 @@ def authorization_url(
     url, _ = client.create_authorization_url(
         metadata.authorization_endpoint, state=state, code_verifier=code_verifier, redirect_uri=redirect_uri,
         scope=" ".join(dict.fromkeys(("openid", *settings.scopes))), nonce=nonce, response_mode="query",
-        **_FRESH_LOGIN[settings.prompt or _usual_prompt(settings, metadata)],
+        **_FRESH_LOGIN[_prompt(settings, metadata)],
     )  # fmt: skip
     return str(url)
 
@@ -51,8 +51,10 @@ _FRESH_LOGIN: Final[Mapping[str, Mapping[str, str]]] = {
 }
 
 
-def _usual_prompt(settings: ProviderSettings, metadata: Metadata) -> str:
-    """The prompt without a setting. Every provider supports `prompt` (Core 15.1), whether it lists the values or not."""
+def _prompt(settings: ProviderSettings, metadata: Metadata) -> str:
+    """The operator's prompt, or else that of the kind. Every provider supports `prompt` (Core 15.1), whether it lists the values or not."""
+    if settings.prompt != "auto":
+        return settings.prompt
     chooses = "select_account" in metadata.prompts and "login" not in metadata.prompts
     return "select_account" if chooses or settings.kind in {"google", "microsoft"} else "login"
 
