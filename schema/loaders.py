@@ -167,7 +167,7 @@ class Loaders:
     @cached_property
     def funnel(self) -> Loader[FunnelQuery, list[FunnelWeek]]:
         """The weeks of funnels."""
-        return self._loader(lambda queries: funnels(queries, now=self._now()))
+        return self._loader(lambda queries: funnels(queries, now=self._now(), settings=self._settings))
 
     @cached_property
     def log(self) -> Loader[AuditLogQuery, list[EventView]]:

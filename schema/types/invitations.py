@@ -165,7 +165,10 @@ class InvitationCounts:
 class InvitationWeek:
     starts_at: datetime
     invited: int
-    delivered: int = strawberry.field(description="Accepted by the invitee's mail server, as far as it reports this.")
+    sent: int = strawberry.field(description="The mail service took a mail.")
+    delivered: int | None = strawberry.field(
+        description="The invitee's mail server took a mail. Null where the mail service reports no deliveries, as with SMTP."
+    )
     opened: int = strawberry.field(description="The link led to the start of a sign-in.")
     accepted: int
 
@@ -174,6 +177,7 @@ class InvitationWeek:
         return cls(
             starts_at=week.starts_at,
             invited=week.invited,
+            sent=week.sent,
             delivered=week.delivered,
             opened=week.opened,
             accepted=week.accepted,

@@ -1,4 +1,4 @@
-"""The funnel: the numbers of invited, delivered, opened and accepted invitations, by week."""
+"""The funnel: the numbers of invited, sent, delivered, opened and accepted invitations, by week."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from typing import Final
 
 from service.database import Params, select
 from service.errors import InvalidInput
+from service.settings import Settings
 
 _WEEK: Final = timedelta(days=7)
 _MOST_WEEKS: Final = 26
@@ -27,27 +28,32 @@ class FunnelQuery:
 
 @dataclass(frozen=True, slots=True)
 class FunnelWeek:
-    """The invitations that were created in one week, counted by the stages that they have reached since."""
+    """The invitations that were created in one week, counted by the stages that they have reached since.
+
+    `delivered` is None where the mail service reports no deliveries.
+    """
 
     starts_at: datetime
     invited: int
-    delivered: int
+    sent: int
+    delivered: int | None
     opened: int
     accepted: int
 
 
-# An accepted invitation counts as opened, and an opened one as delivered. Each number therefore includes the next, also
-# where the mail service reports no deliveries. ix_invitations_funnel covers every column: a week is an index-only scan.
+# An accepted invitation counts as opened, an opened one as delivered, and a delivered one as sent. Each number therefore
+# includes the next. ix_invitations_funnel covers every column: a week is an index-only scan.
 _RANGE: Final = """
 SELECT {page} AS page, {week} AS week, count(*) AS invited,
-    count(COALESCE(first_delivered_at, opened_at, accepted_at)) AS delivered,
+    count(COALESCE(last_sent_at, first_delivered_at, opened_at, accepted_at)) AS sent,
+    count(first_delivered_at) AS reported, count(COALESCE(first_delivered_at, opened_at, accepted_at)) AS delivered,
     count(COALESCE(opened_at, accepted_at)) AS opened, count(accepted_at) AS accepted
 FROM invitations WHERE community_id = {community} AND created_at > {after} AND created_at <= {until}
 """
 _RANGES_AT_ONCE: Final = 400  # SQLite joins at most 500 SELECTs in one statement
 
 
-async def funnels(queries: Sequence[FunnelQuery], *, now: datetime) -> list[list[FunnelWeek]]:
+async def funnels(queries: Sequence[FunnelQuery], *, now: datetime, settings: Settings) -> list[list[FunnelWeek]]:
     """Returns the weeks of each funnel, the oldest first.
 
     Weeks end at `now` for every funnel. Each community is therefore counted once, for its longest funnel.
@@ -58,11 +64,13 @@ async def funnels(queries: Sequence[FunnelQuery], *, now: datetime) -> list[list
     ranges = [(community_id, week) for community_id, weeks in longest.items() for week in range(weeks)]
     counted: dict[tuple[str, int], FunnelWeek] = {}
     for start in range(0, len(ranges), _RANGES_AT_ONCE):
-        counted |= await _count(ranges[start : start + _RANGES_AT_ONCE], now)
+        counted |= await _count(ranges[start : start + _RANGES_AT_ONCE], now, settings)
     return [[counted[funnel.community_id, week] for week in reversed(range(funnel.weeks))] for funnel in queries]
 
 
-async def _count(ranges: Sequence[tuple[str, int]], now: datetime) -> dict[tuple[str, int], FunnelWeek]:
+async def _count(
+    ranges: Sequence[tuple[str, int]], now: datetime, settings: Settings
+) -> dict[tuple[str, int], FunnelWeek]:
     """Counts weeks of communities in one statement. Week 0 ends now, and week 1 ends a week earlier."""
     params = Params()
     communities = {name: params.add(name) for name in dict.fromkeys(community_id for community_id, _ in ranges)}
@@ -75,8 +83,11 @@ async def _count(ranges: Sequence[tuple[str, int]], now: datetime) -> dict[tuple
         for page, (community_id, week) in enumerate(ranges)
     )
     rows = await select(statement, *params.values)
-    return {ranges[row["page"]]: _week(now - _WEEK * (row["week"] + 1), row) for row in rows}
+    return {ranges[row["page"]]: _week(now - _WEEK * (row["week"] + 1), row, settings) for row in rows}
 
 
-def _week(starts_at: datetime, row: dict[str, int]) -> FunnelWeek:
-    return FunnelWeek(starts_at, *(row[stage] for stage in ("invited", "delivered", "opened", "accepted")))
+def _week(starts_at: datetime, row: dict[str, int], settings: Settings) -> FunnelWeek:
+    """The numbers of a week. Its deliveries are known if the mail service reports them, or has reported one of them."""
+    is_known = settings.reports_deliveries or row["reported"] > 0
+    delivered = row["delivered"] if is_known else None
+    return FunnelWeek(starts_at, row["invited"], row["sent"], delivered, row["opened"], row["accepted"])

@@ -341,6 +341,12 @@ class Settings(BaseSettings):
         return self.database_url.get_secret_value().startswith("sqlite:")
 
     @property
+    def reports_deliveries(self) -> bool:
+        """Whether the mail service reports deliveries, as Amazon SES does through its topics. SMTP reports none."""
+        is_smtp = self.mail_url is not None and self.mail_url.get_secret_value().startswith(("smtp:", "smtps:"))
+        return bool(self.ses_topic_arns) and not is_smtp
+
+    @property
     def page_origins(self) -> frozenset[str]:
         """The origins of our own pages and of the allowed SPAs. Requests with cookies from other origins are rejected."""
         return frozenset({self.public_url, *self.allowed_origins})

@@ -142,7 +142,7 @@ async def test_permanent_bounce_is_explained_and_suppresses(feedback: Feedback) 
 
 
 FUNNEL: Final = """query($id: ID!, $weeks: Int!) { community(id: $id) { invitationFunnel(weeks: $weeks) {
-  startsAt invited delivered opened accepted } } }"""
+  startsAt invited sent delivered opened accepted } } }"""
 
 
 async def test_funnel_counts_each_weeks_invitations(feedback: Feedback) -> None:
@@ -162,8 +162,10 @@ async def test_funnel_counts_each_weeks_invitations(feedback: Feedback) -> None:
         await opens.accept(await service.token_for("opens@example.com"))
         await accepts.accept_as(await service.token_for("accepts@example.com"), "accepts@example.com")
     funnel = (await owner.ask(FUNNEL, id=community, weeks=3))["community"]["invitationFunnel"]
-    numbers = [[week[feedback] for feedback in ("invited", "delivered", "opened", "accepted")] for week in funnel]
-    assert numbers == [[0, 0, 0, 0], [2, 2, 1, 1], [3, 2, 2, 1]]
+    numbers = [
+        [week[feedback] for feedback in ("invited", "sent", "delivered", "opened", "accepted")] for week in funnel
+    ]
+    assert numbers == [[0, 0, 0, 0, 0], [2, 2, 2, 1, 1], [3, 3, 2, 2, 1]]
     for weeks in (0, 27):
         assert await owner.errors(FUNNEL, id=community, weeks=weeks) == [
             f"weeks is {weeks}; between 1 and 26 was expected."

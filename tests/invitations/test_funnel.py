@@ -1,16 +1,22 @@
 """The funnel: its numbers come from one index for tables of any size, and old rows have their facts."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from service import database
+from service.invitations.funnel import FunnelQuery, funnels
+from service.models import Community, Invitation
+from service.settings import load_settings
 from tests.delivery.test_ses_events import FUNNEL
 from tests.support.members import join_owner
 from tests.support.service import Service
 from tests.support.statements import recorded_statements
 
 pytestmark = pytest.mark.anyio
+
+TOPIC = "arn:aws:sns:eu-central-1:123456789012:guestlist"
 
 _FILL = """
 INSERT INTO invitations (id, community_id, email, role, generation, created_at, expires_at, delivery, resends)
@@ -62,7 +68,7 @@ _BEFORE = (
     "ALTER TABLE invitations DROP COLUMN delivery_facts",
     "ALTER TABLE flows DROP COLUMN message_code",
     "ALTER TABLE flows DROP COLUMN message_facts",
-    "DELETE FROM tortoise_migrations WHERE name IN ('0009_funnel', '0010_delivery_codes', '0011_flow_codes')",
+    "DELETE FROM tortoise_migrations WHERE name >= '0009_funnel'",
 )
 
 
@@ -82,6 +88,25 @@ async def test_migration_keeps_the_funnel_of_earlier_invitations(service: Servic
         for statement in _BEFORE:
             await database.connection().execute_script(statement)
         applied = await database.migrate(service.settings.database_url.get_secret_value())
-        assert len(applied) == 3
+        assert len(applied) == 4
         (week,) = (await owner.ask(FUNNEL, id=community, weeks=1))["community"]["invitationFunnel"]
     assert [week[stage] for stage in ("invited", "delivered", "opened", "accepted")] == [4, 3, 2, 1]
+
+
+_SMTP = {"mail_url": "smtp://mail.example.com", "mail_from": "guestlist@example.com"}
+_SES = {"mail_url": "ses://eu-central-1", "mail_from": "guestlist@example.com"}
+
+
+@pytest.mark.parametrize(
+    ("mail", "delivered"),
+    [(_SMTP, None), (_SES, None), (_SMTP | {"ses_topic_arns": [TOPIC]}, None), (_SES | {"ses_topic_arns": [TOPIC]}, 0)],
+)
+async def test_unreported_deliveries_are_unknown(service: Service, mail: dict[str, Any], delivered: int | None) -> None:
+    """`delivered` is None where the mail service reports no deliveries, and a number where it does, or once did."""
+    settings = load_settings(environ={}, development=True, database_url="sqlite://unused.db", **mail)
+    await service.deliver()
+    community = (await Community.get(name="Demo")).id
+    for first_delivered_at, expected in ((None, delivered), (service.clock(), 1)):
+        await Invitation.all().update(first_delivered_at=first_delivered_at)
+        ((week,),) = await funnels([FunnelQuery(community, 1)], now=service.clock(), settings=settings)
+        assert (week.invited, week.sent, week.delivered, week.opened, week.accepted) == (1, 1, expected, 0, 0)

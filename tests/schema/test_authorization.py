@@ -180,10 +180,10 @@ OPEN: dict[str, str] = {
     "InvitationPolicy": "linkMinutes invitationDays allowedEmailDomains seatLimit locale",
     "Invitation": "id community email role message locale inviter status blockedReason blockedCode delivery deliveryReason"
     " deliveryCode createdAt"
-    " expiresAt lastSentAt deliveredAt acceptedAt declinedAt revokedAt revokedBy acceptedBy proposedEmail canResend"
+    " expiresAt lastSentAt deliveredAt acceptedAt declinedAt revokedAt revokedBy acceptedBy erasedAt proposedEmail canResend"
     " canResendAt canRevoke timeline",
     "InvitationCounts": "pending accepted declined revoked expired",
-    "InvitationWeek": "startsAt invited delivered opened accepted",
+    "InvitationWeek": "startsAt invited sent delivered opened accepted",
     "AuditEvent": "id kind at actor invitation membership summary details times lastAt",
     "EventDetail": "key value",
     "Provider": "id label",

@@ -471,7 +471,8 @@ export type InvitationPolicy = {
 export type InvitationWeek = {
   startsAt: string;
   invited: number;
-  delivered: number;
+  sent: number;
+  delivered: number | null;
   opened: number;
   accepted: number;
 };

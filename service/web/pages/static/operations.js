@@ -249,7 +249,7 @@ export const COUNTS = {
 /** @type {Operation<types.FunnelData, types.FunnelVariables>} */
 export const FUNNEL = {
   document: `query Funnel($id: ID!, $weeks: Int!) {
-    community(id: $id) { invitationFunnel(weeks: $weeks) { startsAt invited delivered opened accepted } }
+    community(id: $id) { invitationFunnel(weeks: $weeks) { startsAt invited sent delivered opened accepted } }
   }`,
 };
 

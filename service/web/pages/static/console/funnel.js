@@ -6,11 +6,9 @@ import { h } from "../page.js";
 import { formatDay, formatPercent, t } from "../words.js";
 
 /** @typedef {import("../operations.js").FunnelWeek} FunnelWeek */
-/** @typedef {"invited" | "delivered" | "opened" | "accepted"} Stage */
+/** @typedef {"invited" | "sent" | "delivered" | "opened" | "accepted"} Stage */
 
 const WEEKS = 8;
-/** @type {Stage[]} Each includes the next. */
-const STAGES = ["invited", "delivered", "opened", "accepted"];
 const SVG = "http://www.w3.org/2000/svg";
 const BAR = { width: 10, gap: 3, height: 32 };
 
@@ -37,18 +35,32 @@ export async function drawFunnel(id, panel, signal) {
     h(
       "ol",
       { class: "stages" },
-      STAGES.map((stage) => column(weeks, stage, invited)),
+      stagesOf(weeks).map((stage) => column(weeks, stage, invited)),
     ),
+    isReported(weeks) ? "" : h("p", { class: "hint" }, t("funnel.unreported")),
     h("details", { open }, h("summary", null, t("funnel.table")), table(weeks)),
   );
   if (focused) panel.querySelector("summary")?.focus({ preventScroll: true });
 }
 
 /**
+ * Whether the deliveries of all these invitations are known. With SMTP they are not.
+ * @param {FunnelWeek[]} weeks
+ */
+const isReported = (weeks) => weeks.every(({ invited, delivered }) => invited === 0 || delivered !== null);
+
+/**
+ * The stages of invitations. Each includes the next. Unknown deliveries make no stage: zero would mean that none arrived.
+ * @param {FunnelWeek[]} weeks
+ * @returns {Stage[]}
+ */
+const stagesOf = (weeks) => ["invited", isReported(weeks) ? "delivered" : "sent", "opened", "accepted"];
+
+/**
  * @param {FunnelWeek[]} weeks
  * @param {Stage} stage
  */
-const sum = (weeks, stage) => weeks.reduce((total, week) => total + week[stage], 0);
+const sum = (weeks, stage) => weeks.reduce((total, week) => total + (week[stage] ?? 0), 0);
 
 /**
  * @param {FunnelWeek[]} weeks
@@ -77,7 +89,8 @@ function bars(weeks, stage) {
   const picture = shape("svg", { viewBox: `0 0 ${step * weeks.length - BAR.gap} ${BAR.height}`, "aria-hidden": "true" });
   weeks.forEach((week, index) => {
     const full = Math.max(1, (week.invited / most) * BAR.height);
-    const height = week[stage] === 0 ? 0 : Math.max(2, (week[stage] / most) * BAR.height);
+    const number = week[stage] ?? 0;
+    const height = number === 0 ? 0 : Math.max(2, (number / most) * BAR.height);
     const position = { x: index * step, width: BAR.width, rx: 1.5 };
     picture.append(
       shape("rect", { ...position, y: BAR.height - full, height: full, class: "all" }),
@@ -97,20 +110,24 @@ function shape(name, attributes) {
   return element;
 }
 
+/** @type {Stage[]} */
+const COLUMNS = ["invited", "sent", "delivered", "opened", "accepted"];
+
 /** @param {FunnelWeek[]} weeks */
 function table(weeks) {
+  const columns = COLUMNS.filter((stage) => stage !== "delivered" || weeks.some(({ delivered }) => delivered !== null));
   const head = h(
     "tr",
     null,
     h("th", { scope: "col" }, t("funnel.week")),
-    STAGES.map((stage) => h("th", { scope: "col" }, t(`funnel.${stage}`))),
+    columns.map((stage) => h("th", { scope: "col" }, t(`funnel.${stage}`))),
   );
   const rows = weeks.map((week) =>
     h(
       "tr",
       null,
       h("th", { scope: "row" }, formatDay(week.startsAt)),
-      STAGES.map((stage) => h("td", null, week[stage])),
+      columns.map((stage) => h("td", null, week[stage] ?? t("funnel.unknown"))),
     ),
   );
   return h("div", { class: "scroll" }, h("table", null, h("thead", null, head), h("tbody", null, rows)));

@@ -167,9 +167,12 @@ const english = {
   // How far the invitations came
   "funnel.title": "Invitations of the last {count} weeks",
   "funnel.invited": inContext("funnel", "Invited"),
+  "funnel.sent": inContext("funnel", "Sent"),
   "funnel.delivered": inContext("funnel", "Delivered"),
   "funnel.opened": "Opened",
   "funnel.accepted": inContext("funnel", "Accepted"),
+  "funnel.unreported": "The mail service does not report which mails arrived.",
+  "funnel.unknown": "not reported",
   "funnel.week": "Week from",
   "funnel.table": "Week by week",
 
