@@ -32,7 +32,7 @@ from service.database.shares import Shares, TooManyAtOnce
 from service.delivery import sns
 from service.delivery.sns import FetchCertificate
 from service.delivery.worker import Worker
-from service.errors import ExpectedError, NotPermitted
+from service.errors import ExpectedError, InvalidInput, NotPermitted
 from service.languages import localized, sentence
 from service.mail.errors import MailUnsafe
 from service.mail.senders import MailSender
@@ -44,6 +44,7 @@ from service.sign_in.flows import Flows
 from service.tokens import Token
 from service.web import mail_actions, pages
 from service.web.cookies import read_cookie
+from service.web.export_filter import filter_of
 from service.web.middleware import AccessLog, ErrorResponses, KnownHosts, ReaderLanguage, SecurityHeaders
 from service.web.ses_webhook import SesWebhook
 
@@ -99,20 +100,24 @@ class Guestlist:
     async def export(self, request: Request) -> Response:
         """GET /export/{community_id}/{what}.csv: for an admin with a session or an access token. Others get 404.
 
-        A wrong access token gets 401, or 429 above the limit of the client's attempts.
+        The parameters of the URL are a filter; a wrong one gets 400. A wrong access token gets 401, or 429 above the limit
+        of the client's attempts.
         """
         try:
             what, bearer = exports.Export(request.path_params["what"]), bearer_of(request)
             context = await self._context(request, bearer)
             await refuse_unknown_bearer(context, bearer)
             await _admin_access(context, request.path_params["community_id"])
+            conditions = filter_of(what, request.query_params)
         except BadRequest as error:
             return PlainTextResponse(localized(error.sentence), error.status)
+        except InvalidInput as error:
+            return PlainTextResponse(localized(error.sentence), 400)
         except (ExpectedError, ValueError):
             return PlainTextResponse(localized(_NO_EXPORT), 404)
         community_id = request.path_params["community_id"]
         lines = exports.export(
-            what, lambda: _admin_access(context, community_id), now=context.now, settings=self.settings
+            conditions, lambda: _admin_access(context, community_id), now=context.now, settings=self.settings
         )
         return _Download(lines, f"{what}.csv", context)
 

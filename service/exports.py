@@ -7,10 +7,11 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final, TypeVar
 
-from service.audit_log.log import AuditLogQuery, EventView, audit_log_pages
+from service.audit_log.log import AuditFilter, AuditLogQuery, EventView, audit_log_pages
 from service.communities.access import CommunityAccess
 from service.communities.members import MemberView
 from service.csv_cells import guarded
+from service.invitations.search import InvitationFilter
 from service.invitations.views import InvitationsQuery, InvitationView, invitation_pages
 from service.languages import localized
 from service.settings import Settings
@@ -28,12 +29,16 @@ class Export(StrEnum):
     AUDIT = "audit"
 
 
-def export(subject: Export, check: AccessCheck, *, now: datetime, settings: Settings) -> AsyncGenerator[str, None]:
-    """Yields the lines of a CSV file, header first.
+def export(
+    conditions: InvitationFilter | AuditFilter, check: AccessCheck, *, now: datetime, settings: Settings
+) -> AsyncGenerator[str, None]:
+    """Yields the lines of a CSV file, header first: the invitations or the events that the filter selects.
 
     `check` runs before each page and raises NotFound or NotPermitted. A person who loses the right receives no further page.
     """
-    return _invitations(check, now, settings) if subject is Export.INVITATIONS else _audit(check)
+    if isinstance(conditions, AuditFilter):
+        return _audit(conditions, check)
+    return _invitations(conditions, check, now, settings)
 
 
 _INVITATION_COLUMNS: Final = (
@@ -58,9 +63,12 @@ async def _pages(
         last = rows[-1]
 
 
-def _invitations(check: AccessCheck, now: datetime, settings: Settings) -> AsyncGenerator[str, None]:
+def _invitations(
+    conditions: InvitationFilter, check: AccessCheck, now: datetime, settings: Settings
+) -> AsyncGenerator[str, None]:
     async def read(last: InvitationView | None) -> list[InvitationView]:
-        query = InvitationsQuery(await check(), _PAGE, None if last is None else (last.created_at, last.id))
+        after = None if last is None else (last.created_at, last.id)
+        query = InvitationsQuery(await check(), _PAGE, after, conditions)
         return (await invitation_pages([query], now=now, settings=settings))[0]
 
     return _pages(_INVITATION_COLUMNS, read, _invitation_cells)
@@ -75,9 +83,10 @@ def _invitation_cells(view: InvitationView) -> Iterable[Any]:
     )  # fmt: skip
 
 
-def _audit(check: AccessCheck) -> AsyncGenerator[str, None]:
+def _audit(conditions: AuditFilter, check: AccessCheck) -> AsyncGenerator[str, None]:
     async def read(last: EventView | None) -> list[EventView]:
-        query = AuditLogQuery((await check()).community_id, _PAGE, None if last is None else (last.at, last.id))
+        after = None if last is None else (last.at, last.id)
+        query = AuditLogQuery((await check()).community_id, _PAGE, after, conditions)
         return (await audit_log_pages([query]))[0]
 
     return _pages(_EVENT_COLUMNS, read, _event_cells)

@@ -4,6 +4,7 @@ import csv
 import io
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import example, given
@@ -51,6 +52,71 @@ async def test_admins_download_the_rows_of_the_api(service: Service) -> None:
         for browser, path in ((guest, community), (stranger, community), (owner, "com_unknown")):
             assert (await browser.client.get(f"/export/{path}/invitations.csv")).status_code == 404
         assert (await owner.client.get(f"/export/{community}/members.csv")).status_code == 404
+
+
+INVITATIONS = """query($id: ID!, $filter: InvitationFilter) { community(id: $id) {
+  invitations(filter: $filter, first: 100) { nodes { id } } } }"""
+LOG = """query($id: ID!, $filter: AuditFilter) { community(id: $id) { auditLog(filter: $filter, first: 100) { nodes { id } } } }"""
+
+
+async def test_exports_have_the_rows_of_the_filter(service: Service) -> None:
+    """Each filter of the API, as parameters of the export, selects the same rows in the same order."""
+    async with service.browser() as owner, service.browser() as guest:
+        community = await join_owner(service, owner)
+        await invite_and_join(service, owner, guest, "guest@example.com", role="ADMIN")
+        service.clock.advance(minutes=5)
+        middle = service.clock().isoformat()
+        service.clock.advance(minutes=5)
+        revoked = await owner.invite(community, "re+voked_x@example.com", message="one\ntwo")
+        await owner.do("revokeInvite", invitationId=revoked["invitation"]["id"])
+        await owner.invite(community, "more@other.example")
+        viewer = (await owner.ask("{ viewer { member { id } } }"))["viewer"]["member"]["id"]
+        cases: list[tuple[str, str, list[dict[str, Any]]]] = [
+            ("invitations", INVITATIONS, [
+                {}, {"statuses": ["PENDING", "REVOKED"]}, {"statuses": ["REVOKED"], "deliveries": ["CANCELLED"]},
+                {"roles": ["ADMIN", "OWNER"], "createdBefore": middle}, {"emailContains": "D_X@EXAMPLE"},
+                {"emailContains": "+"}, {"createdAfter": middle, "emailContains": "other"},
+            ]),
+            ("auditLog", LOG, [
+                {"kinds": ["invitation.revoked", "membership.joined"]}, {"actorId": viewer}, {"after": middle},
+                {"actorId": viewer, "kinds": ["invitation.created"], "before": middle},
+            ]),
+        ]  # fmt: skip
+        for what, query, filters in cases:
+            path = f"/export/{community}/{'audit' if what == 'auditLog' else what}.csv"
+            everything = (await owner.ask(query, id=community))["community"][what]["nodes"]
+            for conditions in filters:
+                found = await owner.client.get(path, params=conditions)
+                rows = [row["id"] for row in csv.DictReader(io.StringIO(found.text))]
+                nodes = (await owner.ask(query, id=community, filter=conditions))["community"][what]["nodes"]
+                assert rows == [node["id"] for node in nodes], conditions
+                assert (0 < len(rows) < len(everything)) == bool(conditions), conditions
+
+
+async def test_a_wrong_filter_exports_nothing(service: Service) -> None:
+    """Unknown parameters and wrong values get 400 and a sentence in the reader's language. Others than admins get 404."""
+    async with service.browser() as owner, service.browser() as stranger:
+        community = await join_owner(service, owner)
+        for path, words in (
+            ("invitations.csv?status=PENDING", "one of these was expected: statuses, deliveries, roles"),
+            ("invitations.csv?kinds=invitation.created", "no such parameter"),
+            ("invitations.csv?statuses=PENDING,REVOKED", "one of these was expected: PENDING, ACCEPTED"),
+            ("invitations.csv?statuses=", "statuses has an unknown value"),
+            ("invitations.csv?emailContains=", "emailContains is empty"),
+            ("invitations.csv?emailContains=a&emailContains=b", "more than once"),
+            ("invitations.csv?createdAfter=tomorrow", "createdAfter is no instant"),
+            ("invitations.csv?createdAfter=2026-01-31", "no offset from UTC"),
+            ("invitations.csv?createdBefore=9999-12-31T23:59:59Z", "out of reach"),
+            ("audit.csv?statuses=PENDING", "one of these was expected: kinds, actorId, after, before"),
+            ("audit.csv?kinds=%00", "no kind of event"),
+            ("audit.csv?after=2026-02-01T00:00:00Z&before=2026-01-01T00:00:00Z", "not earlier"),
+        ):
+            refused = await owner.client.get(f"/export/{community}/{path}")
+            assert (refused.status_code, words in refused.text) == (400, True), (path, refused.text)
+            assert (await stranger.client.get(f"/export/{community}/{path}")).status_code == 404
+        german = {"accept-language": "de"}
+        refused = await owner.client.get(f"/export/{community}/audit.csv?before=x", headers=german)
+        assert refused.text.startswith("before ist kein Zeitpunkt;")
 
 
 @pytest.mark.parametrize(

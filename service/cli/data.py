@@ -10,6 +10,7 @@ import typer
 
 from service import exports
 from service.addresses import Address
+from service.audit_log.log import AuditFilter
 from service.cli.shared import (
     ConfigOption,
     connected,
@@ -23,6 +24,7 @@ from service.clock import system_clock
 from service.communities.access import operator_access
 from service.communities.communities import find_community_id
 from service.exports import Export
+from service.invitations.search import InvitationFilter
 from service.retention import erasure
 from service.retention.erasure import Erasure
 from service.settings import Settings, load_settings
@@ -61,7 +63,7 @@ async def _export(settings: Settings, what: Export, community: str, file: TextIO
     async with connected(settings):
         community_id = await find_community_id(community)
         lines = exports.export(
-            what,
+            InvitationFilter() if what is Export.INVITATIONS else AuditFilter(),
             lambda: operator_access(community_id, settings),
             now=system_clock(),
             settings=settings,

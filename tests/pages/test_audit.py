@@ -1,9 +1,11 @@
 """The audit log and the exports."""
 
+import csv
+import io
 import re
 
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import Page, expect
 
 from tests.support.chromium import (
     GUEST,
@@ -16,7 +18,7 @@ from tests.support.chromium import (
     sign_in,
     visible_text,
 )
-from tests.support.console import limit_pages_to_three, wait_for_funnel
+from tests.support.console import invite_in_three_states, limit_pages_to_three, rows, wait_for_funnel
 
 pytestmark = pytest.mark.anyio
 
@@ -87,6 +89,41 @@ async def test_both_lists_are_exported_as_csv(site: Site) -> None:
             file = await download.value
             assert file.suggested_filename == name
             assert words in (await file.path()).read_text("utf-8")
+
+
+async def test_an_export_has_the_rows_that_the_filter_shows(site: Site) -> None:
+    """The export follows each change of the filter, in both lists, and a filtered address."""
+    async with site.owner() as owner:
+        community = f"/#/communities/{await invite_in_three_states(site, owner)}"
+        page = await site.person()
+        await sign_in(page)
+        await page.goto(f"{community}?status=PENDING")
+        await wait_for_funnel(page)
+        await expect(rows(page)).to_have_count(2)
+        assert sorted(await _exported(page, "email")) == ["ada@example.com", "carol@other.example"]
+        await page.get_by_label("Search by address").fill("OTHER")
+        await expect(rows(page)).to_have_count(1)
+        assert await _exported(page, "email") == ["carol@other.example"]
+        await page.get_by_label("Filter by delivery").select_option("TROUBLE")
+        await press(page, "Clear the filter")
+        await expect(rows(page)).to_have_count(4)
+        assert len(await _exported(page, "email")) == 4
+        await page.goto(f"{community}/audit")
+        entries = page.locator("ol.rows > li")
+        await expect(entries.first).to_be_visible()
+        await page.get_by_label("What", exact=True).select_option("membership")
+        await page.get_by_label("To").fill("9999-12-31")
+        await page.get_by_label("Who", exact=True).select_option("Owner")
+        await expect(entries).to_have_count(1)
+        assert await _exported(page, "kind") == ["membership.joined"]
+
+
+async def _exported(page: Page, column: str) -> list[str]:
+    """Downloads the export, and returns the cells of a column."""
+    async with page.expect_download() as download:
+        await page.get_by_role("link", name="Export as CSV").click()
+    text = (await (await download.value).path()).read_text("utf-8")
+    return [row[column] for row in csv.DictReader(io.StringIO(text))]
 
 
 _ENTRIES_OF_PERIODS = {

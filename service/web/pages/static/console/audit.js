@@ -5,6 +5,7 @@ import * as api from "../operations.js";
 import { announce, button, field, h, isolated, serviceText } from "../page.js";
 import { formatTime, t } from "../words.js";
 import { LAST_DAY, period } from "./days.js";
+import { exportLink } from "./export-link.js";
 import { select } from "./invitation-filter.js";
 import { showMissing, isAdmin, moreButton, showNotFound, showCommunityPage } from "./community-page.js";
 
@@ -69,18 +70,19 @@ export async function audit(context, id = "") {
   if (!community) return showMissing(context, answer);
   if (!community.auditLog) return showNotFound(t("audit.not_yours.title"), t("audit.not_yours"));
   const list = h("div", { class: "stack" }, logRows(context, community, community.auditLog, filter));
+  const link = exportLink(id, "audit", filter);
   const filtering = latest(signal);
   const applyFilter = (/** @type {URLSearchParams} */ query) =>
     filtering.run(async (signal) => {
       const filter = filterFrom(query);
+      link.follow(filter);
       const fresh = await read(id, filter, signal);
       if (!fresh.community?.auditLog) return showMissing(context, fresh);
       list.replaceChildren(...logRows(context, community, fresh.community.auditLog, filter));
       announce(t("audit.shown", { count: fresh.community.auditLog.nodes.length }));
     });
   const form = filterForm(context, community.auditLog.nodes, people, applyFilter);
-  const link = h("a", { class: "link", href: `/export/${id}/audit.csv`, download: "audit.csv" }, t("export"));
-  const title = h("div", { class: "section-head" }, h("h2", null, t("audit.title")), link);
+  const title = h("div", { class: "section-head" }, h("h2", null, t("audit.title")), link.element);
   showCommunityPage(community, "audit", [context.takeFlash(), title, form, list]);
 }
 

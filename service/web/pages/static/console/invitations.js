@@ -4,6 +4,7 @@ import { RequestFailed, ask, latest } from "../api.js";
 import * as api from "../operations.js";
 import { announce, button, h, notice, elementById } from "../page.js";
 import { t } from "../words.js";
+import { exportLink } from "./export-link.js";
 import { drawFunnel, funnelPanel } from "./funnel.js";
 import { FilterForm, isEmptyFilter, matches, filterFrom } from "./invitation-filter.js";
 import { InvitationRows } from "./invitation-rows.js";
@@ -84,6 +85,7 @@ class Invitations {
     this.page = community.invitations.pageInfo;
     this.problems = h("div", { class: "problems" });
     this.filter = new FilterForm(context.query, (query, how) => void this.#applyFilter(query, how));
+    this.exportLink = exportLink(community.id, "invitations", this.filterInput);
     this.funnel = funnelPanel();
     this.count = h("span", { class: "quiet", id: "invitation-count" });
     this.live = h("span", { class: "quiet", role: "status" });
@@ -107,7 +109,7 @@ class Invitations {
       h("h2", null, t("invitations.title")),
       this.live,
       this.count,
-      exportLink(community.id),
+      this.exportLink.element,
     );
     this.#showCounts(community);
     this.more.hidden = !this.page.hasNextPage;
@@ -147,6 +149,7 @@ class Invitations {
     if (this.context.signal.aborted) return;
     this.context.setQuery(query, how);
     this.filterInput = filterFrom(query);
+    this.exportLink.follow(this.filterInput);
     this.problems.replaceChildren();
     this.rows.element.setAttribute("aria-busy", "true");
     await this.#load(async (signal) => {
@@ -320,10 +323,6 @@ class Invitations {
 }
 
 const emptyMessage = () => [h("h3", null, t("invitations.empty.title")), h("p", null, t("invitations.empty"))];
-
-/** @param {string} id */
-const exportLink = (id) =>
-  h("a", { class: "link", href: `/export/${id}/invitations.csv`, download: "invitations.csv" }, t("export"));
 
 /** @param {unknown} error */
 function ignore(error) {
