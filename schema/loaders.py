@@ -172,12 +172,12 @@ class Loaders:
     @cached_property
     def log(self) -> Loader[AuditLogQuery, list[EventView]]:
         """Pages of audit logs."""
-        return self._loader(audit_log_pages)
+        return self._loader(lambda queries: audit_log_pages(queries, settings=self._settings))
 
     @cached_property
     def timeline(self) -> Loader[TimelineQuery, list[EventView]]:
         """Pages of invitations' timelines."""
-        return self._loader(timeline_pages)
+        return self._loader(lambda queries: timeline_pages(queries, settings=self._settings))
 
     @cached_property
     def invitation(self) -> Loader[tuple[CommunityAccess, str], InvitationView | None]:

@@ -37,7 +37,7 @@ def export(
     `check` runs before each page and raises NotFound or NotPermitted. A person who loses the right receives no further page.
     """
     if isinstance(conditions, AuditFilter):
-        return _audit(conditions, check)
+        return _audit(conditions, check, settings)
     return _invitations(conditions, check, now, settings)
 
 
@@ -83,11 +83,11 @@ def _invitation_cells(view: InvitationView) -> Iterable[Any]:
     )  # fmt: skip
 
 
-def _audit(conditions: AuditFilter, check: AccessCheck) -> AsyncGenerator[str, None]:
+def _audit(conditions: AuditFilter, check: AccessCheck, settings: Settings) -> AsyncGenerator[str, None]:
     async def read(last: EventView | None) -> list[EventView]:
         after = None if last is None else (last.at, last.id)
         query = AuditLogQuery((await check()).community_id, _PAGE, after, conditions)
-        return (await audit_log_pages([query]))[0]
+        return (await audit_log_pages([query], settings=settings))[0]
 
     return _pages(_EVENT_COLUMNS, read, _event_cells)
 

@@ -15,6 +15,7 @@ from service.database import Params, json_object, select, select_pages
 from service.database.shares import in_slices
 from service.errors import InvalidInput
 from service.languages import Sentence, sentence
+from service.openid import provider_label
 from service.period import in_utc, refuse_empty_period
 from service.settings import Settings
 from service.tokens import is_id
@@ -110,11 +111,11 @@ class AuditLogQuery:
     conditions: AuditFilter = field(default_factory=AuditFilter)
 
 
-async def timeline_pages(queries: Sequence[TimelineQuery]) -> list[list[EventView]]:
+async def timeline_pages(queries: Sequence[TimelineQuery], *, settings: Settings) -> list[list[EventView]]:
     """Returns the pages, with one statement for events and one for names. The caller must be an admin."""
     params = Params()
     pages = [_timeline_sql(query, params) for query in queries]
-    return await _pages(pages, "e.seq", params)
+    return await _pages(pages, "e.seq", params, settings)
 
 
 def _timeline_sql(query: TimelineQuery, params: Params) -> str:
@@ -129,7 +130,7 @@ def _timeline_sql(query: TimelineQuery, params: Params) -> str:
     )
 
 
-async def audit_log_pages(queries: Sequence[AuditLogQuery]) -> list[list[EventView]]:
+async def audit_log_pages(queries: Sequence[AuditLogQuery], *, settings: Settings) -> list[list[EventView]]:
     """Returns the pages, with one statement for events, one for names and one for positions. The caller must be an admin.
 
     Each kind of the filter is one scan along an index, newest first. The cost of a page does not depend on the length of
@@ -137,7 +138,7 @@ async def audit_log_pages(queries: Sequence[AuditLogQuery]) -> list[list[EventVi
     """
     params, positions = Params(), await _positions(queries)
     pages = [_log_sql(query, positions, params) for query in queries]
-    return await _pages(pages, "e.at DESC, e.seq DESC", params)
+    return await _pages(pages, "e.at DESC, e.seq DESC", params, settings)
 
 
 def _log_sql(query: AuditLogQuery, positions: dict[str, int], params: Params) -> str:
@@ -176,11 +177,11 @@ def _bounds(conditions: AuditFilter, position: tuple[datetime, int] | None, para
     return bounds
 
 
-async def _pages(keys: list[str], order: str, params: Params) -> list[list[EventView]]:
+async def _pages(keys: list[str], order: str, params: Params, settings: Settings) -> list[list[EventView]]:
     """Returns the events of each page. `keys` select their positions in the log."""
     sql = f"SELECT k.page, {_COLUMNS} FROM {{keys}} k JOIN audit_events e ON e.seq = k.seq {_PEOPLE} ORDER BY k.page, {order}"  # noqa: S608 -- constants
     pages = await select_pages(keys, sql, params)
-    views = iter(await _views([row for rows in pages for row in rows]))
+    views = iter(await _views([row for rows in pages for row in rows], settings))
     return [[next(views) for _ in rows] for rows in pages]
 
 
@@ -188,23 +189,24 @@ async def find_event(event_id: str, caller: Caller, settings: Settings) -> tuple
     """Returns an event of a community that the caller administers, with the access to the community."""
     accesses = await accessible_communities(caller, settings) if is_id(event_id) else []
     administered = {access.community_id: access for access in accesses if access.is_admin}
-    event = await _find_event(event_id, administered) if administered else None
+    event = await _find_event(event_id, administered, settings) if administered else None
     return None if event is None else (event, administered[event.community_id or ""])
 
 
-async def _find_event(event_id: str, community_ids: Iterable[str]) -> EventView | None:
+async def _find_event(event_id: str, community_ids: Iterable[str], settings: Settings) -> EventView | None:
     params = Params(event_id)
     where = f"e.id = $1 AND e.community_id IN ({params.add_all(community_ids)})"
     sql = f"SELECT {_COLUMNS} FROM audit_events e {_PEOPLE} WHERE {where}"  # noqa: S608 -- constants and placeholders
-    views = await _views(await select(sql, *params.values))
+    views = await _views(await select(sql, *params.values), settings)
     return views[0] if views else None
 
 
-async def _views(rows: list[dict[str, Any]]) -> list[EventView]:
+async def _views(rows: list[dict[str, Any]], settings: Settings) -> list[EventView]:
     """Returns the events with their sentences. A second statement reads the names of the affected members."""
     facts = [json_object(row["details"]) async for row in in_slices(rows)]
     names = await _names({event["member_id"] for event in facts if "member_id" in event})
-    return [_view(row, event, names) async for row, event in in_slices(zip(rows, facts, strict=True))]
+    labels = {name: provider_label(name, provider) for name, provider in settings.providers.items()}
+    return [_view(row, event, names, labels) async for row, event in in_slices(zip(rows, facts, strict=True))]
 
 
 async def _names(member_ids: set[str]) -> dict[str, str | None]:
@@ -214,12 +216,14 @@ async def _names(member_ids: set[str]) -> dict[str, str | None]:
     return {row["id"]: row["name"] for row in rows}
 
 
-def _view(row: dict[str, Any], facts: dict[str, str], names: dict[str, str | None]) -> EventView:
+def _view(
+    row: dict[str, Any], facts: dict[str, str], names: dict[str, str | None], labels: Mapping[str, str]
+) -> EventView:
     actor = None
     if row["actor_id"] is not None:
         actor = MemberView(row["actor_id"], row["actor_name"], row["actor_email"], row["actor_created_at"])
     member = names.get(facts.get("member_id", "")) or facts.get("email")
-    text = summary(row["kind"], facts, row["actor_name"] or row["actor_email"], member)
+    text = summary(row["kind"], facts, row["actor_name"] or row["actor_email"], member, provider_labels=labels)
     text = counted(text, row["times"], row["last_at"], same_details=row["repeat_key"] != OTHERS)
     return EventView(
         row["seq"], row["id"], row["kind"], row["happened_at"], actor, row["invitation_id"], row["community_id"], text, facts, row["times"],

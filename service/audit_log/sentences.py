@@ -195,10 +195,22 @@ _REPEATED_DIFFERENTLY: Final = gettext_noop("%(summary)s (%(times)s times, with 
 _PLACEHOLDER: Final = re.compile(r"%\((\w+)\)")
 
 
-def summary(kind: str, details: Mapping[str, str], actor: str | None, member: str | None = None) -> Sentence:
-    """The sentence of an event. `actor` and `member` (the person whom the event concerns) are names, or None."""
+def summary(
+    kind: str,
+    details: Mapping[str, str],
+    actor: str | None,
+    member: str | None = None,
+    *,
+    provider_labels: Mapping[str, str],
+) -> Sentence:
+    """The sentence of an event. `actor` and `member` (the person whom the event concerns) are names, or None.
+
+    `provider_labels` has the label of each provider by its id. A provider that was removed keeps its id.
+    """
     message = _message(kind, details)
     facts = _facts(kind, details)
+    if "provider" in details:
+        facts["provider"] = provider_labels.get(details["provider"], details["provider"])
     facts["actor"] = actor or (_OPERATOR if kind == "invitation.created" else _SOMEBODY)
     if member:
         facts["member"] = member

@@ -124,7 +124,7 @@ async def test_timeline_shows_refusals_and_the_proposed_address(service: Service
         reported = {event["kind"]: event["summary"] for event in view["timeline"]["nodes"]}
         assert "o•••@example.com" in reported["invitation.accept_refused"]
         assert "other@example.com" not in str(reported)
-        assert "Development" not in reported["invitation.sign_in_started"]
+        assert reported["invitation.sign_in_started"].endswith("went to sign in with Development.")
         assert [event["kind"] for event in view["timeline"]["nodes"]].count("invitation.other_address_requested") == 1
         assert (await owner.invite(community, view["proposedEmail"]))["__typename"] == "InviteMemberSuccess"
 
@@ -215,9 +215,32 @@ def test_every_rule_of_evidence_has_a_sentence() -> None:
     assert refusing
     assert refusing <= set(REASONS)
     assert str(in_words("google_third_party_and_code")).endswith("the code from the invited mailbox was entered")
-    assert "_" not in str(
-        summary("invitation.accept_refused", {"status": "SIGN_IN_FAILED", "reason": "nonce_wrong"}, None)
-    )
+    details = {"status": "SIGN_IN_FAILED", "reason": "nonce_wrong"}
+    assert "_" not in str(summary("invitation.accept_refused", details, None, provider_labels={}))
+
+
+async def test_sentences_name_providers_by_their_label(service: Service) -> None:
+    """Timeline, log and export show the label of a provider, and its details keep the id. A removed one has only an id."""
+    query = """query($id: ID!) { invitation(id: $id) { timeline { nodes { kind summary details { key value } } } } }"""
+    async with service.browser() as owner, service.browser() as guest:
+        community = await _owner(service, owner)
+        invited = (await owner.invite(community, GUEST))["invitation"]["id"]
+        await guest.accept_as(await service.token_for(GUEST), "other@example.com")
+        await guest.accept_as(await service.token_for(GUEST), GUEST)
+        nodes = (await owner.ask(query, id=invited))["invitation"]["timeline"]["nodes"]
+        found = [node for node in nodes if {"key": "provider", "value": "dev"} in node["details"]]
+        assert {node["kind"] for node in found} >= {
+            "invitation.sign_in_started", "invitation.accept_refused", "invitation.accepted",
+        }  # fmt: skip
+        assert all("with Development" in node["summary"] and "dev" not in node["summary"] for node in found)
+        exported = (await owner.client.get(f"/export/{community}/audit.csv")).text
+        assert all(node["summary"] in exported for node in found)
+        await database.execute(
+            "UPDATE audit_events SET details = $1 WHERE kind = 'invitation.accepted'", '{"provider": "acme"}'
+        )
+        nodes = (await owner.ask(query, id=invited))["invitation"]["timeline"]["nodes"]
+        (accepted,) = [node["summary"] for node in nodes if node["kind"] == "invitation.accepted"]
+        assert "signed in with acme:" in accepted
 
 
 _SEED = """
@@ -255,11 +278,14 @@ async def test_page_of_a_long_log_costs_as_much_as_of_a_short_one(service: Servi
         AuditFilter(before=now - timedelta(seconds=90_000)),
     ), (None, middle)):  # fmt: skip
         for _ in range(7):  # PostgreSQL may use a cached plan for the last ones
-            assert await _blocks_of(audit_log_pages([AuditLogQuery(community, 51, after, expected)])) < _MOST_BLOCKS, (
-                expected
-            )
+            assert (
+                await _blocks_of(
+                    audit_log_pages([AuditLogQuery(community, 51, after, expected)], settings=service.settings)
+                )
+                < _MOST_BLOCKS
+            ), expected
     invitation = "inv_" + "7".rjust(22, "0")
-    assert await _blocks_of(timeline_pages([TimelineQuery(invitation, 51)])) < _MOST_BLOCKS
+    assert await _blocks_of(timeline_pages([TimelineQuery(invitation, 51)], settings=service.settings)) < _MOST_BLOCKS
 
 
 async def _blocks_of(work: Awaitable[object]) -> int:

@@ -60,6 +60,6 @@ async def test_a_newcomer_is_led_from_the_mail_to_a_community_of_two(site: Site)
     await owner.get_by_role("link", name=re.compile(GUEST)).click()
     timeline = owner.get_by_role("listitem")
     await expect(
-        timeline.filter(has_text="Somebody with the link signed in with dev as o•••@example.com")
+        timeline.filter(has_text="Somebody with the link signed in with Development as o•••@example.com")
     ).to_be_visible()
     await expect(timeline.filter(has_text="Guest joined as member.")).to_be_visible()

@@ -50,7 +50,7 @@ function identity({ provider, email, linkedAt, lastUsedAt }) {
   return h(
     "li",
     { class: "row" },
-    h("span", { class: "email" }, provider?.label ?? ""),
+    h("span", { class: "email" }, provider?.label ?? t("account.provider_gone")),
     h("span", { class: "progress quiet" }, email && [isolated(email), " · "], t("account.linked", { date: formatDay(linkedAt) }), lastUse),
   );
 }

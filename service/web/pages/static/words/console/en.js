@@ -127,6 +127,7 @@ const english = {
   "account.sign_ins": "My sign-ins",
   "account.sign_ins.text": "Each of these opens your account.",
   "account.linked": "added {date}",
+  "account.provider_gone": "A provider that is no longer offered",
   "account.used": "last used {when}",
   "account.add": "Add another sign-in",
   "account.add.text": "Choose the provider of the account that you want to add.",
