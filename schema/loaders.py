@@ -18,6 +18,7 @@ from service.communities.members import MembershipView, MembersQuery, membership
 from service.database.shares import Shares
 from service.invitation_status import Status
 from service.invitations.funnel import FunnelQuery, FunnelWeek, funnels
+from service.invitations.quota import InvitationQuota, quotas
 from service.invitations.search import InvitationFilter
 from service.invitations.views import (
     InvitationsQuery,
@@ -148,6 +149,12 @@ class Loaders:
     def member_count(self) -> Loader[str, int]:
         """Numbers of members by the community's id."""
         return self._loader(count_members)
+
+    @cached_property
+    def quota(self) -> Loader[CommunityAccess, InvitationQuota]:
+        """The remaining invitations of the caller, by access to the community."""
+        limits = self._settings.rate_limits
+        return self._loader(lambda accesses: quotas(accesses, limits=limits, now=self._now()))
 
     @cached_property
     def invitations(self) -> Loader[InvitationsQuery, list[InvitationView]]:

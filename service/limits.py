@@ -1,14 +1,15 @@
 """Rate limits, counted in the database and shared by all processes."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from ipaddress import IPv6Address, ip_address
+from typing import Any
 
 from service import audit
 from service.addresses import Address, mailbox_of
-from service.database import Statement, execute, select, select_each
+from service.database import Params, Statement, execute, select, select_each
 from service.errors import RateLimited
 from service.languages import Sentence
 from service.models import MailKind
@@ -53,6 +54,31 @@ class Allowance:
     limit: RateLimit | None
     key: str
     reason: Sentence
+
+
+@dataclass(frozen=True, slots=True)
+class Remainder:
+    """How often a limit still allows, and the end of the running period. None without a limit, or before the first count."""
+
+    count: int | None
+    resets_at: datetime | None = None
+
+
+async def remainders(allowances: Sequence[Allowance], *, now: datetime) -> dict[str, Remainder]:
+    """The remainder of each limit by the key of its counter, in one statement. Counts nothing."""
+    params = Params()
+    marks = params.add_all({allowance.key for allowance in allowances if allowance.limit is not None})
+    sql = f"SELECT key, started_at, count FROM counters WHERE key IN ({marks})"  # noqa: S608 -- placeholders
+    rows = {row["key"]: row for row in await select(sql, *params.values)} if marks else {}
+    return {of.key: _remainder(of.limit, rows.get(of.key), now) for of in allowances}
+
+
+def _remainder(limit: RateLimit | None, row: dict[str, Any] | None, now: datetime) -> Remainder:
+    if limit is None:
+        return Remainder(None)
+    if row is None or row["started_at"] <= now - limit.period:
+        return Remainder(limit.count)
+    return Remainder(max(0, limit.count - row["count"]), row["started_at"] + limit.period)
 
 
 async def refuse_over_any(*allowances: Allowance, now: datetime, times: int = 1) -> None:

@@ -1,5 +1,6 @@
 """Communities, with their policy and their lists."""
 
+from datetime import datetime
 from typing import Self
 
 import strawberry
@@ -38,6 +39,15 @@ class InvitationPolicy:
     )
 
 
+@strawberry.type(description="What the caller may still invite now; admins and owners only.")
+class InvitationQuota:
+    by_you: int | None = strawberry.field(description="Null without a limit.")
+    by_community: int | None = strawberry.field(description="By all admins together; null without a limit.")
+    resets_at: datetime | None = strawberry.field(
+        description="When the lower of the two numbers rises; null before the first invitation of the period."
+    )
+
+
 @strawberry.type(description="A team or group in which private information is shared.")
 class Community(Node):
     name: str
@@ -73,6 +83,13 @@ class Community(Node):
     @strawberry.field
     async def member_count(self, info: Info) -> int:
         return await info.context.load.member_count.load(self.access.community_id)
+
+    @strawberry.field(description="Null for others than admins and owners.")
+    async def quota(self, info: Info) -> InvitationQuota | None:
+        if not self.access.is_admin:
+            return None
+        quota = await info.context.load.quota.load(self.access)
+        return InvitationQuota(by_you=quota.by_you, by_community=quota.by_community, resets_at=quota.resets_at)
 
     @strawberry.field
     async def memberships(self, info: Info, first: int | None = 50, after: str | None = None) -> MembershipConnection:

@@ -25,10 +25,11 @@ from service.errors import (
     SeatLimitReached,
 )
 from service.invitation_status import is_open
-from service.invitations.errors import COMMUNITY_LIMITED, INVITER_LIMITED, AlreadyInvited
+from service.invitations.errors import AlreadyInvited
+from service.invitations.quota import allowances
 from service.invitations.views import InvitationView, invitation_by_id, invitation_view
 from service.languages import Sentence, sentence
-from service.limits import Allowance, audited, refuse_over_any
+from service.limits import audited, refuse_over_any
 from service.mail import outbox
 from service.models import Delivery, MailKind, Role
 from service.settings import Settings
@@ -181,12 +182,7 @@ async def refuse_without_seat(access: CommunityAccess, now: datetime) -> None:
 
 
 async def _spend_invites(access: CommunityAccess, number: int, now: datetime, settings: Settings) -> None:
-    limits = settings.rate_limits
-    await refuse_over_any(
-        Allowance(limits.invites_per_inviter, f"inviter:{access.member_id}", INVITER_LIMITED),
-        Allowance(limits.invites_per_community, f"community:{access.community_id}", COMMUNITY_LIMITED),
-        now=now, times=number,
-    )  # fmt: skip
+    await refuse_over_any(*allowances(access, settings.rate_limits), now=now, times=number)
 
 
 INSERT: Final = """

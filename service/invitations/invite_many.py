@@ -29,6 +29,7 @@ from service.errors import (
 from service.invitation_status import is_open
 from service.invitations.errors import EITHER_LIMITED, AlreadyInvited
 from service.invitations.invite import ADMINS_ONLY, CHANGED, Invitee, ValidInvitee, refuse_above_own_role, valid_invitee
+from service.invitations.quota import allowances
 from service.invitations.views import InvitationView, invitations_by_id
 from service.languages import sentence
 from service.limits import audited, rate_limited_event, spend_up_to
@@ -217,12 +218,12 @@ async def _assign_seats(access: CommunityAccess, rows: list[_Row], now: datetime
 
 async def _spend(access: CommunityAccess, rows: list[_Row], now: datetime, settings: Settings) -> None:
     """Spends the limits of the inviter and the community on new rows in order. The others get RateLimited."""
-    new, limits = _new(rows), settings.rate_limits
-    inviter, community = f"inviter:{access.member_id}", f"community:{access.community_id}"
-    allowed, wait = await spend_up_to(limits.invites_per_inviter, inviter, now=now, times=len(new))
-    fewer, further_wait = await spend_up_to(limits.invites_per_community, community, now=now, times=allowed)
+    new = _new(rows)
+    inviter, community = allowances(access, settings.rate_limits)
+    allowed, wait = await spend_up_to(inviter.limit, inviter.key, now=now, times=len(new))
+    fewer, further_wait = await spend_up_to(community.limit, community.key, now=now, times=allowed)
     if fewer < allowed:
-        await spend_up_to(limits.invites_per_inviter, inviter, now=now, times=fewer - allowed)
+        await spend_up_to(inviter.limit, inviter.key, now=now, times=fewer - allowed)
     limited = RateLimited(
         EITHER_LIMITED,
         max(wait if allowed < len(new) else timedelta(0), further_wait if fewer < allowed else timedelta(0)),

@@ -167,6 +167,7 @@ GUARDED: dict[str, tuple[str, tuple[str, str, str]]] = {
     "Community.invitations": ("invitations { nodes { id } }", ("null", "set", "set")),
     "Community.invitationCounts": ("invitationCounts { pending }", ("null", "set", "set")),
     "Community.invitationFunnel": ("invitationFunnel { invited }", ("null", "set", "set")),
+    "Community.quota": ("quota { byYou }", ("null", "set", "set")),
     "Community.auditLog": ("auditLog { nodes { id } }", ("null", "set", "set")),
     "Member.email": ("memberships { nodes { member { email } } }", ("null", "set", "set")),
     "Membership.viewerCanChange": ("memberships { nodes { viewerCanChange } }", ("null", "null", "set")),
@@ -178,6 +179,7 @@ OPEN: dict[str, str] = {
     "Membership": "id member community role joinedAt",
     "Member": "id name createdAt",
     "InvitationPolicy": "linkMinutes invitationDays allowedEmailDomains seatLimit locale",
+    "InvitationQuota": "byYou byCommunity resetsAt",
     "Invitation": "id community email role message locale inviter status blockedReason blockedCode delivery deliveryReason"
     " deliveryCode createdAt"
     " expiresAt lastSentAt deliveredAt acceptedAt declinedAt revokedAt revokedBy acceptedBy erasedAt proposedEmail canResend"
