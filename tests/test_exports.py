@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from service.csv_cells import unguarded
 from service.exports import csv_line
-from service.invitations.invitee_csv import read_list
+from service.invitations.invitee_list import read_list
 from service.models import Invitation, Role
 from service.tokens import new_id
 from tests.accounts.test_access_tokens import CREATE

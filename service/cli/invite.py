@@ -23,7 +23,7 @@ from service.invitation_status import Status
 from service.invitations.errors import AlreadyInvited
 from service.invitations.invite import Invitee
 from service.invitations.invite_many import invite_many_as_operator
-from service.invitations.invitee_csv import InviteeRow, ListUnreadable, read_list
+from service.invitations.invitee_list import InviteeRow, ListUnreadable, read_list
 from service.models import Role
 from service.settings import Settings, load_settings
 

@@ -1,15 +1,24 @@
 """`guestlist invite`: realistic lists, the report for each refused row, and repeated runs."""
 
 import asyncio
+import csv
+import io
+import re
 import sys
+import time
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from service.invitations.invitee_csv import ListUnreadable, read_list
+from service.csv_cells import unguarded
+from service.invitations.invite import Invitee
+from service.invitations.invitee_list import ListUnreadable, entries_in, read_list
 from service.models import Invitation, MailOrder, Role
 from tests.conftest import Serve
+from tests.support.invitee_lists import CASES, ListCase
 from tests.support.members import invite_and_join, join_owner
 from tests.support.service import TestClock
 
@@ -141,20 +150,68 @@ async def test_a_row_is_numbered_by_the_line_on_which_it_begins(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"", "is empty"),
-        (b"\n ,\n", "is empty"),
-        (b"email,role\n", "header and no rows"),
-        ("a@example.com,,Grüße\n".encode("latin-1"), "not UTF-8 (line 1)"),
-        (b'a@example.com,"open\nb@example.com\n', "no CSV"),
+        (b"", "no rows"),
+        (b"\n ,\n", "no rows"),
+        (b"email,role\n", "no rows"),
         (b"PK\x03\x04\0\0\0\0", "no text"),
+        (b"a@example.com\n\x81\x8d", "no text"),
     ],
 )
 async def test_a_broken_file_is_refused_with_a_reason(content: bytes, words: str, tmp_path: Path) -> None:
-    """An empty file, a header alone, another encoding, an unclosed quotation mark, and a spreadsheet's binary
-    format.
-    """
+    """An empty file, a header alone, a spreadsheet's binary format, and bytes of no supported encoding."""
     path = tmp_path / "list.csv"
     path.write_bytes(content)
     with pytest.raises(ListUnreadable) as refused:
         read_list(path, role=Role.MEMBER)
     assert words in str(refused.value)
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+async def test_pasted_lists_are_read(case: ListCase, tmp_path: Path) -> None:
+    """Each list gives the rows that the console shows for it."""
+    path = tmp_path / "list.csv"
+    path.write_bytes(case.text.encode())
+    found = [(row.line, row.email, row.invitee) for row in read_list(path, role=Role.MEMBER)]
+    assert found == [
+        (
+            row.line,
+            row.email,
+            None
+            if row.unreadable
+            else Invitee(row.email, Role((row.role or "member").upper()), row.message or None, row.locale or None),
+        )
+        for row in case.rows
+    ]
+
+
+async def test_files_of_windows_are_read(tmp_path: Path) -> None:
+    """A list in Windows-1252, in which spreadsheets save CSV on Windows."""
+    path = tmp_path / "list.csv"
+    path.write_bytes("E-Mail;Nachricht\r\nzoe@example.com;Schön, daß Sie kommen – bis „bald“\r\n".encode("cp1252"))
+    invitees = [row.invitee for row in read_list(path, role=Role.MEMBER)]
+    assert [invitee and invitee.message for invitee in invitees] == ["Schön, daß Sie kommen – bis „bald“"]
+
+
+_CELL = st.text(st.characters(exclude_categories=["Cs", "Cc"]) | st.sampled_from('",;\t\n<>@ '), max_size=20)
+
+
+@given(st.lists(st.tuples(_CELL, _CELL), min_size=1, max_size=5))
+def test_quoted_cells_are_read_as_they_were_written(messages: list[tuple[str, str]]) -> None:
+    """RFC 4180: every table that Python's csv writes is read with the same cells, apart from blanks around them."""
+    table = io.StringIO()
+    writer = csv.writer(table, quoting=csv.QUOTE_ALL)
+    writer.writerow(["name", "email", "message"])
+    writer.writerows([name, "ada@example.com", message] for name, message in messages)
+    found = [entry.message for entry in entries_in(table.getvalue())]
+    edges = re.compile(r"[\s\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff]+")
+    assert [edges.sub("", message) for message in found] == [
+        edges.sub("", unguarded(message.replace("\r", "\n"))) for _, message in messages
+    ]
+
+
+def test_a_hostile_list_takes_linear_time() -> None:
+    """Long runs of quotation marks, brackets, blanks and separators are read in seconds."""
+    for text in ('"' * 200_000, '"a\n' * 50_000, "<" * 200_000, "a <b@c> " * 25_000 + "!", '"a" , ' * 30_000 + '"b" c'):
+        began = time.process_time()
+        entries_in(text)
+        assert time.process_time() - began < 5

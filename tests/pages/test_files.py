@@ -59,11 +59,10 @@ async def _weights(client: httpx2.AsyncClient) -> dict[str, int]:
 
 
 def test_every_script_of_the_pages_is_named_in_their_markup() -> None:
-    """A page requests all its scripts in parallel. Other languages and the CSV parser load on demand."""
+    """A page requests all its scripts in parallel. Other languages load on demand."""
     markup = "".join(path.read_text("utf-8") for path in STATIC.parent.glob("*.html"))
     scripts = {path.relative_to(STATIC).as_posix() for path in STATIC.rglob("*.js")}
-    unnamed = {script for script in scripts if f'"/static/{script}"' not in markup}
-    assert unnamed == {"vendor/papaparse.min.js"}
+    assert {script for script in scripts if f'"/static/{script}"' not in markup} == set()
 
 
 @pytest.mark.parametrize(

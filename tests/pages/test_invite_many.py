@@ -10,6 +10,8 @@ from playwright.async_api import Route, expect
 from service.exports import csv_line
 from service.models import Invitation
 from tests.support.chromium import (
+    DESK,
+    PHONE,
     OpenSite,
     Site,
     assert_accessible,
@@ -17,6 +19,7 @@ from tests.support.chromium import (
     visible_text,
 )
 from tests.support.console import open_invite_many
+from tests.support.invitee_lists import CASES
 
 pytestmark = pytest.mark.anyio
 
@@ -43,6 +46,35 @@ async def test_an_exported_list_is_read_unchanged(site: Site) -> None:
         assert (await Invitation.get(email="+tag@example.com")).message == "=1;=2\n- one '=two"
 
 
+_ROWS: Final = """() => [...document.querySelectorAll(".many tbody tr")].map((row) => {
+    const [line, address, role, outcome] = row.children;
+    const own = address.querySelector(".own")?.textContent ?? "";
+    return [Number(line.textContent), address.querySelector("bdi").textContent, own, role.textContent.toLowerCase(),
+        outcome.textContent.startsWith("The quotation marks")];
+})"""
+
+
+async def test_pasted_lists_are_read(site: Site) -> None:
+    """Each list gives the rows that the command line finds in it."""
+    async with site.owner() as owner:
+        page = await open_invite_many(site, owner)
+        for case in CASES:
+            await page.get_by_label("Addresses", exact=True).fill(case.text)
+            # A change of the default role reads the list at once.
+            await page.get_by_label("Role", exact=True).dispatch_event("change")
+            expected = [
+                [
+                    row.line,
+                    row.email,
+                    " · ".join(filter(None, [row.locale, row.message])),
+                    row.role or "member",
+                    row.unreadable,
+                ]
+                for row in case.rows
+            ]
+            assert await page.evaluate(_ROWS) == expected, case.name
+
+
 async def test_a_list_is_checked_and_sent_with_results_by_row(site: Site) -> None:
     """H100: every row is checked before any is sent. Valid rows are sent, and each row shows its result."""
     async with site.invited() as (owner, _):
@@ -64,8 +96,16 @@ async def test_a_list_is_checked_and_sent_with_results_by_row(site: Site) -> Non
         await assert_accessible(page, "checked list")
         assert await Invitation.all().count() == 2
         await press(page, "Invite 3 people")
-        await expect(outcomes.first).to_have_text("Invited Open ada@example.com")
-        await expect(outcomes.nth(4)).to_have_text("Was invited before Open guest@example.com")
+        await expect(outcomes).to_have_text(
+            [
+                "The same address as in line 2",
+                "This is no email address",
+                re.compile("BOSS.* is no role"),
+                "Was invited before Open guest@example.com",
+                "Invited Open ada@example.com",
+                "Invited Open carol@example.com",
+            ]
+        )
         await expect(visible_text(page, "2 invited. 1 was invited or a member already.")).to_be_visible()
         await assert_accessible(page, "sent list")
         assert (await Invitation.get(email="ada@example.com")).role == "ADMIN"
@@ -105,7 +145,7 @@ async def test_quoted_names_and_cells_are_read_with_their_lines(site: Site) -> N
         page = await open_invite_many(site, owner)
         await page.get_by_label("Addresses", exact=True).fill(pasted)
         cells = page.locator(".many tbody tr td")
-        emails = ["ada@example.com", "bob@example.com", "carol@example.com", "last"]
+        emails = ["ada@example.com", "bob@example.com", re.compile("^carol@example.comHello,"), "last"]
         await expect(page.locator(".many tbody tr td:nth-child(2)")).to_have_text(emails)
         lines = await cells.evaluate_all(
             "cells => cells.filter((_, index) => index % 4 === 0).map((cell) => cell.textContent)"
@@ -154,3 +194,97 @@ async def test_a_limit_pauses_the_list_and_shows_the_time(open_site: OpenSite) -
         await expect(visible_text(page, "3 invited. 57 were not sent.")).to_be_visible()
         await expect(page.get_by_role("alert")).to_contain_text("Try again in 1 hour.")
         assert await Invitation.all().count() == 4
+
+
+async def test_the_preview_shows_what_the_limits_allow(open_site: OpenSite) -> None:
+    """Before anything is sent, the preview shows how many invitations the limits allow, and how many rows have to wait. After
+    sending, it shows the rest and the time.
+    """
+    limits = {"attempts_per_client": "1000/1m", "invites_per_inviter": "9/1h", "invites_per_community": "5/1d"}
+    async with open_site(rate_limits=limits) as site, site.owner() as owner:
+        await owner.invite(await owner.community_id(), "first@example.com")
+        page = await open_invite_many(site, owner)
+        limit = page.locator(".limit")
+        await expect(limit).to_be_hidden()
+        email = page.get_by_label("Addresses", exact=True)
+        await email.fill("one@example.com\ntwo@example.com")
+        await expect(limit).to_have_text("The limits allow 4 more invitations now.")
+        await email.fill("\n".join(f"person{number}@example.com" for number in range(6)))
+        await expect(limit).to_have_text(
+            re.compile(r"4 more invitations now\. 2 rows have to wait\. More are possible from .*\d")
+        )
+        await assert_accessible(page, "limited list")
+        assert await Invitation.all().count() == 2
+        await press(page, "Invite 6 people")
+        await expect(visible_text(page, "4 invited. 2 were not sent.")).to_be_visible()
+        await expect(limit).to_have_text(re.compile(r"0 more invitations now\. 2 rows have to wait\."))
+        outcomes = page.locator(".many tbody tr td:last-child")
+        await expect(outcomes.first).not_to_contain_text("Invited")
+        await expect(outcomes.last).to_contain_text("Invited")
+        assert await Invitation.all().count() == 6
+
+
+async def test_without_limits_the_preview_shows_none(open_site: OpenSite) -> None:
+    """Limits that are off are not mentioned."""
+    limits = {"attempts_per_client": "1000/1m", "invites_per_inviter": "off", "invites_per_community": "off"}
+    async with open_site(rate_limits=limits) as site, site.owner() as owner:
+        page = await open_invite_many(site, owner)
+        await page.get_by_label("Addresses", exact=True).fill("one@example.com")
+        await expect(visible_text(page, "1 can be invited.")).to_be_visible()
+        await expect(page.locator(".limit")).to_be_hidden()
+
+
+async def test_a_thousand_rows_stay_usable(open_site: OpenSite) -> None:
+    """The preview of a thousand rows is computed within a second, and the thousand results appear failures first."""
+    limits = {"attempts_per_client": "1000/1m", "invites_per_inviter": "990/1h"}
+    async with open_site(rate_limits=limits) as site, site.owner() as owner:
+        page = await open_invite_many(site, owner)
+        email = page.get_by_label("Addresses", exact=True)
+        await email.fill("\n".join(f"Person {number} <person{number}@example.com>" for number in range(1000)))
+        await expect(visible_text(page, "1000 can be invited.")).to_be_visible()
+        read = "() => { const began = performance.now(); document.querySelector('#view select').dispatchEvent(new Event('change'));"
+        assert await page.evaluate(read + " document.body.offsetHeight; return performance.now() - began; }") < 1000
+        await press(page, "Invite 1000 people")
+        await expect(visible_text(page, "990 invited. 10 were not sent.")).to_be_visible()
+        outcomes = page.locator(".many tbody tr")
+        await expect(outcomes).to_have_count(1000)
+        assert await outcomes.evaluate_all("rows => rows.slice(0, 10).every((row) => row.className === 'unsent')")
+        assert await outcomes.evaluate_all("rows => rows.slice(10).every((row) => row.className === 'invited')")
+        assert await Invitation.all().count() == 991
+
+
+async def test_columns_of_the_results_are_not_broken(site: Site) -> None:
+    """The line, its heading and the role stay on one line each, on a phone and on a desktop."""
+    async with site.owner() as owner:
+        page = await open_invite_many(site, owner)
+        await page.get_by_label("Addresses", exact=True).fill(
+            f"{'long.name.' * 6}@{'department.' * 5}example.com,admin\nnone"
+        )
+        await expect(page.locator(".many tbody tr")).to_have_count(2)
+        for viewport in (PHONE, DESK):
+            await page.set_viewport_size(viewport)
+            for cell in await page.locator(
+                ".many th:visible, .many td:nth-child(1):visible, .many td:nth-child(3):visible"
+            ).all():
+                lines = await cell.evaluate(
+                    "cell => { const range = document.createRange(); range.selectNodeContents(cell);"
+                    " return new Set([...range.getClientRects()].map(({ top }) => Math.round(top))).size; }"
+                )
+                assert lines == 1, await cell.inner_text()
+        await assert_accessible(page, "long addresses")
+
+
+async def test_mended_rows_are_read_as_they_were(site: Site) -> None:
+    """The rows that failed return to the list with their roles, messages and languages, and can be sent."""
+    async with site.owner() as owner:
+        page = await open_invite_many(site, owner)
+        email = page.get_by_label("Addresses", exact=True)
+        await email.fill('good@example.com\n"Ada <wrong>",admin,"We say ""hi"",\nand come",de')
+        await press(page, "Invite 1 person")
+        await press(page, "Mend the rows that failed")
+        await expect(email).to_have_value('"Ada <wrong>",ADMIN,"We say ""hi"",\nand come",de')
+        await email.fill((await email.input_value()).replace("Ada <wrong>", "Ada <ada@example.com>"))
+        await press(page, "Invite 1 person")
+        await expect(visible_text(page, "1 invited.")).to_be_visible()
+        ada = await Invitation.get(email="ada@example.com")
+        assert (ada.role, ada.message, ada.locale) == ("ADMIN", 'We say "hi",\nand come', "de")

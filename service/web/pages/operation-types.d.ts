@@ -468,6 +468,12 @@ export type InvitationPolicy = {
   locale: string | null;
 };
 
+export type InvitationQuota = {
+  byYou: number | null;
+  byCommunity: number | null;
+  resetsAt: string | null;
+};
+
 export type InvitationWeek = {
   startsAt: string;
   invited: number;
@@ -720,6 +726,15 @@ export type InvitePreview = {
 export type InviteeOutcome = {
   email: string;
   result: InviteManyInviteMemberResult;
+};
+
+export type InvitingCommunity = {
+  id: string;
+  name: string;
+  viewerRole: Role;
+  memberCount: number;
+  policy: InvitationPolicy;
+  quota: InvitationQuota | null;
 };
 
 export type LinkIdentityResult = 
@@ -1229,6 +1244,14 @@ export type CommunityData = {
   community: UpdatePolicyCommunity | null;
 };
 export type CommunityVariables = {
+  id: string;
+};
+
+export type InvitingData = {
+  viewer: CurrentViewerViewer | null;
+  community: InvitingCommunity | null;
+};
+export type InvitingVariables = {
   id: string;
 };
 

@@ -37,6 +37,7 @@
 /** @typedef {types.SessionMembership} OwnMembership */
 /** @typedef {types.InvitationPolicy} Policy */
 /** @typedef {types.Provider} Provider */
+/** @typedef {types.InvitationQuota} Quota */
 /** @typedef {types.Role} Role */
 /** @typedef {types.Session} Session */
 /** @typedef {types.SignInOutcome} SignInOutcome */
@@ -306,6 +307,13 @@ export const UPDATE_POLICY = {
 /** @type {Operation<types.CommunityData, types.CommunityVariables>} */
 export const COMMUNITY_ONLY = {
   document: `query Community($id: ID!) { ${VIEWER} community(id: $id) { ${COMMUNITY} } }`,
+};
+
+/** @type {Operation<types.InvitingData, types.InvitingVariables>} */
+export const INVITING = {
+  document: `query Inviting($id: ID!) {
+    ${VIEWER} community(id: $id) { ${COMMUNITY} quota { byYou byCommunity resetsAt } }
+  }`,
 };
 
 /** @type {Operation<types.AuditData, types.AuditVariables>} */

@@ -3,16 +3,16 @@
 import { RequestFailed, ask } from "../api.js";
 import * as api from "../operations.js";
 import { announce, button, field, h, notice, problemWords, isolated } from "../page.js";
-import { t } from "../words.js";
-import { loadCsvReader } from "./csv.js";
+import { formatTime, t } from "../words.js";
 import { localeField, messageField, policyWords, roleField } from "./invite-form.js";
-import { checkRows, rowsIn, textOf } from "./invitee-list.js";
+import { checkRows, listOf, rowsIn, textOf } from "./invitee-list.js";
 import { showMissing, isAdmin, showNotFound, showCommunityPage } from "./community-page.js";
 
 /** @typedef {import("../console.js").ViewContext} ViewContext */
 /** @typedef {import("../operations.js").Community} Community */
 /** @typedef {import("../operations.js").Outcome} Outcome */
 /** @typedef {import("../operations.js").Role} Role */
+/** @typedef {import("../operations.js").Quota} Quota */
 /** @typedef {import("../api.js").Problem} Problem */
 /** @typedef {import("./invitee-list.js").Row} Row */
 /** @typedef {import("../page.js").Child} Child */
@@ -21,6 +21,8 @@ import { showMissing, isAdmin, showNotFound, showCommunityPage } from "./communi
 /** @typedef {"wrong" | "ready" | "sending" | "invited" | "known" | "refused" | "unsent"} State */
 /** @typedef {Row & { state: State, result: Child[], element: HTMLTableRowElement, outcome: HTMLElement }} ListRow */
 
+/** @type {State[]} The order of the results: failures first. */
+const FIRST_TO_LAST = ["refused", "wrong", "unsent", "ready", "sending", "known", "invited"];
 const PORTION = 50;
 const MOST_BYTES = 5_000_000;
 const TYPED_MS = 200;
@@ -29,11 +31,11 @@ const PASSING = ["RateLimited", "SeatLimitReached"];
 
 /** @type {import("../console.js").View} */
 export async function inviteMany(context, id = "") {
-  const [answer] = await Promise.all([ask(api.COMMUNITY_ONLY, { id }, { signal: context.signal }), loadCsvReader()]);
+  const answer = await ask(api.INVITING, { id }, { signal: context.signal });
   const community = answer.community;
   if (!community) return showMissing(context, answer);
   if (!isAdmin(community.viewerRole)) return showNotFound(t("audit.not_yours.title"), t("audit.not_yours"));
-  new ManyInvitees(context, community).show();
+  new ManyInvitees(context, community, community.quota).show();
 }
 
 class ManyInvitees {
@@ -44,10 +46,12 @@ class ManyInvitees {
   /**
    * @param {ViewContext} context
    * @param {Community} community
+   * @param {Quota | null} quota
    */
-  constructor(context, community) {
+  constructor(context, community, quota) {
     this.context = context;
     this.community = community;
+    this.quota = quota;
     this.list = field(
       h("textarea", { name: "list", rows: "8", spellcheck: "false", autocapitalize: "off", class: "list" }),
       t("many.list"),
@@ -62,6 +66,7 @@ class ManyInvitees {
     this.message = messageField();
     this.locale = localeField();
     this.summary = h("p", { id: "many-summary" });
+    this.limit = h("p", { class: "limit" });
     this.progress = h("progress", { max: "1", value: "0", "aria-labelledby": "many-summary", hidden: true });
     this.problems = h("div", { class: "problems" });
     this.send = button(t("many.send", { count: 0 }), { class: "button primary", problems: this.problems }, () => this.#send());
@@ -78,6 +83,7 @@ class ManyInvitees {
       "div",
       { class: "panel outcome" },
       this.summary,
+      this.limit,
       this.progress,
       h("div", { class: "actions" }, this.send, this.stop, this.edit),
       this.problems,
@@ -167,6 +173,7 @@ class ManyInvitees {
     const waiting = this.#rowsIn("ready", "unsent").length;
     const done = this.#rowsIn("invited", "known", "refused", "unsent").length > 0;
     this.table.hidden = this.rows.length === 0;
+    this.#showLimit(waiting);
     this.summary.textContent = this.rows.length === 0 ? t("many.nothing") : done ? this.#outcome() : this.#forecast();
     const sending = this.#sending();
     this.send.hidden = sending || (done && waiting === 0);
@@ -176,6 +183,40 @@ class ManyInvitees {
     this.edit.hidden = sending || !done || this.#rowsIn("refused", "wrong").length === 0;
     this.progress.hidden = !sending;
     this.input.toggleAttribute("inert", sending);
+  }
+
+  /**
+   * Shows how many invitations the limits allow now, and how many of the waiting rows have to wait longer.
+   * @param {number} waiting
+   */
+  #showLimit(waiting) {
+    const { byYou = null, byCommunity = null, resetsAt = null } = this.quota ?? {};
+    const counts = [byYou, byCommunity].flatMap((count) => (count === null ? [] : [count]));
+    const allowed = Math.min(...counts);
+    const over = waiting - allowed;
+    this.limit.hidden = counts.length === 0 || this.rows.length === 0;
+    this.limit.classList.toggle("exceeded", over > 0);
+    this.limit.textContent = [
+      t("many.limit", { count: allowed }),
+      over > 0 && t("many.limit.over", { count: over }),
+      over > 0 && resetsAt && t("many.limit.resets", { when: formatTime(resetsAt) }),
+    ]
+      .filter(Boolean)
+      .join(" ");
+  }
+
+  async #refreshQuota() {
+    try {
+      const { community } = await ask(api.INVITING, { id: this.community.id }, { signal: this.context.signal });
+      this.quota = community?.quota ?? null;
+    } catch (error) {
+      if (!(error instanceof RequestFailed)) throw error;
+    }
+  }
+
+  /** Shows the rows that need attention first, and otherwise keeps their order. */
+  #sortResults() {
+    this.body.append(...FIRST_TO_LAST.flatMap((state) => this.#rowsIn(state)).map(({ element }) => element));
   }
 
   #forecast() {
@@ -224,6 +265,8 @@ class ManyInvitees {
       if (problem) this.#stopSending(problem);
     }
     waiting.filter(({ state }) => state === "ready").forEach((row) => setState(row, "unsent", t("many.unsent")));
+    await this.#refreshQuota();
+    this.#sortResults();
     this.#summarize();
     announce(this.summary.textContent ?? "");
     if (this.send.hidden) (this.edit.hidden ? this.list.control : this.edit).focus();
@@ -288,28 +331,19 @@ class ManyInvitees {
 
   /** Keeps the unsent rows in the list, so that they survive the sign-in. */
   async #endSession() {
-    const rest = new Set(this.#rowsIn("ready", "unsent", "sending", "wrong").map(({ line }) => line));
-    const lines = this.list.control.value.split("\n");
-    const head = this.rows[0]?.line === 1 ? [] : lines.slice(0, (this.rows[0]?.line ?? 1) - 1);
-    this.list.control.value = [...head, ...lines.filter((_, index) => rest.has(index + 1))].join("\n");
+    this.list.control.value = listOf(this.#rowsIn("ready", "unsent", "sending", "wrong"));
     this.rows = [];
     await this.context.endSession();
   }
 
   /** Keeps only the failed rows in the list, to be corrected. */
   #edit() {
-    const rows = this.#rowsIn("refused", "wrong", "unsent");
-    this.list.control.value = rows
-      .map((row) => [row.email, row.role, row.message, row.locale].map(cell).join(",").replace(/,+$/, ""))
-      .join("\n");
+    this.list.control.value = listOf(this.#rowsIn("refused", "wrong", "unsent"));
     this.problems.replaceChildren();
     this.#read();
     this.list.control.focus();
   }
 }
-
-/** @param {string} text */
-const cell = (text) => (/[",;\t\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
 
 /**
  * @param {Row} row
@@ -317,11 +351,12 @@ const cell = (text) => (/[",;\t\n]/.test(text) ? `"${text.replaceAll('"', '""')}
  */
 function tableRow(row, role) {
   const outcome = h("td");
+  const own = [row.locale, row.message].filter(Boolean).join(" · ");
   const element = h(
     "tr",
     null,
     h("td", { class: "quiet" }, row.line),
-    h("td", null, isolated(row.email)),
+    h("td", null, isolated(row.email), own && h("span", { class: "own", dir: "auto" }, own)),
     h("td", null, t(`invite.role.${role}`) || row.role),
     outcome,
   );

@@ -1,7 +1,7 @@
-// Reads and checks lists of invitees: typed, pasted from a mail program, or a spreadsheet's CSV. The service checks again.
+// Lists of invitees: checks their rows, reads their files and writes them. The service checks the rows again.
 
 import { t } from "../words.js";
-import { csvRows } from "./csv.js";
+import { entriesIn } from "./list-reader.js";
 import { LONGEST_MESSAGE, rolesUpTo } from "./invite-form.js";
 import { ROLES } from "./community-page.js";
 
@@ -16,66 +16,37 @@ import { ROLES } from "./community-page.js";
  * @property {string} role as written; empty without one
  * @property {string} message
  * @property {string} locale
+ * @property {boolean} isUnreadable
  * @property {string} problem empty without one
  */
 
-/** The names of the columns in the languages of the pages. */
-const COLUMNS = {
-  email:
-    /^(e-?mail|mail|(e-?mail[- ])?address|(e-?mail-?)?adresse( (e-?)?mail)?|courriel|correo( electr[oó]nico)?|direcci[oó]n)$/,
-  role: /^(role|rolle|r[oô]le|rol)$/,
-  message: /^(message|nachricht|mensaje)$/,
-  locale: /^(locale|language|sprache|langue|idioma)$/,
-};
-/** @type {(keyof typeof COLUMNS)[]} */
-const ORDER = ["email", "role", "message", "locale"];
 const ADDRESS = /^[\x21-\x3f\x41-\x7e]+@[^\s@<>,;:"()\\[\]]+\.[^\s@<>,;:"()\\[\]]+$/;
-// The apostrophe that exports put before formulas.
-const GUARD = /(^[ "]*|[;\t\r\n][\s"]*)'(?='*[=+\-@\uff1d\uff0b\uff0d\uff20])/g;
-const NAMED = /^.*<\s*([^<>\s]+)\s*>$/;
 
 /**
  * The rows of a text. An unreadable line becomes a row with a problem.
  * @param {string} text
  * @returns {Row[]}
  */
-export function rowsIn(text) {
-  const lines = csvRows(text)
-    .map(({ line, cells }) => ({ line, cells: cells.map((cell) => cell.replace(GUARD, "$1")) }))
-    .filter(({ cells }) => cells.some(Boolean));
-  const head = lines[0] && columnsOf(lines[0].cells);
-  const columns = head || ORDER;
-  return lines.slice(head ? 1 : 0).flatMap(({ line, cells }) => {
-    if (!head && cells.length > 1 && cells.every((cell) => !cell || cell.includes("@"))) {
-      return cells.filter(Boolean).map((cell) => rowOf(line, ["email"], [cell]));
-    }
-    return [rowOf(line, columns, cells)];
-  });
-}
+export const rowsIn = (text) =>
+  entriesIn(text).map((entry) => ({
+    ...entry,
+    role: entry.role.toUpperCase(),
+    problem: entry.isUnreadable ? t("many.quotes") : "",
+  }));
 
 /**
- * @param {string[]} cells
- * @returns {(keyof typeof COLUMNS | null)[] | null} null when the first line has no column names
+ * A text that gives these rows again.
+ * @param {Row[]} rows
  */
-function columnsOf(cells) {
-  if (cells.some((cell) => cell.includes("@"))) return null;
-  const names = cells.map((cell) => ORDER.find((name) => COLUMNS[name].test(cell.toLowerCase())) ?? null);
-  return names.includes("email") ? names : null;
+export const listOf = (rows) => rows.map(lineOf).join("\n");
+
+/** @param {Row} row */
+function lineOf({ email, role, message, locale, isUnreadable }) {
+  return isUnreadable ? email : [email, role, message, locale].map(quoted).join(",").replace(/,+$/, "");
 }
 
-/**
- * @param {number} line
- * @param {(keyof typeof COLUMNS | null)[]} columns
- * @param {string[]} cells
- * @returns {Row}
- */
-function rowOf(line, columns, cells) {
-  const cell = (/** @type {keyof typeof COLUMNS} */ name) => cells[columns.indexOf(name)] ?? "";
-  const email = cell("email")
-    .replace(NAMED, "$1")
-    .replace(/^mailto:/i, "");
-  return { line, email, role: cell("role").toUpperCase(), message: cell("message"), locale: cell("locale"), problem: "" };
-}
+/** @param {string} cell */
+const quoted = (cell) => (/["<>,;\t\n]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell);
 
 /**
  * Sets the problem of each row.
@@ -89,7 +60,7 @@ export function checkRows(rows, { viewerRole, policy }) {
   for (const row of rows) {
     const address = row.email.toLowerCase();
     const first = seen.get(address);
-    row.problem = problemOf(row, viewerRole, allowed) || (first === undefined ? "" : t("many.twice", { line: first }));
+    row.problem ||= problemOf(row, viewerRole, allowed) || (first === undefined ? "" : t("many.twice", { line: first }));
     if (!row.problem) seen.set(address, row.line);
   }
 }
