@@ -116,8 +116,9 @@ def _table_row(row: "_Row", separator: str, columns: dict[str, int]) -> list[Ent
         return [Entry(row.line, _trimmed(row.text), is_unreadable=True)]
     if not any(cells):
         return []
-    named = {name: cells[at] for name, at in columns.items() if at < len(cells)}
-    return [Entry(row.line, _address_in(named.pop("email", "")), **named)]
+    named = {column: cells[at] for column, at in columns.items() if at < len(cells)}
+    email, role, message, locale = (named.get(column, "") for column in _COLUMNS)
+    return [Entry(row.line, _address_in(email), role, message, locale)]
 
 
 # ---------------------------------------------------------------------------------------------------------------- rows

@@ -145,7 +145,12 @@ async def test_quoted_names_and_cells_are_read_with_their_lines(site: Site) -> N
         page = await open_invite_many(site, owner)
         await page.get_by_label("Addresses", exact=True).fill(pasted)
         cells = page.locator(".many tbody tr td")
-        emails = ["ada@example.com", "bob@example.com", re.compile("^carol@example.comHello,"), "last"]
+        emails: list[str | re.Pattern[str]] = [
+            "ada@example.com",
+            "bob@example.com",
+            re.compile("^carol@example.comHello,"),
+            "last",
+        ]
         await expect(page.locator(".many tbody tr td:nth-child(2)")).to_have_text(emails)
         lines = await cells.evaluate_all(
             "cells => cells.filter((_, index) => index % 4 === 0).map((cell) => cell.textContent)"
