@@ -3,13 +3,18 @@
 Canonical is an ASCII local part and an A-label domain, both in lower case. Nothing is folded (no dots, no plus
 tags: H080), nothing is mapped from Unicode (H075), and the database compares bytes. Mail goes to this form (H086),
 and every mail parser reads it as this one address (H185). Only limits count by mailbox (`mailbox_of`).
+
+People read and write domains in Unicode: `as_written` gives that form of a canonical address, for pages, mails and files.
 """
 
 import hmac
 import re
+import unicodedata
+from functools import lru_cache
 from typing import Final, NewType
 
 import idna
+import regex
 from email_validator import EmailNotValidError, validate_email
 
 from service.languages import Sentence, sentence
@@ -99,6 +104,65 @@ def masked(address: str) -> str:
     """Enough for its owner to recognise: a•••@example.com, and •••@example.com where the local part is one letter."""
     local, _, domain = address.rpartition("@")
     return f"{local[0] if len(local) > 1 else ''}•••@{domain}"
+
+
+# ------------------------------------------------------------------------------------------------- as people write it
+
+# Letters of Latin alphabets without a decomposition into a letter of ASCII and marks. Other such letters are phonetic, or
+# look like one of ASCII (the dotless i, the script g).
+_LATIN: Final = frozenset("abcdefghijklmnopqrstuvwxyzæœßøđħłðþŋ0123456789-")
+# UTS 39 section 5.2, single script: one script in a label, with digits and hyphens of ASCII. Japanese, Korean and Bopomofo
+# are written together with Han.
+_SCRIPTS: Final = tuple(
+    regex.compile("[" + "".join(r"\p{scx=" + name + "}" for name in names.split()) + "0-9-]+")
+    for names in (
+        "Arab", "Beng", "Cyrl", "Deva", "Geor", "Grek", "Gujr", "Guru", "Hang Hani", "Hani Hira Kana", "Bopo Hani", "Hebr",
+        "Khmr", "Knda", "Laoo", "Mlym", "Mymr", "Orya", "Sinh", "Taml", "Telu", "Thaa", "Thai", "Tibt",
+    )
+)  # fmt: skip
+# Cyrillic and Greek letters that pass for letters of ASCII. A label of these alone could imitate a Latin one.
+_CYRILLIC_IMITATIONS: Final = (
+    r"\u0430\u0432\u0433\u0435\u043a\u043c\u043d\u043e\u043f\u0440\u0441\u0442\u0443"
+    r"\u0445\u044a\u044c\u0455\u0456\u0458\u0461\u0475\u04af\u04bb\u04bd\u04cf\u0501"
+    r"\u051b\u051d"
+)
+_GREEK_IMITATIONS: Final = (
+    r"\u03b1\u03b2\u03b3\u03b5\u03b7\u03b9\u03ba\u03bd\u03bf\u03c0\u03c1\u03c3\u03c4\u03c5\u03c7\u03c9\u03f2"
+)
+_IMITATIONS: Final = regex.compile(f"[{_CYRILLIC_IMITATIONS}{_GREEK_IMITATIONS}0-9-]+")
+
+
+def as_written(address: str) -> str:
+    """The address, or the domain, as people write it: bücher.example instead of xn--bcher-kva.example.
+
+    A label stays an A-label unless its letters are of one script, and cannot pass for letters of ASCII (UTS 39).
+    """
+    if "xn--" not in address:
+        return address
+    local, at, domain = address.rpartition("@")
+    return local + at + _domain_as_written(domain)
+
+
+@lru_cache(maxsize=4096)
+def _domain_as_written(domain: str) -> str:
+    return ".".join(map(_label_as_written, domain.split(".")))
+
+
+def _label_as_written(label: str) -> str:
+    if not label.startswith("xn--"):
+        return label
+    try:
+        written = idna.decode(label, strict=True)
+    except idna.IDNAError:  # stored by an earlier version
+        return label
+    return written if _is_unmistakable(written) else label
+
+
+def _is_unmistakable(label: str) -> bool:
+    bases = "".join(unicodedata.normalize("NFD", letter)[0] for letter in label)
+    if _LATIN.issuperset(bases):
+        return True
+    return any(script.fullmatch(label) for script in _SCRIPTS) and not _IMITATIONS.fullmatch(bases)
 
 
 def _halves(address: str) -> tuple[str, str]:

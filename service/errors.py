@@ -6,6 +6,7 @@ formats it for its reader (`service.languages.Sentence`). docs/clients.md lists 
 
 from datetime import timedelta
 
+from service.addresses import as_written
 from service.languages import Sentence, sentence
 
 
@@ -105,7 +106,7 @@ class EmailDomainNotAllowed(ExpectedError):
             sentence(
                 "EMAIL_DOMAIN_NOT_ALLOWED",
                 "This community invites addresses at these domains only: %(domains)s.",
-                domains=tuple(allowed_domains),
+                domains=tuple(as_written(domain) for domain in allowed_domains),
             )
         )
         self.allowed_domains = allowed_domains

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final, TypeVar
 
+from service.addresses import as_written
 from service.audit_log.log import AuditFilter, AuditLogQuery, EventView, audit_log_pages
 from service.communities.access import CommunityAccess
 from service.communities.members import MemberView
@@ -76,9 +77,9 @@ def _invitations(
 
 def _invitation_cells(view: InvitationView) -> Iterable[Any]:
     return (
-        view.id, view.email, view.role, view.status, view.delivery, localized(view.delivery_reason), _member_cell(view.inviter),
+        view.id, as_written(view.email), view.role, view.status, view.delivery, localized(view.delivery_reason), _member_cell(view.inviter),
         view.created_at, view.expires_at, view.last_sent_at, view.delivered_at, view.accepted_at,
-        _member_cell(view.accepted_by), view.declined_at, view.revoked_at, _member_cell(view.revoked_by), view.proposed_email,
+        _member_cell(view.accepted_by), view.declined_at, view.revoked_at, _member_cell(view.revoked_by), view.proposed_email and as_written(view.proposed_email),
         view.message,
     )  # fmt: skip
 
@@ -97,7 +98,7 @@ def _event_cells(event: EventView) -> Iterable[Any]:
 
 
 def _member_cell(member: MemberView | None) -> str | None:
-    return None if member is None else member.email or member.name or member.id
+    return None if member is None else as_written(member.email or "") or member.name or member.id
 
 
 def csv_line(cells: Iterable[Any]) -> str:

@@ -9,6 +9,7 @@ from typing import Final
 
 import orjson
 
+from service.addresses import as_written
 from service.languages import Sentence, gettext_noop
 
 _MESSAGES: Final[Mapping[str, str]] = {
@@ -141,6 +142,7 @@ _MESSAGES: Final[Mapping[str, str]] = {
 }
 
 CODES: Final = frozenset(_MESSAGES)
+_ADDRESSES: Final = frozenset({"address", "signed_in", "invited"})
 
 
 def flow_sentence(code: str, /, **facts: str) -> Sentence:
@@ -160,8 +162,9 @@ def from_columns(message: str | None, code: str | None, facts: Mapping[str, str]
     """
     if message:
         return Sentence(message)
-    return (
-        flow_sentence(str(code), **(facts if isinstance(facts, dict) else {}))
-        if code in CODES
-        else flow_sentence("STARTED")
+    if code not in CODES:
+        return flow_sentence("STARTED")
+    stored = facts if isinstance(facts, dict) else {}
+    return flow_sentence(
+        str(code), **{name: as_written(fact) if name in _ADDRESSES else fact for name, fact in stored.items()}
     )

@@ -19,7 +19,7 @@ from aiosmtplib.email import quote_address
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from service.addresses import Address, AddressInvalid, canonical, domain_of, mailbox_of, masked, same
+from service.addresses import Address, AddressInvalid, as_written, canonical, domain_of, mailbox_of, masked, same
 from service.mail.message import Mail
 from service.mail.senders import parse_mail_from
 from service.mail.smtp import build_message
@@ -266,3 +266,49 @@ def test_rejected_address_names_its_fault(text: str, fault: str) -> None:
     """An admin reads the fault of an address, and the expected input."""
     with pytest.raises(AddressInvalid, match=re.escape(fault)):
         canonical(text)
+
+
+@pytest.mark.parametrize(
+    "domain",
+    [
+        "bücher.example", "müller-straße.de", "łódź.pl", "thạnh.vn", "почта.example", "россия.рф", "ελλάδα.gr", "שלום.co.il",
+        "السعودية.sa", "日本語.jp", "ひらがな.jp", "例え.テスト", "한국.kr", "ไทย.th", "सभा.भारत", "xn--a.bücher.example",
+    ],
+)  # fmt: skip
+def test_domains_are_shown_as_people_write_them(domain: str) -> None:
+    """A label of one script is shown in Unicode, and means the same address when it is entered again."""
+    if domain.startswith("xn--"):  # no A-label of IDNA 2008, stored by an earlier version
+        assert as_written("a@xn--a.xn--bcher-kva.example") == "a@xn--a.bücher.example"
+        return
+    stored = canonical(f"alice@{domain}")
+    assert as_written(stored) == f"alice@{domain}"
+    assert canonical(as_written(stored)) == stored
+    assert as_written(masked(stored)) == f"a•••@{domain}"
+    assert as_written(domain_of(stored)) == domain
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        "xn--80ak6aa92e.com",  # "apple" in Cyrillic
+        "xn--ypal-43d9g.com",  # "paypal" with two Cyrillic letters
+        "xn--oogle-qmc.com",  # "google" with the script g
+        "xn--stanbul-qfb.example",  # "istanbul" with a dotless i
+        "xn--mxa.example",  # one Greek letter
+        "xn--apple-6e1k07e.jp",  # Latin and Han
+        "xn--a.com", "xn--.com", "XN--BCHER-KVA.example",
+    ],
+)  # fmt: skip
+def test_imitated_domains_are_shown_in_ascii(stored: str) -> None:
+    """H213: a label of several scripts, or of letters that pass for letters of ASCII, stays an A-label."""
+    assert as_written(f"alice@{stored}") == f"alice@{stored}"
+
+
+@given(st.text(max_size=12), st.sampled_from(["com", "рф", "xn--p1ai"]))
+def test_every_written_form_is_the_same_address(label: str, top: str) -> None:
+    """Each address that can be invited reads back from its written form."""
+    try:
+        stored = canonical(f"alice@{label}.{top}")
+    except AddressInvalid:
+        return
+    assert canonical(as_written(stored)) == stored

@@ -89,6 +89,7 @@ ROWS: Final[dict[str, Rows]] = {
     "InvitationConnection.edges": _PAGE_OF_INVITATIONS,
     "InvitationConnection.nodes": _PAGE_OF_INVITATIONS,
     "InvitationPolicy.allowedEmailDomains": Rows(MOST_DOMAINS),
+    "InvitationPolicy.displayEmailDomains": Rows(MOST_DOMAINS),
     "InviteMembersSuccess.outcomes": Rows(MOST_INVITEES, "invitees", one_community=True),
     "InvitePreview.providers": _PROVIDERS,
     "MembershipConnection.edges": _PAGE,

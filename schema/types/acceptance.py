@@ -9,7 +9,7 @@ from schema.context import Info
 from schema.types.communities import membership_with_community
 from schema.types.members import Membership
 from schema.types.providers import Provider, providers_of
-from service.addresses import masked
+from service.addresses import as_written, masked
 from service.communities.members import memberships_of
 from service.flow_sentences import from_columns
 from service.invitations.accept import AcceptanceStatus
@@ -44,7 +44,7 @@ class InvitePreview:
         return cls(
             community_name=link.community_name,
             inviter_name=invited_by(link),
-            masked_email=masked(link.email),
+            masked_email=as_written(masked(link.email)),
             role=link.role,
             message=link.message,
             link_expires_at=link.expires_at,
@@ -103,8 +103,8 @@ class Acceptance:
             status=status,
             community_name=link.community_name,
             membership=membership,
-            masked_email=masked(link.email),
-            signed_in_email=flow.signed_in_email,
+            masked_email=as_written(masked(link.email)),
+            signed_in_email=flow.signed_in_email and as_written(flow.signed_in_email),
             provider=Provider.from_optional(context.provider(flow.provider_id)),
             message=localized(message),
             can_retry=may_retry(flow, link, context.now),

@@ -10,6 +10,7 @@ from schema.types.nodes import Node
 from schema.types.providers import Provider
 from service import models
 from service.accounts.access_tokens import AccessTokenView, Scope
+from service.addresses import as_written
 from service.models import Role
 
 
@@ -39,6 +40,7 @@ class Identity(Node):
     provider: Provider | None
     issuer: str
     email: str | None
+    display_email: str | None = strawberry.field(description="The same address as people write it.")
     linked_at: datetime
     last_used_at: datetime | None
 
@@ -49,6 +51,7 @@ class Identity(Node):
             provider=Provider.from_optional(info.context.provider(identity.provider_id)),
             issuer=identity.issuer,
             email=identity.email,
+            display_email=identity.email and as_written(identity.email),
             linked_at=identity.linked_at,
             last_used_at=identity.last_used_at,
         )

@@ -17,6 +17,7 @@ from schema.types.invitations import (
 )
 from schema.types.members import Membership, MembershipConnection, MembershipEdge
 from schema.types.nodes import Node, page_info_of
+from service.addresses import as_written
 from service.audit_log.log import AuditLogQuery
 from service.communities.access import CommunityAccess
 from service.communities.members import MembershipView, MembersQuery
@@ -33,6 +34,7 @@ class InvitationPolicy:
     allowed_email_domains: list[str] = strawberry.field(
         description="Invitee domains that are allowed; empty means any."
     )
+    display_email_domains: list[str] = strawberry.field(description="The same domains as people write them.")
     seat_limit: int | None = strawberry.field(description="Members plus pending invitations; null means no limit.")
     locale: str | None = strawberry.field(
         description="Language of mails for invitations without a locale, BCP 47; null means English."
@@ -61,6 +63,7 @@ class Community(Node):
             link_minutes=access.link_minutes,
             invitation_days=access.invitation_days,
             allowed_email_domains=list(access.allowed_email_domains),
+            display_email_domains=[as_written(domain) for domain in access.allowed_email_domains],
             seat_limit=access.seat_limit,
             locale=access.locale,
         )

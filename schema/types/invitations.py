@@ -10,6 +10,7 @@ from schema.cursors import BadArgument, cursor_at, cut, page_size, position_of
 from schema.types.audit import AuditEvent, AuditEventConnection, event_connection
 from schema.types.members import Member
 from schema.types.nodes import Node, PageInfo, set_of
+from service.addresses import as_written
 from service.audit_log.log import TimelineQuery
 from service.communities.access import CommunityAccess
 from service.errors import InvalidInput
@@ -39,6 +40,10 @@ strawberry.enum(
 class Invitation(Node):
     community: Annotated["Community", strawberry.lazy("schema.types.communities")]
     email: str
+    display_email: str = strawberry.field(
+        description="The address as people write it: bücher.example instead of xn--bcher-kva.example. A domain that could be"
+        " mistaken for another one stays in ASCII."
+    )
     role: Role
     message: str | None = strawberry.field(description="The inviter's words to the invitee; plain text.")
     locale: str | None = strawberry.field(description="Language of the mail, BCP 47.")
@@ -75,6 +80,7 @@ class Invitation(Node):
     proposed_email: str | None = strawberry.field(
         description="Another address that the holder of a link proved and asked to be invited at; an admin decides."
     )
+    display_proposed_email: str | None = strawberry.field(description="The same address as people write it.")
     can_resend: bool
     can_resend_at: datetime | None = strawberry.field(
         description="When resending is possible again, where it is only too early."
@@ -87,6 +93,7 @@ class Invitation(Node):
             id=strawberry.ID(view.id),
             community=community,
             email=view.email,
+            display_email=as_written(view.email),
             role=view.role,
             message=view.message,
             locale=view.locale,
@@ -108,6 +115,7 @@ class Invitation(Node):
             accepted_by=Member.from_optional(view.accepted_by),
             erased_at=view.erased_at,
             proposed_email=view.proposed_email,
+            display_proposed_email=view.proposed_email and as_written(view.proposed_email),
             can_resend=view.can_resend,
             can_resend_at=view.can_resend_at,
             can_revoke=view.can_revoke,
@@ -189,7 +197,9 @@ class InvitationFilter:
     statuses: list[Status] | None = None
     deliveries: list[Delivery] | None = None
     roles: list[Role] | None = None
-    email_contains: str | None = strawberry.field(default=None, description="Part of the address, in any case.")
+    email_contains: str | None = strawberry.field(
+        default=None, description="Part of the address or of displayEmail, in any case."
+    )
     created_after: datetime | None = None
     created_before: datetime | None = None
 

@@ -7,6 +7,7 @@ import strawberry
 
 from schema.context import Info
 from schema.types.nodes import Node, PageInfo
+from service.addresses import as_written
 from service.communities.access import CommunityAccess
 from service.communities.members import MembershipView, MemberView
 from service.models import Role
@@ -26,11 +27,18 @@ class Member(Node):
     email: str | None = strawberry.field(
         description="For the member themself and for admins of a community they are in; null for everybody else."
     )
+    display_email: str | None = strawberry.field(description="The same address as people write it.")
     created_at: datetime
 
     @classmethod
     def from_view(cls, member: MemberView) -> Self:
-        return cls(id=strawberry.ID(member.id), name=member.name, email=member.email, created_at=member.created_at)
+        return cls(
+            id=strawberry.ID(member.id),
+            name=member.name,
+            email=member.email,
+            display_email=member.email and as_written(member.email),
+            created_at=member.created_at,
+        )
 
     @classmethod
     def from_optional(cls, member: MemberView | None) -> Self | None:

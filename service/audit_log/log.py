@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from service.accounts.caller import Caller
+from service.addresses import as_written
 from service.audit import OTHERS
 from service.audit_log.sentences import counted, summary
 from service.communities.access import CommunityAccess, accessible_communities
@@ -222,8 +223,9 @@ def _view(
     actor = None
     if row["actor_id"] is not None:
         actor = MemberView(row["actor_id"], row["actor_name"], row["actor_email"], row["actor_created_at"])
-    member = names.get(facts.get("member_id", "")) or facts.get("email")
-    text = summary(row["kind"], facts, row["actor_name"] or row["actor_email"], member, provider_labels=labels)
+    member = names.get(facts.get("member_id", "")) or as_written(facts.get("email", ""))
+    name = row["actor_name"] or as_written(row["actor_email"] or "")
+    text = summary(row["kind"], facts, name, member, provider_labels=labels)
     text = counted(text, row["times"], row["last_at"], same_details=row["repeat_key"] != OTHERS)
     return EventView(
         row["seq"], row["id"], row["kind"], row["happened_at"], actor, row["invitation_id"], row["community_id"], text, facts, row["times"],

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Final
 
+from service.addresses import as_written
 from service.invitations.errors import LIMITS
 from service.languages import Sentence, gettext_noop
 from service.mail import reasons
@@ -232,6 +233,8 @@ def _facts(kind: str, details: Mapping[str, str]) -> dict[str, object]:
     facts["author"] = _LIFTED_BY.get(details.get("lifted_by", ""), _SOMEBODY)
     if "evidence" in details:
         facts["evidence"] = in_words(details["evidence"])
+    if "email" in details:
+        facts["email"] = as_written(details["email"])
     if "reason" in details:
         facts["reason"] = _reason(details)
     if kind == "policy.changed":
@@ -259,7 +262,10 @@ def _changes(details: Mapping[str, str]) -> tuple[Sentence, ...] | str:
     """The changes of the rules. Earlier versions stored them in English words."""
     if "changes" in details:
         return details["changes"]
-    changed = ((name, details[name]) for name in _CHANGES if name in details)
+    values = dict(details)
+    if domains := details.get("allowedEmailDomains"):
+        values["allowedEmailDomains"] = ", ".join(map(as_written, domains.split(", ")))
+    changed = ((name, values[name]) for name in _CHANGES if name in values)
     return tuple(
         Sentence(_CHANGES[name], facts={"value": value}) if value else Sentence(_REMOVALS[name])
         for name, value in changed

@@ -7,12 +7,15 @@ lifetime in days. Within one lifetime an earlier invitation expires earlier, so 
 of one index.
 """
 
-from collections.abc import Iterable
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from service.database import Params
+from service.addresses import as_written
+from service.database import Params, select
 from service.errors import InvalidInput
 from service.invitation_status import Status, delivery_is, depends_on_time, is_open, is_unended, status_is
 from service.languages import sentence
@@ -25,7 +28,11 @@ _LONGEST_PART: Final = 254
 
 @dataclass(frozen=True, slots=True)
 class InvitationFilter:
-    """Conditions, joined by AND. A field without a value adds no condition. `created_after` and `created_before` are exclusive."""
+    """Conditions, joined by AND. A field without a value adds no condition. `created_after` and `created_before` are exclusive.
+
+    `international` are patterns of addresses that contain `email_contains` as people write them. They depend on the
+    community, and `with_international_addresses` adds them.
+    """
 
     statuses: frozenset[Status] | None = None
     deliveries: frozenset[Delivery] | None = None
@@ -33,6 +40,7 @@ class InvitationFilter:
     email_contains: str | None = None
     created_after: datetime | None = None
     created_before: datetime | None = None
+    international: tuple[str, ...] = ()
 
     @property
     def signature(self) -> str:
@@ -200,11 +208,54 @@ def _rest(conditions: InvitationFilter, params: Params, now: datetime) -> list[s
     if conditions.roles and (conditions.statuses or conditions.deliveries):
         rest.append(_any(map(_is_role, sorted(conditions.roles))))
     if conditions.email_contains is not None:
-        rest.append(f"i.email LIKE {params.add(_containing(conditions.email_contains))} ESCAPE '\\'")
+        patterns = (f"%{_literal(_normal(conditions.email_contains))}%", *conditions.international)
+        rest.append(_any(f"i.email LIKE {params.add(pattern)} ESCAPE '\\'" for pattern in patterns))
     return rest
 
 
-def _containing(part: str) -> str:
-    """Returns a LIKE pattern for a part of an address with % and _ escaped. Stored addresses are lower case."""
-    escaped = part.strip().lower().replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-    return f"%{escaped}%"
+def _normal(part: str) -> str:
+    """Returns a part of an address in the form of stored ones: lower case, and composed letters."""
+    return unicodedata.normalize("NFC", part.strip().lower())
+
+
+def _literal(text: str) -> str:
+    """Escapes the wildcards of LIKE."""
+    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+
+
+# ---------------------------------------------------------------------------------------------- international domains
+
+_MOST_DOMAINS: Final = 200  # SQLite limits the depth of a condition
+# The domain of an address, on both engines: rtrim removes every character after the @.
+_DOMAINS: Final = """
+SELECT DISTINCT community_id, replace(email, rtrim(email, replace(email, '@', '')), '') AS domain
+FROM invitations WHERE community_id IN ({communities}) AND email LIKE '%xn--%'
+"""
+
+
+async def with_international_addresses(keys: Sequence[tuple[str, InvitationFilter]]) -> list[InvitationFilter]:
+    """Adds the addresses that a filter selects by their written form, such as bücher.example, to the filters.
+
+    Addresses are stored with A-labels, and a part of a domain has no A-label. One statement reads the international domains
+    of the communities; without a filter by address, none is run.
+    """
+    params = Params()
+    marks = params.add_all({community_id for community_id, conditions in keys if conditions.email_contains is not None})
+    domains: dict[str, list[str]] = defaultdict(list)
+    for row in await select(_DOMAINS.format(communities=marks), *params.values) if marks else []:
+        domains[row["community_id"]].append(row["domain"])
+    return [
+        replace(conditions, international=_international(conditions.email_contains, domains[community_id]))
+        for community_id, conditions in keys
+    ]
+
+
+def _international(part: str | None, domains: list[str]) -> tuple[str, ...]:
+    """Returns LIKE patterns for the addresses whose written form contains the part."""
+    local, at, rest = _normal(part or "").rpartition("@")
+    found = (
+        domain
+        for domain in sorted(domains)
+        if (as_written(domain).startswith(rest) if at else rest in as_written(domain))
+    )
+    return tuple(f"%{_literal(local)}@{_literal(domain)}" for domain in found)[:_MOST_DOMAINS]

@@ -4,7 +4,7 @@ This is a hot path: each row becomes plain values once, and no row causes a furt
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
@@ -14,7 +14,7 @@ from service.communities.members import MemberView
 from service.database import Params, select, select_pages
 from service.database.shares import in_slices
 from service.invitation_status import Status, delivery_of, is_open, status_is, status_of
-from service.invitations.search import InvitationFilter, filter_condition, newest_sql
+from service.invitations.search import InvitationFilter, filter_condition, newest_sql, with_international_addresses
 from service.languages import Sentence, sentence
 from service.mail import reasons
 from service.models import Delivery, Role
@@ -105,9 +105,13 @@ class InvitationsQuery:
 async def invitation_pages(
     queries: Sequence[InvitationsQuery], *, now: datetime, settings: Settings
 ) -> list[list[InvitationView]]:
-    """Returns the pages, in one statement."""
+    """Returns the pages, in one statement; a filter by address runs another one."""
     params = Params()
-    keys = [_keys(query, params, now) for query in queries]
+    filters = await with_international_addresses([(query.access.community_id, query.conditions) for query in queries])
+    keys = [
+        _keys(replace(query, conditions=conditions), params, now)
+        for query, conditions in zip(queries, filters, strict=True)
+    ]
     return [
         [invitation_view(row, query.access, now=now, settings=settings) async for row in in_slices(rows)]
         for query, rows in zip(queries, await select_pages(keys, _PAGES, params), strict=True)
@@ -127,12 +131,13 @@ def _keys(query: InvitationsQuery, params: Params, now: datetime) -> str:
 
 
 async def count_invitations(keys: Sequence[tuple[str, InvitationFilter]], *, now: datetime) -> list[int]:
-    """Counts the invitations of a community that each filter selects, in one statement."""
+    """Counts the invitations of a community that each filter selects, in one statement; a filter by address runs another one."""
     params = Params()
+    filters = await with_international_addresses(keys)
     sql = " UNION ALL ".join(
         f"SELECT {number} AS page, count(*) AS invitations FROM invitations i WHERE"  # noqa: S608 -- constants and placeholders
         f" {filter_condition(community_id, conditions, params, now=now)}"
-        for number, (community_id, conditions) in enumerate(keys)
+        for number, ((community_id, _), conditions) in enumerate(zip(keys, filters, strict=True))
     )
     found = {row["page"]: int(row["invitations"]) for row in await select(sql, *params.values)}
     return [found[number] for number in range(len(keys))]

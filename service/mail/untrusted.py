@@ -15,7 +15,7 @@ import re
 import unicodedata
 from typing import Final
 
-from service.addresses import Address
+from service.addresses import Address, as_written
 
 _LONGEST_NAME: Final = 100
 _LONGEST_MESSAGE: Final = 1_000
@@ -54,10 +54,14 @@ def plain_message(message: str) -> str:
 
 
 def plain_address(address: Address) -> str:
-    """Returns a usual address unchanged, and another with narrow no-break spaces that break links."""
-    if _PLAIN_ADDRESS.fullmatch(address):
+    """Returns a usual address unchanged, and another with narrow no-break spaces that break links.
+
+    A domain is in Unicode, as people write it. Mail programs that know ASCII only could link a part of it.
+    """
+    written = as_written(address)
+    if written == address and _PLAIN_ADDRESS.fullmatch(address):
         return address
-    return _unlinked(address).replace(_HAIR_SPACE, "\u202f")
+    return _isolated(_unlinked(written).replace(_HAIR_SPACE, "\u202f"))
 
 
 def _visible(text: str) -> str:

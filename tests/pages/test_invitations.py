@@ -302,3 +302,43 @@ async def test_losing_a_role_closes_the_view(site: Site) -> None:
         await Membership.filter(role=Role.ADMIN).update(role=Role.MEMBER)
         await expect(page.get_by_role("heading", name="Members")).to_be_visible()
         await expect(page.get_by_role("link", name="Audit log")).to_have_count(0)
+
+
+async def test_international_domains_are_shown_as_people_write_them(site: Site) -> None:
+    """A typed bücher.example stands in the confirmation, the row, the invitation and the rules as it was typed, with the
+    stored form next to it. A part of it finds the row, which follows live changes.
+    """
+    async with site.owner() as owner:
+        page = await site.person()
+        await sign_in(page)
+        community = f"/#/communities/{await owner.community_id()}"
+        await page.goto(community)
+        await page.get_by_label("Email address").fill("alice@bücher.example")
+        await press(page, "Send invitation")
+        await expect(visible_text(page, "The invitation to alice@bücher.example is on its way.")).to_be_visible()
+        row = rows(page).filter(has_text="alice")
+        await expect(row.locator(".email")).to_have_text("alice@bücher.example xn--bcher-kva.example")
+        await expect(rows(page).filter(has_text=OWNER).locator(".email")).to_have_text(OWNER)
+        await wait_for_funnel(page)
+        await page.get_by_label("Search by address").fill("BÜCH")
+        await expect(rows(page)).to_have_count(1)
+        await site.service.deliver()
+        await expect(row).to_contain_text("Sent")
+        await assert_accessible(page, "international domain")
+        await row.click()
+        await expect(heading(page)).to_have_text("alice@bücher.example xn--bcher-kva.example")
+        await expect(page).to_have_title("alice@bücher.example · Guestlist")
+        await page.goto(f"{community}/rules")
+        domains = page.get_by_label("Domains that can be invited")
+        await domains.fill("bücher.example\nexample.com")
+        await press(page, "Save the rules")
+        await expect(visible_text(page, "The rules are saved.")).to_be_visible()
+        await expect(domains).to_have_value("example.com\nbücher.example")
+        saved = await hold_answer(page, "mutation UpdatePolicy(")
+        await press(page, "Save the rules")
+        await saved.is_given()
+        assert saved.request is not None
+        assert '"allowedEmailDomains":' not in (saved.request.post_data or "")
+        saved.released.set()
+        await page.goto(community)
+        await expect(visible_text(page, re.compile("Only addresses at example.com and bücher.example"))).to_be_visible()

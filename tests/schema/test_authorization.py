@@ -170,6 +170,7 @@ GUARDED: dict[str, tuple[str, tuple[str, str, str]]] = {
     "Community.quota": ("quota { byYou }", ("null", "set", "set")),
     "Community.auditLog": ("auditLog { nodes { id } }", ("null", "set", "set")),
     "Member.email": ("memberships { nodes { member { email } } }", ("null", "set", "set")),
+    "Member.displayEmail": ("memberships { nodes { member { displayEmail } } }", ("null", "set", "set")),
     "Membership.viewerCanChange": ("memberships { nodes { viewerCanChange } }", ("null", "null", "set")),
 }
 
@@ -178,11 +179,11 @@ OPEN: dict[str, str] = {
     "Community": "id name viewerRole memberCount memberships policy",
     "Membership": "id member community role joinedAt",
     "Member": "id name createdAt",
-    "InvitationPolicy": "linkMinutes invitationDays allowedEmailDomains seatLimit locale",
+    "InvitationPolicy": "linkMinutes invitationDays allowedEmailDomains displayEmailDomains seatLimit locale",
     "InvitationQuota": "byYou byCommunity resetsAt",
-    "Invitation": "id community email role message locale inviter status blockedReason blockedCode delivery deliveryReason"
+    "Invitation": "id community email displayEmail role message locale inviter status blockedReason blockedCode delivery deliveryReason"
     " deliveryCode createdAt"
-    " expiresAt lastSentAt deliveredAt acceptedAt declinedAt revokedAt revokedBy acceptedBy erasedAt proposedEmail canResend"
+    " expiresAt lastSentAt deliveredAt acceptedAt declinedAt revokedAt revokedBy acceptedBy erasedAt proposedEmail displayProposedEmail canResend"
     " canResendAt canRevoke timeline",
     "InvitationCounts": "pending accepted declined revoked expired",
     "InvitationWeek": "startsAt invited sent delivered opened accepted",
@@ -195,7 +196,7 @@ OPEN: dict[str, str] = {
     "SignInOutcome": "status provider message",
     "PageInfo": "hasNextPage hasPreviousPage startCursor endCursor",
     "Viewer": "member memberships identities sessions accessTokens mayCreateCommunities",
-    "Identity": "id provider issuer email linkedAt lastUsedAt",
+    "Identity": "id provider issuer email displayEmail linkedAt lastUsedAt",
     "Session": "id current createdAt lastSeenAt provider userAgent",
     "AccessToken": "id name scopes communityIds createdAt expiresAt lastUsedAt highestRole",
 }
@@ -284,7 +285,7 @@ def _value(found: Any, role: str) -> str:
     value = next(iter(found.values()))
     if isinstance(value, dict) and "nodes" in value and "id" not in str(value["nodes"][0].keys()):
         others = value["nodes"][0] if role != "owner" else value["nodes"][1]
-        value = others.get("viewerCanChange") or (others.get("member") or {}).get("email")
+        value = others.get("viewerCanChange") or next(iter((others.get("member") or {}).values()), None)
     return "set" if value else "null"
 
 

@@ -207,7 +207,7 @@ export type AuditAuditEvent = {
   summary: string;
   times: number;
   lastAt: string | null;
-  actor: SessionMember | null;
+  actor: AuditMember | null;
   invitation: AuditInvitation | null;
 };
 
@@ -227,7 +227,13 @@ export type AuditCommunity = {
 
 export type AuditInvitation = {
   id: string;
-  email: string;
+  displayEmail: string;
+};
+
+export type AuditMember = {
+  id: string;
+  name: string | null;
+  displayEmail: string | null;
 };
 
 export type ChangeRoleMembership = {
@@ -384,7 +390,7 @@ export type DeclineInviteResult =
     };
 
 export type EarlierInvitationInvitation = {
-  email: string;
+  displayEmail: string;
   role: Role;
   message: string | null;
   locale: string | null;
@@ -399,6 +405,7 @@ export type Identity = {
   id: string;
   provider: Provider | null;
   email: string | null;
+  displayEmail: string | null;
   linkedAt: string;
   lastUsedAt: string | null;
 };
@@ -434,6 +441,7 @@ export type InvitationCounts = {
 export type InvitationInvitation = {
   id: string;
   email: string;
+  displayEmail: string;
   role: Role;
   status: InvitationStatus;
   blockedReason: string | null;
@@ -447,11 +455,12 @@ export type InvitationInvitation = {
   declinedAt: string | null;
   revokedAt: string | null;
   proposedEmail: string | null;
+  displayProposedEmail: string | null;
   message: string | null;
   locale: string | null;
-  inviter: SessionMember | null;
-  revokedBy: SessionMember | null;
-  acceptedBy: SessionMember | null;
+  inviter: AuditMember | null;
+  revokedBy: AuditMember | null;
+  acceptedBy: AuditMember | null;
   canResend: boolean;
   canResendAt: string | null;
   canRevoke: boolean;
@@ -464,6 +473,7 @@ export type InvitationPolicy = {
   linkMinutes: number;
   invitationDays: number;
   allowedEmailDomains: string[];
+  displayEmailDomains: string[];
   seatLimit: number | null;
   locale: string | null;
 };
@@ -496,6 +506,7 @@ export type InvitationsCommunity = {
 export type InvitationsInvitation = {
   id: string;
   email: string;
+  displayEmail: string;
   role: Role;
   status: InvitationStatus;
   blockedReason: string | null;
@@ -509,6 +520,7 @@ export type InvitationsInvitation = {
   declinedAt: string | null;
   revokedAt: string | null;
   proposedEmail: string | null;
+  displayProposedEmail: string | null;
 };
 
 export type InvitationsInvitationConnection = {
@@ -965,6 +977,7 @@ export type SessionMember = {
   id: string;
   name: string | null;
   email: string | null;
+  displayEmail: string | null;
 };
 
 export type SessionMembership = {

@@ -130,7 +130,7 @@ export const FRESH_LINK = {
 export const SESSION = {
   document: `query Session($signInId: ID) {
     viewer {
-      member { id name email } mayCreateCommunities
+      member { id name email displayEmail } mayCreateCommunities
       memberships { id role community { id name memberCount } }
     }
     signInOutcome(id: $signInId) { status provider { id label } message }
@@ -170,7 +170,7 @@ const TOKEN = `id name scopes communityIds createdAt expiresAt lastUsedAt highes
 export const ACCOUNT = {
   document: `query Account {
     viewer {
-      identities { id provider { id label } email linkedAt lastUsedAt }
+      identities { id provider { id label } email displayEmail linkedAt lastUsedAt }
       sessions { id current createdAt lastSeenAt provider { id label } userAgent }
       accessTokens { ${TOKEN} }
     }
@@ -215,10 +215,10 @@ export const CREATE_COMMUNITY = {
 };
 
 
-const INVITATION_ROW = `id email role status blockedReason delivery deliveryReason createdAt expiresAt lastSentAt deliveredAt
-  acceptedAt declinedAt revokedAt proposedEmail`;
+const INVITATION_ROW = `id email displayEmail role status blockedReason delivery deliveryReason createdAt expiresAt lastSentAt deliveredAt
+  acceptedAt declinedAt revokedAt proposedEmail displayProposedEmail`;
 
-const COMMUNITY = `id name viewerRole memberCount policy { linkMinutes invitationDays allowedEmailDomains seatLimit locale }`;
+const COMMUNITY = `id name viewerRole memberCount policy { linkMinutes invitationDays allowedEmailDomains displayEmailDomains seatLimit locale }`;
 
 /** Part of every query for a community: `viewer` is null after the session has ended. */
 const VIEWER = `viewer { member { id } }`;
@@ -268,7 +268,7 @@ export const MEMBERS = {
     community(id: $id) {
       ${COMMUNITY}
       memberships(first: $first, after: $after) {
-        nodes { id role joinedAt viewerCanChange member { id name email } } pageInfo { hasNextPage endCursor } totalCount
+        nodes { id role joinedAt viewerCanChange member { id name email displayEmail } } pageInfo { hasNextPage endCursor } totalCount
       }
     }
   }`,
@@ -323,7 +323,7 @@ export const AUDIT = {
     community(id: $id) {
       ${COMMUNITY}
       auditLog(filter: $filter, first: $first, after: $after) {
-        nodes { id kind at summary times lastAt actor { id name email } invitation { id email } }
+        nodes { id kind at summary times lastAt actor { id name displayEmail } invitation { id displayEmail } }
         pageInfo { hasNextPage endCursor }
       }
     }
@@ -335,7 +335,7 @@ export const INVITATION = {
   document: `query Invitation($id: ID!, $first: Int!, $after: String) {
     ${VIEWER}
     invitation(id: $id) {
-      ${INVITATION_ROW} message locale inviter { id name email } revokedBy { id name email } acceptedBy { id name email }
+      ${INVITATION_ROW} message locale inviter { id name displayEmail } revokedBy { id name displayEmail } acceptedBy { id name displayEmail }
       canResend canResendAt canRevoke erasedAt community { id name viewerRole }
       timeline(first: $first, after: $after) { nodes { id kind at summary times lastAt } pageInfo { hasNextPage endCursor } }
     }
@@ -344,7 +344,7 @@ export const INVITATION = {
 
 /** @type {Operation<types.EarlierInvitationData, types.EarlierInvitationVariables>} */
 export const EARLIER_INVITATION = {
-  document: `query EarlierInvitation($id: ID!) { invitation(id: $id) { email role message locale community { id } } }`,
+  document: `query EarlierInvitation($id: ID!) { invitation(id: $id) { displayEmail role message locale community { id } } }`,
 };
 
 /** @type {Operation<types.InviteData, types.InviteVariables>} */

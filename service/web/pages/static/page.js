@@ -45,6 +45,17 @@ export function append(element, ...children) {
 export const isolated = (text) => h("bdi", null, text);
 
 /**
+ * An address as people write it. Where its domain is stored in another form, this ASCII form stands next to it.
+ * @param {string} email
+ * @param {string} displayEmail
+ * @returns {Node[]}
+ */
+export function address(email, displayEmail) {
+  const domain = h("span", { class: "ascii" }, " ", isolated(email.slice(email.lastIndexOf("@") + 1)));
+  return email === displayEmail ? [isolated(email)] : [isolated(displayEmail), domain];
+}
+
+/**
  * The element with an id. Throws when the page has no such element.
  * @param {string} id
  */

@@ -2,7 +2,7 @@
 
 import { ask } from "../api.js";
 import * as api from "../operations.js";
-import { button, confirm, h, notice, problemWords, isolated, show } from "../page.js";
+import { address, button, confirm, h, notice, problemWords, isolated, show } from "../page.js";
 import { timeAgo } from "../times.js";
 import { formatDay, rich, t } from "../words.js";
 import { accessTokens } from "./access-tokens.js";
@@ -16,11 +16,11 @@ import { linkButtons, providersOf } from "./sign-in.js";
 export async function account(context) {
   const { viewer, providers } = await ask(api.ACCOUNT, {}, { signal: context.signal });
   if (!viewer) return context.endSession();
-  const { name, email } = context.viewer.member;
+  const { name, email, displayEmail } = context.viewer.member;
   const ownProviders = providersOf(viewer.identities);
   const parts = [
     h("h1", null, t("account.title")),
-    h("p", { class: "quiet" }, name && [isolated(name), " · "], email && isolated(email)),
+    h("p", { class: "quiet" }, name && [isolated(name), " · "], email && address(email, displayEmail ?? email)),
     context.takeFlash(),
     h("h2", null, t("account.sign_ins")),
     h("p", { class: "quiet" }, t("account.sign_ins.text")),
@@ -45,13 +45,13 @@ const addSignInPanel = (buttons) =>
   h("section", { class: "panel" }, h("h3", null, t("account.add")), h("p", { class: "quiet" }, t("account.add.text")), buttons);
 
 /** @param {Identity} identity */
-function identity({ provider, email, linkedAt, lastUsedAt }) {
+function identity({ provider, email, displayEmail, linkedAt, lastUsedAt }) {
   const lastUse = lastUsedAt ? [" · ", ...rich("account.used", { when: timeAgo(lastUsedAt) })] : [];
   return h(
     "li",
     { class: "row" },
     h("span", { class: "email" }, provider?.label ?? t("account.provider_gone")),
-    h("span", { class: "progress quiet" }, email && [isolated(email), " · "], t("account.linked", { date: formatDay(linkedAt) }), lastUse),
+    h("span", { class: "progress quiet" }, email && [...address(email, displayEmail ?? email), " · "], t("account.linked", { date: formatDay(linkedAt) }), lastUse),
   );
 }
 

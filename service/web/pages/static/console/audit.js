@@ -12,7 +12,7 @@ import { showMissing, isAdmin, moreButton, showNotFound, showCommunityPage } fro
 /** @typedef {import("../console.js").ViewContext} ViewContext */
 /** @typedef {import("../operations.js").AuditFilter} AuditFilter */
 /** @typedef {import("../operations.js").LogEntry} LogEntry */
-/** @typedef {import("../operations.js").Member} Member */
+/** @typedef {Pick<import("../operations.js").Member, "id" | "name" | "displayEmail">} Member */
 /** @typedef {import("../operations.js").CommunityWithLog} CommunityWithLog */
 /** @typedef {import("../words.js").WordId} WordId */
 
@@ -183,7 +183,7 @@ function actors(entries, people, chosen) {
 }
 
 /** @param {Member} member */
-const nameOf = ({ name, email }) => name ?? email ?? t("members.nameless");
+const nameOf = ({ name, displayEmail }) => name ?? displayEmail ?? t("members.nameless");
 
 // ------------------------------------------------------------------------------------------------------------------ log
 
@@ -228,7 +228,7 @@ function logRow(communityId, entry) {
   const { kind, at, actor, invitation } = entry;
   const group = GROUPS.find((group) => KINDS[group].includes(kind));
   const about =
-    invitation && h("a", { href: `#/communities/${communityId}/invitations/${invitation.id}` }, isolated(invitation.email));
+    invitation && h("a", { href: `#/communities/${communityId}/invitations/${invitation.id}` }, isolated(invitation.displayEmail));
   return h(
     "li",
     { class: "row entry" },

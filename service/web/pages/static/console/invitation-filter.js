@@ -50,12 +50,12 @@ export const isEmptyFilter = (filter) => Object.keys(filter).length === 0;
  * @param {Invitation} invitation
  * @param {InvitationFilter} filter
  */
-export function matches({ status, delivery, role, email }, { statuses, deliveries, roles, emailContains }) {
+export function matches({ status, delivery, role, email, displayEmail }, { statuses, deliveries, roles, emailContains }) {
   return (
     (statuses?.includes(status) ?? true) &&
     (deliveries?.includes(delivery) ?? true) &&
     (roles?.includes(role) ?? true) &&
-    email.toLowerCase().includes((emailContains ?? "").toLowerCase())
+    [email, displayEmail].some((form) => form.toLowerCase().includes((emailContains ?? "").normalize().toLowerCase()))
   );
 }
 

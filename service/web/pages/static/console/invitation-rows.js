@@ -1,6 +1,6 @@
 // The rows of the invitations by id. A change replaces a row's content only, so the focus stays.
 
-import { h, isolated, serviceText } from "../page.js";
+import { address, h, isolated, serviceText } from "../page.js";
 import { timeAgo } from "../times.js";
 import { formatDay, rich, t } from "../words.js";
 
@@ -124,13 +124,13 @@ function content(invitation) {
   const waiting = invitation.status === "PENDING";
   const reason = waiting ? problemOf(invitation) : null;
   return [
-    h("span", { class: "email" }, isolated(invitation.email)),
+    h("span", { class: "email" }, address(invitation.email, invitation.displayEmail)),
     statusBadge(invitation),
     h("span", { class: "role quiet" }, t(`invite.role.${invitation.role}`)),
     h("span", { class: "progress quiet" }, progress(invitation)),
     reason ? h("span", { class: "reason" }, serviceText(reason)) : "",
-    waiting && invitation.proposedEmail
-      ? h("span", { class: "reason request" }, rich("row.asks", { email: isolated(invitation.proposedEmail) }))
+    waiting && invitation.displayProposedEmail
+      ? h("span", { class: "reason request" }, rich("row.asks", { email: isolated(invitation.displayProposedEmail) }))
       : "",
   ].filter((child) => child !== "");
 }

@@ -2,7 +2,7 @@
 
 import { RequestFailed, ask, latest } from "../api.js";
 import * as api from "../operations.js";
-import { announce, button, confirm, h, notice, problemWords, isolated, serviceText, show } from "../page.js";
+import { address, announce, button, confirm, h, notice, problemWords, isolated, serviceText, show } from "../page.js";
 import { timeAgo, timeUntil } from "../times.js";
 import { formatTime, rich, t } from "../words.js";
 import { TROUBLE, deliveryWords, statusBadge } from "./invitation-rows.js";
@@ -12,7 +12,7 @@ import { moreButton, showNotFound, showProblem } from "./community-page.js";
 /** @typedef {import("../console.js").ViewContext} ViewContext */
 /** @typedef {import("../operations.js").AuditEvent} AuditEvent */
 /** @typedef {import("../operations.js").InvitationDetails} Invitation */
-/** @typedef {import("../operations.js").Member} Member */
+/** @typedef {Pick<import("../operations.js").Member, "name" | "displayEmail">} Member */
 /** @typedef {import("../page.js").Child} Child */
 
 const EVENTS = 100;
@@ -64,7 +64,7 @@ function render(context, shown, area, focus) {
       { class: "crumb" },
       h("a", { href: `#/communities/${shown.community.id}`, "data-key": "back" }, "← ", t("invitation.back")),
     ),
-    h("header", { class: "subject" }, h("h1", null, isolated(shown.email)), statusBadge(shown)),
+    h("header", { class: "subject" }, h("h1", null, address(shown.email, shown.displayEmail)), statusBadge(shown)),
     area.message,
     shown.blockedReason && notice("problem", serviceText(shown.blockedReason)),
     deliveryProblem(shown),
@@ -74,7 +74,7 @@ function render(context, shown, area, focus) {
   ];
   show(
     parts.filter((node) => node instanceof Node),
-    { title: shown.email, focus },
+    { title: shown.displayEmail, focus },
   );
 }
 
@@ -90,11 +90,11 @@ function deliveryProblem(shown) {
  * @param {Invitation} shown
  */
 function proposal(context, shown) {
-  const { proposedEmail: email, status, role, message, locale, community } = shown;
-  if (!email || status === "ACCEPTED") return null;
+  const { proposedEmail, displayProposedEmail: email, status, role, message, locale, community } = shown;
+  if (!proposedEmail || !email || status === "ACCEPTED") return null;
   const problems = h("div", { class: "problems" });
   const invite = button(t("proposal.button", { email }), { class: "button", problems, "data-key": "proposal" }, async () => {
-    const input = { communityId: community.id, email, role, ...(message && { message }), ...(locale && { locale }) };
+    const input = { communityId: community.id, email: proposedEmail, role, ...(message && { message }), ...(locale && { locale }) };
     const { inviteMember: answer } = await ask(api.INVITE, { input });
     const there = answer.invitation?.id;
     if (!there) return showProblem(context, /** @type {import("../api.js").Problem} */ (answer), problems);
@@ -167,7 +167,7 @@ const canInviteAgain = ({ status, erasedAt, canResend, canResendAt }) =>
  */
 async function resend(context, shown, area) {
   const { resendInvite: answer } = await ask(api.RESEND, { input: { invitationId: shown.id } });
-  if ("invitation" in answer) return showResult(area, notice("done", t("invitation.resent", { email: shown.email })));
+  if ("invitation" in answer) return showResult(area, notice("done", t("invitation.resent", { email: shown.displayEmail })));
   if (answer.__typename === "NotSignedIn") return context.endSession();
   return showResult(area, notice("problem", ...problemWords(answer)));
 }
@@ -180,14 +180,14 @@ async function resend(context, shown, area) {
 function askToRevoke(context, shown, area) {
   const words = {
     title: t("invitation.revoke.title"),
-    text: rich("invitation.revoke.text", { email: isolated(shown.email) }),
+    text: rich("invitation.revoke.text", { email: isolated(shown.displayEmail) }),
     yes: t("invitation.revoke"),
     no: t("invitation.revoke.keep"),
   };
   confirm(words, async (problems) => {
     const { revokeInvite: answer } = await ask(api.REVOKE, { input: { invitationId: shown.id } });
     if ("invitation" in answer) {
-      await showResult(area, notice("done", t("invitation.revoked", { email: shown.email })));
+      await showResult(area, notice("done", t("invitation.revoked", { email: shown.displayEmail })));
       return true;
     }
     await showProblem(context, answer, problems);
@@ -219,7 +219,7 @@ function facts(shown) {
     [t("invitation.delivery"), delivery(shown)],
     [t("invitation.accepted_by"), shown.acceptedBy && person(shown.acceptedBy)],
     [t("invitation.revoked_by"), shown.revokedBy && person(shown.revokedBy)],
-    [t("invitation.proposed"), shown.proposedEmail && isolated(shown.proposedEmail)],
+    [t("invitation.proposed"), shown.proposedEmail && address(shown.proposedEmail, shown.displayProposedEmail ?? shown.proposedEmail)],
     [t("invitation.language"), shown.locale && languageName(shown.locale)],
     [t("invitation.message"), shown.message && h("span", { class: "message", dir: "auto" }, shown.message)],
   ];
@@ -239,7 +239,7 @@ function delivery(shown) {
 }
 
 /** @param {Member} member */
-const person = ({ name, email }) => isolated(name ?? email ?? t("members.nameless"));
+const person = ({ name, displayEmail }) => isolated(name ?? displayEmail ?? t("members.nameless"));
 
 /** @param {string} tag */
 function languageName(tag) {

@@ -64,7 +64,7 @@ function makeFields({ viewerRole }, earlier) {
   const email = h("input", {
     type: "email",
     name: "email",
-    value: earlier?.email,
+    value: earlier?.displayEmail,
     autocomplete: "off",
     spellcheck: "false",
     autocapitalize: "off",
@@ -126,12 +126,12 @@ export function languages(unset, chosen = null) {
 
 /** @param {Community} community */
 export function policyWords({ policy }) {
-  const { linkMinutes, invitationDays, allowedEmailDomains, seatLimit } = policy;
+  const { linkMinutes, invitationDays, displayEmailDomains, seatLimit } = policy;
   const days = t("policy.days", { count: invitationDays });
   const minutes = t("policy.minutes", { count: linkMinutes });
   return [
     t("policy.line", { days, minutes }),
-    allowedEmailDomains.length > 0 && t("policy.domains", { domains: joinList(allowedEmailDomains) }),
+    displayEmailDomains.length > 0 && t("policy.domains", { domains: joinList(displayEmailDomains) }),
     seatLimit !== null && t("policy.seats", { count: seatLimit }),
   ]
     .filter(Boolean)
@@ -165,7 +165,7 @@ const clearErrors = (fields) => Object.values(fields).forEach((field) => field.s
  * @param {(invitation: Invitation) => void} onInvited
  */
 function showInvited(invitation, fields, problems, onInvited) {
-  const words = t("invite.done", { email: invitation.email });
+  const words = t("invite.done", { email: invitation.displayEmail });
   problems.replaceChildren(notice("done", words));
   announce(words);
   fields.email.control.value = "";

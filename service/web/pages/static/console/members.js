@@ -2,7 +2,7 @@
 
 import { ask } from "../api.js";
 import * as api from "../operations.js";
-import { announce, button, confirm, h, isolated } from "../page.js";
+import { address, announce, button, confirm, h, isolated } from "../page.js";
 import { formatDay, rich, t } from "../words.js";
 import { rolesUpTo } from "./invite-form.js";
 import { showMissing, isAdmin, moreButton, showProblem, showCommunityPage } from "./community-page.js";
@@ -43,19 +43,20 @@ export async function members(context, id = "") {
 function member(context, community, membership) {
   const { role, joinedAt, member } = membership;
   const own = isOwn(context, membership) && h("span", { class: "quiet" }, ` (${t("members.you")})`);
-  const address = member.name && member.email ? [isolated(member.email), " · "] : [];
+  const { name, email, displayEmail } = member;
+  const words = name && email && displayEmail ? [...address(email, displayEmail), " · "] : [];
   return h(
     "li",
     { class: "row member" },
     h("span", { class: "email" }, isolated(nameOf(membership)), own),
     h("span", { class: `badge ${role.toLowerCase()}` }, t(`invite.role.${role}`)),
-    h("span", { class: "progress quiet" }, address, t("members.since", { date: formatDay(joinedAt) })),
+    h("span", { class: "progress quiet" }, words, t("members.since", { date: formatDay(joinedAt) })),
     h("span", { class: "row-actions" }, ...actions(context, community, membership)),
   );
 }
 
 /** @param {Membership} membership */
-const nameOf = ({ member }) => member.name ?? member.email ?? t("members.nameless");
+const nameOf = ({ member }) => member.name ?? member.displayEmail ?? t("members.nameless");
 
 /**
  * @param {ViewContext} context

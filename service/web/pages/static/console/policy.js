@@ -10,6 +10,7 @@ import { showMissing, isAdmin, showNotFound, showProblem, showCommunityPage } fr
 /** @typedef {import("../console.js").ViewContext} ViewContext */
 /** @typedef {import("../operations.js").Community} Community */
 /** @typedef {import("../operations.js").Policy} Policy */
+/** @typedef {Omit<Policy, "displayEmailDomains">} Rules what the form changes */
 
 /** @type {import("../console.js").View} */
 export async function policy(context, id = "") {
@@ -28,13 +29,13 @@ export async function policy(context, id = "") {
 /** @typedef {ReturnType<typeof makeFields>} Fields */
 
 /** @param {Policy} policy */
-function makeFields({ linkMinutes, invitationDays, allowedEmailDomains, seatLimit, locale }) {
+function makeFields({ linkMinutes, invitationDays, displayEmailDomains, seatLimit, locale }) {
   const number = (/** @type {keyof Policy} */ name, /** @type {number | null} */ value, /** @type {number} */ most) =>
     h("input", { type: "number", name, value, min: "1", max: String(most), step: "1", inputmode: "numeric", class: "short" });
   const domains = h(
     "textarea",
     { name: "allowedEmailDomains", rows: "3", spellcheck: "false", autocapitalize: "off" },
-    allowedEmailDomains.join("\n"),
+    displayEmailDomains.join("\n"),
   );
   return {
     linkMinutes: field(number("linkMinutes", linkMinutes, 15), t("rules.minutes"), t("rules.minutes.hint")),
@@ -63,7 +64,7 @@ function form(context, community) {
     const { updateInvitationPolicy: answer } = await ask(api.UPDATE_POLICY, { input: { communityId: community.id, ...changes } });
     if (!("community" in answer)) return showPolicyProblem(context, fields, answer, problems);
     saved = answer.community.policy;
-    fields.allowedEmailDomains.control.value = saved.allowedEmailDomains.join("\n");
+    fields.allowedEmailDomains.control.value = saved.displayEmailDomains.join("\n");
     problems.replaceChildren(notice("done", t("rules.done")));
     announce(t("rules.done"));
   });
@@ -74,12 +75,12 @@ function form(context, community) {
  * The changed rules; null after an invalid number, which is shown at its field.
  * @param {Fields} fields
  * @param {Policy} saved
- * @returns {Partial<Policy> | null}
+ * @returns {Partial<Rules> | null}
  */
 function changesOf(fields, saved) {
   const domains = fields.allowedEmailDomains.control.value.split(/[\s,;]+/).filter(Boolean);
   const seats = fields.seatLimit.control;
-  /** @type {Policy} */
+  /** @type {Rules} */
   const entered = {
     linkMinutes: wholeNumber(fields.linkMinutes.control),
     invitationDays: wholeNumber(fields.invitationDays.control),
@@ -92,8 +93,10 @@ function changesOf(fields, saved) {
     fields[name].setError(t("rules.number"));
     return null;
   }
+  // The field has the domains as people write them.
+  const before = { ...saved, allowedEmailDomains: saved.displayEmailDomains };
   const changes = Object.entries(entered).filter(
-    ([name, value]) => JSON.stringify(value) !== JSON.stringify(saved[/** @type {keyof Policy} */ (name)]),
+    ([name, value]) => JSON.stringify(value) !== JSON.stringify(before[/** @type {keyof Rules} */ (name)]),
   );
   return Object.fromEntries(changes);
 }
