@@ -95,19 +95,21 @@ def entries_in(text: str) -> list[Entry]:
     columns = _columns(_cells(rows[0].text, separator) or []) if rows else None
     if columns is not None:
         return [entry for row in rows[1:] for entry in _table_row(row, separator, columns)]
-    usual = next(
-        (_columns_from(at) for row in rows if (at := _address_at(_cells(row.text, separator))) is not None), None
-    )
-    return [entry for row in rows for entry in _free_row(row, separator, usual or _columns_from(0))]
+    usual = next((at for row in rows if (at := _address_at(_cells(row.text, separator))) is not None), 0)
+    return [entry for row in rows for entry in _free_row(row, separator, usual)]
 
 
-def _free_row(row: "_Row", separator: str, usual: dict[str, int]) -> list[Entry]:
-    """The entries of a row without a header: every recipient, or the cells from the first address on."""
+def _free_row(row: "_Row", separator: str, usual: int) -> list[Entry]:
+    """The entries of a row without a header: every recipient, or the cells from the first address on.
+
+    The row may have another separator than the others. `usual` is the position of the address in other rows.
+    """
     recipients = _recipients(row.text)
     if recipients:
         return [Entry(row.line, address) for address in recipients]
+    separator = _best_separator(row.text, separator)
     at = _address_at(_cells(row.text, separator))
-    return _table_row(row, separator, usual if at is None else _columns_from(at))
+    return _table_row(row, separator, _columns_from(usual if at is None else at))
 
 
 def _table_row(row: "_Row", separator: str, columns: dict[str, int]) -> list[Entry]:
@@ -189,9 +191,14 @@ def _is_open_after(line: str, *, is_open: bool) -> bool:
 
 
 def _separator_of(rows: list[_Row]) -> str:
-    """The separator of the first row that has one: that which gives a header, or a cell with an address, or most cells."""
-    row = next((row.text for row in rows if any(mark in row.text for mark in _SEPARATORS)), "")
-    return max(_SEPARATORS, key=lambda separator: _fit(_cells(row, separator) or []))
+    """The separator of the first row of a table."""
+    texts = (row.text for row in rows if any(mark in row.text for mark in _SEPARATORS))
+    return _best_separator(next((text for text in texts if not _recipients(text)), ""), ",")
+
+
+def _best_separator(row: str, usual: str) -> str:
+    """The separator that gives a header, or a cell with an address, or most cells; the usual one if others fit no better."""
+    return max((usual, *_SEPARATORS), key=lambda separator: _fit(_cells(row, separator) or []))
 
 
 def _fit(cells: list[str]) -> tuple[bool, bool, int]:
@@ -280,7 +287,7 @@ _COLUMNS: Final = {
     "message": ("message|nachricht|mensaje",),
     "locale": ("locale|language|sprache|langue|idioma",),
 }
-_MARK_OF_REQUIRED: Final = re.compile(r"\s*([\[(](required|erforderlich|obligatoire|obligatorio)[\])]|\*)$")
+_MARK_OF_REQUIRED: Final = re.compile(r" *([\[(](required|erforderlich|obligatoire|obligatorio)[\])]|\*)$")
 
 
 def _columns(cells: list[str]) -> dict[str, int] | None:

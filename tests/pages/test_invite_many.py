@@ -1,6 +1,8 @@
 """Inviting many: reading a list, checking it, and sending it in portions."""
 
+import random
 import re
+from dataclasses import astuple
 from typing import Final
 
 import orjson
@@ -8,6 +10,7 @@ import pytest
 from playwright.async_api import Route, expect
 
 from service.exports import csv_line
+from service.invitations.invitee_list import entries_in
 from service.models import Invitation
 from tests.support.chromium import (
     DESK,
@@ -73,6 +76,31 @@ async def test_pasted_lists_are_read(site: Site) -> None:
                 for row in case.rows
             ]
             assert await page.evaluate(_ROWS) == expected, case.name
+
+
+_PARTS: Final = (
+    *"@ ,;\"'<>()[]=*+\\\t\n", '""', "\r\n", "a@x.de", "b@y.com", "Smith", "admin", "email", "E-Mail 1 - Value", "message", "'=1",
+    "sep=;", " ::: ", "mailto:", "[Required]", "é", "İ", "ß", "\u200b", "\xa0", "\x85", "\x1c", "\u2028", "\ufeff", "\U0001f642",
+)  # fmt: skip
+
+
+async def test_random_lists_are_read_alike(site: Site) -> None:
+    """The page and the command line find the same entries in thousands of lists of random parts."""
+    chance = random.Random(2026)  # noqa: S311 -- no secret
+    lists = ["".join(chance.choices(_PARTS, k=chance.randint(1, 14))) for _ in range(3000)]
+    async with site.owner() as owner:
+        page = await open_invite_many(site, owner)
+        found = await page.evaluate(
+            """async (lists) => {
+                const script = document.querySelector('link[href$="/list-reader.js"]').href;
+                const { entriesIn } = await import(script);
+                return lists.map((text) => entriesIn(text).map(({ line, email, role, message, locale, isUnreadable }) =>
+                    [line, email, role, message, locale, isUnreadable]));
+            }""",
+            lists,
+        )
+    for text, entries in zip(lists, found, strict=True):
+        assert [list(astuple(entry)) for entry in entries_in(text)] == entries, repr(text)
 
 
 async def test_a_list_is_checked_and_sent_with_results_by_row(site: Site) -> None:

@@ -134,6 +134,15 @@ CASES: Final = (
         (ListRow(1, ADA, MEMBER, "Write to <info@example.com>"),),
     ),
     ListCase("an inch mark in a name", f'24" monitor,{ADA}\nBob,{BOB}', _TWO_LINES),
+    ListCase(
+        "recipients above rows",
+        f'"Smith, Alice" <{ADA}>; "Jones, Bob" <{BOB}>\nCy,cy@example.com,admin,"Hi; there"\ndi@example.com;admin;Hi, you',
+        (
+            *_TWO,
+            ListRow(2, "cy@example.com", ADMIN, "Hi; there"),
+            ListRow(3, "di@example.com", ADMIN, "Hi, you"),
+        ),
+    ),
     # RFC 4180: quotation marks, doubled ones, separators and line breaks inside.
     ListCase(
         "doubled quotation marks",

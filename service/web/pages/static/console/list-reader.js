@@ -34,7 +34,8 @@ export function entriesIn(text) {
 }
 
 /**
- * The entries of a row without a header: every recipient, or the cells from the first address on.
+ * The entries of a row without a header: every recipient, or the cells from the first address on. The row may have another
+ * separator than the others.
  * @param {Row} row
  * @param {string} separator
  * @param {number} usual the position of the address in other rows
@@ -43,7 +44,8 @@ export function entriesIn(text) {
 function freeRow(row, separator, usual) {
   const recipients = recipientsIn(row.text);
   if (recipients.length > 0) return recipients.map((email) => entry(row.line, { email }));
-  return tableRow(row, separator, columnsFrom(addressAt(cellsOf(row.text, separator)) ?? usual));
+  const own = bestSeparator(row.text, separator);
+  return tableRow(row, own, columnsFrom(addressAt(cellsOf(row.text, own)) ?? usual));
 }
 
 /**
@@ -80,8 +82,6 @@ const LINE_BREAK = /\r\n?|\n/;
 const SEPARATORS = [",", ";", "\t"];
 /** Some spreadsheets begin a file with this line. */
 const NAMED_SEPARATOR = /^"?sep=([,;\t])"?$/i;
-// The apostrophe that exports put before formulas.
-const GUARD = /(^[ "]*|[;\t\r\n][\s"]*)'(?='*[=+\-@\uff1d\uff0b\uff0d\uff20])/g;
 
 /** @param {string} text */
 const trimmed = (text) => text.replace(EDGES, "");
@@ -138,12 +138,21 @@ function isOpenAfter(line, isOpen) {
 }
 
 /**
- * The separator of the first row that has one: that which gives a header, or a cell with an address, or most cells.
+ * The separator of the first row of a table.
  * @param {Row[]} rows
  */
 function separatorOf(rows) {
-  const row = rows.find(({ text }) => SEPARATORS.some((mark) => text.includes(mark)))?.text ?? "";
-  const fits = SEPARATORS.map((separator) => ({ separator, fit: fitOf(cellsOf(row, separator) ?? []) }));
+  const isTable = (/** @type {Row} */ { text }) => SEPARATORS.some((mark) => text.includes(mark)) && recipientsIn(text).length === 0;
+  return bestSeparator(rows.find(isTable)?.text ?? "", ",");
+}
+
+/**
+ * The separator that gives a header, or a cell with an address, or most cells; the usual one if others fit no better.
+ * @param {string} row
+ * @param {string} usual
+ */
+function bestSeparator(row, usual) {
+  const fits = [usual, ...SEPARATORS].map((separator) => ({ separator, fit: fitOf(cellsOf(row, separator) ?? []) }));
   return fits.reduce((best, other) => (isGreater(other.fit, best.fit) ? other : best)).separator;
 }
 
@@ -186,10 +195,28 @@ function cellsOf(row, separator) {
     if (!cell) return null;
     at = pattern.lastIndex;
     const text = cell["quoted"] ? cell["quoted"].slice(1, -1).replace(/""/g, '"') : cell["named"] || cell["plain"] || "";
-    cells.push(trimmed(trimmed(text).replace(GUARD, "$1")));
+    cells.push(trimmed(unguarded(trimmed(text))));
     if (at === row.length) return cells;
     if (row[at] !== separator) return null;
   }
+}
+
+// Exports put an apostrophe before each formula with which a cell begins, or could begin after a split (csv_cells.py).
+const AROUND_CELL = '[;\\t-\\r\\x1c- \\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000"]';
+const BEFORE = new RegExp(`(^${AROUND_CELL}*|${AROUND_CELL}+)('?)`, "g");
+const FORMULA = /'*[=+\-@\uff1d\uff0b\uff0d\uff20]/y;
+
+/**
+ * The text without the apostrophes of an export.
+ * @param {string} guarded
+ */
+function unguarded(guarded) {
+  const text = guarded.replace(/^'(?='*[\t\r\n])/, "");
+  return text.replace(BEFORE, (whole, /** @type {string} */ before, _, /** @type {number} */ at) => {
+    FORMULA.lastIndex = at + before.length;
+    const beginsCell = at === 0 || /[;\t\r\n]/.test(before);
+    return beginsCell && FORMULA.test(text) ? before : whole;
+  });
 }
 
 // ----------------------------------------------------------------------------------------------------------- addresses
@@ -259,7 +286,7 @@ const COLUMNS = {
   locale: [/^(?:locale|language|sprache|langue|idioma)$/],
 };
 const ORDER = /** @type {Column[]} */ (Object.keys(COLUMNS));
-const MARK_OF_REQUIRED = /\s*([[(](required|erforderlich|obligatoire|obligatorio)[\])]|\*)$/;
+const MARK_OF_REQUIRED = / *([[(](required|erforderlich|obligatoire|obligatorio)[\])]|\*)$/;
 
 /**
  * The position of each known column in a header; null when the row is no header.
