@@ -120,7 +120,8 @@ def _table_row(row: "_Row", separator: str, columns: dict[str, int]) -> list[Ent
         return []
     named = {column: cells[at] for column, at in columns.items() if at < len(cells)}
     email, role, message, locale = (named.get(column, "") for column in _COLUMNS)
-    return [Entry(row.line, _address_in(email), role, message, locale)]
+    # A row without an address shows its first cell, so that people recognise it.
+    return [Entry(row.line, _address_in(email) or next(filter(None, cells)), role, message, locale)]
 
 
 # ---------------------------------------------------------------------------------------------------------------- rows

@@ -59,9 +59,9 @@ function tableRow(row, separator, columns) {
   if (!cells) return [entry(row.line, { email: trimmed(row.text), isUnreadable: true })];
   if (!cells.some(Boolean)) return [];
   const cell = (/** @type {Column} */ column) => cells[columns[column] ?? cells.length] ?? "";
-  return [
-    entry(row.line, { email: addressIn(cell("email")), role: cell("role"), message: cell("message"), locale: cell("locale") }),
-  ];
+  // A row without an address shows its first cell, so that people recognise it.
+  const email = addressIn(cell("email")) || cells.find(Boolean) || "";
+  return [entry(row.line, { email, role: cell("role"), message: cell("message"), locale: cell("locale") })];
 }
 
 /**
