@@ -365,12 +365,8 @@ export type CreateCommunityResult =
       field?: undefined;
     };
 
-export type CurrentViewerMember = {
-  id: string;
-};
-
 export type CurrentViewerViewer = {
-  member: CurrentViewerMember;
+  member: OwnCommunitiesMember;
 };
 
 export type DeclineInviteResult = 
@@ -823,6 +819,15 @@ export type OpenMembership = {
   community: OpenCommunity;
 };
 
+export type OwnCommunitiesMember = {
+  id: string;
+};
+
+export type OwnCommunitiesViewer = {
+  member: OwnCommunitiesMember;
+  memberships: SessionMembership[];
+};
+
 export type PageInfo = {
   hasNextPage: boolean;
   endCursor: string | null;
@@ -1133,6 +1138,11 @@ export type SessionData = {
 export type SessionVariables = {
   signInId?: string | null;
 };
+
+export type OwnCommunitiesData = {
+  viewer: OwnCommunitiesViewer | null;
+};
+export type OwnCommunitiesVariables = {};
 
 export type CurrentViewerData = {
   viewer: CurrentViewerViewer | null;

@@ -9,6 +9,7 @@ import { home } from "./console/home.js";
 import { invitation } from "./console/invitation.js";
 import { inviteMany } from "./console/invite-many.js";
 import { members } from "./console/members.js";
+import { arrive, findPlace, forgetPlace, leavePlace, rememberPlaces } from "./console/places.js";
 import { policy } from "./console/policy.js";
 import { signIn } from "./console/sign-in.js";
 import "./console/words.js";
@@ -29,6 +30,7 @@ import { t } from "./words.js";
  * @property {Viewer} viewer
  * @property {AbortSignal} signal aborts when the reader goes to another view
  * @property {URLSearchParams} query the part of the address after "?"
+ * @property {number} rows the number of rows that the reader had loaded here before; 0 for a new entry of the history
  * @property {(query: URLSearchParams, how?: { step?: boolean }) => void} setQuery writes the query into the address; `step` adds an entry to the history
  * @property {() => HTMLElement | null} takeFlash returns the pending message once
  * @property {(flash: Flash) => void} setFlash sets the message for the next view
@@ -65,6 +67,7 @@ const query = () => new URLSearchParams(location.hash.split("?")[1] ?? "");
 const open = () =>
   opening.run(async (signal) => {
     const slow = setTimeout(() => signal.aborted || elementById("view").setAttribute("aria-busy", "true"), 200);
+    leavePlace();
     try {
       if (!session || path() === "/") session = await loadSession(signal);
       await render(signal);
@@ -90,6 +93,7 @@ async function loadSession(signal) {
 
 /** @param {AbortSignal} signal */
 async function render(signal) {
+  const place = findPlace();
   if (!session?.viewer) return signIn(session?.providers ?? [], takeFlash(), returnTo());
   const [pattern, view] = VIEWS.find(([pattern]) => pattern.test(path())) ?? [/^/, notFound];
   const ids = pattern.exec(path())?.slice(1) ?? [];
@@ -97,15 +101,23 @@ async function render(signal) {
   const { viewer } = session;
   // Several requests of one view may find that the session has ended. Only the first one shows the sign-in.
   const endSession = async () => void (signal.aborted || (await leave(viewer)));
-  await view({ viewer, signal, query: query(), setQuery, takeFlash, setFlash, returnTo, reload, endSession }, ...ids);
-  if (!signal.aborted) restoreDraft(viewer.member.id, path());
+  const rows = place?.rows ?? 0;
+  await view({ viewer, signal, query: query(), rows, setQuery, takeFlash, setFlash, returnTo, reload, endSession }, ...ids);
+  if (signal.aborted) return;
+  restoreDraft(viewer.member.id, path());
+  arrive(place);
 }
 
 /** @type {ViewContext["setQuery"]} */
 function setQuery(query, { step = false } = {}) {
   const text = query.toString();
   const hash = `#${path()}${text && `?${text}`}`;
-  if (hash !== location.hash) history[step ? "pushState" : "replaceState"](null, "", hash);
+  if (hash === location.hash) return;
+  if (!step) return history.replaceState(history.state, "", hash);
+  leavePlace();
+  history.pushState(null, "", hash);
+  findPlace();
+  arrive();
 }
 
 /** @param {Viewer} viewer whose session has ended */
@@ -173,6 +185,7 @@ function takeFlash() {
 
 /** @type {ViewContext["reload"]} */
 async function reload(next) {
+  forgetPlace();
   session = null;
   flash = next ?? null;
   await open();
@@ -232,9 +245,11 @@ async function signOut() {
 
 translate(document);
 if (canRun) {
+  rememberPlaces();
   addEventListener("hashchange", () => void stopOnFailure(open()));
   addEventListener("pageshow", (event) => {
-    if (event.persisted) void stopOnFailure(reload());
+    session = event.persisted ? null : session;
+    if (event.persisted) void stopOnFailure(open());
   });
   addEventListener("viewerchanged", () => void stopOnFailure(startOver()));
   addEventListener("beforefailure", () => session?.viewer && keepDraft(session.viewer.member.id, path()));

@@ -126,16 +126,23 @@ export const FRESH_LINK = {
 // ---------------------------------------------------------------------------------------------------------- the console
 
 
+const OWN_MEMBERSHIP = `id role community { id name memberCount }`;
+
 /** @type {Operation<types.SessionData, types.SessionVariables>} */
 export const SESSION = {
   document: `query Session($signInId: ID) {
     viewer {
       member { id name email displayEmail } mayCreateCommunities
-      memberships { id role community { id name memberCount } }
+      memberships { ${OWN_MEMBERSHIP} }
     }
     signInOutcome(id: $signInId) { status provider { id label } message }
     providers { id label }
   }`,
+};
+
+/** @type {Operation<types.OwnCommunitiesData, types.OwnCommunitiesVariables>} */
+export const OWN_COMMUNITIES = {
+  document: `query OwnCommunities { viewer { member { id } memberships { ${OWN_MEMBERSHIP} } } }`,
 };
 
 /** @type {Operation<types.CurrentViewerData, types.CurrentViewerVariables>} */

@@ -1,6 +1,6 @@
 // Values that a tab keeps while it visits a provider, or until it is loaded again. Other tabs do not see them.
 
-/** @typedef {"acceptance" | "sign-in" | "draft"} Key */
+/** @typedef {"acceptance" | "sign-in" | "draft" | "places"} Key */
 
 /** The values of a browser whose storage is missing, forbidden or full. They last until the page is left. */
 const memory = new Map();

@@ -6,6 +6,7 @@ import { announce, button, confirm, field, h, notice, problemWords, isolated, on
 import { timeAgo } from "../times.js";
 import { formatDay, joinList, rich, t } from "../words.js";
 import { showProblem } from "./community-page.js";
+import { Rows } from "./paged-list.js";
 import { signInAgain } from "./sign-in.js";
 
 /** @typedef {import("../console.js").ViewContext} ViewContext */
@@ -22,26 +23,26 @@ const USUAL_DAYS = 90;
  * @param {ViewContext} context
  * @param {AccessToken[]} tokens
  * @param {Provider[]} ownProviders the providers of the account's sign-ins
- * @returns {Node[]}
  */
 export function accessTokens(context, tokens, ownProviders) {
-  const list = h(
-    "ul",
-    { class: "rows", hidden: tokens.length === 0 },
-    tokens.map((token) => row(context, token)),
-  );
-  const onAdded = (/** @type {AccessToken} */ token) => {
-    list.prepend(row(context, token));
-    list.hidden = false;
+  const rows = new Rows(h("ul", { class: "rows" }), (token) => row(context, token), tokens);
+  let shown = tokens;
+  const show = (/** @type {AccessToken[]} */ fresh) => {
+    shown = fresh;
+    rows.replace(fresh);
+    rows.element.hidden = fresh.length === 0;
   };
+  rows.element.hidden = tokens.length === 0;
+  const onAdded = (/** @type {AccessToken} */ token) => show([token, ...shown]);
   const { memberships } = context.viewer;
   const empty = memberships.length === 0 && h("p", { class: "quiet" }, t("tokens.no_community"));
-  return [
+  const parts = [
     h("h2", null, t("tokens.title")),
     h("p", { class: "quiet" }, t("tokens.text")),
-    list,
+    rows.element,
     empty || h("section", { class: "panel" }, h("h3", null, t("tokens.new")), form(context, ownProviders, onAdded)),
   ];
+  return { parts, show };
 }
 
 /**

@@ -6,7 +6,9 @@ import { address, button, confirm, h, notice, problemWords, isolated, show } fro
 import { timeAgo } from "../times.js";
 import { formatDay, rich, t } from "../words.js";
 import { accessTokens } from "./access-tokens.js";
+import { Rows } from "./paged-list.js";
 import { linkButtons, providersOf } from "./sign-in.js";
+import { onVisible } from "./visible.js";
 
 /** @typedef {import("../console.js").ViewContext} ViewContext */
 /** @typedef {import("../operations.js").Identity} Identity */
@@ -18,26 +20,32 @@ export async function account(context) {
   if (!viewer) return context.endSession();
   const { name, email, displayEmail } = context.viewer.member;
   const ownProviders = providersOf(viewer.identities);
+  const identities = new Rows(h("ul", { class: "rows" }), identity, viewer.identities);
+  const sessions = new Rows(h("ul", { class: "rows" }), (session) => sessionRow(context, session), viewer.sessions);
+  const tokens = accessTokens(context, viewer.accessTokens, ownProviders);
   const parts = [
     h("h1", null, t("account.title")),
     h("p", { class: "quiet" }, name && [isolated(name), " · "], email && address(email, displayEmail ?? email)),
     context.takeFlash(),
     h("h2", null, t("account.sign_ins")),
     h("p", { class: "quiet" }, t("account.sign_ins.text")),
-    h("ul", { class: "rows" }, viewer.identities.map(identity)),
+    identities.element,
     addSignInPanel(linkButtons(providers, ownProviders, context.viewer.member.id, context.returnTo())),
     h("div", { class: "section-head" }, h("h2", null, t("account.sessions")), signOutEverywhereButton(context, viewer.accessTokens.length > 0)),
-    h(
-      "ul",
-      { class: "rows" },
-      viewer.sessions.map((session) => sessionRow(context, session)),
-    ),
-    ...accessTokens(context, viewer.accessTokens, ownProviders),
+    sessions.element,
+    ...tokens.parts,
   ];
   show(
     parts.filter((part) => part !== null),
     { title: t("account.title") },
   );
+  onVisible(context.signal, async (signal) => {
+    const { viewer } = await ask(api.ACCOUNT, {}, { signal });
+    if (!viewer) return context.endSession();
+    identities.replace(viewer.identities);
+    sessions.replace(viewer.sessions);
+    tokens.show(viewer.accessTokens);
+  });
 }
 
 /** @param {Node} buttons */

@@ -7,16 +7,16 @@ import { formatTime, t } from "../words.js";
 import { LAST_DAY, period } from "./days.js";
 import { exportLink } from "./export-link.js";
 import { select } from "./invitation-filter.js";
-import { showMissing, isAdmin, moreButton, showNotFound, showCommunityPage } from "./community-page.js";
+import { showMissing, isAdmin, showNotFound, showCommunityPage } from "./community-page.js";
+import { PagedList, readRows } from "./paged-list.js";
+import { onVisible } from "./visible.js";
 
 /** @typedef {import("../console.js").ViewContext} ViewContext */
 /** @typedef {import("../operations.js").AuditFilter} AuditFilter */
 /** @typedef {import("../operations.js").LogEntry} LogEntry */
 /** @typedef {Pick<import("../operations.js").Member, "id" | "name" | "displayEmail">} Member */
-/** @typedef {import("../operations.js").CommunityWithLog} CommunityWithLog */
 /** @typedef {import("../words.js").WordId} WordId */
 
-const PAGE = 50;
 const PEOPLE = 100;
 
 /** The groups of the filter with their kinds of event. */
@@ -61,38 +61,34 @@ const KINDS = {
 /** @type {Group[]} */
 const GROUPS = /** @type {Group[]} */ (Object.keys(KINDS));
 
+/** @typedef {import("../../operation-types").AuditData} AuditData */
+
 /** @type {import("../console.js").View} */
 export async function audit(context, id = "") {
   const { signal } = context;
+  const log = new Log(context, id);
   const filter = filterFrom(context.query);
-  const [answer, people] = await Promise.all([read(id, filter, signal), peopleOf(id, signal)]);
-  const community = answer.community;
-  if (!community) return showMissing(context, answer);
-  if (!community.auditLog) return showNotFound(t("audit.not_yours.title"), t("audit.not_yours"));
-  const list = h("div", { class: "stack" }, logRows(context, community, community.auditLog, filter));
+  const [page, people] = await Promise.all([readRows(log.read(filter), context.rows, signal), peopleOf(id, signal)]);
+  const { community } = log.answer;
+  if (!community) return showMissing(context, log.answer);
+  if (!page) return showNotFound(t("audit.not_yours.title"), t("audit.not_yours"));
+  log.show(filter, page);
   const link = exportLink(id, "audit", filter);
   const filtering = latest(signal);
   const applyFilter = (/** @type {URLSearchParams} */ query) =>
     filtering.run(async (signal) => {
       const filter = filterFrom(query);
       link.follow(filter);
-      const fresh = await read(id, filter, signal);
-      if (!fresh.community?.auditLog) return showMissing(context, fresh);
-      list.replaceChildren(...logRows(context, community, fresh.community.auditLog, filter));
-      announce(t("audit.shown", { count: fresh.community.auditLog.nodes.length }));
+      const fresh = await readRows(log.read(filter), 0, signal);
+      if (!fresh) return log.showMissing();
+      log.show(filter, fresh);
+      announce(t("audit.shown", { count: fresh.nodes.length }));
     });
-  const form = filterForm(context, community.auditLog.nodes, people, applyFilter);
+  const form = filterForm(context, page.nodes, people, applyFilter);
   const title = h("div", { class: "section-head" }, h("h2", null, t("audit.title")), link.element);
-  showCommunityPage(community, "audit", [context.takeFlash(), title, form, list]);
+  showCommunityPage(community, "audit", [context.takeFlash(), title, form, log.element]);
+  onVisible(signal, (signal) => log.refresh(signal));
 }
-
-/**
- * @param {string} id
- * @param {AuditFilter} filter
- * @param {AbortSignal} signal
- * @param {string | null} after
- */
-const read = (id, filter, signal, after = null) => ask(api.AUDIT, { id, filter, first: PAGE, after }, { signal });
 
 /**
  * The persons for the filter: one page of members, admins first. The log itself adds further actors.
@@ -187,28 +183,71 @@ const nameOf = ({ name, displayEmail }) => name ?? displayEmail ?? t("members.na
 
 // ------------------------------------------------------------------------------------------------------------------ log
 
-/**
- * @param {ViewContext} context
- * @param {CommunityWithLog} community
- * @param {NonNullable<CommunityWithLog["auditLog"]>} page
- * @param {AuditFilter} filter
- */
-function logRows(context, { id }, page, filter) {
-  if (page.nodes.length === 0) return [emptyMessage(context)];
-  const row = (/** @type {LogEntry} */ entry) => logRow(id, entry);
-  const list = h("ol", { class: "rows" }, page.nodes.map(row));
-  let cursor = page.pageInfo.endCursor;
-  const more = moreButton(async () => {
-    const answer = await read(id, filter, context.signal, cursor);
-    if (!answer.viewer) await context.endSession();
-    const next = answer.community?.auditLog;
-    cursor = next?.pageInfo.endCursor ?? null;
-    const items = (next?.nodes ?? []).map(row);
-    items[0]?.setAttribute("tabindex", "-1");
-    list.append(...items);
-    return { first: items[0], count: items.length, more: next?.pageInfo.hasNextPage ?? false };
-  });
-  return page.pageInfo.hasNextPage ? [list, more] : [list];
+/** The entries that a filter selects, or a message that there are none. */
+class Log {
+  answer = /** @type {AuditData} */ ({});
+  /** @type {AuditFilter} */
+  filter = {};
+  /** @type {PagedList<LogEntry> | null} null without entries */
+  list = null;
+
+  /**
+   * @param {ViewContext} context
+   * @param {string} id of the community
+   */
+  constructor(context, id) {
+    this.context = context;
+    this.id = id;
+    this.element = h("div", { class: "stack" });
+  }
+
+  /**
+   * @param {AuditFilter} filter
+   * @returns {import("./paged-list.js").ReadPage<LogEntry>}
+   */
+  read(filter) {
+    return async ({ after, first }, signal) => {
+      this.answer = await ask(api.AUDIT, { id: this.id, filter, first, after }, { signal });
+      return this.answer.community?.auditLog ?? null;
+    };
+  }
+
+  /**
+   * @param {AuditFilter} filter
+   * @param {import("./paged-list.js").Page<LogEntry>} page
+   */
+  show(filter, page) {
+    this.filter = filter;
+    this.list = page.nodes.length > 0 ? this.#listOf(filter, page) : null;
+    this.element.replaceChildren(...(this.list?.parts ?? [emptyMessage(this.context)]));
+  }
+
+  /**
+   * @param {AuditFilter} filter
+   * @param {import("./paged-list.js").Page<LogEntry>} page
+   */
+  #listOf(filter, page) {
+    return new PagedList(this.context.signal, this.read(filter), {
+      element: h("ol", { class: "rows" }),
+      render: (entry) => logRow(this.id, entry),
+      page,
+      onMissing: () => this.showMissing(),
+    });
+  }
+
+  /** Shows the sign-in, or the view that the reader may see now. */
+  showMissing() {
+    return this.answer.viewer ? this.context.reload() : this.context.endSession();
+  }
+
+  /** @param {AbortSignal} signal */
+  async refresh(signal) {
+    if (this.list) return this.list.refresh();
+    const { filter } = this;
+    const page = await readRows(this.read(filter), 0, signal);
+    if (!page) return this.showMissing();
+    if (page.nodes.length > 0 && filter === this.filter && !this.list) this.show(filter, page);
+  }
 }
 
 /** @param {ViewContext} context */

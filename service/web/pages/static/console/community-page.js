@@ -1,6 +1,6 @@
 // The parts that all views of a community share: the header, the tabs, and the messages for problems.
 
-import { announce, button, emblem, h, notice, problemWords, isolated, show } from "../page.js";
+import { announce, button, elementById, emblem, h, notice, problemWords, isolated, show } from "../page.js";
 import { t } from "../words.js";
 
 /** @typedef {import("../console.js").ViewContext} ViewContext */
@@ -50,6 +50,12 @@ export function showCommunityPage(community, current, parts, title = t(`communit
 export function facts(role, memberCount) {
   return [t("members", { count: memberCount }), t("home.role", { role: t(`role.${role}`) })].join(" · ");
 }
+
+/**
+ * Shows the present number of members and role in the header.
+ * @param {Pick<Community, "viewerRole" | "memberCount">} community
+ */
+export const showFacts = ({ viewerRole, memberCount }) => void (elementById("community-facts").textContent = facts(viewerRole, memberCount));
 
 /**
  * @param {string} id

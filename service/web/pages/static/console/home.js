@@ -5,6 +5,8 @@ import * as api from "../operations.js";
 import { button, emblem, field, h, problemWords, isolated, show, onSubmit } from "../page.js";
 import { t } from "../words.js";
 import { facts, showProblem } from "./community-page.js";
+import { Rows } from "./paged-list.js";
+import { onVisible } from "./visible.js";
 
 /** @typedef {import("../console.js").ViewContext} ViewContext */
 /** @typedef {import("../operations.js").OwnMembership} OwnMembership */
@@ -14,33 +16,45 @@ const MANY = 12;
 /** @type {import("../console.js").View} */
 export async function home(context) {
   const { memberships, mayCreateCommunities } = context.viewer;
-  const parts = [
-    h("h1", null, t("home.title")),
-    context.takeFlash(),
-    ...communities(memberships),
-    mayCreateCommunities && createForm(context),
-  ];
+  const list = communities(memberships);
+  const parts = [h("h1", null, t("home.title")), context.takeFlash(), ...list.parts, mayCreateCommunities && createForm(context)];
   show(
     parts.filter((node) => node instanceof Node),
     { title: t("home.title") },
   );
+  onVisible(context.signal, async (signal) => {
+    const { viewer } = await ask(api.OWN_COMMUNITIES, {}, { signal });
+    if (!viewer) return context.endSession();
+    // The other views read the memberships here, too.
+    context.viewer.memberships = viewer.memberships;
+    list.show(viewer.memberships);
+  });
 }
 
 /** @param {OwnMembership[]} memberships */
 function communities(memberships) {
-  if (memberships.length === 0)
-    return [h("div", { class: "empty" }, h("h2", null, t("home.empty.title")), h("p", null, t("home.empty")))];
-  const tiles = memberships.map((membership) => ({ name: membership.community.name.toLowerCase(), element: tile(membership) }));
-  const list = h(
-    "ul",
-    { class: "tiles" },
-    tiles.map(({ element }) => element),
-  );
-  return memberships.length > MANY ? [search(tiles), list] : [list];
+  const empty = h("div", { class: "empty" }, h("h2", null, t("home.empty.title")), h("p", null, t("home.empty")));
+  const tiles = new Rows(h("ul", { class: "tiles" }), tile, memberships);
+  const search = searchOf(tiles.element);
+  const fit = (/** @type {number} */ count) => {
+    empty.hidden = count > 0;
+    tiles.element.hidden = count === 0;
+    search.element.hidden = count <= MANY;
+    search.apply();
+  };
+  fit(memberships.length);
+  const show = (/** @type {OwnMembership[]} */ fresh) => {
+    tiles.replace(fresh);
+    fit(fresh.length);
+  };
+  return { parts: [empty, search.element, tiles.element], show };
 }
 
-/** @param {{ name: string, element: HTMLElement }[]} tiles */
-function search(tiles) {
+/**
+ * The field that hides the tiles without a part of a name.
+ * @param {HTMLElement} tiles
+ */
+function searchOf(tiles) {
   const input = h("input", {
     type: "search",
     placeholder: t("home.search"),
@@ -48,12 +62,15 @@ function search(tiles) {
     autocomplete: "off",
   });
   const none = h("p", { class: "quiet", role: "status" });
-  input.addEventListener("input", () => {
-    const part = input.value.trim().toLowerCase();
-    for (const { name, element } of tiles) element.hidden = !name.includes(part);
-    none.textContent = tiles.every(({ element }) => element.hidden) ? t("home.search.none") : "";
-  });
-  return h("search", null, input, none);
+  const element = h("search", null, input, none);
+  const apply = () => {
+    const part = element.hidden ? "" : input.value.trim().toLowerCase();
+    const found = /** @type {HTMLElement[]} */ ([...tiles.children]);
+    for (const tile of found) tile.hidden = !(tile.querySelector("strong")?.textContent ?? "").toLowerCase().includes(part);
+    none.textContent = part && found.every(({ hidden }) => hidden) ? t("home.search.none") : "";
+  };
+  input.addEventListener("input", apply);
+  return { element, apply };
 }
 
 /** @param {OwnMembership} membership */

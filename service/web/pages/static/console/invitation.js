@@ -8,6 +8,7 @@ import { formatTime, rich, t } from "../words.js";
 import { TROUBLE, deliveryWords, statusBadge } from "./invitation-rows.js";
 import { followInvitations } from "./subscription.js";
 import { moreButton, showNotFound, showProblem } from "./community-page.js";
+import { cameFrom } from "./places.js";
 
 /** @typedef {import("../console.js").ViewContext} ViewContext */
 /** @typedef {import("../operations.js").AuditEvent} AuditEvent */
@@ -62,7 +63,12 @@ function render(context, shown, area, focus) {
     h(
       "p",
       { class: "crumb" },
-      h("a", { href: `#/communities/${shown.community.id}`, "data-key": "back" }, "← ", t("invitation.back")),
+      h(
+        "a",
+        { href: `#/communities/${shown.community.id}`, "data-key": "back", click: goBack },
+        "← ",
+        t("invitation.back"),
+      ),
     ),
     h("header", { class: "subject" }, h("h1", null, address(shown.email, shown.displayEmail)), statusBadge(shown)),
     area.message,
@@ -76,6 +82,17 @@ function render(context, shown, area, focus) {
     parts.filter((node) => node instanceof Node),
     { title: shown.displayEmail, focus },
   );
+}
+
+/**
+ * Follows the link to the list. A reader who came from there goes back, to their filter and their row.
+ * @param {MouseEvent} event
+ */
+function goBack(event) {
+  const href = event.currentTarget instanceof Element ? (event.currentTarget.getAttribute("href") ?? "") : "";
+  if (event.ctrlKey || event.metaKey || event.shiftKey || !cameFrom(href)) return;
+  event.preventDefault();
+  history.back();
 }
 
 /** @param {Invitation} shown */

@@ -11,7 +11,8 @@ import { InvitationRows } from "./invitation-rows.js";
 import { inviteForm } from "./invite-form.js";
 import { followInvitations } from "./subscription.js";
 import { members } from "./members.js";
-import { facts, showMissing, moreButton, showCommunityPage } from "./community-page.js";
+import { showFacts, showMissing, moreButton, showCommunityPage } from "./community-page.js";
+import { readRows } from "./paged-list.js";
 
 /** @typedef {import("../console.js").ViewContext} ViewContext */
 /** @typedef {import("../operations.js").Invitation} Invitation */
@@ -26,11 +27,20 @@ const FUNNEL_MS = 4_000;
 /** @type {import("../console.js").View} */
 export async function invitations(context, id = "") {
   const { query, signal } = context;
-  const variables = { id, filter: filterFrom(query), first: PAGE, after: null };
-  const [answer, earlier] = await Promise.all([ask(api.INVITATIONS, variables, { signal }), readEarlier(id, query, signal)]);
+  const filter = filterFrom(query);
+  let answer = /** @type {import("../../operation-types").InvitationsData} */ ({});
+  /** @type {import("./paged-list.js").ReadPage<Invitation>} */
+  const read = async ({ after, first }, signal) => {
+    answer = await ask(api.INVITATIONS, { id, filter, first, after }, { signal });
+    return answer.community?.invitations ?? null;
+  };
+  const funnel = funnelPanel();
+  // The funnel stands above the rows. A reader who comes back to a row finds both at their place.
+  const drawing = context.rows > 0 ? drawFunnel(id, funnel, signal).catch(ignore) : null;
+  const [page, earlier] = await Promise.all([readRows(read, context.rows, signal), readEarlier(id, query, signal), drawing]);
   if (!answer.community) return showMissing(context, answer);
-  if (!hasInvitations(answer.community)) return members(context, id);
-  return new Invitations(context, answer.community).show(earlier);
+  if (!page || !hasInvitations(answer.community)) return members(context, id);
+  return new Invitations(context, { ...answer.community, invitations: { ...answer.community.invitations, ...page } }, funnel).show(earlier);
 }
 
 /**
@@ -72,8 +82,9 @@ class Invitations {
   /**
    * @param {ViewContext} context
    * @param {CommunityWithReadableInvitations} community
+   * @param {HTMLElement} funnel
    */
-  constructor(context, community) {
+  constructor(context, community, funnel) {
     this.context = context;
     this.community = community;
     this.listing = latest(context.signal);
@@ -86,7 +97,7 @@ class Invitations {
     this.problems = h("div", { class: "problems" });
     this.filter = new FilterForm(context.query, (query, how) => void this.#applyFilter(query, how));
     this.exportLink = exportLink(community.id, "invitations", this.filterInput);
-    this.funnel = funnelPanel();
+    this.funnel = funnel;
     this.count = h("span", { class: "quiet", id: "invitation-count" });
     this.live = h("span", { class: "quiet", role: "status" });
     this.empty = h("div", { class: "empty" });
@@ -207,6 +218,7 @@ class Invitations {
     this.problems.replaceChildren();
     this.rows.replace(nodes);
     this.page = fresh.invitations.pageInfo;
+    showFacts(fresh);
     this.#showCounts(fresh);
     this.more.hidden = !this.page.hasNextPage;
   }
@@ -288,7 +300,7 @@ class Invitations {
     return this.counting.run(async (signal) => {
       const { community } = await ask(api.COUNTS, { id: this.community.id, filter: this.filterInput }, { signal });
       if (!community) return;
-      elementById("community-facts").textContent = facts(community.viewerRole, community.memberCount);
+      showFacts(community);
       this.#showCounts(community);
     });
   }

@@ -5,34 +5,62 @@ import * as api from "../operations.js";
 import { address, announce, button, confirm, h, isolated } from "../page.js";
 import { formatDay, rich, t } from "../words.js";
 import { rolesUpTo } from "./invite-form.js";
-import { showMissing, isAdmin, moreButton, showProblem, showCommunityPage } from "./community-page.js";
+import { showFacts, showMissing, isAdmin, showProblem, showCommunityPage } from "./community-page.js";
+import { PagedList, readRows } from "./paged-list.js";
+import { followInvitations } from "./subscription.js";
+import { onVisible } from "./visible.js";
 
 /** @typedef {import("../console.js").ViewContext} ViewContext */
 /** @typedef {import("../operations.js").Membership} Membership */
 /** @typedef {import("../operations.js").Role} Role */
 /** @typedef {import("../operations.js").CommunityWithMembers} CommunityWithMembers */
 
-const PAGE = 50;
-
-/**
- * @param {string} id
- * @param {AbortSignal} signal
- * @param {string | null} after
- */
-const read = (id, signal, after = null) => ask(api.MEMBERS, { id, first: PAGE, after }, { signal });
+/** @typedef {import("../../operation-types").MembersData} MembersData */
 
 /** @type {import("../console.js").View} */
 export async function members(context, id = "") {
-  const answer = await read(id, context.signal);
-  if (!answer.community) return showMissing(context, answer);
-  const loaded = answer.community;
-  const { nodes, pageInfo } = loaded.memberships;
-  const row = (/** @type {Membership} */ membership) => member(context, loaded, membership);
-  const list = h("ul", { class: "rows" }, nodes.map(row));
-  const count = h("span", { class: "quiet" }, t("members", { count: loaded.memberCount }));
+  let answer = /** @type {MembersData} */ ({});
+  /** @type {import("./paged-list.js").ReadPage<Membership>} */
+  const read = async ({ after, first }, signal) => {
+    answer = await ask(api.MEMBERS, { id, first, after }, { signal });
+    return answer.community?.memberships ?? null;
+  };
+  const page = await readRows(read, context.rows, context.signal);
+  const community = answer.community;
+  if (!page || !community) return showMissing(context, answer);
+  const list = new PagedList(context.signal, read, {
+    element: h("ul", { class: "rows" }),
+    render: (membership) => member(context, community, membership),
+    page,
+    onMissing: () => showMissing(context, answer),
+  });
+  const count = h("span", { class: "quiet" }, t("members", { count: community.memberCount }));
   const title = h("div", { class: "section-head" }, h("h2", null, t("members.title")), count);
-  const more = pageInfo.hasNextPage && moreMembers(context, id, list, row, pageInfo.endCursor);
-  showCommunityPage(loaded, "members", [context.takeFlash(), title, list, more]);
+  showCommunityPage(community, "members", [context.takeFlash(), title, ...list.parts]);
+  const refresh = onVisible(context.signal, async (signal) => {
+    await list.refresh();
+    const fresh = answer.community;
+    if (!fresh || signal.aborted) return;
+    if (fresh.viewerRole !== community.viewerRole) return context.reload();
+    count.textContent = t("members", { count: fresh.memberCount });
+    showFacts(fresh);
+  });
+  if (isAdmin(community.viewerRole)) followAcceptances(context, id, refresh);
+}
+
+/**
+ * Runs `refresh` when somebody joins. Admins may follow the invitations; an invitation that was accepted is a new member.
+ * @param {ViewContext} context
+ * @param {string} id of the community
+ * @param {() => void} refresh
+ */
+function followAcceptances({ signal }, id, refresh) {
+  void followInvitations(id, {
+    signal,
+    onChange: ({ status }) => void (status === "ACCEPTED" && refresh()),
+    catchUp: async () => refresh(),
+    onState: () => {},
+  });
 }
 
 /**
@@ -174,22 +202,3 @@ async function showMemberProblem(context, problem, problems) {
   await showProblem(context, problem, problems);
   return problem.__typename === "NotSignedIn";
 }
-
-/**
- * @param {ViewContext} context
- * @param {string} id
- * @param {HTMLElement} list
- * @param {(membership: Membership) => HTMLElement} row
- * @param {string | null} cursor
- */
-const moreMembers = (context, id, list, row, cursor) =>
-  moreButton(async () => {
-    const answer = await read(id, context.signal, cursor);
-    if (!answer.viewer) await context.endSession();
-    const page = answer.community?.memberships;
-    cursor = page?.pageInfo.endCursor ?? null;
-    const items = (page?.nodes ?? []).map(row);
-    items[0]?.setAttribute("tabindex", "-1");
-    list.append(...items);
-    return { first: items[0], count: items.length, more: page?.pageInfo.hasNextPage ?? false };
-  });

@@ -5,7 +5,8 @@ import * as api from "../operations.js";
 import { announce, button, field, h, notice, problemWords, onSubmit } from "../page.js";
 import { t } from "../words.js";
 import { languages } from "./invite-form.js";
-import { showMissing, isAdmin, showNotFound, showProblem, showCommunityPage } from "./community-page.js";
+import { showFacts, showMissing, isAdmin, showNotFound, showProblem, showCommunityPage } from "./community-page.js";
+import { onVisible } from "./visible.js";
 
 /** @typedef {import("../console.js").ViewContext} ViewContext */
 /** @typedef {import("../operations.js").Community} Community */
@@ -18,12 +19,21 @@ export async function policy(context, id = "") {
   const community = answer.community;
   if (!community) return showMissing(context, answer);
   if (!isAdmin(community.viewerRole)) return showNotFound(t("audit.not_yours.title"), t("audit.not_yours"));
+  const { element, follow } = form(context, community);
   showCommunityPage(community, "rules", [
     context.takeFlash(),
     h("h2", null, t("rules.title")),
     h("p", { class: "quiet" }, t("rules.text")),
-    h("section", { class: "panel" }, form(context, community)),
+    h("section", { class: "panel" }, element),
   ]);
+  onVisible(context.signal, async (signal) => {
+    const answer = await ask(api.COMMUNITY_ONLY, { id }, { signal });
+    const fresh = answer.community;
+    if (!fresh) return showMissing(context, answer);
+    if (!isAdmin(fresh.viewerRole)) return context.reload();
+    follow(fresh.policy);
+    showFacts(fresh);
+  });
 }
 
 /** @typedef {ReturnType<typeof makeFields>} Fields */
@@ -57,6 +67,10 @@ function form(context, community) {
   const parts = Object.values(fields).map(({ element }) => element);
   const form = h("form", { class: "rules" }, ...parts, h("div", { class: "actions" }, submit), problems);
   let saved = community.policy;
+  const follow = (/** @type {Policy} */ fresh) => {
+    showChanges(fields, saved, fresh);
+    saved = fresh;
+  };
   onSubmit(form, submit, problems, async () => {
     for (const { setError } of Object.values(fields)) setError(null);
     const changes = changesOf(fields, saved);
@@ -64,12 +78,53 @@ function form(context, community) {
     const { updateInvitationPolicy: answer } = await ask(api.UPDATE_POLICY, { input: { communityId: community.id, ...changes } });
     if (!("community" in answer)) return showPolicyProblem(context, fields, answer, problems);
     saved = answer.community.policy;
-    fields.allowedEmailDomains.control.value = saved.displayEmailDomains.join("\n");
+    showValues(fields, { allowedEmailDomains: valuesOf(saved).allowedEmailDomains });
     problems.replaceChildren(notice("done", t("rules.done")));
     announce(t("rules.done"));
   });
-  return form;
+  return { element: form, follow };
 }
+
+/**
+ * The rules as texts of the form's controls.
+ * @param {Policy} policy
+ * @returns {Record<keyof Fields, string>}
+ */
+const valuesOf = ({ linkMinutes, invitationDays, displayEmailDomains, seatLimit, locale }) => ({
+  linkMinutes: String(linkMinutes),
+  invitationDays: String(invitationDays),
+  allowedEmailDomains: displayEmailDomains.join("\n"),
+  seatLimit: String(seatLimit ?? ""),
+  locale: locale ?? "",
+});
+
+/**
+ * @param {Fields} fields
+ * @param {Partial<Record<keyof Fields, string>>} values
+ */
+function showValues(fields, values) {
+  for (const [name, value] of Object.entries(values)) fields[/** @type {keyof Fields} */ (name)].control.value = value;
+}
+
+/**
+ * Shows the rules that another admin changed. A control that the reader changed keeps its value.
+ * @param {Fields} fields
+ * @param {Policy} before
+ * @param {Policy} fresh
+ */
+function showChanges(fields, before, fresh) {
+  const [shown, next] = [valuesOf(before), valuesOf(fresh)];
+  const names = /** @type {(keyof Fields)[]} */ (Object.keys(next)).filter((name) => next[name] !== shown[name]);
+  const untouched = names.filter((name) => isUntouched(fields[name].control, shown[name]));
+  if (untouched.includes("locale")) fields.locale.control.replaceChildren(...languages(t("rules.language.none"), fresh.locale));
+  showValues(fields, Object.fromEntries(untouched.map((name) => [name, next[name]])));
+}
+
+/**
+ * @param {HTMLInputElement | HTMLSelectElement | HTMLTextAreaElement} control
+ * @param {string} shown the value that the form gave to it
+ */
+const isUntouched = ({ value, validity }, shown) => value === shown && !validity.badInput;
 
 /**
  * The changed rules; null after an invalid number, which is shown at its field.
