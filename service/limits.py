@@ -58,7 +58,7 @@ class Allowance:
 
 @dataclass(frozen=True, slots=True)
 class Remainder:
-    """How often a limit still allows, and the end of the running period. None without a limit, or before the first count."""
+    """How often a limit still allows, and the end of its period, which begins with the first count. None without a limit."""
 
     count: int | None
     resets_at: datetime | None = None
@@ -77,7 +77,7 @@ def _remainder(limit: RateLimit | None, row: dict[str, Any] | None, now: datetim
     if limit is None:
         return Remainder(None)
     if row is None or row["started_at"] <= now - limit.period:
-        return Remainder(limit.count)
+        return Remainder(limit.count, now + limit.period)
     return Remainder(max(0, limit.count - row["count"]), row["started_at"] + limit.period)
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from service.csv_cells import unguarded
 from service.exports import csv_line
-from service.invitations.invitee_list import read_list
+from service.invitations.invitee_list import invitee_rows, read_file
 from service.models import Invitation, Role
 from service.tokens import new_id
 from tests.accounts.test_access_tokens import CREATE
@@ -181,7 +181,8 @@ async def test_exported_list_can_be_invited(service: Service, tmp_path: Path) ->
             assert (await owner.invite(community, email, message=message))["__typename"] == "InviteMemberSuccess"
         exported = (await owner.client.get(f"/export/{community}/invitations.csv")).text
     (tmp_path / "list.csv").write_bytes(exported.encode())
-    found = [row.invitee for row in read_list(tmp_path / "list.csv", role=Role.MEMBER)]
+    entries = read_file(tmp_path / "list.csv").entries
+    found = [row.invitee for row in invitee_rows(entries, role=Role.MEMBER)]
     stored = await Invitation.all().order_by("created_at", "id").values_list("email", "message")
     assert sorted((row.email, row.message) for row in found if row and row.message) == sorted(
         (email, message) for email, message in stored if message

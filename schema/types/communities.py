@@ -46,7 +46,8 @@ class InvitationQuota:
     by_you: int | None = strawberry.field(description="Null without a limit.")
     by_community: int | None = strawberry.field(description="By all admins together; null without a limit.")
     resets_at: datetime | None = strawberry.field(
-        description="When the lower of the two numbers rises; null before the first invitation of the period."
+        description="When the lower of the two numbers rises: the end of its period, which begins with the first invitation (now, if"
+        " none was sent yet); null without a limit."
     )
 
 

@@ -23,7 +23,7 @@ from service.invitation_status import Status
 from service.invitations.errors import AlreadyInvited
 from service.invitations.invite import Invitee
 from service.invitations.invite_many import invite_many_as_operator
-from service.invitations.invitee_list import InviteeRow, ListUnreadable, read_list
+from service.invitations.invitee_list import InviteeList, InviteeRow, ListUnreadable, invitee_rows, read_file
 from service.models import Role
 from service.settings import Settings, load_settings
 
@@ -38,7 +38,10 @@ def invite(
     emails: Annotated[list[str] | None, typer.Argument(help="The addresses to invite.")] = None,
     *,
     csv: Annotated[
-        Path | None, typer.Option("--csv", help="A file of rows: email[,role[,message]], with a header or without.")
+        Path | None,
+        typer.Option(
+            "--csv", help="A list: addresses, a table with the columns email, role, message, locale, or an export."
+        ),
     ] = None,
     role: Annotated[str, typer.Option(help="The role for rows without one: member, admin or owner.")] = "member",
     reinvite_closed: Annotated[
@@ -70,8 +73,23 @@ def _invitees_of(emails: list[str], csv: Path | None, role: str) -> list[Invitee
         refuse(f"--role: {role} is no role; one of {', '.join(known.lower() for known in Role)} was expected.")
     default_role = Role(role.upper())
     if csv is not None:
-        return read_list(csv, role=default_role)
+        found = read_file(csv)
+        _report_columns(found)
+        return invitee_rows(found.entries, role=default_role)
     return [InviteeRow(line, email, Invitee(email, default_role)) for line, email in enumerate(emails, start=1)]
+
+
+def _report_columns(found: InviteeList) -> None:
+    """Reports which columns of a header are used, where the table has others than those of a list."""
+    notes = []
+    if found.is_export or found.unused:
+        notes.append(f"Addresses are read from the column {found.column!r}.")
+    if found.unused:
+        notes.append(f"Columns that are not used: {', '.join(map(repr, found.unused))}.")
+    if found.left_out:
+        notes.append(f"Rows without an address that are left out: {found.left_out}.")
+    if notes:
+        err.print(" ".join(notes), markup=False, highlight=False)
 
 
 async def _invite_all(settings: Settings, community: str, rows: list[InviteeRow], *, reinvite_closed: bool) -> int:

@@ -14,7 +14,7 @@ from service.settings import RateLimits
 class InvitationQuota:
     """The number of invitations that the caller and the community may still create; None without a limit.
 
-    `resets_at` is the end of the period of the lower one; None before its first invitation.
+    `resets_at` is the end of the period of the lower one, which begins with the first invitation; None without a limit.
     """
 
     by_you: int | None

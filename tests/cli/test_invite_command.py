@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from service.csv_cells import unguarded
 from service.invitations.invite import Invitee
-from service.invitations.invitee_list import ListUnreadable, entries_in, read_list
+from service.invitations.invitee_list import InviteeRow, ListUnreadable, invitee_rows, list_in, read_file
 from service.models import Invitation, MailOrder, Role
 from tests.conftest import Serve
 from tests.support.invitee_lists import CASES, ListCase
@@ -105,6 +105,32 @@ async def test_a_repeated_list_sends_no_second_mail(serve: Serve, clock: TestClo
 
 
 @pytest.mark.parametrize("engine", ["sqlite"])
+async def test_columns_of_an_export_are_reported(database_url: str, tmp_path: Path) -> None:
+    """The command names the column of addresses and the rows without an address. It refuses a column that no list can set,
+    and invites nobody.
+    """
+    code, _, errors = await _guestlist("community", "create", "Demo", "--owner", "o@example.com", url=database_url)
+    assert code == 0, errors
+    rows = tmp_path / "list.csv"
+    rows.write_text("email,send_at,role\na@example.com,2027-01-01,admin\n")
+    code, out, errors = await _guestlist("invite", "Demo", "--csv", str(rows), url=database_url)
+    assert (code, out) == (2, "")
+    assert "has the column 'send_at', which no list can set; the columns email, role, message and locale were" in errors
+    rows.write_text("Name,E-mail 1 - Label,E-mail 1 - Value\nAda,* Work,a@example.com ::: b@example.com\nCy,,\n")
+    code, out, errors = await _guestlist("invite", "Demo", "--csv", str(rows), url=database_url)
+    assert (code, "1 invited, 0 invited or members already, 0 refused." in out) == (0, True)
+    assert errors.strip() == (
+        "Addresses are read from the column 'E-mail 1 - Value'. Rows without an address that are left out: 1."
+    )
+    rows.write_text("email,phone\nb@example.com,1\n\u200bal\u200bice@example.com,2\nc@example.com,3,4\n")
+    code, out, errors = await _guestlist("invite", "Demo", "--csv", str(rows), url=database_url)
+    assert (code, "1 invited, 0 invited or members already, 2 refused." in out) == (1, True)
+    assert "Addresses are read from the column 'email'. Columns that are not used: 'phone'." in errors
+    assert "Row 3 (al\u200bice@example.com): The address has an invisible character (U+200B)" in errors
+    assert "Row 4 (c@example.com,3,4): The row has more cells than columns" in errors
+
+
+@pytest.mark.parametrize("engine", ["sqlite"])
 async def test_wrong_usage_reports_the_expected_usage(database_url: str, tmp_path: Path) -> None:
     """Neither addresses nor a file, both, a missing file, a wrong role and an unknown community."""
     missing = str(tmp_path / "missing.csv")
@@ -117,6 +143,10 @@ async def test_wrong_usage_reports_the_expected_usage(database_url: str, tmp_pat
     ):
         found, _, errors = await _guestlist(*arguments, url=database_url)
         assert (found, words in errors) == (code, True), errors
+
+
+def _rows(path: Path) -> list[InviteeRow]:
+    return invitee_rows(read_file(path).entries, role=Role.MEMBER)
 
 
 @pytest.mark.parametrize(
@@ -135,7 +165,7 @@ async def test_spreadsheet_exports_are_read(content: bytes, tmp_path: Path) -> N
     """With or without a header, a byte order mark, semicolons, tabs, UTF-16 and columns in any order."""
     path = tmp_path / "list.csv"
     path.write_bytes(content)
-    invitees = [row.invitee for row in read_list(path, role=Role.MEMBER)]
+    invitees = [row.invitee for row in _rows(path)]
     found = [(invitee.email, invitee.role, invitee.message) for invitee in invitees if invitee is not None]
     assert found == [("a@example.com", Role.MEMBER, None), ("b@example.com", Role.ADMIN, "Hi")]
 
@@ -144,7 +174,7 @@ async def test_a_row_is_numbered_by_the_line_on_which_it_begins(tmp_path: Path) 
     """A message of several lines does not change its row's number. It shifts the numbers of later rows by its lines."""
     path = tmp_path / "list.csv"
     path.write_text('email,role,message\na@example.com,,"one\ntwo\nthree"\n\nb@example.com,king,\n')
-    assert [row.line for row in read_list(path, role=Role.MEMBER)] == [2, 6]
+    assert [row.line for row in _rows(path)] == [2, 6]
 
 
 @pytest.mark.parametrize(
@@ -162,7 +192,7 @@ async def test_a_broken_file_is_refused_with_a_reason(content: bytes, words: str
     path = tmp_path / "list.csv"
     path.write_bytes(content)
     with pytest.raises(ListUnreadable) as refused:
-        read_list(path, role=Role.MEMBER)
+        read_file(path)
     assert words in str(refused.value)
 
 
@@ -171,13 +201,16 @@ async def test_pasted_lists_are_read(case: ListCase, tmp_path: Path) -> None:
     """Each list gives the rows that the console shows for it."""
     path = tmp_path / "list.csv"
     path.write_bytes(case.text.encode())
-    found = [(row.line, row.email, row.invitee) for row in read_list(path, role=Role.MEMBER)]
+    found = [(row.line, row.email, row.invitee) for row in _rows(path)]
+    if case.notes is not None:
+        read = read_file(path)
+        assert (read.column, tuple(read.unused), read.left_out) == case.notes
     assert found == [
         (
             row.line,
             row.email,
             None
-            if row.unreadable
+            if row.fault or (row.role or "member").upper() not in Role.__members__
             else Invitee(row.email, Role((row.role or "member").upper()), row.message or None, row.locale or None),
         )
         for row in case.rows
@@ -188,7 +221,7 @@ async def test_files_of_windows_are_read(tmp_path: Path) -> None:
     """A list in Windows-1252, in which spreadsheets save CSV on Windows."""
     path = tmp_path / "list.csv"
     path.write_bytes("E-Mail;Nachricht\r\nzoe@example.com;Schön, daß Sie kommen – bis „bald“\r\n".encode("cp1252"))
-    invitees = [row.invitee for row in read_list(path, role=Role.MEMBER)]
+    invitees = [row.invitee for row in _rows(path)]
     assert [invitee and invitee.message for invitee in invitees] == ["Schön, daß Sie kommen – bis „bald“"]
 
 
@@ -202,7 +235,7 @@ def test_quoted_cells_are_read_as_they_were_written(messages: list[tuple[str, st
     writer = csv.writer(table, quoting=csv.QUOTE_ALL)
     writer.writerow(["name", "email", "message"])
     writer.writerows([name, "ada@example.com", message] for name, message in messages)
-    found = [entry.message for entry in entries_in(table.getvalue())]
+    found = [entry.message for entry in list_in(table.getvalue()).entries]
     edges = re.compile(r"[\s\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff]+")
     assert [edges.sub("", message) for message in found] == [
         edges.sub("", unguarded(message.replace("\r", "\n"))) for _, message in messages
@@ -211,7 +244,14 @@ def test_quoted_cells_are_read_as_they_were_written(messages: list[tuple[str, st
 
 def test_a_hostile_list_takes_linear_time() -> None:
     """Long runs of quotation marks, brackets, blanks and separators are read in seconds."""
-    for text in ('"' * 200_000, '"a\n' * 50_000, "<" * 200_000, "a <b@c> " * 25_000 + "!", '"a" , ' * 30_000 + '"b" c'):
+    for text in (
+        " " * 200_000 + "a" + " " * 200_000 + "b",
+        '"' * 200_000,
+        '"a\n' * 50_000,
+        "<" * 200_000,
+        "a <b@c> " * 25_000 + "!",
+        '"a" , ' * 30_000 + '"b" c',
+    ):
         began = time.process_time()
-        entries_in(text)
+        list_in(text)
         assert time.process_time() - began < 5

@@ -11,21 +11,26 @@ MEMBER, ADMIN, OWNER = "member", "admin", "owner"
 
 @dataclass(frozen=True)
 class ListRow:
-    """A row: the line on which it begins, its cells, and whether its quotation marks do not fit."""
+    """A row: the line on which it begins, its cells, and the reason for which it cannot be used."""
 
     line: int
     email: str
     role: str = ""
     message: str = ""
     locale: str = ""
-    unreadable: bool = False
+    fault: str = ""
 
 
 @dataclass(frozen=True)
 class ListCase:
+    """A list with its rows. `notes` are the name of the column of addresses, the names of unused columns, and the number of
+    rows that are left out.
+    """
+
     name: str
     text: str
     rows: tuple[ListRow, ...]
+    notes: tuple[str, tuple[str, ...], int] | None = None
 
     def __str__(self) -> str:
         return self.name
@@ -63,7 +68,23 @@ CASES: Final = (
     ListCase("no-break and ideographic spaces", f"\u00a0{ADA}\u00a0\n\u3000{BOB}\u202f", _TWO_LINES),
     ListCase("no-break spaces between addresses", f"{ADA}\u00a0{BOB}", _TWO),
     ListCase("a byte order mark", f"\ufeff{ADA}\n{BOB}", _TWO_LINES),
-    ListCase("an invisible character inside", "ad\u200ba@example.com", (ListRow(1, "ad\u200ba@example.com"),)),
+    ListCase(
+        "an invisible character inside",
+        f"ad\u200ba@example.com\n{BOB}",
+        (ListRow(1, "ad\u200ba@example.com", fault="invisible"), ListRow(2, BOB)),
+    ),
+    ListCase(
+        "an invisible character between addresses",
+        f"{ADA}\u200b{BOB}",
+        (ListRow(1, f"{ADA}\u200b{BOB}", fault="invisible"),),
+    ),
+    ListCase(
+        "an invisible character in a domain",
+        "a@exam\u00adple.com",
+        (ListRow(1, "a@exam\u00adple.com", fault="invisible"),),
+    ),
+    ListCase("a blank inside", "ada lovelace@example.com", (ListRow(1, "ada lovelace@example.com"),)),
+    ListCase("quoted addresses", f'"{ADA}","{BOB}"', _TWO),
     ListCase(
         "no address",
         f"{ADA}\nnot an address\nlast",
@@ -80,6 +101,16 @@ CASES: Final = (
     ListCase("Outlook with commas", f"Smith, Alice <{ADA}>, Jones, Bob <{BOB}>", _TWO),
     ListCase("one recipient", f"Smith, Alice <{ADA}>", (ListRow(1, ADA),)),
     ListCase("names that are addresses", f'"{ADA}" <{ADA}>; "{BOB}" <{BOB}>', _TWO),
+    ListCase("names between apostrophes", f"'Alice Smith' <{ADA}>; '{BOB}' <{BOB}>", _TWO),
+    ListCase("names that are bare addresses", f"{ADA} <{ADA}>; {BOB}", _TWO),
+    ListCase("a bare address before a name", f"{ADA} Bob <{BOB}>", _TWO),
+    ListCase("names that are roles", f"Admin <{ADA}>, Owner <{BOB}>", _TWO),
+    ListCase("a line of a mail's header", f"To: Alice <{ADA}>, Bob <{BOB}>", _TWO),
+    ListCase("quotation marks inside a quoted name", f'"Smith, \\"Ali\\"" <{ADA}>; {BOB}', _TWO),
+    ListCase("a quotation mark around a part of a name", f'Alice "Ali" Smith <{ADA}>; Bob <{BOB}>', _TWO),
+    ListCase(
+        "Outlook, one in a line, with commas at the ends", f'"Smith, Alice" <{ADA}>,\n"Jones, Bob" <{BOB}>,', _TWO_LINES
+    ),
     ListCase("Gmail", f"Ada Lovelace <{ADA}>, Bob <{BOB}>", _TWO),
     ListCase("recipients without a separator", f"Ada <{ADA}> Bob <{BOB}>", _TWO),
     ListCase("names and bare addresses", f'{ADA}, "Jones, Bob" <{BOB}>', _TWO),
@@ -133,6 +164,20 @@ CASES: Final = (
         f'{ADA},member,"Write to <info@example.com>"',
         (ListRow(1, ADA, MEMBER, "Write to <info@example.com>"),),
     ),
+    ListCase(
+        "an address in a message without quotation marks",
+        f"{ADA},member,Write to <info@example.com>\n{BOB},,Write to <info@example.com>",
+        (
+            ListRow(1, ADA, MEMBER, "Write to <info@example.com>"),
+            ListRow(2, BOB, "", "Write to <info@example.com>"),
+        ),
+    ),
+    ListCase("the role first", f"admin,{ADA}", (ListRow(1, "admin", ADA),)),
+    ListCase(
+        "more cells than columns without a header",
+        f"{ADA},member,Hi,de,you\n{BOB}",
+        (ListRow(1, f"{ADA},member,Hi,de,you", fault="cells"), ListRow(2, BOB)),
+    ),
     ListCase("an inch mark in a name", f'24" monitor,{ADA}\nBob,{BOB}', _TWO_LINES),
     ListCase(
         "recipients above rows",
@@ -179,19 +224,48 @@ CASES: Final = (
         "an unclosed quotation mark",
         f'{ADA},,"Hello\n{BOB}',
         (
-            ListRow(1, f'{ADA},,"Hello', unreadable=True),
+            ListRow(1, f'{ADA},,"Hello', fault="quotes"),
             ListRow(2, BOB),
+        ),
+    ),
+    ListCase(
+        "an unclosed quotation mark before a quoted cell",
+        f'cy@example.com,"open\n{ADA}\n{BOB},,"ok"',
+        (
+            ListRow(1, 'cy@example.com,"open', fault="quotes"),
+            ListRow(2, ADA),
+            ListRow(3, BOB, "", "ok"),
         ),
     ),
     ListCase(
         "text after a quotation mark",
         f'"Ada" Lovelace,{ADA}\nBob,{BOB}',
         (
-            ListRow(1, f'"Ada" Lovelace,{ADA}', unreadable=True),
+            ListRow(1, f'"Ada" Lovelace,{ADA}', fault="quotes"),
             ListRow(2, BOB),
         ),
     ),
     # Headers.
+    ListCase("a header of one column", f"email\n{ADA};admin\n{BOB}", (ListRow(2, ADA, ADMIN), ListRow(3, BOB))),
+    ListCase(
+        "more cells than columns",
+        f"email,role,message\n{ADA},,Hi, you\n{BOB},,Hi",
+        (ListRow(2, f"{ADA},,Hi, you", fault="cells"), ListRow(3, BOB, "", "Hi")),
+    ),
+    ListCase(
+        "an emoji at the end of a message",
+        f"email,message\n{ADA},Welcome \u2764\ufe0f\n{BOB},\u200fשלום\u200f",
+        (ListRow(2, ADA, "", "Welcome \u2764\ufe0f"), ListRow(3, BOB, "", "\u200fשלום\u200f")),
+    ),
+    ListCase(
+        "Google Contacts of an earlier year",
+        (
+            "Name,Given Name,Notes,Language,E-mail 1 - Type,E-mail 1 - Value,E-mail 2 - Type,E-mail 2 - Value\n"
+            f"Ada,Ada,,English,* ,,Home,{ADA}\nBob,Bob,,,* Work,{BOB}:::bob@old.example,,\n"
+        ),
+        _BELOW_A_HEADER,
+        ("E-mail 1 - Value", (), 0),
+    ),
     ListCase(
         "a header",
         f"email,role,message,locale\n{ADA},admin,Hi,fr\n{BOB},,,",
@@ -226,6 +300,7 @@ CASES: Final = (
         "a postal address",
         f"Name,Address,Email\nAda,1 Road,{ADA}\nBob,2 Road,{BOB}",
         _BELOW_A_HEADER,
+        ("Email", ("Name", "Address"), 0),
     ),
     ListCase(
         "Google Workspace",
@@ -235,6 +310,7 @@ CASES: Final = (
             f"Ada,Lovelace,{ADA},,/,other@example.net,,7\nBob,Jones,{BOB},,/Sales,,,8\n"
         ),
         _BELOW_A_HEADER,
+        ("Email Address [Required]", (), 0),
     ),
     ListCase(
         "Google Contacts",
@@ -244,7 +320,8 @@ CASES: Final = (
             f"Bob,,Jones,,,* myContacts,Home,{BOB},bob@old.example,+49 30 1\n"
             "Cy,,,,,* myContacts,,,,\n"
         ),
-        (ListRow(2, ADA), ListRow(4, BOB), ListRow(5, "Cy")),
+        (ListRow(2, ADA), ListRow(4, BOB)),
+        ("E-mail 1 - Value", (), 1),
     ),
     ListCase(
         "Outlook's contacts",

@@ -1,11 +1,14 @@
 // Invites many people: reads a list, checks each row, sends the rows in portions, and shows each result.
 
-import { RequestFailed, ask } from "../api.js";
+import { RequestFailed, ask, latest } from "../api.js";
+import { now } from "../clock.js";
+import { stopOnFailure } from "../failure.js";
 import * as api from "../operations.js";
 import { announce, button, field, h, notice, problemWords, isolated } from "../page.js";
-import { formatTime, t } from "../words.js";
+import { formatTime, joinList, t } from "../words.js";
+import { keepDraft } from "./drafts.js";
 import { localeField, messageField, policyWords, roleField } from "./invite-form.js";
-import { checkRows, listOf, rowsIn, textOf } from "./invitee-list.js";
+import { checkRows, listOf, readRows, textOf } from "./invitee-list.js";
 import { showMissing, isAdmin, showNotFound, showCommunityPage } from "./community-page.js";
 
 /** @typedef {import("../console.js").ViewContext} ViewContext */
@@ -17,15 +20,18 @@ import { showMissing, isAdmin, showNotFound, showCommunityPage } from "./communi
 /** @typedef {import("./invitee-list.js").Row} Row */
 /** @typedef {import("../page.js").Child} Child */
 
-/** "unsent" rows can be sent again; "known" rows are members or were invited before. */
-/** @typedef {"wrong" | "ready" | "sending" | "invited" | "known" | "refused" | "unsent"} State */
+/** "later" rows are beyond the limits; "unsent" rows can be sent again; "known" rows are members or were invited before. */
+/** @typedef {"wrong" | "ready" | "later" | "sending" | "invited" | "known" | "refused" | "unsent"} State */
 /** @typedef {Row & { state: State, result: Child[], element: HTMLTableRowElement, outcome: HTMLElement }} ListRow */
 
 /** @type {State[]} The order of the results: failures first. */
-const FIRST_TO_LAST = ["refused", "wrong", "unsent", "ready", "sending", "known", "invited"];
+const FIRST_TO_LAST = ["refused", "wrong", "unsent", "ready", "later", "sending", "known", "invited"];
 const PORTION = 50;
 const MOST_BYTES = 5_000_000;
 const TYPED_MS = 200;
+/** Limits that reset are asked for again after at least this time. */
+const REFRESH_MS = 10_000;
+const LONGEST_TIMEOUT_MS = 2 ** 31 - 1;
 /** Problems that may disappear later. */
 const PASSING = ["RateLimited", "SeatLimitReached"];
 
@@ -42,6 +48,9 @@ class ManyInvitees {
   /** @type {ListRow[]} */
   rows = [];
   stopped = false;
+  isRefused = false;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  reset;
 
   /**
    * @param {ViewContext} context
@@ -52,6 +61,7 @@ class ManyInvitees {
     this.context = context;
     this.community = community;
     this.quota = quota;
+    this.refreshing = latest(context.signal);
     this.list = field(
       h("textarea", { name: "list", rows: "8", spellcheck: "false", autocapitalize: "off", class: "list" }),
       t("many.list"),
@@ -67,6 +77,7 @@ class ManyInvitees {
     this.locale = localeField();
     this.summary = h("p", { id: "many-summary" });
     this.limit = h("p", { class: "limit" });
+    this.columns = h("p", { class: "hint columns-used" });
     this.progress = h("progress", { max: "1", value: "0", "aria-labelledby": "many-summary", hidden: true });
     this.problems = h("div", { class: "problems" });
     this.send = button(t("many.send", { count: 0 }), { class: "button primary", problems: this.problems }, () => this.#send());
@@ -84,6 +95,7 @@ class ManyInvitees {
       { class: "panel outcome" },
       this.summary,
       this.limit,
+      this.columns,
       this.progress,
       h("div", { class: "actions" }, this.send, this.stop, this.edit),
       this.problems,
@@ -92,7 +104,10 @@ class ManyInvitees {
     const parts = [this.context.takeFlash(), back, h("h2", null, t("many.title")), this.input, outcome];
     showCommunityPage(this.community, "invitations", parts, t("many.title"));
     this.#read();
-    addEventListener("beforeunload", (event) => this.#sending() && event.preventDefault(), { signal: this.context.signal });
+    const { signal } = this.context;
+    addEventListener("beforeunload", (event) => this.#sending() && event.preventDefault(), { signal });
+    addEventListener("pagehide", () => this.#keep(), { signal });
+    signal.addEventListener("abort", () => clearTimeout(this.reset));
   }
 
   // ---------------------------------------------------------------------------------------------------- the list
@@ -138,7 +153,7 @@ class ManyInvitees {
     if (!file || this.#sending()) return;
     this.file.setError(null);
     const text = file.size > MOST_BYTES ? null : await textOf(file);
-    if (text === null || text.includes("\0")) return this.file.setError(t("many.file.unreadable", { name: file.name }));
+    if (text === null) return this.file.setError(t("many.file.unreadable", { name: file.name }));
     this.list.control.value = text.trim();
     this.#read();
     announce(this.summary.textContent ?? "");
@@ -147,8 +162,9 @@ class ManyInvitees {
   /** Reads and checks the list, and shows each row with its problem. */
   #read() {
     if (this.#sending()) return;
-    const rows = rowsIn(this.list.control.value);
+    const { rows, ...columns } = readRows(this.list.control.value);
     checkRows(rows, this.community);
+    this.#showColumns(columns);
     this.rows = rows.map((row) => ({
       ...row,
       ...tableRow(row, this.#roleOf(row)),
@@ -158,6 +174,25 @@ class ManyInvitees {
     this.body.replaceChildren(...this.rows.map(({ element }) => element));
     this.rows.forEach(renderOutcome);
     this.#summarize();
+  }
+
+  /**
+   * Shows the use of the columns of a header. A column that no list can set holds back the list: its invitations would be others
+   * than the admin wants.
+   * @param {{ column: string, isExport: boolean, unused: string[], unsupported: string[], leftOut: number }} columns
+   */
+  #showColumns({ column, isExport, unused, unsupported, leftOut }) {
+    this.isRefused = unsupported.length > 0;
+    this.columns.classList.toggle("refused", this.isRefused);
+    this.columns.textContent = [
+      this.isRefused && t("many.unsupported", { columns: joinList(unsupported) }),
+      (isExport || unused.length > 0) && t("many.column", { column }),
+      unused.length > 0 && t("many.unused", { columns: joinList(unused) }),
+      leftOut > 0 && t("many.left_out", { count: leftOut }),
+    ]
+      .filter(Boolean)
+      .join(" ");
+    this.columns.hidden = !this.columns.textContent;
   }
 
   /** @param {Row} row */
@@ -170,19 +205,37 @@ class ManyInvitees {
 
   /** Shows the summary of the list and the possible actions. */
   #summarize() {
-    const waiting = this.#rowsIn("ready", "unsent").length;
+    const waiting = this.#rowsIn("ready", "later", "unsent").length;
+    const fitting = Math.min(waiting, this.#allowed());
     const done = this.#rowsIn("invited", "known", "refused", "unsent").length > 0;
     this.table.hidden = this.rows.length === 0;
+    if (!this.#sending()) this.#markLater();
     this.#showLimit(waiting);
+    this.#awaitReset(waiting);
     this.summary.textContent = this.rows.length === 0 ? t("many.nothing") : done ? this.#outcome() : this.#forecast();
     const sending = this.#sending();
     this.send.hidden = sending || (done && waiting === 0);
-    this.send.textContent = t(done ? "many.again" : "many.send", { count: waiting });
-    this.send.toggleAttribute("disabled", waiting === 0);
+    this.send.textContent = t(done ? "many.again" : "many.send", { count: fitting || waiting });
+    this.send.toggleAttribute("disabled", fitting === 0 || this.isRefused);
     this.stop.hidden = !sending;
     this.edit.hidden = sending || !done || this.#rowsIn("refused", "wrong").length === 0;
     this.progress.hidden = !sending;
     this.input.toggleAttribute("inert", sending);
+  }
+
+  /** The number of invitations that the limits allow now; Infinity without a limit. */
+  #allowed() {
+    const { byYou = null, byCommunity = null } = this.quota ?? {};
+    return Math.min(byYou ?? Infinity, byCommunity ?? Infinity);
+  }
+
+  /** Marks the rows of the preview that the limits do not allow now. */
+  #markLater() {
+    const allowed = this.#allowed();
+    this.#rowsIn("ready", "later").forEach((row, index) => {
+      const state = index < allowed ? "ready" : "later";
+      if (row.state !== state) setState(row, state, t(`many.${state}`));
+    });
   }
 
   /**
@@ -190,11 +243,10 @@ class ManyInvitees {
    * @param {number} waiting
    */
   #showLimit(waiting) {
-    const { byYou = null, byCommunity = null, resetsAt = null } = this.quota ?? {};
-    const counts = [byYou, byCommunity].flatMap((count) => (count === null ? [] : [count]));
-    const allowed = Math.min(...counts);
+    const { resetsAt = null } = this.quota ?? {};
+    const allowed = this.#allowed();
     const over = waiting - allowed;
-    this.limit.hidden = counts.length === 0 || this.rows.length === 0;
+    this.limit.hidden = allowed === Infinity || this.rows.length === 0;
     this.limit.classList.toggle("exceeded", over > 0);
     this.limit.textContent = [
       t("many.limit", { count: allowed }),
@@ -205,13 +257,28 @@ class ManyInvitees {
       .join(" ");
   }
 
-  async #refreshQuota() {
+  async #refreshQuota(signal = this.context.signal) {
     try {
-      const { community } = await ask(api.INVITING, { id: this.community.id }, { signal: this.context.signal });
+      const { community } = await ask(api.INVITING, { id: this.community.id }, { signal });
       this.quota = community?.quota ?? null;
     } catch (error) {
       if (!(error instanceof RequestFailed)) throw error;
     }
+  }
+
+  /**
+   * Asks for the limits again when they allow more.
+   * @param {number} waiting
+   */
+  #awaitReset(waiting) {
+    clearTimeout(this.reset);
+    if (waiting <= this.#allowed() || !this.quota?.resetsAt) return;
+    const refresh = async (/** @type {AbortSignal} */ signal) => {
+      await this.#refreshQuota(signal);
+      if (!this.#sending()) this.#summarize();
+    };
+    const wait = Math.max(Date.parse(this.quota.resetsAt) - now() + 1000, REFRESH_MS);
+    this.reset = setTimeout(() => void stopOnFailure(this.refreshing.run(refresh)), Math.min(wait, LONGEST_TIMEOUT_MS));
   }
 
   /** Shows the rows that need attention first, and otherwise keeps their order. */
@@ -220,7 +287,7 @@ class ManyInvitees {
   }
 
   #forecast() {
-    const [ready, wrong] = [this.#rowsIn("ready").length, this.#rowsIn("wrong").length];
+    const [ready, wrong] = [this.#rowsIn("ready", "later").length, this.#rowsIn("wrong").length];
     return [t("many.can", { count: ready }), wrong > 0 && t("many.cannot", { count: wrong })].filter(Boolean).join(" ");
   }
 
@@ -249,13 +316,18 @@ class ManyInvitees {
 
   // ---------------------------------------------------------------------------------------------------- sending
 
-  /** Sends the waiting rows in portions, until all are sent, the reader stops, or a portion fails. */
+  /**
+   * Sends the waiting rows in portions, until all are sent, the limits are reached, the reader stops, or a portion fails. Rows of
+   * members and of earlier invitations spend nothing of the limits.
+   */
   async #send() {
-    const waiting = this.#rowsIn("ready", "unsent");
+    const waiting = this.#rowsIn("ready", "later", "unsent");
+    let allowed = this.#allowed();
+    let sent = 0;
     this.stopped = false;
     this.progress.max = waiting.length;
-    for (let sent = 0; sent < waiting.length && !this.stopped && !this.context.signal.aborted; sent += PORTION) {
-      const portion = waiting.slice(sent, sent + PORTION);
+    while (sent < waiting.length && allowed > 0 && !this.stopped && !this.context.signal.aborted) {
+      const portion = waiting.slice(sent, sent + Math.min(PORTION, allowed));
       portion.forEach((row) => setState(row, "sending", t("many.sending")));
       this.progress.value = sent;
       this.#summarize();
@@ -263,8 +335,10 @@ class ManyInvitees {
       const problem = await this.#sendPortion(portion);
       if (problem?.__typename === "NotSignedIn") return this.#endSession();
       if (problem) this.#stopSending(problem);
+      allowed -= portion.filter(({ state }) => state === "invited").length;
+      sent += portion.length;
     }
-    waiting.filter(({ state }) => state === "ready").forEach((row) => setState(row, "unsent", t("many.unsent")));
+    waiting.filter(({ state }) => state === "ready" || state === "later").forEach((row) => setState(row, "unsent", t("many.unsent")));
     await this.#refreshQuota();
     this.#sortResults();
     this.#summarize();
@@ -329,9 +403,19 @@ class ManyInvitees {
     this.problems.replaceChildren(notice("problem", ...words));
   }
 
+  /** Keeps the list for the next load of the page. The rows that were sent are not in it. */
+  #keep() {
+    if (this.#rowsIn("invited", "known", "refused", "unsent", "sending").length > 0) this.list.control.value = this.#rest();
+    if (!this.list.control.value.trim()) return;
+    keepDraft(this.context.viewer.member.id, location.hash.slice(1).split("?")[0] ?? "");
+  }
+
+  /** The list of the rows that wait or failed. */
+  #rest = () => listOf(this.#rowsIn("ready", "later", "unsent", "sending", "wrong", "refused"));
+
   /** Keeps the unsent rows in the list, so that they survive the sign-in. */
   async #endSession() {
-    this.list.control.value = listOf(this.#rowsIn("ready", "unsent", "sending", "wrong"));
+    this.list.control.value = listOf(this.#rowsIn("ready", "later", "unsent", "sending", "wrong"));
     this.rows = [];
     await this.context.endSession();
   }

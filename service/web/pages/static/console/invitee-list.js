@@ -1,7 +1,7 @@
 // Lists of invitees: checks their rows, reads their files and writes them. The service checks the rows again.
 
 import { t } from "../words.js";
-import { entriesIn } from "./list-reader.js";
+import { invisibleIn, listIn } from "./list-reader.js";
 import { LONGEST_MESSAGE, rolesUpTo } from "./invite-form.js";
 import { ROLES } from "./community-page.js";
 
@@ -16,23 +16,28 @@ import { ROLES } from "./community-page.js";
  * @property {string} role as written; empty without one
  * @property {string} message
  * @property {string} locale
- * @property {boolean} isUnreadable
+ * @property {import("./list-reader.js").Fault} fault
  * @property {string} problem empty without one
  */
 
 const ADDRESS = /^[\x21-\x3f\x41-\x7e]+@[^\s@<>,;:"()\\[\]]+\.[^\s@<>,;:"()\\[\]]+$/;
 
 /**
- * The rows of a text. An unreadable line becomes a row with a problem.
+ * Reads the rows of a text, and the use of its columns. A row that cannot be used has a problem.
  * @param {string} text
- * @returns {Row[]}
  */
-export const rowsIn = (text) =>
-  entriesIn(text).map((entry) => ({
-    ...entry,
-    role: entry.role.toUpperCase(),
-    problem: entry.isUnreadable ? t("many.quotes") : "",
-  }));
+export function readRows(text) {
+  const { entries, ...columns } = listIn(text);
+  /** @type {Row[]} */
+  const rows = entries.map((entry) => ({ ...entry, role: entry.role.toUpperCase(), problem: faultWords(entry) }));
+  return { rows, ...columns };
+}
+
+/** @param {import("./list-reader.js").Entry} entry */
+function faultWords({ fault, email }) {
+  if (fault === "invisible") return t("many.invisible", { code: invisibleIn(email) });
+  return fault === "quotes" || fault === "cells" ? t(`many.${fault}`) : "";
+}
 
 /**
  * A text that gives these rows again.
@@ -41,8 +46,8 @@ export const rowsIn = (text) =>
 export const listOf = (rows) => rows.map(lineOf).join("\n");
 
 /** @param {Row} row */
-function lineOf({ email, role, message, locale, isUnreadable }) {
-  return isUnreadable ? email : [email, role, message, locale].map(quoted).join(",").replace(/,+$/, "");
+function lineOf({ email, role, message, locale, fault }) {
+  return fault === "quotes" || fault === "cells" ? email : [email, role, message, locale].map(quoted).join(",").replace(/,+$/, "");
 }
 
 /** @param {string} cell */
@@ -83,17 +88,27 @@ function problemOf({ email, role, message }, highest, allowed) {
 }
 
 /**
- * The text of a file: UTF-8, UTF-16 with a byte order mark, or Windows-1252.
+ * The text of a file: UTF-8, UTF-16 with a byte order mark, or Windows-1252. Null for other files.
  * @param {Blob} file
  */
 export async function textOf(file) {
   const bytes = new Uint8Array(await file.arrayBuffer());
   const marks = /** @type {Record<string, string>} */ ({ "255,254": "utf-16le", "254,255": "utf-16be" });
-  const encoding = marks[`${bytes[0]},${bytes[1]}`];
-  if (encoding) return new TextDecoder(encoding).decode(bytes);
+  const marked = marks[`${bytes[0]},${bytes[1]}`];
+  const texts = (marked ? [marked] : ["utf-8", "windows-1252"]).map((encoding) => decoded(bytes, encoding));
+  return texts.find((text) => text !== null && !text.includes("\0")) ?? null;
+}
+
+/**
+ * @param {Uint8Array} bytes
+ * @param {string} encoding
+ */
+function decoded(bytes, encoding) {
   try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+    const text = new TextDecoder(encoding, { fatal: true }).decode(bytes);
+    // Five bytes have no character in Windows-1252. They decode to control characters.
+    return encoding === "windows-1252" && /[\x80-\x9f]/.test(text) ? null : text;
   } catch {
-    return new TextDecoder("windows-1252").decode(bytes);
+    return null;
   }
 }
