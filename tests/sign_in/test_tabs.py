@@ -126,13 +126,19 @@ async def test_each_tab_reads_its_own_sign_in(service: Service) -> None:
 # ------------------------------------------------------------------------------------------------- one link in two tabs
 
 
+async def _one_link_in_two_tabs(service: Service, owner: Browser, guest: Browser) -> tuple[Any, Any]:
+    """Starts two acceptances with one link. The newer tab joins. Returns the older and the newer start."""
+    await owner.invite(await join_owner(service, owner), GUEST)
+    token = await service.token_for(GUEST)
+    older, newer = [await guest.accept(token) for _ in range(2)]
+    await guest.log_in(newer["authorizationUrl"], GUEST)
+    return older, newer
+
+
 async def test_the_older_of_two_tabs_reports_the_membership(service: Service) -> None:
     """A return that finds its link used by another tab of the same member reports the membership, and no error."""
     async with service.browser() as owner, service.browser() as guest:
-        await owner.invite(await join_owner(service, owner), GUEST)
-        token = await service.token_for(GUEST)
-        older, newer = [await guest.accept(token) for _ in range(2)]
-        await guest.log_in(newer["authorizationUrl"], GUEST)
+        older, newer = await _one_link_in_two_tabs(service, owner, guest)
         await guest.log_in(older["authorizationUrl"], GUEST)
         acceptance = await guest.acceptance(older["acceptanceId"])
         assert (acceptance["status"], acceptance["canRetry"]) == ("ALREADY_MEMBER", False)
@@ -143,10 +149,7 @@ async def test_the_older_of_two_tabs_reports_the_membership(service: Service) ->
 async def test_a_person_who_is_not_the_member_learns_nothing(service: Service) -> None:
     """H210: the older tab's acceptance stays LINK_INVALID for another session, and without one."""
     async with service.browser() as owner, service.browser() as guest:
-        await owner.invite(await join_owner(service, owner), GUEST)
-        token = await service.token_for(GUEST)
-        older, newer = [await guest.accept(token) for _ in range(2)]
-        await guest.log_in(newer["authorizationUrl"], GUEST)
+        older, _ = await _one_link_in_two_tabs(service, owner, guest)
         await guest.log_in(older["authorizationUrl"], GUEST)
         await guest.do("signOut")
         assert (await guest.acceptance(older["acceptanceId"]))["status"] == "LINK_INVALID"
@@ -158,10 +161,7 @@ async def test_a_person_who_is_not_the_member_learns_nothing(service: Service) -
 async def test_a_removed_member_is_no_member_in_the_older_tab(service: Service) -> None:
     """After the member was removed, the older tab's acceptance is LINK_INVALID."""
     async with service.browser() as owner, service.browser() as guest:
-        await owner.invite(await join_owner(service, owner), GUEST)
-        token = await service.token_for(GUEST)
-        older, newer = [await guest.accept(token) for _ in range(2)]
-        await guest.log_in(newer["authorizationUrl"], GUEST)
+        older, newer = await _one_link_in_two_tabs(service, owner, guest)
         joined = await guest.acceptance(newer["acceptanceId"])
         await owner.do("removeMember", membershipId=joined["membership"]["id"])
         await guest.log_in(older["authorizationUrl"], GUEST)
