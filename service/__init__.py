@@ -25,7 +25,7 @@
     flow_sentences.py  sentences about a flow, stored as codes
     languages.py    languages, the catalogues of locales/, and sentences
 
-doctor.py checks an installation, and metrics.py counts for Prometheus. addresses.py, text.py, tokens.py, clock.py, period.py,
-csv_cells.py, templates.py and logs.py are shared by the rooms.
+doctor.py checks an installation, and metrics.py counts for Prometheus. addresses.py, text.py, tokens.py, private_keys.py, clock.py,
+period.py, csv_cells.py, templates.py and logs.py are shared by the rooms.
 "H012" in a comment or a docstring is a case of docs/security.md.
 """

@@ -56,7 +56,7 @@ def create_development_app(
         issuer=f"{settings.public_url}{_ISSUER_PATH}",
         clients={
             registration.client_id: (
-                registration.client_secret.get_secret_value(),
+                registration.client_secret.get_secret_value() if registration.client_secret else "",
                 (f"{settings.public_url}/auth/{PROVIDER}/callback",),
             )
         },

@@ -301,7 +301,7 @@ class OpenIDProvider:
 
     def _granted(self, request: Request, form: FormData) -> Grant:
         """Redeems a code once, for its own client, redirect URI and verifier."""
-        client_id = self._authenticated_client(request, form)
+        client_id = self.authenticated_client(request, form)
         if _field(form, "grant_type") != "authorization_code":
             raise ProtocolError("unsupported_grant_type")
         now = self.clock()
@@ -317,7 +317,7 @@ class OpenIDProvider:
     def _with_access_token(self, grant: Grant, now: datetime) -> Grant:
         return replace(grant, access_token=self._tokens.keep(grant, now))
 
-    def _authenticated_client(self, request: Request, form: FormData) -> str:
+    def authenticated_client(self, request: Request, form: FormData) -> str:
         """client_secret_basic, or else client_secret_post (RFC 6749 section 2.3.1)."""
         client_id, client_secret = _basic_credentials(request) or (
             _field(form, "client_id"),

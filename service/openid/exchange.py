@@ -1,15 +1,15 @@
 """Authlib's part of a login: the authorization URL, and the exchange of the code (RFC 6749, RFC 7636)."""
 
-import base64
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Final
-from urllib.parse import quote_plus
 
 import httpx2
 from authlib.integrations.httpx_client import AsyncOAuth2Client
 
 from service.flow_sentences import flow_sentence
+from service.openid.client_auth import client_for, refusal_of
 from service.openid.errors import ProviderUnavailable, SignInFailed
 from service.openid.metadata import Metadata
 from service.openid.transport import BoundedTransport, json_object
@@ -61,22 +61,17 @@ def _prompt(settings: ProviderSettings, metadata: Metadata) -> str:
 
 async def exchange(
     metadata: Metadata, settings: ProviderSettings, transport: BoundedTransport, *, redirect_uri: str, code: str,
-    code_verifier: str,
+    code_verifier: str, now: datetime,
 ) -> Tokens:  # fmt: skip
     """Exchanges the code. Raises SignInFailed when the provider refuses it, ProviderUnavailable when it cannot answer."""
-    client = AsyncOAuth2Client(
-        client_id=settings.client_id,
-        client_secret=settings.client_secret.get_secret_value(),
-        token_endpoint_auth_method=metadata.token_endpoint_auth_method,
-        redirect_uri=redirect_uri,
-        transport=transport,
-    )
-    client.register_client_auth_method(("client_secret_basic", _basic))
+    client = client_for(settings, metadata, now=now, redirect_uri=redirect_uri, transport=transport)
     client.register_compliance_hook("access_token_response", _reduced_response)
     try:
         answer = await client.fetch_token(
             metadata.token_endpoint, grant_type="authorization_code", code=code, code_verifier=code_verifier
         )
+    except _ClientRefused:
+        raise ProviderUnavailable("client_refused", detail=refusal_of(settings, metadata)) from None
     except SignInFailed:
         raise
     except Exception as error:  # noqa: BLE001  # Authlib surfaces a provider's faults as many kinds of exceptions
@@ -98,6 +93,10 @@ def _is_plain(text: Any) -> bool:
     return isinstance(text, str) and text != "" and text.isascii() and text.isprintable() and " " not in text
 
 
+class _ClientRefused(Exception):
+    """Raised when the token endpoint refuses the client (RFC 6749 section 5.2)."""
+
+
 def _reduced_response(response: httpx2.Response) -> httpx2.Response:
     """The response reduced to the members that we use, because Authlib fails on odd values of others."""
     if response.status_code >= httpx2.codes.INTERNAL_SERVER_ERROR:
@@ -109,20 +108,13 @@ def _reduced_response(response: httpx2.Response) -> httpx2.Response:
     return httpx2.Response(response.status_code, json=members, request=response.request)
 
 
-def _refusal(error: Any) -> SignInFailed:
+def _refusal(error: Any) -> SignInFailed | _ClientRefused:
     """RFC 6749 section 5.2. Ignores the description, which can contain anything (H063)."""
     if error == "invalid_grant":
         return SignInFailed("code_refused", flow_sentence("SIGN_IN_CODE_REFUSED"))
     if error in ("invalid_client", "unauthorized_client"):
-        return ProviderUnavailable("client_refused", detail="The token endpoint refuses CLIENT_ID or CLIENT_SECRET.")
+        return _ClientRefused()
     return ProviderUnavailable("token_endpoint_refused", detail="The token endpoint refused the exchange.")
-
-
-def _basic(client: Any, _method: str, uri: str, headers: MutableMapping[str, str], body: Any) -> tuple[Any, ...]:
-    """Form-encodes both values first (RFC 6749 section 2.3.1), which Authlib omits."""
-    pair = f"{quote_plus(client.client_id)}:{quote_plus(client.client_secret)}"
-    headers["Authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
-    return uri, headers, body
 
 
 class _NoTransport(httpx2.AsyncBaseTransport):

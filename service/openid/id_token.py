@@ -44,6 +44,7 @@ class Expectations:
     nonce_digest: Digest
     access_token: str | None = field(repr=False)
     now: datetime
+    audiences: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,7 @@ def check_claims(token: UnverifiedToken, expected: Expectations) -> dict[str, An
     """The claims of a token with a verified signature. Raises SignInFailed at the first wrong claim."""
     claims = _object(token.payload)
     expected.issuer.check_token(expected.issuer_name, claims)
-    _check_audience(claims, expected.client_id)
+    _check_audience(claims, expected.client_id, expected.audiences)
     _check_authorized_party(claims, expected.client_id)
     _check_subject(claims)
     _check_nonce(claims, expected.nonce_digest)
@@ -139,10 +140,19 @@ def login_age(claims: Mapping[str, Any], started_at: datetime) -> timedelta | No
     return age if age > LEEWAY else None
 
 
-def _check_audience(claims: Mapping[str, Any], client_id: str) -> None:
-    """Refuses replayed tokens of other clients: the audience must be our client id alone, for any azp (H050)."""
+def _check_audience(claims: Mapping[str, Any], client_id: str, known: tuple[str, ...]) -> None:
+    """Refuses replayed tokens of other clients: our client id must be in the audience, for any azp (H050).
+
+    Some providers add the audiences of APIs. They count when azp names our client, or when the operator lists them
+    (OpenID Connect Core 3.1.3.7).
+    """
     audience = claims.get("aud")
-    if audience not in (client_id, [client_id]):
+    if audience == client_id:
+        return
+    if not isinstance(audience, list) or not all(isinstance(one, str) for one in audience) or client_id not in audience:
+        raise SignInFailed("audience_mismatch")
+    further = set(audience) - {client_id} - set(known)
+    if (further and claims.get("azp") != client_id) or len(set(audience)) < len(audience):
         raise SignInFailed("audience_mismatch")
 
 

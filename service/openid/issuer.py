@@ -51,6 +51,7 @@ class Issuer:
     kind: Literal["google", "microsoft", "oidc"]
     configured: str
     tenants: tuple[str, ...] | None
+    configured_discovery_url: str | None = None
 
     @classmethod
     def from_settings(cls, provider: ProviderSettings) -> "Issuer":
@@ -58,12 +59,15 @@ class Issuer:
         configured = provider.issuer or known.get(provider.kind, "")
         if provider.kind == "microsoft":
             configured = configured.replace("{tenant}", _TEMPLATE)
-        return cls(provider.kind, configured, provider.tenants)
+        return cls(provider.kind, configured, provider.tenants, provider.discovery_url)
 
     @property
     def discovery_url(self) -> str:
-        """OpenID Connect Discovery 1.0 section 4: the issuer without a trailing slash, and the well-known path."""
-        return self.configured.replace(_TEMPLATE, self._authority).rstrip("/") + _WELL_KNOWN
+        """DISCOVERY_URL, or else the issuer without a trailing slash and the well-known path (Discovery 1.0 section 4)."""
+        return (
+            self.configured_discovery_url
+            or self.configured.replace(_TEMPLATE, self._authority).rstrip("/") + _WELL_KNOWN
+        )
 
     @property
     def on_loopback(self) -> bool:

@@ -27,7 +27,7 @@ class Metadata:
     userinfo_endpoint: str | None
     names_itself_in_responses: bool
     prompts: frozenset[str]
-    token_endpoint_auth_method: str
+    token_endpoint_auth_methods: frozenset[str]
 
 
 def read_metadata(document: dict[str, Any], issuer: Issuer, endpoint_hosts: tuple[str, ...]) -> Metadata:
@@ -52,7 +52,7 @@ def read_metadata(document: dict[str, Any], issuer: Issuer, endpoint_hosts: tupl
         userinfo_endpoint=endpoints.optional("userinfo_endpoint"),
         names_itself_in_responses=document.get("authorization_response_iss_parameter_supported") is True,
         prompts=frozenset(_texts(document.get("prompt_values_supported"))),
-        token_endpoint_auth_method=_auth_method(document),
+        token_endpoint_auth_methods=frozenset(_texts(document.get("token_endpoint_auth_methods_supported"))),
     )
 
 
@@ -104,12 +104,6 @@ def _split(url: str) -> SplitResult | None:
 
 def _origin(parts: SplitResult) -> tuple[str, str | None, int | None]:
     return parts.scheme, parts.hostname, parts.port or {"https": 443, "http": 80}.get(parts.scheme)
-
-
-def _auth_method(document: dict[str, Any]) -> str:
-    """client_secret_post where the provider offers it, because providers parse it alike; otherwise Basic."""
-    offered = _texts(document.get("token_endpoint_auth_methods_supported"))
-    return "client_secret_post" if "client_secret_post" in offered else "client_secret_basic"
 
 
 def _texts(value: Any) -> list[str]:

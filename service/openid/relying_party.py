@@ -34,6 +34,7 @@ log = structlog.get_logger()
 
 _VERIFIER_BYTES: Final = 48  # 64 characters; RFC 7636 section 4.1 requires 43 to 128
 _LONGEST_CODE: Final = 4096
+_MADE_UP_CODE: Final = "guestlist-doctor"
 _RESPONSE: Final = ("state", "iss", "error", "code")
 _ADDRESS_IN_NAME: Final = re.compile(r"\S@\S|\S\s*@\s*\S+\.\S")
 _NAMES: Final = {"google": "Google", "microsoft": "Microsoft"}
@@ -127,11 +128,12 @@ class RelyingParty:
         _check_response_repeats(response)
         _check_response_issuer(response, provider, metadata)
         _check_response_error(response, provider_label(provider_id, provider.settings))
-        tokens = await self._exchange(provider_id, provider, metadata, _code(response), code_verifier)
+        tokens = await self._exchange(provider_id, provider, metadata, _code(response), code_verifier, now)
         token = read_id_token(tokens.id_token)
         await provider.verify_signature(token, now)
         expected = Expectations(
             issuer=provider.issuer, issuer_name=metadata.issuer, client_id=provider.settings.client_id,
+            audiences=provider.settings.audiences,
             nonce_digest=nonce_digest, access_token=tokens.access_token, now=now,
         )  # fmt: skip
         claims = check_claims(token, expected)
@@ -141,8 +143,21 @@ class RelyingParty:
         return await _identity(provider_id, provider, claims, tokens.access_token, now)
 
     async def check(self, provider_id: str, *, now: datetime) -> None:
-        """Fetches a provider's metadata and keys, for the operator. Raises ProviderUnavailable with a detail."""
-        await self._provider(provider_id).check(now)
+        """Fetches a provider's metadata and keys, and authenticates with a made-up code, for the operator.
+
+        Raises ProviderUnavailable with a detail. Any answer but invalid_client shows that the client is accepted.
+        """
+        provider = self._provider(provider_id)
+        await provider.check(now)
+        metadata = await provider.metadata(now)
+        verifier = secrets.token_urlsafe(_VERIFIER_BYTES)
+        try:
+            await self._exchange(provider_id, provider, metadata, _MADE_UP_CODE, verifier, now)
+        except ProviderUnavailable as error:
+            if error.reason != "token_endpoint_refused":
+                raise
+        except SignInFailed:
+            return
 
     async def close(self) -> None:
         """Closes the connections to the providers."""
@@ -171,13 +186,13 @@ class RelyingParty:
         return AuthorizationRequest(url, state, nonce, code_verifier)
 
     async def _exchange(
-        self, provider_id: str, provider: Provider, metadata: Metadata, code: str, code_verifier: str
+        self, provider_id: str, provider: Provider, metadata: Metadata, code: str, code_verifier: str, now: datetime
     ) -> "Tokens":
         from service.openid.exchange import exchange  # noqa: PLC0415  # Authlib is slow to import
 
         return await exchange(
             metadata, provider.settings, self._client.transport, redirect_uri=self._redirect_uri(provider_id),
-            code=code, code_verifier=code_verifier,
+            code=code, code_verifier=code_verifier, now=now,
         )  # fmt: skip
 
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import (
@@ -55,8 +56,33 @@ class ProviderSettings(BaseModel):
     client_id: Annotated[str, AfterValidator(rules.nonempty)] = _setting(
         ..., "the client id of this service at the provider", "the client id that the provider gave"
     )
-    client_secret: Annotated[SecretStr, AfterValidator(rules.nonempty_secret)] = _setting(
-        ..., "the client secret of this service at the provider", "the client secret that the provider gave"
+    client_secret: Annotated[SecretStr, AfterValidator(rules.nonempty_secret)] | None = _setting(
+        None,
+        "the client secret of this service at the provider; must be given, except with private_key_jwt",
+        "the client secret that the provider gave",
+    )
+    client_auth: Annotated[Literal["auto", "basic", "post", "private_key_jwt"], BeforeValidator(rules.lower)] = (
+        _setting(
+            "auto",
+            "the method that the client is registered for: basic, post, private_key_jwt, or auto: the first one that the provider"
+            " lists, and basic if it lists none",
+            "auto, basic, post or private_key_jwt",
+        )
+    )
+    client_key_file: Annotated[Path, AfterValidator(rules.private_key_file)] | None = _setting(
+        None,
+        "private_key_jwt: the file with the private key, as PEM or JWK; the provider has its public key",
+        "a file with a private key (RSA, EC P-256 to P-521, or Ed25519) as PEM or JWK",
+    )
+    discovery_url: Annotated[str, AfterValidator(rules.discovery_url)] | None = _setting(
+        None,
+        "the address of its discovery document, where it is not ISSUER/.well-known/openid-configuration",
+        "an https URL (http only on loopback)",
+    )
+    audiences: Annotated[tuple[str, ...], BeforeValidator(rules.parse_list)] = _setting(
+        (),
+        "further audiences that its ID tokens may have besides CLIENT_ID; a token whose azp is CLIENT_ID may have any",
+        "audiences",
     )
     label: Annotated[str, AfterValidator(rules.label)] | None = _setting(
         None, "the label of its button", "1 to 60 characters for a button"
@@ -125,6 +151,16 @@ class ProviderSettings(BaseModel):
             yield "issuer", "has a placeholder", "the exact issuer: only microsoft's may have a placeholder"
         if self.kind == "oidc" and not self.email_domains:
             yield "email_domains", "is missing", 'the domains whose addresses this issuer may verify, or ["*"] for any'
+        if self.client_auth == "private_key_jwt" and self.client_key_file is None:
+            yield (
+                "client_key_file",
+                "is missing",
+                "the file with the private key, because CLIENT_AUTH is private_key_jwt",
+            )
+        if self.client_secret is None and self.client_key_file is None:
+            yield "client_secret", "is missing", "the client secret that the provider gave"
+        if self.client_secret is None and self.client_auth in {"basic", "post"}:
+            yield "client_secret", "is missing", f"the client secret, because CLIENT_AUTH is {self.client_auth}"
         if self.kind == "microsoft" and not self.tenants:
             yield "tenants", "is missing", "tenant ids (GUIDs), consumers, or *"
 

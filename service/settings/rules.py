@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
 from typing import Final
 from urllib.parse import SplitResult, parse_qs, urlsplit
 
@@ -14,6 +15,7 @@ from email_validator import EmailNotValidError, validate_email
 from pydantic import SecretStr
 from pydantic_core import PydanticCustomError
 
+from service.private_keys import KeyUnreadable, read_private_key
 from service.settings.origins import HOST, host_of, is_loopback, normal_origin
 
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -181,15 +183,37 @@ def topic(arn: str) -> str:
 
 
 def issuer(url: str) -> str:
-    """The issuer, unchanged: OpenID Connect compares it byte for byte, including a trailing slash."""
+    """The issuer, unchanged: OpenID Connect compares it byte for byte, including a trailing slash.
+
+    The address of a discovery document stands for its issuer (OpenID Connect Discovery section 4).
+    """
     expected = "an https URL without query, fragment or user (http only on loopback), such as https://login.example.com"
+    return _provider_url(url, r"[?#\\\s]", expected).removesuffix("/.well-known/openid-configuration")
+
+
+def discovery_url(url: str) -> str:
+    """The address of a discovery document. It may have a query, as Microsoft Entra's has with claims mapping."""
+    return _provider_url(
+        url, r"[#\\\s]", "an https URL without fragment or user (http only on loopback), with its whole path"
+    )
+
+
+def _provider_url(url: str, refused: str, expected: str) -> str:
     parts = _split(url, expected)
     origin = normal_origin(f"{parts.scheme}://{parts.netloc}")
-    if origin is None or re.search(r"[?#\\\s]", url):
+    if origin is None or re.search(refused, url):
         raise rule_error("is not understood", expected)
     if origin.startswith("http://") and not is_loopback(host_of(origin)):
         raise rule_error("is http beyond loopback", expected)
     return url
+
+
+def private_key_file(path: Path) -> Path:
+    try:
+        read_private_key(path)
+    except KeyUnreadable as error:
+        raise rule_error(str(error), "a file with a private key (RSA, EC or Ed25519) as PEM or JWK") from None
+    return path
 
 
 def email_domains(domains: tuple[str, ...] | None) -> tuple[str, ...] | None:

@@ -18,7 +18,7 @@ from service.mail import blocks
 from service.settings import load_settings
 from tests import ROOT
 from tests.support.mail_servers import SesFault, SesOnLoopback, ses_on_loopback, smtp_on_loopback
-from tests.support.openid_provider import running_provider
+from tests.support.openid_provider import CLIENT_ID, CLIENT_SECRET, running_provider
 from tests.support.processes import environment, run
 
 pytestmark = pytest.mark.anyio
@@ -159,13 +159,18 @@ async def test_the_doctor_accepts_a_correct_setup(url: str) -> None:
         env = environment(
             database_url=url, mail_url=f"smtp://127.0.0.1:{smtp.port}", mail_from="a@example.com",
             public_url="https://id.example.com", providers__acme__issuer=provider.issuer,
-            providers__acme__client_id="id", providers__acme__client_secret="secret", providers__acme__email_domains="*",
+            providers__acme__client_id=CLIENT_ID, providers__acme__client_secret=CLIENT_SECRET,
+            providers__acme__email_domains="*",
         )  # fmt: skip
         status, output = await run("doctor", env=env)
         assert status == 0, output
         assert output.split("\n")[:5] == [
             f"{name}: well" for name in ("settings", "database", "mail", "providers", "clock")
         ]
+        wrong = env | {"GUESTLIST_PROVIDERS__ACME__CLIENT_SECRET": "wrong-secret"}
+        status, output = await run("doctor", env=wrong)
+        assert (status, "wrong-secret" in output) == (1, False)
+        assert "authenticated by client_secret_basic" in output
         env["GUESTLIST_PROVIDERS__ACME__ISSUER"] = f"{provider.issuer}/other"
         status, output = await run("doctor", env=env)
         assert (status, "The provider acme cannot be used" in output) == (1, True)

@@ -321,3 +321,24 @@ async def test_cancelled_login_does_not_cancel_the_shared_fetch(party: RelyingPa
     assert (await second).state
     assert first.cancelled()
     assert provider.requests["/.well-known/openid-configuration"] == 1
+
+
+async def test_the_discovery_document_may_have_another_address(provider: HostileProvider) -> None:
+    """DISCOVERY_URL is requested with its query. The document must still name the configured issuer."""
+    provider.moved = {"/.well-known/openid-configuration": "/policy/discovery"}
+    address = f"{provider.issuer}/policy/discovery?appid=7"
+    async with relying_on(idp=provider.registration(discovery_url=address)) as party:
+        assert (await log_in(party, provider)).email == "bob@example.com"
+    assert provider.requests["/policy/discovery"] == 1
+    provider.metadata_changes = {"issuer": f"{provider.issuer}/other"}
+    async with relying_on(idp=provider.registration(discovery_url=address)) as party:
+        with pytest.raises(ProviderUnavailable, match="discovery_issuer_mismatch") as failure:
+            await party.begin("idp", now=NOW)
+    assert address in failure.value.detail
+
+
+async def test_the_address_of_a_discovery_document_stands_for_its_issuer(provider: HostileProvider) -> None:
+    """ISSUER may be the pasted address of the discovery document."""
+    pasted = f"{provider.issuer}/.well-known/openid-configuration"
+    async with relying_on(idp=provider.registration(issuer=pasted)) as party:
+        assert (await log_in(party, provider)).issuer == provider.issuer

@@ -48,6 +48,7 @@ CLAIM_BREAKS: dict[str, tuple[str, Any, str]] = {
     "aud-empty": ("aud", "", "audience_mismatch"),
     "aud-other-list": ("aud", ["another-client"], "audience_mismatch"),
     "aud-further": ("aud", [CLIENT_ID, "another-client"], "audience_mismatch"),
+    "aud-number": ("aud", [CLIENT_ID, 5], "audience_mismatch"),
     "aud-twice": ("aud", [CLIENT_ID, CLIENT_ID], "audience_mismatch"),
     "aud-nested": ("aud", [[CLIENT_ID]], "audience_mismatch"),
     "aud-object": ("aud", {CLIENT_ID: True}, "audience_mismatch"),
@@ -215,6 +216,31 @@ async def test_every_pair_of_broken_answers_is_rejected(provider: HostileProvide
             assert refusal.value.reason in reasons, (first, second)
             provider.behave()
             assert (await log_in(party, provider)).email == "bob@example.com"
+
+
+@pytest.mark.parametrize(
+    ("audience", "azp", "listed", "accepted"),
+    [
+        ([CLIENT_ID, "api"], CLIENT_ID, [], True),
+        (["api", "project", CLIENT_ID], CLIENT_ID, [], True),
+        ([CLIENT_ID, "api"], ABSENT, ["api"], True),
+        ([CLIENT_ID, "api", "other"], ABSENT, ["api"], False),
+        ([CLIENT_ID, "api"], ABSENT, [], False),
+        ([CLIENT_ID, "api"], "another-client", ["api"], False),
+        (["api"], CLIENT_ID, ["api"], False),
+        ("api", CLIENT_ID, ["api"], False),
+    ],
+)
+async def test_further_audiences_need_azp_or_the_operators_list(
+    provider: HostileProvider, audience: Any, azp: Any, listed: list[str], accepted: bool
+) -> None:
+    """H050: further audiences count when azp is our client, or when AUDIENCES lists them. Our client id must be in `aud`."""
+    provider.claim_changes = {"aud": audience, "azp": azp}
+    async with relying_on(idp=provider.registration(audiences=listed)) as party:
+        if accepted:
+            assert (await log_in(party, provider)).email == "bob@example.com"
+        else:
+            assert (await is_refused(party, provider)).reason in {"audience_mismatch", "authorized_party_mismatch"}
 
 
 @pytest.mark.parametrize("azp", [ABSENT, CLIENT_ID])

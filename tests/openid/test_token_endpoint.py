@@ -1,5 +1,6 @@
 """The token endpoint: token types, errors, client authentication, and cookies."""
 
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -7,6 +8,7 @@ import orjson
 import pytest
 import structlog
 
+from service.dev.openid_provider import new_key
 from service.openid import (
     AuthorizationRequest,
     ProviderUnavailable,
@@ -131,7 +133,7 @@ async def _token_answer(provider: HostileProvider, started: AuthorizationRequest
         (ABSENT, True),
         (["client_secret_basic"], True),
         (["private_key_jwt"], True),
-        (["client_secret_basic", "client_secret_post"], False),
+        (["client_secret_post", "client_secret_basic"], True),
         (["client_secret_post"], False),
         ("client_secret_post", True),
     ],
@@ -139,10 +141,90 @@ async def _token_answer(provider: HostileProvider, started: AuthorizationRequest
 async def test_client_authenticates_as_the_provider_offers(
     party: RelyingParty, provider: HostileProvider, offered: Any, basic: bool
 ) -> None:
-    """A secret with reserved characters arrives unchanged, in Basic as RFC 6749 encodes it and in the body."""
+    """The first method of the standard that the provider lists is used, and Basic without a list. A secret with reserved
+    characters arrives unchanged, in Basic as RFC 6749 encodes it and in the body.
+    """
     provider.metadata_changes = {"token_endpoint_auth_methods_supported": offered}
     assert (await log_in(party, provider)).email == "bob@example.com"
     assert ("authorization" in provider.received["/token"]) is basic
+
+
+@pytest.mark.parametrize("method", ["basic", "post"])
+async def test_client_uses_the_method_for_which_it_is_registered(provider: HostileProvider, method: str) -> None:
+    """CLIENT_AUTH decides, also at a provider that lists another method and refuses clients of the wrong one."""
+    other = {"basic": "client_secret_post", "post": "client_secret_basic"}[method]
+    provider.metadata_changes = {"token_endpoint_auth_methods_supported": [other]}
+    provider.registered_method = f"client_secret_{method}"
+    async with relying_on(idp=provider.registration(client_auth=method)) as party:
+        assert (await log_in(party, provider)).email == "bob@example.com"
+
+
+@pytest.mark.parametrize("kind", ["RSA", "ES256", "ES384", "ES512", "Ed25519"])
+@pytest.mark.parametrize("form", ["pem", "jwk"])
+async def test_client_authenticates_by_its_private_key(
+    provider: HostileProvider, tmp_path: Path, kind: str, form: str
+) -> None:
+    """With private_key_jwt the client sends a new signed assertion with each exchange, and no secret (RFC 7523)."""
+    key = provider.client_key = new_key({"RSA": "RS256"}.get(kind, kind))
+    file = tmp_path / "key"
+    file.write_bytes(key.as_pem(private=True) if form == "pem" else orjson.dumps(key.as_dict(private=True)))
+    provider.registered_method = "private_key_jwt"
+    registration = provider.registration(client_auth="private_key_jwt", client_key_file=file)
+    del registration["client_secret"]
+    async with relying_on(idp=registration) as party:
+        for _ in range(2):
+            assert (await log_in(party, provider)).email == "bob@example.com"
+    assert len(provider.assertions) == 2
+    assert "authorization" not in provider.received["/token"]
+
+
+async def test_a_private_key_is_used_where_the_provider_lists_its_method(
+    provider: HostileProvider, tmp_path: Path
+) -> None:
+    """With a key and no secret, private_key_jwt is the default."""
+    key = provider.client_key = new_key("ES256")
+    file = tmp_path / "key.pem"
+    file.write_bytes(key.as_pem(private=True))
+    registration = provider.registration(client_key_file=file)
+    del registration["client_secret"]
+    async with relying_on(idp=registration) as party:
+        assert (await log_in(party, provider)).email == "bob@example.com"
+
+
+@pytest.mark.parametrize(
+    ("client_auth", "registered", "named"),
+    [
+        ("basic", "client_secret_post", ("client_secret_basic", "post or private_key_jwt", "CLIENT_SECRET")),
+        ("post", "client_secret_basic", ("client_secret_post", "basic or private_key_jwt", "CLIENT_SECRET")),
+    ],
+)
+async def test_a_refused_client_names_the_method_and_the_alternatives(
+    provider: HostileProvider, client_auth: str, registered: str, named: tuple[str, ...]
+) -> None:
+    """On invalid_client the log names the method, the alternatives and the settings. Nobody is signed in."""
+    provider.registered_method = registered
+    async with relying_on(idp=provider.registration(client_auth=client_auth)) as party:
+        with structlog.testing.capture_logs() as events, pytest.raises(ProviderUnavailable) as failure:
+            await log_in(party, provider)
+    assert failure.value.reason == "client_refused"
+    (detail,) = [event["detail"] for event in events if event["event"] == "provider.unavailable"]
+    assert all(name in detail for name in (*named, "CLIENT_AUTH"))
+
+
+async def test_the_check_of_a_provider_authenticates_the_client(provider: HostileProvider) -> None:
+    """The operator's check sends a made-up code: a wrong secret or method is found, a right one passes. It grants nothing."""
+    async with relying_on(idp=provider.registration()) as party:
+        await party.check("idp", now=NOW)
+        provider.registered_method = "client_secret_post"
+        with pytest.raises(ProviderUnavailable, match="client_refused"):
+            await party.check("idp", now=NOW)
+        provider.registered_method = None
+        provider.faults = {"/token": answering(b'{"error": "invalid_request"}', 400)}
+        await party.check("idp", now=NOW)
+    async with relying_on(idp=provider.registration(client_secret="wrong-secret")) as party:
+        provider.behave()
+        with pytest.raises(ProviderUnavailable, match="client_refused"):
+            await party.check("idp", now=NOW)
 
 
 async def test_wrong_secret_is_reported_to_the_operator(provider: HostileProvider) -> None:

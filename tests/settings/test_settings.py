@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 from service.settings import (
     MOST_PROVIDERS,
@@ -102,7 +102,7 @@ def test_a_provider_can_be_split_over_two_sources(tmp_path: Path) -> None:
     file.write_text('[providers.my-co]\nkind = "google"\nclient_id = "c"\n')
     settings = from_environment({"PROVIDERS__MY_CO__CLIENT_SECRET": "sekrit"}, config=file)
     assert settings.providers["my-co"].client_id == "c"
-    assert settings.providers["my-co"].client_secret.get_secret_value() == "sekrit"
+    assert settings.providers["my-co"].client_secret == SecretStr("sekrit")
 
 
 def test_the_working_directory_s_file_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -731,7 +731,7 @@ def test_no_secret_is_in_any_text_of_the_settings() -> None:
     )
     texts = [repr(settings), str(settings), str(settings.model_dump()), settings.model_dump_json()]
     assert not [text for text in [*texts, repr(settings.providers)] if "sekrit" in text]
-    assert settings.providers["main"].client_secret.get_secret_value() == "sekrit"
+    assert settings.providers["main"].client_secret == SecretStr("sekrit")
 
 
 def test_no_secret_is_in_any_finding() -> None:

@@ -28,13 +28,16 @@ from urllib.parse import parse_qsl, urlsplit
 import httpx2
 import orjson
 from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
+from joserfc.jws import JWSRegistry
+from joserfc.util import urlsafe_b64decode
 from starlette.applications import Starlette
+from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service.dev.openid_provider import AuthorizationRequest, Grant, OpenIDProvider, new_key
+from service.dev.openid_provider import AuthorizationRequest, Grant, OpenIDProvider, ProtocolError, new_key
 from tests.support.loopback import bound_socket, running
 from tests.support.service import http_client
 
@@ -98,6 +101,9 @@ class HostileProvider(OpenIDProvider):
         self.signing = "honest"
         self.faults: dict[str, Fault] = {}
         self.moved: dict[str, str] = {}
+        self.assertions: set[str] = set()
+        self.registered_method: str | None = None
+        self.client_key: Key | None = None
         self.sessions: dict[str, Grant] | None = None
         self.honours: set[str] = {"prompt", "max_age"}
         self._further_claims: dict[str, dict[str, Any]] = {}
@@ -146,6 +152,30 @@ class HostileProvider(OpenIDProvider):
 
     def authorization_response(self, request: AuthorizationRequest, result: dict[str, str]) -> dict[str, str]:
         return changed(super().authorization_response(request, result), self.response_changes)
+
+    def authenticated_client(self, request: Request, form: FormData) -> str:
+        """Accepts private_key_jwt by `client_key`. With `registered_method` it refuses every other method."""
+        assertion = str(form.get("client_assertion", ""))
+        by_header = "authorization" in request.headers
+        used = "private_key_jwt" if assertion else "client_secret_basic" if by_header else "client_secret_post"
+        if self.registered_method not in {None, used}:
+            raise ProtocolError("invalid_client", 401)
+        return self._asserted_client(assertion) if assertion else super().authenticated_client(request, form)
+
+    def _asserted_client(self, assertion: str) -> str:
+        """Verifies an assertion (RFC 7523 section 3)."""
+        assert self.client_key is not None
+        head, payload, signature = (urlsafe_b64decode(part.encode()) for part in assertion.split("."))
+        header, claims, now = orjson.loads(head), orjson.loads(payload), self.clock().timestamp()
+        assert header["kid"] == self.client_key.thumbprint()
+        signing_input = assertion.rpartition(".")[0].encode()
+        assert JWSRegistry.algorithms[header["alg"]].verify(signing_input, signature, self.client_key)
+        fresh = now - 60 <= claims["iat"] <= now < claims["exp"] <= now + 120
+        named = (claims["iss"], claims["sub"], claims["aud"]) == (CLIENT_ID, CLIENT_ID, f"{self.location}/token")
+        if not (fresh and named) or claims["jti"] in self.assertions:
+            raise ProtocolError("invalid_client", 401)
+        self.assertions.add(claims["jti"])
+        return CLIENT_ID
 
     # ------------------------------------------------------------------------------------------------------- sessions
 

@@ -164,7 +164,9 @@ async def test_public_endpoints_reveal_nothing(service: Service) -> None:
         community = await owner.community_id()
         secrets = [token, community, "example.com", "Demo", str(service.settings.database_url.get_secret_value())]
         secrets += owner.client.cookies.values()
-        secrets.append(service.settings.providers["dev"].client_secret.get_secret_value())
+        client_secret = service.settings.providers["dev"].client_secret
+        assert client_secret is not None
+        secrets.append(client_secret.get_secret_value())
         for path in (
             "/healthz",
             "/readyz",
