@@ -330,7 +330,7 @@ async def test_failure_does_not_change_a_closed_invitation(service: Service) -> 
         (invitation_id,) = await _invite(service, owner, GUEST)
         await _worker_with(service, _RevokingSender(service)).deliver_due()
         invitation = await owner.invitation(invitation_id)
-        assert (invitation["status"], invitation["delivery"]) == ("REVOKED", "QUEUED")
+        assert (invitation["status"], invitation["delivery"]) == ("REVOKED", "CANCELLED")
         assert (await _order(service))["failed_at"] is not None
         assert [node["kind"] for node in invitation["timeline"]["nodes"]] == ["invitation.created"]
 
