@@ -19,6 +19,7 @@ from tests.support.chromium import (
     choose_provider,
     heading,
     hide,
+    hold_answer,
     log_in,
     press,
     show_again,
@@ -283,6 +284,23 @@ async def test_a_tab_acts_for_no_other_member(site: Site, view: str, act: Callab
         assert await _state() == before
         await page.goto("/#/account")
         await expect(page.get_by_role("main")).to_contain_text(GUEST)
+
+
+async def test_a_tab_does_nothing_while_it_starts_over(site: Site) -> None:
+    """H211: between the notice of another member and the new view, a button of the old view does nothing."""
+    async with _tab_of_the_owner(site, "{community}/members") as page:
+        await page.get_by_role("button", name="Change role Guest").click()
+        await page.get_by_role("dialog").get_by_role("button", name="Cancel").click()
+        await _become(page, GUEST)
+        session = await hold_answer(page, "query Session")
+        before = await _state()
+        await page.evaluate("() => { delete document.hidden; document.dispatchEvent(new Event('visibilitychange')); }")
+        await session.is_given()
+        async with page.expect_response(lambda response: response.status == 409):
+            await _change_a_role(page)
+        assert await _state() == before
+        session.released.set()
+        await expect(visible_text(page, STARTED_OVER)).to_be_visible()
 
 
 async def _state() -> list[Any]:

@@ -2,12 +2,15 @@
 // page is open.
 
 const TOLERANCE_MS = 2_000;
+/** The least time between two questions for the service's time: a foreign script may replace the device's clock. */
+const PAUSE_MS = 10_000;
 
 /** Two clocks of this device at one instant: the one that people set, and the one that only counts. */
 const device = () => ({ wall: Date.now(), counter: performance.now() });
 
 let since = device();
 let service = since.wall;
+let askedAt = -PAUSE_MS;
 
 /** The service's present time, in milliseconds of the epoch. */
 export function now() {
@@ -24,6 +27,8 @@ export function now() {
 async function correct(counted) {
   service += counted;
   since = device();
+  if (since.counter - askedAt < PAUSE_MS) return;
+  askedAt = since.counter;
   try {
     keepTime(await fetch("/healthz", { method: "HEAD", cache: "no-store", credentials: "omit" }));
   } catch {

@@ -83,8 +83,7 @@ const open = () =>
 /** @param {AbortSignal} signal */
 async function loadSession(signal) {
   const isReturn = takeReturnMark();
-  setViewer(null);
-  const answer = await ask(api.SESSION, { signInId: isReturn ? takeSignIn() : null }, { signal });
+  const answer = await ask(api.SESSION, { signInId: isReturn ? takeSignIn() : null }, { signal, asAnyone: true });
   setViewer(answer.viewer?.member.id ?? null);
   if (isReturn) flash = flashOf(answer.signInOutcome);
   topBar(answer.viewer);
