@@ -49,6 +49,7 @@ _MEASURE: Final = """async ([png, texts, icons, hovered]) => {
     const measure = (selector, kind) => {
         for (const element of root.querySelectorAll(selector)) {
             if (!element.checkVisibility({ visibilityProperty: true, opacityProperty: true })) continue;
+            if (element.matches(":disabled")) continue; // WCAG 1.4.3 exempts inactive controls.
             if (hovered !== null && !element.closest(".hovered")) continue;
             const name = `${kind} ${element.localName}.${[...element.classList].join(".")}`;
             found[name] = Math.min(found[name] ?? Infinity, contrastOf(element));
