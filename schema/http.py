@@ -5,6 +5,7 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
+from http import HTTPStatus
 from typing import Any, Final
 
 import orjson
@@ -257,7 +258,15 @@ def _contradicts(origin: str, site: str | None, settings: Settings) -> bool:
 
 
 def _failed(status: int, message: str, code: str) -> Response:
-    return _json({"errors": [{"message": message, "extensions": {"code": code}}]}, status)
+    response = _json({"errors": [{"message": message, "extensions": {"code": code}}]}, status)
+    response.headers.update(challenge_of(status))
+    return response
+
+
+def challenge_of(status: int) -> dict[str, str]:
+    """The header that a response with status 401 needs (RFC 9110 section 15.5.2, RFC 6750 section 3)."""
+    unauthorized = status == HTTPStatus.UNAUTHORIZED
+    return {"www-authenticate": 'Bearer realm="guestlist", error="invalid_token"'} if unauthorized else {}
 
 
 def _json(body: dict[str, Any], status: int = 200) -> Response:

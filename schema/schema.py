@@ -119,6 +119,10 @@ _ECHO: Final = re.compile(r"(?:, found: |( cannot represent [^:]*): |, but encou
 _INSTANT: Final = "cannot represent a DateTime."
 
 
+DOCUMENT_INVALID: Final = "GRAPHQL_PARSE_FAILED"
+OPERATION_INVALID: Final = "GRAPHQL_VALIDATION_FAILED"
+
+
 def format_error(error: GraphQLError, *, development: bool) -> dict[str, Any]:
     """Formats an error for the client. Hides details of unexpected errors (H117), and in production GraphQL's suggestions,
     which name fields of the schema (H116).
@@ -128,7 +132,10 @@ def format_error(error: GraphQLError, *, development: bool) -> dict[str, Any]:
     if not is_expected(error):
         error = GraphQLError(localized(INTERNAL_ERROR), error.nodes, path=error.path, extensions={"code": "INTERNAL"})
     message = _without_echo(error.message)
-    return dict(error.formatted) | {"message": message if development else _SUGGESTION.sub("", message)}
+    formatted = dict(error.formatted) | {"message": message if development else _SUGGESTION.sub("", message)}
+    # Errors of GraphQL itself have the codes that clients know from other servers.
+    code = DOCUMENT_INVALID if error.message.startswith("Syntax Error") else OPERATION_INVALID
+    return formatted | {"extensions": {"code": code} | (error.extensions or {})}
 
 
 def _without_echo(message: str) -> str:

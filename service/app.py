@@ -20,7 +20,15 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from schema.context import Context
-from schema.http import MOST_BYTES, VIEWER_HEADER, BadRequest, GraphQLEndpoint, bearer_of, refuse_unknown_bearer
+from schema.http import (
+    MOST_BYTES,
+    VIEWER_HEADER,
+    BadRequest,
+    GraphQLEndpoint,
+    bearer_of,
+    challenge_of,
+    refuse_unknown_bearer,
+)
 from schema.schema import build
 from service import changes, database, exports, metrics
 from service.accounts.access_tokens import caller_of_access_token, touch_access_token
@@ -110,7 +118,7 @@ class Guestlist:
             await _admin_access(context, request.path_params["community_id"])
             conditions = filter_of(what, request.query_params)
         except BadRequest as error:
-            return PlainTextResponse(localized(error.sentence), error.status)
+            return PlainTextResponse(localized(error.sentence), error.status, challenge_of(error.status))
         except InvalidInput as error:
             return PlainTextResponse(localized(error.sentence), 400)
         except (ExpectedError, ValueError):
@@ -304,6 +312,13 @@ def create_app(
     return app
 
 
+# Headers that Apollo Client and tracers add to every request. A preflight that refuses one fails the whole request.
+_HEADERS_OF_CLIENTS: Final = (
+    "apollo-require-preflight", "apollographql-client-name", "apollographql-client-version", "baggage", "traceparent",
+    "tracestate", "x-request-id",
+)  # fmt: skip
+
+
 def _middleware(settings: Settings) -> list[Middleware]:
     proxies = [Middleware(ProxyHeadersMiddleware, trusted_hosts=[str(proxy) for proxy in settings.trusted_proxies])]
     return [
@@ -317,7 +332,7 @@ def _middleware(settings: Settings) -> list[Middleware]:
             allow_origins=list(settings.allowed_origins),
             allow_credentials=True,
             allow_methods=["GET", "POST"],
-            allow_headers=["content-type", "authorization", VIEWER_HEADER],
+            allow_headers=["content-type", "authorization", VIEWER_HEADER, *_HEADERS_OF_CLIENTS],
             expose_headers=[VIEWER_HEADER],
             max_age=600,
         ),

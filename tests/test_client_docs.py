@@ -7,7 +7,7 @@ import pytest
 from graphql import GraphQLError, parse, validate
 
 from schema.limits.token_scopes import GRANTS
-from schema.schema import build
+from schema.schema import DOCUMENT_INVALID, OPERATION_INVALID, build
 from schema.subscription_transport import MOST_OF_MEMBER, MOST_ON_SOCKET
 from service.invitations.views import BlockedCode
 from service.mail import reasons
@@ -53,7 +53,8 @@ def test_clients_document_lists_every_code() -> None:
     section = (_DOCS / "clients.md").read_text("utf-8").partition("\n## Codes\n")[2].partition("\n## ")[0]
     listed = set(re.findall(r"`([A-Z][A-Z_]+)`", section))
     blocked = {code.value for code in BlockedCode}
-    assert listed == _codes_of_sentences() | reasons.CODES | blocked | {ProviderUnavailable.code}
+    of_graphql = {DOCUMENT_INVALID, OPERATION_INVALID}
+    assert listed == _codes_of_sentences() | reasons.CODES | blocked | of_graphql | {ProviderUnavailable.code}
 
 
 def _codes_of_sentences() -> set[str]:

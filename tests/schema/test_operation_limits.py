@@ -167,7 +167,9 @@ async def test_unknown_operation_name_is_an_error_in_words(
     answer = await production.post("/graphql", json={"query": query, "operationName": name})
     assert answer.status_code == 200
     assert answer.json() == {
-        "errors": [{"message": f"Unknown operation named '{name}'."}],
+        "errors": [
+            {"message": f"Unknown operation named '{name}'.", "extensions": {"code": "GRAPHQL_VALIDATION_FAILED"}}
+        ],
         "data": None,
     }
 

@@ -448,6 +448,24 @@ async def test_only_allowed_origins_read_answers(serve: Serve) -> None:
                     assert "origin" in answer.headers["vary"].lower()
 
 
+@pytest.mark.parametrize(
+    "header",
+    [
+        "content-type", "authorization", "accept-language", "traceparent", "tracestate", "baggage", "x-request-id",
+        "apollographql-client-name", "apollographql-client-version", "apollo-require-preflight", "guestlist-viewer",
+    ],
+)  # fmt: skip
+async def test_an_allowed_origin_may_send_the_headers_of_clients(serve: Serve, header: str) -> None:
+    """A preflight allows the headers that Apollo Client and tracers send, and no others."""
+    async with serve(allowed_origins=["http://localhost:3000"]) as service, http_client(service.url) as client:
+        asks = {"origin": "http://localhost:3000", "access-control-request-method": "POST"}
+        allowed = await client.options("/graphql", headers=asks | {"access-control-request-headers": header})
+        assert allowed.status_code == 200
+        assert header in allowed.headers["access-control-allow-headers"].lower().split(", ")
+        others = asks | {"access-control-request-headers": f"{header}, x-unknown"}
+        assert (await client.options("/graphql", headers=others)).status_code == 400
+
+
 async def test_no_redirect_corrects_a_path(service: Service) -> None:
     """H074, H091: a path with extra slashes is not found, with any method. No redirect leads to a host from the
     request.

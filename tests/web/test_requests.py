@@ -8,7 +8,7 @@ import pytest
 
 from service.models import AuditEvent, Flow, Invitation
 from tests.conftest import Serve
-from tests.support.service import ACCEPT, INVITE, PREVIEW, SIGN_IN, Browser, Service
+from tests.support.service import ACCEPT, INVITE, PREVIEW, SIGN_IN, Browser, Service, http_client
 
 pytestmark = pytest.mark.anyio
 
@@ -435,3 +435,40 @@ async def test_unknown_field_is_an_error_without_suggestions_or_traces(service: 
         answer = await browser.post(ACCEPT, input={"providerId": 3.5})
         assert answer.status_code == 200
         assert "Traceback" not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        ({"query": "{"}, 400, "GRAPHQL_PARSE_FAILED"),
+        ({"query": "{ unknown }"}, 200, "GRAPHQL_VALIDATION_FAILED"),
+        ({"query": "query($a: Int!) { providers { id } }", "variables": {}}, 200, "GRAPHQL_VALIDATION_FAILED"),
+        (
+            {"query": "query($id: ID!) { node(id: $id) { id } }", "variables": {"id": []}},
+            200,
+            "GRAPHQL_VALIDATION_FAILED",
+        ),
+        ({"query": "{ providers { id } }", "operationName": "Other"}, 200, "GRAPHQL_VALIDATION_FAILED"),
+        ({"query": "query A { providers { id } } query B { providers { id } }"}, 200, "GRAPHQL_VALIDATION_FAILED"),
+        ({"query": "{ providers { id } }", "variables": 5}, 400, "BAD_REQUEST"),
+        ({}, 400, "BAD_REQUEST"),
+    ],
+)
+async def test_every_error_has_a_code(service: Service, body: dict[str, Any], status: int, code: str) -> None:
+    """Errors of the request, of the document and of its variables have `extensions.code`."""
+    async with service.browser() as browser:
+        answer = await browser.client.post("/graphql", json=body)
+        assert answer.status_code == status
+        assert [error["extensions"]["code"] for error in answer.json()["errors"]] == [code]
+
+
+@pytest.mark.parametrize("token", ["Bearer wrong", "Basic d3Jvbmc="])
+async def test_a_wrong_token_is_challenged(service: Service, token: str) -> None:
+    """A response with status 401 names the scheme (RFC 9110 section 15.5.2, RFC 6750 section 3)."""
+    async with http_client(service.url, headers={"authorization": token}) as client:
+        for answer in (
+            await client.post("/graphql", json={"query": "{ viewer { member { id } } }"}),
+            await client.get("/export/com_a/invitations.csv"),
+        ):
+            assert answer.status_code == 401
+            assert answer.headers["www-authenticate"] == 'Bearer realm="guestlist", error="invalid_token"'
