@@ -1,11 +1,16 @@
-"""One OpenID Provider: its metadata and its keys, fetched on demand and cached for an hour."""
+"""One OpenID Provider: its metadata and its keys, fetched on demand and cached for an hour.
+
+While the provider's documents fail, the last good ones stay in use for a day.
+"""
 
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final, Generic, TypeVar
+
+import structlog
 
 from service.openid.errors import ProviderUnavailable, SignInFailed
 from service.openid.id_token import UnverifiedToken
@@ -16,19 +21,27 @@ from service.openid.transport import ProviderClient
 from service.settings import ProviderSettings
 
 CACHED_FOR: Final = timedelta(hours=1)
+KEPT_FOR: Final = timedelta(days=1)  # a document that cannot be refreshed
+RETRY_AFTER: Final = timedelta(minutes=1)
 REFETCHES: Final = 10
 REFETCH_PERIOD: Final = timedelta(minutes=1)
 
 T = TypeVar("T")
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class _Cached(Generic[T]):
     value: T
     fetched_at: datetime
+    expires_at: datetime
 
     def is_fresh(self, now: datetime) -> bool:
-        return now < self.fetched_at + CACHED_FOR
+        return now < self.expires_at
+
+    def is_usable(self, now: datetime) -> bool:
+        return now < self.fetched_at + KEPT_FOR
 
 
 class SharedFetch(Generic[T]):
@@ -37,14 +50,34 @@ class SharedFetch(Generic[T]):
     Concurrent callers await the same fetch, so a hundred logins cost one request and at most one timeout.
     """
 
-    def __init__(self, fetch: Callable[[datetime], Awaitable[T]]) -> None:
+    def __init__(self, name: str, fetch: Callable[[datetime], Awaitable[T]]) -> None:
+        self._name = name
         self._fetch = fetch
         self._fetching: asyncio.Task[T] | None = None
         self.cached: _Cached[T] | None = None
 
     async def get(self, now: datetime) -> T:
-        """The cached value, refreshed after an hour."""
-        return self.cached.value if self.cached is not None and self.cached.is_fresh(now) else await self.refresh(now)
+        """The cached value, refreshed after an hour.
+
+        When the refresh fails, the last good value stays in use for a day after its fetch, with one try a minute.
+        """
+        cached = self.cached
+        if cached is not None and cached.is_fresh(now):
+            return cached.value
+        try:
+            return await self.refresh(now)
+        except ProviderUnavailable as error:
+            if cached is None or not cached.is_usable(now):
+                raise
+            kept = {"document": self._name, "fetched_at": cached.fetched_at.isoformat()}
+            log.warning("provider.document_kept", reason=error.reason, detail=error.detail, **kept)
+            self.cached = replace(cached, expires_at=now + RETRY_AFTER)
+            return cached.value
+
+    def expire(self, now: datetime) -> None:
+        """Makes the next `get` fetch again. Keeps a value of the last minute, so that failures do not flood the provider."""
+        if self.cached is not None and now >= self.cached.fetched_at + REFETCH_PERIOD:
+            self.cached = replace(self.cached, expires_at=min(self.cached.expires_at, now))
 
     async def refresh(self, now: datetime) -> T:
         """Fetches the value, or joins the fetch of another caller."""
@@ -61,7 +94,7 @@ class SharedFetch(Generic[T]):
     async def _fetch_and_cache(self, now: datetime) -> T:
         value = await self._fetch(now)
         # Caches before the task ends, so that every caller finds the value or the task.
-        self.cached = _Cached(value, now)
+        self.cached = _Cached(value, now, now + CACHED_FOR)
         return value
 
     def _on_done(self, task: asyncio.Task[T]) -> None:
@@ -78,8 +111,8 @@ class Provider:
         self.settings = settings
         self.issuer = Issuer.from_settings(settings)
         self._client = client
-        self._metadata = SharedFetch(self._download_metadata)
-        self._keys = SharedFetch(self._download_keys)
+        self._metadata = SharedFetch(f"metadata of {self.issuer.configured}", self._download_metadata)
+        self._keys = SharedFetch(f"keys of {self.issuer.configured}", self._download_keys)
         self._refetched: deque[datetime] = deque(maxlen=REFETCHES)
 
     async def metadata(self, now: datetime) -> Metadata:
@@ -87,13 +120,8 @@ class Provider:
         return await self._metadata.get(now)
 
     def expire_metadata(self, now: datetime) -> None:
-        """Makes the next login fetch the document again, because endpoints can move.
-
-        Keeps a document of the last minute, so that failures do not flood the provider.
-        """
-        cached = self._metadata.cached
-        if cached is not None and now >= cached.fetched_at + REFETCH_PERIOD:
-            self._metadata.cached = _Cached(cached.value, now - CACHED_FOR)
+        """Makes the next login fetch the document again, because endpoints can move."""
+        self._metadata.expire(now)
 
     async def verify_signature(self, token: UnverifiedToken, now: datetime) -> None:
         """Raises SignInFailed unless one of the provider's keys signed the token.

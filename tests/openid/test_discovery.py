@@ -16,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 from service.openid import (
     ProviderUnavailable,
     RelyingParty,
+    SignInFailed,
 )
 from service.openid.issuer import Issuer
 from service.openid.metadata import read_metadata
@@ -258,6 +259,56 @@ async def test_metadata_and_keys_are_cached_for_an_hour(party: RelyingParty, pro
     await log_in(party, provider)
     await log_in(party, provider)
     assert (provider.requests["/.well-known/openid-configuration"], provider.requests["/jwks"]) == (2, 2)
+
+
+_DOCUMENTS = ("/.well-known/openid-configuration", "/jwks")
+
+
+async def test_the_last_good_documents_stay_in_use_for_a_day(party: RelyingParty, provider: HostileProvider) -> None:
+    """While the documents fail, people sign in with the last good ones for a day. Each is tried again once a minute."""
+    await log_in(party, provider)
+    provider.faults = {document: answering("out of order", 503) for document in _DOCUMENTS}
+    clock.advance(minutes=61)
+    with structlog.testing.capture_logs() as events:
+        for _ in range(3):
+            assert (await log_in(party, provider)).email == "bob@example.com"
+    kept = [event["document"] for event in events if event["event"] == "provider.document_kept"]
+    assert sorted(kept) == [f"keys of {provider.issuer}", f"metadata of {provider.issuer}"]
+    assert [provider.requests[document] for document in _DOCUMENTS] == [2, 2]
+    clock.advance(seconds=61)
+    assert (await log_in(party, provider)).email == "bob@example.com"
+    assert [provider.requests[document] for document in _DOCUMENTS] == [3, 3]
+    clock.advance(hours=22, minutes=57)
+    assert (await log_in(party, provider)).email == "bob@example.com"
+    clock.advance(minutes=2)
+    with pytest.raises(ProviderUnavailable):
+        await log_in(party, provider)
+    provider.behave()
+    assert (await log_in(party, provider)).email == "bob@example.com"
+
+
+async def test_a_wrong_signature_is_refused_while_the_documents_fail(
+    party: RelyingParty, provider: HostileProvider
+) -> None:
+    """H047: with the last good keys, the token of another key is refused."""
+    await log_in(party, provider)
+    provider.faults = {"/jwks": answering("out of order", 503)}
+    clock.advance(minutes=61)
+    provider.signing = "another_key"
+    with pytest.raises(SignInFailed):
+        await log_in(party, provider)
+    provider.signing = "honest"
+    assert (await log_in(party, provider)).email == "bob@example.com"
+
+
+async def test_a_document_of_another_issuer_keeps_the_last_good_one(
+    party: RelyingParty, provider: HostileProvider
+) -> None:
+    """H052: a document that names another issuer is never used. The last good one stays in use, at its endpoints."""
+    await log_in(party, provider)
+    provider.metadata_changes = {"issuer": "https://evil.example", "token_endpoint": "https://evil.example/token"}
+    clock.advance(minutes=61)
+    assert (await log_in(party, provider)).issuer == provider.issuer
 
 
 async def test_concurrent_logins_share_one_fetch(party: RelyingParty, provider: HostileProvider) -> None:
