@@ -33,6 +33,9 @@ def create_community(
     locale: Annotated[
         str | None, typer.Option(help="The language of its mails, such as de; English by default.")
     ] = None,
+    another: Annotated[
+        bool, typer.Option("--another", help="Create it although a community has this name already.")
+    ] = False,
     config: ConfigOption = None,
 ) -> None:
     """Creates a community and invites its first owner."""
@@ -41,13 +44,17 @@ def create_community(
         name, locale = validated_text(name, NAME), language_tag(locale)
     except InvalidInput as wrong:
         refuse(f"{'--locale' if wrong.field == 'locale' else 'NAME'}: {wrong}")
-    community_id = run(_create_community(settings, name, address, locale))
+    community_id = run(_create_community(settings, name, address, locale, another=another))
     out.print(f"Created {name} ({community_id}). The worker sends the mail to its owner.")
 
 
-async def _create_community(settings: Settings, name: str, owner: Address, locale: str | None) -> str:
+async def _create_community(
+    settings: Settings, name: str, owner: Address, locale: str | None, *, another: bool
+) -> str:  # fmt: skip
     async with connected(settings):
-        return await create_community_as_operator(name, owner, locale=locale, now=system_clock(), settings=settings)
+        return await create_community_as_operator(
+            name, owner, locale=locale, another=another, now=system_clock(), settings=settings
+        )
 
 
 @identity_app.command("release")

@@ -14,6 +14,7 @@ from service.audit_log.log import AuditFilter
 from service.cli.shared import (
     ConfigOption,
     connected,
+    err,
     out,
     refuse,
     run,
@@ -84,6 +85,13 @@ def erase(
     """Erases a person's data and keeps the audit's facts."""
     settings, address = settings_or_exit(lambda: load_settings(config=config)), stored_address(email)
     erased = run(_erase(settings, address, even_last_owner=even_last_owner))
+    if erased.is_empty:
+        err.print(
+            f"Nothing was erased: no account and no invitation has the address {address}.",
+            markup=False,
+            highlight=False,
+        )
+        raise typer.Exit(1)
     out.print(
         f"Erased: {erased.accounts} accounts, {erased.memberships} memberships, {erased.invitations} invitations."
     )

@@ -11,7 +11,7 @@ from service.accounts.identities import delete_sign_ins
 from service.addresses import Address
 from service.changes import Changed, notify
 from service.database import execute, select, transaction
-from service.errors import NotFound
+from service.errors import ExpectedError, NotFound
 from service.invitation_status import is_open
 from service.invitations.invite import INSERT
 from service.languages import Sentence
@@ -23,19 +23,38 @@ from service.tokens import new_id
 
 
 async def create_community_as_operator(
-    name: str, owner: Address, *, locale: str | None = None, now: datetime, settings: Settings
+    name: str, owner: Address, *, locale: str | None = None, another: bool = False, now: datetime, settings: Settings
 ) -> str:
     """Creates a community, invites its first owner, and returns the community's id.
 
-    `locale` is the language of its mails. Raises InvalidInput for an invalid name or language.
+    `locale` is the language of its mails. Raises InvalidInput for an invalid name or language, and NameTaken for the name of
+    a community that exists, in any case, unless `another` is true.
     """
     community_id = new_id("com")
     name, locale = validated_text(name, NAME), language_tag(locale)
     async with transaction():
+        if not another:
+            await _refuse_taken_name(name)
         await Community.create(id=community_id, name=name, locale=locale, created_at=now)
         await audit.record(now, audit.Event("community.created", community_id))
         await invite_owner(community_id, owner, now=now, settings=settings)
     return community_id
+
+
+class NameTaken(ExpectedError):
+    """Raised when a community has the name already. A repeated command would create a second one by mistake."""
+
+
+async def _refuse_taken_name(name: str) -> None:
+    rows = await select(
+        "SELECT id, name FROM communities WHERE lower(name) = lower($1) ORDER BY created_at LIMIT 1", name
+    )
+    if rows:
+        raise NameTaken(
+            Sentence(
+                f"There is a community {rows[0]['name']} already ({rows[0]['id']}). --another creates a second one."
+            )
+        )
 
 
 async def invite_owner(community_id: str, owner: Address, *, now: datetime, settings: Settings) -> None:

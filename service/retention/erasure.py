@@ -43,6 +43,11 @@ class Erasure:
     stays_suppressed: bool
     stays_blocked: int
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was known about the address."""
+        return not (self.accounts or self.memberships or self.invitations)
+
 
 async def erase(address: Address, *, even_last_owner: bool, now: datetime) -> Erasure:
     """Erases the accounts with this address and the invitations to it. Raises LeavesNoOwner."""

@@ -106,7 +106,7 @@ async def test_removal_fails_while_ses_is_unavailable(url: str) -> None:
 
 
 async def test_erase_reports_deleted_and_kept_data(url: str) -> None:
-    """`erase` counts the deleted data and names the kept data. An unknown address is not an error."""
+    """`erase` counts the deleted data and names the kept data. An unknown address has status 1."""
     await _suppress(GUEST)
     status, output = await run("erase", GUEST, env=environment(database_url=url))
     assert status == 0, output
@@ -114,7 +114,7 @@ async def test_erase_reports_deleted_and_kept_data(url: str) -> None:
     assert "guestlist suppression" in output
     assert GUEST not in str(await database.select("SELECT email FROM invitations"))
     status, output = await run("erase", "nobody@example.com", env=environment(database_url=url))
-    assert (status, "0 invitations" in output) == (0, True)
+    assert (status, "no account and no invitation has the address nobody@example.com" in output) == (1, True)
 
 
 async def test_serve_and_doctor_refuse_a_configuration_set_that_tracks(url: str) -> None:
@@ -186,6 +186,18 @@ async def test_a_community_is_created_with_its_language(url: str) -> None:
     assert status == 0, output
     rows = await database.select("SELECT locale FROM communities WHERE name = 'Schachklub'")
     assert [row["locale"] for row in rows] == ["de-AT"]
+
+
+async def test_a_second_community_of_a_name_needs_a_request(url: str) -> None:
+    """A repeated `community create` creates nothing and invites no one, in any case of letters. --another creates a second one."""
+    create = ("community", "create", "YARD", "--owner", "other@example.com")
+    before = await database.select("SELECT count(*) AS rows FROM mail_orders")
+    status, output = await run(*create, env=environment(database_url=url))
+    assert (status, "There is a community Yard already (com_" in output, "--another" in output) == (1, True, True)
+    assert await database.select("SELECT count(*) AS rows FROM mail_orders") == before
+    status, output = await run(*create, "--another", env=environment(database_url=url))
+    assert status == 0, output
+    assert len(await database.select("SELECT id FROM communities WHERE lower(name) = 'yard'")) == 2
 
 
 async def test_mail_previews_are_written_to_files(tmp_path: Path) -> None:
