@@ -41,7 +41,7 @@ class SigningKey:
         """Whether the key fits the header of a token. A key or a token without `kid` fits every other (H047)."""
         return (
             ALGORITHMS[algorithm] == (self.kind, self.curve)
-            and self.algorithm in {None, algorithm}
+            and (self.algorithm is None or _named(self.algorithm) == _named(algorithm))
             and (kid is None or self.kid in {None, kid})
         )
 
@@ -50,6 +50,11 @@ class SigningKey:
             return JWSRegistry.algorithms[algorithm].verify(signing_input, signature, self.key)
         except (JoseError, ValueError, UnsupportedAlgorithm):
             return False
+
+
+def _named(algorithm: str) -> str:
+    """Ed25519 has two names: that of RFC 9864, and EdDSA of RFC 8037, which the first one replaces."""
+    return "Ed25519" if algorithm == "EdDSA" else algorithm
 
 
 def read_keys(document: dict[str, Any]) -> tuple[SigningKey, ...]:
@@ -66,15 +71,15 @@ def _usable(members: Iterable[dict[str, Any]]) -> Iterable[SigningKey]:
     for member in members:
         key = _import(member) if _is_for_signatures(member) else None
         if key is not None:
-            yield SigningKey(
-                _text(member.get("kid")), key.key_type, _text(member.get("crv")), _text(member.get("alg")), key
-            )
+            algorithm = _text(member.get("alg")) or None
+            yield SigningKey(_text(member.get("kid")), key.key_type, _text(member.get("crv")), algorithm, key)
 
 
 def _is_for_signatures(member: dict[str, Any]) -> bool:
-    operations = member.get("key_ops", ["verify"])
+    """Whether the key may verify signatures. Some providers write null where they mean nothing."""
+    operations = ["verify"] if member.get("key_ops") is None else member["key_ops"]
     return (
-        member.get("use", "sig") == "sig"
+        member.get("use") in (None, "sig")
         and isinstance(operations, list)
         and "verify" in operations
         and not member.keys() & _PRIVATE_MEMBERS

@@ -168,7 +168,8 @@ async def test_jwks_without_a_usable_key_rejects_every_token(
     "members",
     [
         {"use": "enc"},
-        {"use": None},
+        {"use": ""},
+        {"key_ops": []},
         {"key_ops": ["encrypt"]},
         {"key_ops": "verify"},
         {"alg": "RS512"},
@@ -188,6 +189,29 @@ async def test_keys_for_other_purposes_verify_nothing(
     """
     provider.published = {"keys": [provider.public_key() | members]}
     assert (await is_refused(party, provider)).reason == "id_token_signature_invalid"
+
+
+@pytest.mark.parametrize(
+    "members", [{"use": None}, {"key_ops": None}, {"alg": None}, {"alg": ""}, {"kid": None}, {"crv": None}], ids=str
+)
+async def test_members_without_a_value_count_as_absent(
+    party: RelyingParty, provider: HostileProvider, members: dict[str, Any]
+) -> None:
+    """Some providers write null for a member that says nothing, and an empty `alg`. The key verifies."""
+    provider.published = {"keys": [provider.public_key() | members]}
+    assert (await log_in(party, provider)).email == "bob@example.com"
+
+
+@pytest.mark.parametrize("published", ["EdDSA", "Ed25519"])
+@pytest.mark.parametrize("signed", ["EdDSA", "Ed25519"])
+async def test_ed25519_has_two_names(published: str, signed: str) -> None:
+    """A key for EdDSA verifies tokens with the header Ed25519, and the other way round (RFC 9864)."""
+    async with (
+        running_provider(algorithm=signed, clock=clock) as provider,
+        relying_on(idp=provider.registration()) as party,
+    ):
+        provider.published = {"keys": [provider.public_key() | {"alg": published}]}
+        assert (await log_in(party, provider)).email == "bob@example.com"
 
 
 async def test_weak_keys_verify_nothing(party: RelyingParty, provider: HostileProvider) -> None:
