@@ -90,6 +90,8 @@ class Guestlist:
             return PlainTextResponse(localized(_GET_ONLY), 405, {"allow": "GET"})
         if not self.flows.relying_party.knows(provider_id):
             return pages.not_found(request)
+        if not request.query_params.get("state"):
+            return pages.not_begun(request)
         result = await callback.finish(
             self.flows,
             provider_id,

@@ -3,7 +3,7 @@
 import pytest
 from playwright.async_api import expect
 
-from service.models import Membership
+from service.models import Flow, Membership
 from tests.support.chromium import (
     GUEST,
     Site,
@@ -111,3 +111,18 @@ async def test_a_stolen_link_grants_no_membership(site: Site) -> None:
         await expect(heading(thief)).to_have_text("Sign in")
         await accept_as(guest, link, GUEST)
         await expect(heading(guest)).to_have_text("Welcome to Demo")
+
+
+@pytest.mark.parametrize("query", ["", "?code=x", "?state=&code=x", "?error=access_denied"])
+async def test_a_return_without_a_state_explains_how_to_begin(site: Site, query: str) -> None:
+    """A bookmark of the return, or a tile at the provider, leads to a page with both ways to begin. No flow is touched."""
+    async with site.invited():
+        page = await site.person()
+        answer = await page.goto(f"/auth/dev/callback{query}")
+        assert answer is not None
+        assert answer.status == 400
+        await expect(heading(page)).to_have_text("Please begin here")
+        await assert_accessible(page, "return without a state")
+        assert await Flow.all().count() == 1
+        await page.get_by_role("link", name="I am a member already").click()
+        await expect(heading(page)).to_have_text("Sign in")

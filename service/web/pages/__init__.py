@@ -63,6 +63,11 @@ def wrong_browser(request: Request) -> Response:
     return page("wrong_browser.html", 400, request)
 
 
+def not_begun(request: Request) -> Response:
+    """The page for a callback without a state: a bookmark, or a tile at the provider, led here. No sign-in has begun."""
+    return page("not_begun.html", 400, request)
+
+
 def not_found(request: Request) -> Response:
     return page("not_found.html", 404, request)
 

@@ -37,6 +37,8 @@ const english = {
   "wrong_browser.next": "Go back to that browser, or begin anew here: open the link in your invitation mail again.",
   "wrong_browser.invitation": "I have an invitation link",
   "wrong_browser.sign_in": "I am a member already",
+  "not_begun.title": "Please begin here",
+  "not_begun.text": "This address only finishes a sign-in that began on these pages. A bookmark of it, or a tile of your sign-in provider, cannot begin one.",
   "not_found.title": "There is nothing here",
   "not_found.text": "The address may be mistyped, or what was here is gone.",
   "not_found.home": "Go to the start page",
