@@ -4,9 +4,10 @@ from collections.abc import Iterator
 
 from schema.problems import HANDLERS
 from service.errors import ExpectedError
+from service.invitations.operator import NameTaken
 from service.retention.erasure import LeavesNoOwner
 
-_OF_COMMANDS = {LeavesNoOwner}
+_OF_COMMANDS = {LeavesNoOwner, NameTaken}
 
 
 def _subclasses(kind: type[Exception]) -> Iterator[type[Exception]]:
