@@ -61,6 +61,13 @@ _MEASURE: Final = """async ([png, texts, icons, hovered]) => {
 }"""
 
 
+# The text and the positions of everything.
+_LAYOUT: Final = """() => [...document.querySelectorAll("body *")].map((element) => {
+    const { left, top, width, height } = element.getBoundingClientRect();
+    return [left + scrollX, top + scrollY, width, height, element.children.length ? "" : element.textContent].join();
+}).join("\\n")"""
+
+
 class _Meter:
     """Measures views in both themes, and each kind of button once under the pointer."""
 
@@ -76,7 +83,10 @@ class _Meter:
             await self._hover(f"{view} {scheme} hover", scheme)
 
     async def _shot(self, view: str, hovered: str | None) -> None:
-        shot = await self.page.screenshot(full_page=True, animations="disabled")
+        await expect(self.page.locator("[aria-busy=true]")).to_have_count(0)
+        shown, shot = None, b""
+        while shown != (shown := await self.page.evaluate(_LAYOUT)):  # a list may load while the screenshot is made
+            shot = await self.page.screenshot(full_page=True, animations="disabled")
         found = await self.page.evaluate(_MEASURE, [b64encode(shot).decode(), _TEXTS, _ICONS, hovered])
         self.measured |= {f"{view}: {name}": contrast for name, contrast in found.items()}
 

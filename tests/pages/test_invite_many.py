@@ -351,6 +351,28 @@ async def test_a_typed_list_survives_a_reload(site: Site) -> None:
         assert await Invitation.all().count() == 2
 
 
+async def test_only_a_checked_list_is_sent_and_its_results_stay(site: Site) -> None:
+    """A press right after typing shows the checked rows and sends nothing. The next press sends them. The results stay
+    when the list is not changed any more.
+    """
+    async with site.owner() as owner:
+        page = await open_invite_many(site, owner)
+        await page.clock.install()
+        email = page.get_by_label("Addresses", exact=True)
+        await email.fill("one@example.com")
+        await page.clock.run_for(1_000)
+        await email.fill("one@example.com\ntwo@example.com")
+        await press(page, "Invite 1 person")
+        await expect(page.get_by_role("button", name="Invite 2 people")).to_be_visible()
+        assert await Invitation.all().count() == 1
+        await email.fill("one@example.com\ntwo@example.com")
+        await press(page, "Invite 2 people")
+        await expect(visible_text(page, "2 invited.")).to_be_visible()
+        await page.clock.run_for(1_000)
+        await expect(visible_text(page, "2 invited.")).to_be_visible()
+        assert await Invitation.all().count() == 3
+
+
 async def test_a_sent_list_does_not_return_after_a_reload(site: Site) -> None:
     """When every row was sent, a reload shows an empty list."""
     async with site.owner() as owner:

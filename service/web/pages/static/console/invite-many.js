@@ -49,6 +49,8 @@ class ManyInvitees {
   rows = [];
   stopped = false;
   isRefused = false;
+  /** The text of the list that the rows were read from. */
+  readText = "";
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   reset;
 
@@ -132,7 +134,7 @@ class ManyInvitees {
     let timer;
     this.list.control.addEventListener("input", () => {
       clearTimeout(timer);
-      timer = setTimeout(() => this.#read(), TYPED_MS);
+      timer = setTimeout(() => this.#isRead() || this.#read(), TYPED_MS);
     });
     this.role.control.addEventListener("change", () => this.#read());
     this.file.control.addEventListener("change", () => void this.#readFile(this.file.control.files?.[0]));
@@ -159,9 +161,13 @@ class ManyInvitees {
     announce(this.summary.textContent ?? "");
   }
 
+  /** Whether the rows are those of the list. Results of sent rows stay until the list changes. */
+  #isRead = () => this.list.control.value === this.readText;
+
   /** Reads and checks the list, and shows each row with its problem. */
   #read() {
     if (this.#sending()) return;
+    this.readText = this.list.control.value;
     const { rows, ...columns } = readRows(this.list.control.value);
     checkRows(rows, this.community);
     this.#showColumns(columns);
@@ -321,6 +327,8 @@ class ManyInvitees {
    * members and of earlier invitations spend nothing of the limits.
    */
   async #send() {
+    // The admin has not seen the rows of a list that was typed just now.
+    if (!this.#isRead()) return this.#read();
     const waiting = this.#rowsIn("ready", "later", "unsent");
     let allowed = this.#allowed();
     let sent = 0;
